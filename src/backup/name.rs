@@ -1,0 +1,205 @@
+//! The names of backups, and how to tell them from all other names.
+//!
+//! A name of one sheet must never be taken for a name of another, since retention deletes by name.
+//! `input_2_20260105_101500_s.csv` is not of `input.csv`, because digits of a date follow the stem.
+//! But `input_20260105_101500_a_20260206_111600_b.csv` could be of `input.csv`, for a session
+//! `a_20260206_111600_b`, or of a sheet `input_20260105_101500_a.csv`, which is itself a backup that
+//! somebody works on. So a session id may not look like a stamp in such a name: then the last stamp
+//! in a name is the only one that counts, and every name belongs to one sheet.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+const STAMP: &str = "%Y%m%d_%H%M%S";
+/// `_YYYYMMDD_HHMMSS_`
+const STAMP_SHAPE: &[u8] = b"_00000000_000000_";
+const MAX_SESSION_LEN: usize = 64;
+
+/// The shape of the names that belong to one sheet.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    stem: String,
+    /// With its dot; empty if the sheet has none.
+    extension: String,
+}
+
+impl Pattern {
+    pub(super) fn of_sheet(name: &str) -> Pattern {
+        let (stem, extension) = match name.rfind('.') {
+            None | Some(0) => (name, ""),
+            Some(dot) => name.split_at(dot),
+        };
+        Pattern {
+            stem: stem.to_owned(),
+            extension: extension.to_owned(),
+        }
+    }
+
+    pub(super) fn backup(&self, time: DateTime<Utc>, session: &str) -> String {
+        format!(
+            "{}_{}_{session}{}",
+            self.stem,
+            time.format(STAMP),
+            self.extension
+        )
+    }
+
+    /// Never the name of a backup: a session id has no dot.
+    pub(super) fn copy(&self, time: DateTime<Utc>, session: &str, label: &str) -> String {
+        format!(
+            "{}_{}_{session}.{label}{}",
+            self.stem,
+            time.format(STAMP),
+            self.extension
+        )
+    }
+
+    /// The time and the session of a backup of this sheet; `None` for any other name.
+    pub(super) fn parse(&self, name: &str) -> Option<(DateTime<Utc>, String)> {
+        let rest = name
+            .strip_prefix(&self.stem)?
+            .strip_suffix(&self.extension)?;
+        let (stamp, session) = rest.split_at_checked(STAMP_SHAPE.len())?;
+        if !has_stamp_shape(stamp.as_bytes()) || problem_of_session(session).is_some() {
+            return None;
+        }
+        let time = NaiveDateTime::parse_from_str(stamp.trim_matches('_'), STAMP).ok()?;
+        Some((time.and_utc(), session.to_owned()))
+    }
+}
+
+/// Why a text may not be a session id.
+pub(super) fn problem_of_session(id: &str) -> Option<&'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if id.is_empty() {
+        Some("is empty")
+    } else if id.len() > MAX_SESSION_LEN {
+        Some("is longer than 64 characters")
+    } else if !id.bytes().all(allowed) {
+        Some("may only hold letters, digits, - and _")
+    } else if format!("_{id}")
+        .as_bytes()
+        .windows(STAMP_SHAPE.len())
+        .any(has_stamp_shape)
+    {
+        Some("may not hold a date and time as the names of backups do")
+    } else {
+        None
+    }
+}
+
+fn has_stamp_shape(text: &[u8]) -> bool {
+    text.len() == STAMP_SHAPE.len()
+        && text
+            .iter()
+            .zip(STAMP_SHAPE)
+            .all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sheet: &str, name: &str, session: Option<&str>) {
+        let parsed = Pattern::of_sheet(sheet).parse(name);
+        assert_eq!(
+            parsed.as_ref().map(|(_, session)| session.as_str()),
+            session,
+            "{name} for {sheet}"
+        );
+    }
+
+    #[test]
+    fn a_name_says_when_and_for_which_session() {
+        let time = DateTime::parse_from_rfc3339("2026-01-05T10:15:00Z")
+            .unwrap()
+            .with_timezone(&Utc);
+        let pattern = Pattern::of_sheet("input.csv");
+        assert_eq!(
+            pattern.backup(time, "nightly"),
+            "input_20260105_101500_nightly.csv"
+        );
+        assert_eq!(
+            pattern.parse("input_20260105_101500_nightly.csv"),
+            Some((time, "nightly".into()))
+        );
+    }
+
+    #[test]
+    fn only_the_last_dot_separates_the_extension() {
+        check(
+            "orders.v2.csv",
+            "orders.v2_20260105_101500_a.csv",
+            Some("a"),
+        );
+        check("orders", "orders_20260105_101500_a", Some("a"));
+        check(".orders", ".orders_20260105_101500_a", Some("a"));
+        check("orders", "orders_20260105_101500_a.csv", None);
+    }
+
+    #[test]
+    fn names_of_other_sheets_are_not_taken() {
+        check("input.csv", "input_2_20260105_101500_a.csv", None);
+        check("input.csv", "input_20260105_20260206_111600_a.csv", None);
+        check("input.csv", "my_input_20260105_101500_a.csv", None);
+        check("input.csv", "input_20260105_101500_a.tsv", None);
+        check("input.csv", "input.csv", None);
+    }
+
+    #[test]
+    fn a_sheet_that_is_itself_a_backup_keeps_its_own_backups() {
+        for (sheet, name) in [
+            (
+                "input_20260105_101500_a.csv",
+                "input_20260105_101500_a_20260206_111600_b.csv",
+            ),
+            (
+                "input_20260105_101500.csv",
+                "input_20260105_101500_20260206_111600_b.csv",
+            ),
+        ] {
+            check(sheet, name, Some("b"));
+            check("input.csv", name, None);
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_backup_is_not_one() {
+        check("input.csv", "input_20261305_101500_a.csv", None);
+        check("input.csv", "input_20260105_1015_a.csv", None);
+        check("input.csv", "input_+0260105_101500_a.csv", None);
+        check("input.csv", "input_20260105_101500_.csv", None);
+        check("input.csv", "input_20260105_101500_a.outside.csv", None);
+        check("input.csv", "input_20260105_101500_a (copy).csv", None);
+        check("input.csv", "input_20260105_101é00_a.csv", None);
+    }
+
+    #[test]
+    fn session_ids_are_short_and_plain() {
+        for good in [
+            "a",
+            "2026-01-05T10-15",
+            "_",
+            "a_20260105_101500",
+            &"x".repeat(64),
+        ] {
+            assert_eq!(problem_of_session(good), None, "{good}");
+        }
+        for bad in [
+            "",
+            "a/b",
+            "..",
+            "a b",
+            "é",
+            "a\n",
+            &"x".repeat(65),
+            "20260105_101500_a",
+            "a_20260105_101500_b",
+        ] {
+            assert!(problem_of_session(bad).is_some(), "{bad}");
+        }
+    }
+}

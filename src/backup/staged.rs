@@ -1,0 +1,203 @@
+//! A file that appears complete, under a name that nobody has, or not at all.
+//!
+//! It is filled without a name (`O_TMPFILE`), so that a crash leaves nothing, or, where the
+//! filesystem cannot do that, under a hidden one that is unlinked when filling fails. `linkat`
+//! refuses a name that is taken, where `rename` would replace it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// A folder held open: what is made in it goes there even if its path comes to mean another.
+pub(super) struct Folder(File);
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> rustix::io::Result<Folder> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Folder(rustix::fs::open(path, flags, Mode::empty())?.into()))
+    }
+
+    /// Begins a new file in it.
+    pub(super) fn stage(&self) -> rustix::io::Result<Staged<'_>> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.0, ".", flags, private()) {
+            Ok(file) => Ok(Staged {
+                folder: self,
+                file: file.into(),
+                hidden: None,
+            }),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                self.stage_hidden()
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn stage_hidden(&self) -> rustix::io::Result<Staged<'_>> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!(".tickoff-{}-{number}.tmp", std::process::id());
+            match rustix::fs::openat(&self.0, &name, flags, private()) {
+                Err(Errno::EXIST) => {}
+                opened => {
+                    return Ok(Staged {
+                        folder: self,
+                        file: opened?.into(),
+                        hidden: Some(name),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Makes the names in it durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+/// A new file that its owner alone can read, and that nobody sees yet.
+pub(super) struct Staged<'a> {
+    folder: &'a Folder,
+    file: File,
+    /// The name it has meanwhile, if it needs one.
+    hidden: Option<String>,
+}
+
+impl Staged<'_> {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name; `false` if that is taken.
+    pub(super) fn publish(&self, name: &str) -> rustix::io::Result<bool> {
+        let linked = match &self.hidden {
+            None => self.link_unnamed(name),
+            Some(hidden) => self.link_hidden(hidden, name),
+        };
+        match linked {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn link_unnamed(&self, name: &str) -> rustix::io::Result<()> {
+        let by_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        match rustix::fs::linkat(CWD, &by_proc, &self.folder.0, name, AtFlags::SYMLINK_FOLLOW) {
+            // Without /proc; this way needs a privilege on older kernels.
+            Err(Errno::NOENT) => {
+                rustix::fs::linkat(&self.file, "", &self.folder.0, name, AtFlags::EMPTY_PATH)
+            }
+            linked => linked,
+        }
+    }
+
+    fn link_hidden(&self, hidden: &str, name: &str) -> rustix::io::Result<()> {
+        match rustix::fs::linkat(
+            &self.folder.0,
+            hidden,
+            &self.folder.0,
+            name,
+            AtFlags::empty(),
+        ) {
+            // A filesystem without links, like FAT.
+            Err(Errno::PERM | Errno::OPNOTSUPP) => rustix::fs::renameat_with(
+                &self.folder.0,
+                hidden,
+                &self.folder.0,
+                name,
+                RenameFlags::NOREPLACE,
+            ),
+            linked => linked,
+        }
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        if let Some(hidden) = &self.hidden {
+            // It may have been renamed; and what cannot be unlinked is hidden and harmless.
+            let _ = rustix::fs::unlinkat(&self.folder.0, hidden, AtFlags::empty());
+        }
+    }
+}
+
+fn private() -> Mode {
+    Mode::RUSR | Mode::WUSR
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Each promise holds for both kinds of staging.
+    #[track_caller]
+    fn check(promise: impl Fn(Staged<'_>, &Path)) {
+        for stage in [Folder::stage, Folder::stage_hidden] {
+            let path = tempfile::tempdir().unwrap();
+            let folder = Folder::open(path.path()).unwrap();
+            promise(stage(&folder).unwrap(), path.path());
+        }
+    }
+
+    fn visible_names(folder: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        names
+            .map(|name| name.into_string().unwrap())
+            .filter(|name| !name.starts_with('.'))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_not_seen_before_it_is_published() {
+        check(|staged, folder| {
+            staged.file().write_all(b"all of it").unwrap();
+            assert!(visible_names(folder).is_empty());
+            assert!(staged.publish("name").unwrap());
+            assert_eq!(std::fs::read(folder.join("name")).unwrap(), b"all of it");
+        });
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_to_its_owner() {
+        check(|staged, folder| {
+            std::fs::write(folder.join("name"), "theirs").unwrap();
+            std::os::unix::fs::symlink("elsewhere", folder.join("link")).unwrap();
+            assert!(!staged.publish("name").unwrap());
+            assert!(!staged.publish("link").unwrap());
+            assert!(staged.publish("other").unwrap());
+            assert_eq!(std::fs::read(folder.join("name")).unwrap(), b"theirs");
+            assert!(!folder.join("elsewhere").exists());
+        });
+    }
+
+    #[test]
+    fn nothing_stays_of_a_file_that_was_given_up() {
+        check(|staged, folder| {
+            drop(staged);
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+        });
+    }
+
+    #[test]
+    fn only_the_name_that_was_asked_for_stays() {
+        check(|staged, folder| {
+            assert!(staged.publish("name").unwrap());
+            drop(staged);
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
+        });
+    }
+}

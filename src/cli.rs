@@ -1,0 +1,44 @@
+//! The commands of the program, one file each.
+//!
+//! A command prints its answer to stdout and everything else to stderr, and ends in an
+//! [`Exit`](exit::Exit) or a [`Failure`](exit::Failure). What comes from a sheet is escaped on its
+//! way out.
+
+// Read in this order: what can be asked, how it ends, how it is said, then the commands.
+pub mod args;
+pub mod exit;
+mod formulas;
+mod output;
+
+mod apply;
+mod backup;
+mod check;
+mod get;
+mod init;
+mod pending;
+mod run;
+mod set;
+mod status;
+
+use args::Command;
+use exit::{Exit, Failure};
+
+use crate::progress::{Display, LogFormat, Verbosity};
+
+/// Runs one command to its end.
+pub fn run(command: &Command) -> Result<Exit, Failure> {
+    if !matches!(command, Command::Run(_) | Command::Apply(_)) {
+        Display::stderr(LogFormat::Human, Verbosity::Quiet).take_log();
+    }
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Pending(args) => pending::run(args),
+        Command::Get(args) => get::run(args),
+        Command::Set(args) => set::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Backup(command) => backup::run(command),
+    }
+}

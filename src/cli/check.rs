@@ -1,0 +1,91 @@
+//! `tickoff check`: what is wrong with the sheet, and where.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use tickoff::{Diagnostic, Level, diagnose, escape};
+
+use super::args::CheckArgs;
+use super::exit::{Exit, Failure};
+use super::output::{json_line, print};
+
+/// Prints every finding.
+pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    let findings = diagnose(&args.sheet.file, &args.sheet.options())?;
+    print(|out| {
+        findings.iter().try_for_each(|finding| {
+            if args.json {
+                json_line(out, finding)
+            } else {
+                line(out, &args.sheet.file, finding)
+            }
+        })
+    })?;
+    Ok(exit(&findings))
+}
+
+fn exit(findings: &[Diagnostic]) -> Exit {
+    if findings.iter().any(|finding| finding.level == Level::Error) {
+        Exit::BadSheet
+    } else {
+        Exit::Done
+    }
+}
+
+/// As compilers do, so that editors can follow it.
+fn line(out: &mut (impl Write + ?Sized), path: &Path, finding: &Diagnostic) -> io::Result<()> {
+    let level = match finding.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    };
+    let path = escape(&path.to_string_lossy());
+    write!(out, "{path}:{}:{}: {level}: ", finding.line, finding.column)?;
+    if let Some(po) = &finding.po {
+        write!(out, "{}: ", escape(po))?;
+    }
+    writeln!(out, "{}", escape(&finding.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(level: Level, po: Option<&str>) -> Diagnostic {
+        Diagnostic {
+            level,
+            line: 7,
+            column: 3,
+            po: po.map(Into::into),
+            message: "is odd\u{1b}[2J".into(),
+        }
+    }
+
+    #[track_caller]
+    fn check(finding: &Diagnostic, want: &str) {
+        let mut text = Vec::new();
+        line(&mut text, Path::new("in\nput.csv"), finding).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), want);
+    }
+
+    #[test]
+    fn a_finding_is_one_harmless_line_that_says_where() {
+        check(
+            &finding(Level::Error, Some("P\n1")),
+            "in\\nput.csv:7:3: error: P\\n1: is odd\\u{1b}[2J\n",
+        );
+        check(
+            &finding(Level::Warning, None),
+            "in\\nput.csv:7:3: warning: is odd\\u{1b}[2J\n",
+        );
+    }
+
+    #[test]
+    fn only_errors_make_a_sheet_bad() {
+        assert_eq!(exit(&[]), Exit::Done);
+        assert_eq!(exit(&[finding(Level::Warning, None)]), Exit::Done);
+        assert_eq!(
+            exit(&[finding(Level::Warning, None), finding(Level::Error, None)]),
+            Exit::BadSheet
+        );
+    }
+}

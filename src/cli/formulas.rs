@@ -1,0 +1,89 @@
+//! Values that a spreadsheet would run as a formula when it opens the sheet (CSV injection, CWE-1236).
+
+use clap::ValueEnum;
+use tickoff::{Updates, escape};
+
+/// What to do about such a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Formulas {
+    /// Write it and report it.
+    Warn,
+    /// Refuse the update.
+    Reject,
+}
+
+/// What was found in an update, as a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// To be reported; the update goes ahead.
+    Warning(String),
+    /// The update is to be refused.
+    Refusal(String),
+}
+
+impl Formulas {
+    /// Looks at the values of an update before it is submitted.
+    pub fn judge(self, po: &str, updates: &Updates) -> Option<Finding> {
+        let column = updates
+            .iter()
+            .find(|(_, value)| is_formula(value))
+            .map(|(column, _)| column)?;
+        let message = format!(
+            "{}: {} would run as a formula in a spreadsheet",
+            escape(po),
+            escape(column)
+        );
+        Some(match self {
+            Formulas::Warn => Finding::Warning(message),
+            Formulas::Reject => Finding::Refusal(message),
+        })
+    }
+}
+
+/// As OWASP lists the beginnings of formulas; but a signed number and a lone sign are harmless.
+fn is_formula(value: &str) -> bool {
+    match value.as_bytes() {
+        [b'=' | b'@' | b'\t' | b'\r', ..] => true,
+        [b'+' | b'-', rest @ ..] => !rest
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',')),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_recognised_and_numbers_are_not() {
+        for formula in [
+            "=1+1",
+            "@SUM(A1)",
+            "+cmd|' /C calc'!A0",
+            "-2+3",
+            "\t=1",
+            "\r=1",
+        ] {
+            assert!(is_formula(formula), "{formula:?}");
+        }
+        for plain in ["", "a=b", "-", "-5", "+1,234.50", "1-2", "PO@example"] {
+            assert!(!is_formula(plain), "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn a_formula_is_reported_or_refused() {
+        let updates = Updates::from([("SUPPLIER", "Acme"), ("Note", "=1+1")]);
+        let message = || "P1: Note would run as a formula in a spreadsheet".to_owned();
+        assert_eq!(
+            Formulas::Warn.judge("P1", &updates),
+            Some(Finding::Warning(message()))
+        );
+        assert_eq!(
+            Formulas::Reject.judge("P1", &updates),
+            Some(Finding::Refusal(message()))
+        );
+        assert_eq!(Formulas::Reject.judge("P1", &Updates::new()), None);
+    }
+}

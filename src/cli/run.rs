@@ -1,0 +1,191 @@
+//! `tickoff run`: one command per PO.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use tickoff::{
+    CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
+    Summary, Updates, WorkerPool, create_output, escape,
+};
+
+use super::args::RunArgs;
+use super::exit::{Exit, Failure, advice, report};
+use super::formulas::{Finding, Formulas};
+use crate::progress::Display;
+
+/// Runs the command for every pending PO and records what became of each.
+pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let display = args.log.display();
+    CommandTemplate::parse(&args.cmd, &[])
+        .resolve_program()
+        .map_err(|error| {
+            let exit = if error.exit_code() == 127 {
+                Exit::NoCommand
+            } else {
+                Exit::CannotRun
+            };
+            Failure::Other(exit, error.to_string())
+        })?;
+    let interruption = Interruption::watch()?;
+
+    let options = options(args);
+    let session = match &args.output {
+        None => Session::open(&args.sheet.file, &options)?,
+        Some(copy) => {
+            let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
+            create_output(&args.sheet.file, copy).map_err(|error| match error {
+                Error::SameFile { .. } => Failure::Other(Exit::Usage, error.to_string()),
+                error => error.into(),
+            })?;
+            let mut session = Session::open(copy, &options)?;
+            session.take_new_rows(&input)?;
+            session
+        }
+    };
+    let template = CommandTemplate::parse(&args.cmd, &session.columns());
+    let mut command = RecordCommand::new(template, session.id(), &args.sheet.key)?;
+    if let Some(timeout) = args.timeout {
+        command = command.timeout(timeout);
+    }
+
+    let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
+    let total = session.handler().pending_pos().len().min(limit);
+    let progress = display.progress(total);
+    let mut pool = WorkerPool::new(args.jobs.get())
+        .retries(args.retries)
+        .backoff(args.backoff)
+        .halt(args.halt)
+        .stop(&interruption.stop)
+        .on_result(|result| progress.update(result));
+    if args.force {
+        pool = pool.forced();
+    }
+    let summary = session.run(pool, limit, |job| {
+        judged(args.write.formulas, job, command.run(job))
+    })?;
+    progress.finish(&summary.pool);
+    tell(&display, &summary);
+    Ok(exit(&summary, &interruption))
+}
+
+fn options(args: &RunArgs) -> Options {
+    let done = if args.force {
+        Vec::new()
+    } else {
+        args.done.statuses()
+    };
+    let allow_network_fs = args.write.allow_network_fs;
+    args.backup.put_into(Options {
+        done,
+        allow_network_fs,
+        ..args.sheet.options()
+    })
+}
+
+/// What is written for a result that a spreadsheet would run as a formula.
+fn judged(formulas: Formulas, job: &Job<'_>, outcome: Outcome) -> Outcome {
+    let Outcome::Done(updates) = &outcome else {
+        return outcome;
+    };
+    match formulas.judge(job.po, updates) {
+        None => outcome,
+        Some(Finding::Warning(message)) => {
+            tracing::warn!("{message}");
+            outcome
+        }
+        Some(Finding::Refusal(message)) => Outcome::Done(Updates::error(message)),
+    }
+}
+
+fn tell(display: &Display, summary: &Summary) {
+    if let Some(backup) = &summary.backup {
+        display.say(&format!(
+            "the sheet as it was before: {}",
+            escape(&backup.to_string_lossy())
+        ));
+    }
+    if let Some(error) = &summary.not_visible {
+        report(error.chain());
+        if let Some(advice) = advice(error) {
+            report(advice);
+        }
+    }
+}
+
+fn exit(summary: &Summary, interruption: &Interruption) -> Exit {
+    let causes = [
+        (summary.pool.errors > 0, Exit::SomeFailed),
+        (summary.pool.halted, Exit::Halted),
+        (
+            summary.pool.unpersisted > 0 || summary.not_visible.is_some(),
+            Exit::NotWritten,
+        ),
+    ];
+    let mut exit = interruption.exit();
+    for (_, cause) in causes.iter().filter(|(is_so, _)| *is_so) {
+        exit = exit.and(*cause);
+    }
+    exit
+}
+
+/// The signals that end a run: the first lets running commands finish, the second kills them.
+struct Interruption {
+    stop: Stop,
+    /// The first of them; 0 for none. Written by the signal thread, read when the run is over.
+    signal: Arc<AtomicI32>,
+}
+
+impl Interruption {
+    fn watch() -> Result<Interruption, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::Other(Exit::NotWritten, format!("cannot handle signals: {error}"))
+        };
+        // An empty handler makes a file-size limit an error of the write that met it. Ignoring the
+        // signal would do so too, but commands would inherit that.
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
+        let heeded = [SIGINT, SIGTERM, SIGHUP]
+            .into_iter()
+            .filter(|&signal| !is_ignored(signal));
+        let mut signals = Signals::new(heeded).map_err(failed)?;
+        let interruption = Interruption {
+            stop: Stop::new(),
+            signal: Arc::default(),
+        };
+        let (stop, first) = (interruption.stop.clone(), Arc::clone(&interruption.signal));
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    if first.swap(signal, Ordering::SeqCst) == 0 {
+                        tracing::warn!(
+                            "stopping: running commands may finish; once more kills them"
+                        );
+                        stop.soon();
+                    } else {
+                        stop.now();
+                    }
+                }
+            })
+            .map_err(failed)?;
+        Ok(interruption)
+    }
+
+    fn exit(&self) -> Exit {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => Exit::Done,
+            _ if self.stop.level() == StopLevel::Continue => Exit::Done,
+            SIGINT => Exit::Interrupted,
+            _ => Exit::Terminated,
+        }
+    }
+}
+
+/// Whether whoever started us wants this signal ignored, as `nohup` does.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -1,0 +1,162 @@
+//! How the sheet is written: byte order mark, delimiter, terminator, quoting.
+//!
+//! Read once from the header, never changed: what this file finds is what everything new is
+//! written with.
+
+use crate::error::{Error, Problem, Result};
+use crate::grammar::{self, BOM, Records, decode};
+use crate::record::same_column;
+use std::path::Path;
+
+/// The form of one version of the sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) delimiter: u8,
+    /// Where the header begins: behind the byte order mark and blank lines.
+    pub(crate) header_start: usize,
+    /// Where the header ends, without its terminator.
+    pub(crate) header_end: usize,
+    /// What a new row ends with: the header's terminator.
+    pub(crate) terminator: &'static [u8],
+    /// Whether every name of the header is quoted, so that a new cell has to be as well.
+    pub(crate) quote_all: bool,
+}
+
+/// The delimiters that are tried, in this order.
+const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
+
+/// Finds the dialect with which the header has the key column, and the header's names, as written.
+pub(crate) fn detect(
+    bytes: &[u8],
+    key: &str,
+    given: Option<u8>,
+    path: &Path,
+) -> Result<(Dialect, Vec<String>)> {
+    let malformed = |grammar::Malformed { offset, problem }| {
+        let (line, column) = grammar::position(bytes, offset);
+        Error::Malformed {
+            path: path.to_owned(),
+            line,
+            column,
+            problem,
+        }
+    };
+    grammar::refuse_foreign_bytes(bytes).map_err(malformed)?;
+    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    let candidates = match &given {
+        Some(delimiter) => std::slice::from_ref(delimiter),
+        None => &DELIMITERS,
+    };
+    let mut refused = None;
+    for &delimiter in candidates {
+        let mut records = Records::new(bytes, delimiter, start);
+        let Some(header) = records.next_record().map_err(malformed)? else {
+            return Err(Error::Empty {
+                path: path.to_owned(),
+                key: key.to_owned(),
+            });
+        };
+        let mut names = Vec::with_capacity(records.fields().len());
+        for field in records.fields() {
+            let name =
+                String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
+                    malformed(grammar::Malformed {
+                        offset: field.start,
+                        problem: Problem::InvalidUtf8,
+                    })
+                })?;
+            names.push(name);
+        }
+        if names.iter().any(|name| same_column(name, key)) {
+            let dialect = Dialect {
+                delimiter,
+                header_start: header.start,
+                header_end: header.end,
+                terminator: if bytes.get(header.end) == Some(&b'\r') {
+                    b"\r\n"
+                } else {
+                    b"\n"
+                },
+                quote_all: records
+                    .fields()
+                    .iter()
+                    .all(|field| bytes[field.start..field.end].starts_with(b"\"")),
+            };
+            return Ok((dialect, names));
+        }
+        refused = Some(match refused {
+            Some(columns) if names.len() <= Vec::len(&columns) => columns,
+            _ => names,
+        });
+    }
+    Err(Error::NoKeyColumn {
+        path: path.to_owned(),
+        key: key.to_owned(),
+        columns: refused
+            .unwrap_or_default()
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
+        let (dialect, found) =
+            detect(sheet.as_bytes(), "PO_NUMBER", None, Path::new("in.csv")).unwrap();
+        assert_eq!(dialect.delimiter, delimiter);
+        assert_eq!(found, names);
+        dialect
+    }
+
+    #[test]
+    fn the_delimiter_is_the_one_with_which_the_header_has_the_key_column() {
+        check("PO_NUMBER;A,B\n", b';', &["PO_NUMBER", "A,B"]);
+        check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
+        check("A\tpo_number \n", b'\t', &["A", "po_number "]);
+        check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[test]
+    fn mark_terminator_and_quoting_are_read_from_the_header() {
+        let dialect = check("\u{feff}\"PO_NUMBER\";\"A\"\r\n", b';', &["PO_NUMBER", "A"]);
+        assert_eq!((dialect.header_start, dialect.header_end), (3, 18));
+        assert_eq!(dialect.terminator, b"\r\n");
+        assert!(dialect.quote_all);
+        assert!(!check("PO_NUMBER;\"A\"\n", b';', &["PO_NUMBER", "A"]).quote_all);
+    }
+
+    #[track_caller]
+    fn check_refused(sheet: &[u8], message: &str) {
+        let error = detect(sheet, "PO_NUMBER", None, Path::new("in.csv")).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn a_header_without_the_key_says_which_columns_are_there() {
+        check_refused(
+            b"PO;STATUS\n1;x\n",
+            "in.csv:1: no column PO_NUMBER in the header, which has PO, STATUS",
+        );
+        check_refused(
+            b"",
+            "in.csv is empty: a header with the column PO_NUMBER is needed",
+        );
+        check_refused(
+            b"\xef\xbb\xbf\n\r\n",
+            "in.csv is empty: a header with the column PO_NUMBER is needed",
+        );
+        check_refused(
+            b"\xff\xfeP\0O\0",
+            "in.csv:1:1: the file is UTF-16: save it as CSV UTF-8",
+        );
+        check_refused(
+            b"PO_NUMBER;\xff\n",
+            "in.csv:1:11: the header and the key column must be UTF-8",
+        );
+    }
+}

@@ -1,0 +1,370 @@
+//! Every way in which tickoff can fail.
+//!
+//! One variant for each decision a caller can make, carrying the evidence: path, line, column, PO.
+//! A message is one lower-case sentence without a full stop, and what came from a file or a worker
+//! is escaped in it, so that printing an error never lets a cell speak to the terminal.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::escape::{Escaped, list};
+use crate::lock::Holder;
+use crate::record::ProcessingStatus;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why something could not be done.
+///
+/// Cloneable, because one failed write answers every operation that was part of it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused a file operation.
+    #[error("cannot {action} {}", Escaped::path(path))]
+    Io {
+        /// What was tried, as a verb phrase: "read", "replace".
+        action: &'static str,
+        /// The file or folder it was tried on.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The sheet is a folder, a device, a pipe or a socket.
+    #[error("{} is not a regular file", Escaped::path(path))]
+    NotAFile {
+        /// What was to be opened.
+        path: PathBuf,
+    },
+    /// The sheet holds no header.
+    #[error(
+        "{} is empty: a header with the column {} is needed",
+        Escaped::path(path),
+        Escaped::text(key)
+    )]
+    Empty {
+        /// The sheet.
+        path: PathBuf,
+        /// The key column that was looked for.
+        key: String,
+    },
+    /// No column of the header is the key column.
+    #[error(
+        "{}:1: no column {} in the header, which has {}",
+        Escaped::path(path),
+        Escaped::text(key),
+        list(columns)
+    )]
+    NoKeyColumn {
+        /// The sheet.
+        path: PathBuf,
+        /// The key column that was looked for.
+        key: String,
+        /// The columns that are there.
+        columns: Vec<String>,
+    },
+    /// The bytes of the sheet are not a CSV that can be kept intact.
+    #[error("{}:{line}:{column}: {problem}", Escaped::path(path))]
+    Malformed {
+        /// The sheet.
+        path: PathBuf,
+        /// 1-based line of the file, counted in line feeds.
+        line: u64,
+        /// 1-based byte within that line.
+        column: u64,
+        /// What is wrong there.
+        problem: Problem,
+    },
+    /// A PO stands in several rows, and the caller did not say that all of them are meant.
+    #[error(
+        "{}: {} stands in several rows, on lines {}",
+        Escaped::path(path),
+        Escaped::text(po),
+        Lines(lines)
+    )]
+    DuplicatePo {
+        /// The sheet.
+        path: PathBuf,
+        /// The key that is not unique.
+        po: String,
+        /// 1-based first line of each of its rows.
+        lines: Vec<u64>,
+    },
+    /// The PO of an update is not in the sheet. Nothing was changed.
+    #[error("no row has the PO {}", Escaped::text(po))]
+    UnknownPo {
+        /// The PO that was asked for.
+        po: String,
+    },
+    /// A column of an update is not in the sheet and may not be added. Nothing was changed.
+    #[error(
+        "no column {} in the sheet, which has {}",
+        Escaped::text(column),
+        list(columns)
+    )]
+    UnknownColumn {
+        /// The column that was asked for.
+        column: String,
+        /// The columns that are there.
+        columns: Vec<String>,
+    },
+    /// A value that may not be written. Nothing was changed.
+    #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
+    InvalidValue {
+        /// The PO of the update.
+        po: String,
+        /// The column of the update.
+        column: String,
+        /// Why it was refused.
+        reason: InvalidValue,
+    },
+    /// A result may not take a PO from one status to the other. Nothing was changed.
+    #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
+    Transition {
+        /// The PO of the update.
+        po: String,
+        /// Its status when the update's turn came.
+        from: ProcessingStatus,
+        /// The status that the update asked for.
+        to: ProcessingStatus,
+    },
+    /// Another session works on the sheet.
+    #[error("{} is in use by {holder}", Escaped::path(path))]
+    SessionHeld {
+        /// The sheet.
+        path: PathBuf,
+        /// Who holds it.
+        holder: Holder,
+    },
+    /// Other processes kept the sheet's lock for longer than a writer waits. Nothing was changed.
+    #[error("waited {} s for the lock {}", waited.as_secs(), Escaped::path(path))]
+    LockTimeout {
+        /// The lock file.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// An update could not be written to the journal: it would not survive a crash.
+    /// It was not applied.
+    #[error("the result of {} could not be made durable", Escaped::text(po))]
+    NotDurable {
+        /// The PO of the update.
+        po: String,
+        /// What stopped the last attempt.
+        #[source]
+        source: Box<Error>,
+    },
+    /// An update is durable in the journal, and the public CSV does not show it yet.
+    /// The next write, or the next session, includes it.
+    #[error("not yet written to {}, kept in its journal", Escaped::path(path))]
+    NotVisible {
+        /// The sheet.
+        path: PathBuf,
+        /// What stopped the last attempt.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Another program has the sheet open for writing, or is changing it right now.
+    #[error("{} is being written by another program", Escaped::path(path))]
+    Busy {
+        /// The sheet.
+        path: PathBuf,
+    },
+    /// The new version of the sheet was not what it should be. The old one is still in place.
+    #[error(
+        "the new version of {} is not as it should be: {problem}",
+        Escaped::path(path)
+    )]
+    Verification {
+        /// The sheet.
+        path: PathBuf,
+        /// What differed.
+        problem: String,
+    },
+    /// The queue was stopped; the operation was not accepted.
+    #[error("the write queue is stopped")]
+    QueueStopped,
+    /// The queue is full; the operation was not accepted.
+    #[error("the write queue is full")]
+    QueueFull,
+    /// The writer thread died. Whether the operation is durable is not known.
+    #[error("the writer thread died: {}", Escaped::text(message))]
+    WriterDied {
+        /// The panic's message.
+        message: String,
+    },
+    /// The journal cannot be used as it is.
+    #[error("the journal {} {problem}", Escaped::path(path))]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The sheet lies where the promises cannot be kept.
+    #[error("{} {problem}", Escaped::path(path))]
+    Unsuitable {
+        /// The sheet.
+        path: PathBuf,
+        /// Why it is unsuitable, and what to do.
+        problem: String,
+    },
+    /// Input and output are one file, and the input was to stay untouched.
+    #[error("{} is the input itself", Escaped::path(path))]
+    SameFile {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A backup that cannot be made, or is not one.
+    #[error("{}: {problem}", Escaped::path(path))]
+    Backup {
+        /// The backup or its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// Attaches what was tried, and on which path, to the system's error.
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io {
+            action,
+            path,
+            source: Arc::new(source),
+        }
+    }
+
+    /// The same for a system call made through rustix.
+    pub(crate) fn sys(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(rustix::io::Errno) -> Error {
+        let attach = Error::io(action, path);
+        move |errno| attach(errno.into())
+    }
+
+    /// The error and its causes in one line, as the program prints it.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// What makes bytes unfit as a sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A quoted field that opens here is never closed.
+    UnterminatedQuote,
+    /// A carriage return that no line feed follows, outside quotes.
+    LoneCarriageReturn,
+    /// A NUL byte: the file is damaged, or not UTF-8.
+    Nul,
+    /// UTF-16, recognised by its byte order mark.
+    Utf16,
+    /// A header name or a key that is not UTF-8.
+    InvalidUtf8,
+    /// More fields in a row than the stated limit.
+    TooManyFields,
+    /// More bytes in a row than the stated limit.
+    RecordTooLong,
+    /// More rows than the stated limit.
+    TooManyRecords,
+    /// Two columns that tickoff must tell apart have the same name.
+    DuplicateColumn(String),
+    /// A surplus field that would slide under a column that is to be added.
+    SurplusField,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::grammar::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS};
+        match self {
+            Problem::UnterminatedQuote => f.write_str("a quote opens here and is never closed"),
+            Problem::LoneCarriageReturn => f.write_str(
+                "a carriage return without a line feed, which programs read differently",
+            ),
+            Problem::Nul => f.write_str("a NUL byte: the file is damaged or is not UTF-8 text"),
+            Problem::Utf16 => f.write_str("the file is UTF-16: save it as CSV UTF-8"),
+            Problem::InvalidUtf8 => f.write_str("the header and the key column must be UTF-8"),
+            Problem::TooManyFields => write!(f, "more than {MAX_FIELDS} fields in a row"),
+            Problem::RecordTooLong => write!(f, "more than {MAX_RECORD_BYTES} bytes in a row"),
+            Problem::TooManyRecords => write!(f, "more than {MAX_RECORDS} rows"),
+            Problem::DuplicateColumn(name) => {
+                write!(f, "the column {} is there twice", Escaped::text(name))
+            }
+            Problem::SurplusField => f.write_str(
+                "a field beyond the header's last column would slide under an added column",
+            ),
+        }
+    }
+}
+
+/// Why a value was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidValue {
+    /// It holds a NUL byte.
+    Nul,
+    /// It is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
+    TooLong,
+    /// The key of a row never changes.
+    Key,
+    /// It is not one of the four statuses.
+    Status(String),
+    /// The same column is named twice in one update.
+    Twice,
+}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidValue::Nul => f.write_str("may not hold a NUL byte"),
+            InvalidValue::TooLong => {
+                write!(
+                    f,
+                    "is longer than {} characters",
+                    crate::update::MAX_VALUE_CHARS
+                )
+            }
+            InvalidValue::Key => f.write_str("is the key column, which no update may change"),
+            InvalidValue::Status(word) => write!(
+                f,
+                "must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not {}",
+                Escaped::text(word)
+            ),
+            InvalidValue::Twice => f.write_str("is named twice in one update"),
+        }
+    }
+}
+
+/// Line numbers as people write them, cut after a few.
+struct Lines<'a>(&'a [u64]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        for (i, line) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{line}", if i > 0 { ", " } else { "" })?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

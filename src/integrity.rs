@@ -1,0 +1,232 @@
+//! What `check` finds: everything in a sheet that a person should look at.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::grammar;
+use crate::index::RecordIndex;
+use crate::record::{
+    CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, parse_count,
+    parse_timestamp,
+};
+use crate::sheet::{Duplicates, Options, Sheet};
+
+/// One finding about a sheet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Whether a run would refuse the sheet for it.
+    pub level: Level,
+    /// 1-based line of the file, counted in line feeds.
+    pub line: u64,
+    /// 1-based byte within that line.
+    pub column: u64,
+    /// The row's key, if it has one.
+    pub po: Option<String>,
+    /// What is to be looked at. Text from the sheet is escaped in it.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A run refuses the sheet.
+    Error,
+    /// A run works, and what was found is kept as it is.
+    Warning,
+}
+
+/// Reads a sheet and returns its findings in the order of its lines; what makes it unfit as a sheet
+/// is a finding, too, and then the only one.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::NotAFile`] if it cannot be read at all, [`Error::Journal`].
+pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnostic>> {
+    let all = Options {
+        duplicates: Duplicates::All,
+        ..options.clone()
+    };
+    let fatal = |line, column, message| {
+        vec![Diagnostic {
+            level: Level::Error,
+            line,
+            column,
+            po: None,
+            message,
+        }]
+    };
+    match Sheet::read(path, &all) {
+        Ok(sheet) => Ok(findings_with(&sheet, options.duplicates)),
+        Err(Error::Malformed {
+            line,
+            column,
+            problem,
+            ..
+        }) => Ok(fatal(line, column, problem.to_string())),
+        Err(Error::NoKeyColumn { key, columns, .. }) => Ok(fatal(
+            1,
+            1,
+            format!(
+                "no column {} in the header, which has {}",
+                crate::escape::escape(&key),
+                crate::escape::list(&columns)
+            ),
+        )),
+        Err(Error::Empty { key, .. }) => Ok(fatal(
+            1,
+            1,
+            format!(
+                "the file is empty: a header with the column {} is needed",
+                crate::escape::escape(&key)
+            ),
+        )),
+        Err(error) => Err(error),
+    }
+}
+
+/// The findings about a sheet that is open.
+pub(crate) fn findings(sheet: &Sheet) -> Vec<Diagnostic> {
+    findings_with(sheet, sheet.options().duplicates)
+}
+
+fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagnostic> {
+    let mut found = Findings {
+        sheet,
+        list: Vec::new(),
+    };
+    if duplicates == Duplicates::Refuse {
+        for (po, rows) in sheet.duplicates() {
+            let lines: Vec<String> = rows
+                .iter()
+                .map(|&row| sheet.line(row).to_string())
+                .collect();
+            for &row in &rows[1..] {
+                let message = format!(
+                    "the PO {} stands on lines {}",
+                    crate::escape::escape(&po),
+                    lines.join(", ")
+                );
+                found.add(Level::Error, row, sheet.schema().key, message);
+            }
+        }
+    }
+    for row in sheet.all_rows() {
+        found.row(row);
+    }
+    found
+        .list
+        .sort_by_key(|finding| (finding.line, finding.column));
+    found.list
+}
+
+struct Findings<'a> {
+    sheet: &'a Sheet,
+    list: Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    fn row(&mut self, row: RecordIndex) {
+        let schema = self.sheet.schema();
+        let (_, fields) = self.sheet.base_record(row);
+        for (column, field) in fields.iter().enumerate() {
+            let raw = &self.sheet.bytes()[field.clone()];
+            if std::str::from_utf8(raw).is_err() {
+                self.warn(
+                    row,
+                    column,
+                    "the cell is not UTF-8; it is kept as it is".into(),
+                );
+            }
+            if column == schema.header_width && !raw.is_empty() {
+                self.warn(
+                    row,
+                    column,
+                    "the row has more fields than the header".into(),
+                );
+            }
+        }
+        let po = self.sheet.po(row);
+        if po.is_empty() {
+            self.warn(
+                row,
+                schema.key,
+                "the row has no key; it is kept and never processed".into(),
+            );
+            return;
+        }
+        self.record(row, &self.sheet.record_at(row));
+    }
+
+    fn record(&mut self, row: RecordIndex, record: &CsvRecord) {
+        let schema = self.sheet.schema();
+        let mut warn = |name: &str, message: String| {
+            let column = schema.position(name).unwrap_or(schema.key);
+            self.warn(row, column, message);
+        };
+        match &record.status {
+            ProcessingStatus::Other(word) => {
+                warn(
+                    STATUS,
+                    format!(
+                        "{} is none of the known statuses; it counts as pending",
+                        crate::escape::escape(word)
+                    ),
+                );
+            }
+            ProcessingStatus::Completed
+                if record
+                    .get(LAST_PROCESSED)
+                    .is_none_or(|cell| parse_timestamp(cell).is_none()) =>
+            {
+                warn(
+                    LAST_PROCESSED,
+                    "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
+                );
+            }
+            ProcessingStatus::Error if record.error_message.is_none() => {
+                warn(ERROR_MESSAGE, "the PO is ERROR without a message".into());
+            }
+            _ => {}
+        }
+        for name in ["ATTACHMENTS_FOUND", "ATTACHMENTS_DOWNLOADED"] {
+            if record
+                .get(name)
+                .is_some_and(|cell| !cell.trim().is_empty() && parse_count(cell).is_none())
+            {
+                warn(name, format!("{name} is not a whole number"));
+            }
+        }
+        if let (Some(found), Some(downloaded)) =
+            (record.attachments_found, record.attachments_downloaded)
+            && downloaded > found
+        {
+            warn(
+                "ATTACHMENTS_DOWNLOADED",
+                format!("{downloaded} attachments were downloaded of {found} found"),
+            );
+        }
+    }
+
+    fn warn(&mut self, row: RecordIndex, column: usize, message: String) {
+        self.add(Level::Warning, row, column, message);
+    }
+
+    fn add(&mut self, level: Level, row: RecordIndex, column: usize, message: String) {
+        let (span, fields) = self.sheet.base_record(row);
+        let offset = fields.get(column).map_or(span.end, |field| field.start);
+        let before = &self.sheet.bytes()[span.start..offset];
+        let line = self.sheet.line(row) + grammar::count_lines(before);
+        let line_start =
+            memchr::memrchr(b'\n', &self.sheet.bytes()[..offset]).map_or(0, |at| at + 1);
+        let po = Some(self.sheet.po(row)).filter(|po| !po.is_empty());
+        self.list.push(Diagnostic {
+            level,
+            line,
+            column: (offset - line_start) as u64 + 1,
+            po,
+            message,
+        });
+    }
+}

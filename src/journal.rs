@@ -1,0 +1,656 @@
+//! Durable before visible: the one log of cell updates of all tickoff processes on a sheet.
+//!
+//! A frame is appended, and synced, under the write lock before anything of it reaches the CSV. It
+//! makes its updates durable, and its place in the log is their order across processes. The log is
+//! kept until a session has ended and all of it is visible; so a sheet that another program read
+//! early and saved late, or a crash, takes nothing away. Replaying it is idempotent.
+//!
+//! ```text
+//! log   = frame(Head) frame(Frame)* zeros*
+//! frame = length: u32 LE, checksum: u64 LE, payload: `length` bytes of JSON
+//! ```
+//!
+//! The checksum is XXH3 of the payload seeded with the frame's offset, so that a frame is valid
+//! only where it was written. A length of zero is the end: reserved space is filled with zeros. A
+//! frame that is not valid and has no valid one behind it is the torn tail of a crash and was never
+//! acknowledged; one that has is damage, and stops the replay there.
+//!
+//! After a failed sync the kernel may forget that pages were dirty and call the next sync a
+//! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
+//! abandoned then, and a new one takes everything that was written in this session.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rustix::fs::{AtFlags, RenameFlags};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::{Error, Result};
+use crate::escape::escape;
+use crate::lock::WriteGuard;
+use crate::record::same_column;
+use crate::target::Target;
+
+const NAME: &str = "journal";
+const PREFIX: usize = 12;
+/// The longest frame. A batch is at most a queue of operations, each of some cells of 32,767
+/// characters; what is longer than this is not a length.
+const MAX_FRAME_BYTES: usize = 1 << 30;
+/// What is reserved at most, so that a full disk does not stop acknowledgements at once.
+const MAX_RESERVED_BYTES: u64 = 16 << 20;
+
+/// Cell updates that were made durable together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Frame {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) rows: Vec<RowUpdate>,
+}
+
+/// The new cells of a PO's rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RowUpdate {
+    pub(crate) po: String,
+    pub(crate) cells: Vec<CellUpdate>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CellUpdate {
+    pub(crate) column: String,
+    pub(crate) value: String,
+    /// What the cell showed before: an outside version that still shows it did not change it.
+    pub(crate) before: Vec<String>,
+}
+
+/// What the log belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) sheet: PathBuf,
+    pub(crate) key: String,
+    /// The session that began it; none if it was a handler or a `set`.
+    pub(crate) session: Option<String>,
+    pub(crate) created: DateTime<Utc>,
+}
+
+/// The log as a writer holds it. Every method is called under the write lock.
+pub(crate) struct Journal {
+    target: Arc<Target>,
+    head: Head,
+    open: Option<OpenLog>,
+}
+
+struct OpenLog {
+    file: File,
+    inode: u64,
+    /// Behind the last valid frame: all before it was read or written by us.
+    end: u64,
+}
+
+/// What was found in the log.
+pub(crate) enum News {
+    /// Frames that others appended.
+    Frames(Vec<Frame>),
+    /// Somebody made all of the log visible and emptied it; these frames are in the one that is
+    /// there now.
+    Replaced(Vec<Frame>),
+}
+
+impl Journal {
+    /// The frames of a log, for a reader that holds no lock.
+    pub(crate) fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
+        let Some(file) = target.open_sibling_to_read(NAME)? else {
+            return Ok(Vec::new());
+        };
+        let log = read_log(&file, target)?;
+        if let Some(head) = &log.head {
+            check_head(head, target, key)?;
+        }
+        Ok(log.frames)
+    }
+
+    /// Opens the log, if there is one, and returns its head and frames.
+    pub(crate) fn open(
+        target: &Arc<Target>,
+        key: &str,
+        session: Option<&str>,
+        _held: &WriteGuard,
+    ) -> Result<(Journal, Option<Head>, Vec<Frame>)> {
+        let head = Head {
+            sheet: target.path().to_owned(),
+            key: key.trim().to_owned(),
+            session: session.map(str::to_owned),
+            created: Utc::now(),
+        };
+        let mut journal = Journal {
+            target: Arc::clone(target),
+            head,
+            open: None,
+        };
+        let (found, frames) = journal.load()?;
+        Ok((journal, found, frames))
+    }
+
+    /// Reads the log that is there from its beginning.
+    fn load(&mut self) -> Result<(Option<Head>, Vec<Frame>)> {
+        self.open = None;
+        if self.target.open_sibling_to_read(NAME)?.is_none() {
+            return Ok((None, Vec::new()));
+        }
+        let file = self.target.open_sibling(NAME)?;
+        let log = read_log(&file, &self.target)?;
+        if let Some(head) = &log.head {
+            check_head(head, &self.target, &self.head.key)?;
+        }
+        if let Some(offset) = log.damage {
+            self.set_aside(offset)?;
+            if !log.frames.is_empty() {
+                self.start_over(log.frames.clone())?;
+            }
+            return Ok((log.head, log.frames));
+        }
+        let inode = file
+            .metadata()
+            .map_err(Error::io("read", self.path()))?
+            .ino();
+        self.open = Some(OpenLog {
+            file,
+            inode,
+            end: log.end,
+        });
+        Ok((log.head, log.frames))
+    }
+
+    /// What others wrote since we looked last.
+    pub(crate) fn catch_up(&mut self) -> Result<News> {
+        let there = match rustix::fs::statat(
+            self.target.folder(),
+            self.name(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        ) {
+            Ok(stat) => Some(stat.st_ino),
+            Err(rustix::io::Errno::NOENT) => None,
+            Err(errno) => return Err(Error::sys("read", self.path())(errno)),
+        };
+        let path = self.path();
+        match (&mut self.open, there) {
+            (None, None) => Ok(News::Frames(Vec::new())),
+            (Some(log), Some(inode)) if log.inode == inode => {
+                let mut frames = Vec::new();
+                while let Some((payload, end)) =
+                    read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
+                {
+                    frames.push(parse(&payload, log.end, &path)?);
+                    log.end = end;
+                }
+                Ok(News::Frames(frames))
+            }
+            (None, Some(_)) => Ok(News::Frames(self.load()?.1)),
+            (Some(_), _) => Ok(News::Replaced(self.load()?.1)),
+        }
+    }
+
+    /// Makes a frame durable. After an error the caller does not know whether it is; it then calls
+    /// [`Journal::start_over`], or leaves the log to whoever opens it next.
+    pub(crate) fn append(&mut self, frame: &Frame) -> Result<()> {
+        let path = self.path();
+        let created = self.open.is_none();
+        if created {
+            let file = self.target.open_sibling(NAME)?;
+            let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
+            self.open = Some(OpenLog {
+                file,
+                inode,
+                end: 0,
+            });
+        }
+        let log = self.open.as_mut().expect("opened above");
+        let mut bytes = Vec::new();
+        if log.end == 0 {
+            encode(&self.head, 0, &mut bytes);
+        }
+        encode(frame, log.end + bytes.len() as u64, &mut bytes);
+        log.file
+            .write_all_at(&bytes, log.end)
+            .map_err(Error::io("write", &path))?;
+        log.file.sync_data().map_err(Error::io("sync", &path))?;
+        if created {
+            self.target.sync_folder()?;
+        }
+        log.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces the log by a new file that holds these frames, durably.
+    pub(crate) fn start_over(&mut self, frames: Vec<Frame>) -> Result<()> {
+        const NEXT: &str = "journal.next";
+        self.open = None;
+        let path = self.target.sibling(NEXT);
+        let next = self.target.sibling_name(NEXT);
+        match rustix::fs::unlinkat(self.target.folder(), &next, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(errno) => return Err(Error::sys("remove", path)(errno)),
+        }
+        let file = self.target.open_sibling(NEXT)?;
+        let mut bytes = Vec::new();
+        encode(&self.head, 0, &mut bytes);
+        for frame in &frames {
+            let offset = bytes.len() as u64;
+            encode(frame, offset, &mut bytes);
+        }
+        file.write_all_at(&bytes, 0)
+            .map_err(Error::io("write", &path))?;
+        file.sync_all().map_err(Error::io("sync", &path))?;
+        rustix::fs::renameat(
+            self.target.folder(),
+            &next,
+            self.target.folder(),
+            self.name(),
+        )
+        .map_err(Error::sys("rename", &path))?;
+        self.target.sync_folder()?;
+        let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
+        self.open = Some(OpenLog {
+            file,
+            inode,
+            end: bytes.len() as u64,
+        });
+        Ok(())
+    }
+
+    /// Begins a session's log with room for `pending` results, filled with zeros. A full disk is
+    /// only worth a warning: the log grows by itself.
+    pub(crate) fn reserve(&mut self, pending: usize) -> Result<()> {
+        if self.open.is_none() {
+            self.start_over(Vec::new())?;
+        }
+        let log = self.open.as_ref().expect("opened above");
+        let wanted = (64 * 1024 + 256 * pending as u64).min(MAX_RESERVED_BYTES);
+        let zeros = vec![0; wanted as usize];
+        let reserved = log
+            .file
+            .write_all_at(&zeros, log.end)
+            .and_then(|()| log.file.sync_all());
+        if let Err(error) = reserved {
+            tracing::warn!(%error, bytes = wanted, "no space could be reserved for the journal");
+            self.start_over(Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Empties the log: all of it is visible. The folder is synced, so that no crash brings it back
+    /// over what others do next.
+    pub(crate) fn remove(&mut self) -> Result<()> {
+        self.open = None;
+        match rustix::fs::unlinkat(self.target.folder(), self.name(), AtFlags::empty()) {
+            Ok(()) => self.target.sync_folder(),
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::sys("remove", self.path())(errno)),
+        }
+    }
+
+    /// Whether a log is there that this writer knows of.
+    pub(crate) fn exists(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.target.sibling(NAME)
+    }
+
+    fn name(&self) -> String {
+        self.target.sibling_name(NAME)
+    }
+
+    fn set_aside(&mut self, offset: u64) -> Result<()> {
+        let folder = self.target.folder();
+        let now = Utc::now().format("%Y%m%d_%H%M%S");
+        let kept = (1..)
+            .map(|n| format!("{NAME}.damaged-{now}-{n}"))
+            .find_map(|kept| {
+                let name = self.target.sibling_name(&kept);
+                match rustix::fs::renameat_with(
+                    folder,
+                    self.name(),
+                    folder,
+                    name,
+                    RenameFlags::NOREPLACE,
+                ) {
+                    Err(rustix::io::Errno::EXIST) => None,
+                    renamed => Some(renamed.map(|()| kept)),
+                }
+            })
+            .expect("there are more numbers than files")
+            .map_err(Error::sys("set aside", self.path()))?;
+        tracing::error!(
+            journal = %escape(&self.path().display().to_string()),
+            offset,
+            kept = %escape(&self.target.sibling(&kept).display().to_string()),
+            "the journal is damaged; results behind this offset are not recovered, the file is kept"
+        );
+        self.target.sync_folder()
+    }
+}
+
+/// A log as it was read.
+struct Log {
+    head: Option<Head>,
+    frames: Vec<Frame>,
+    end: u64,
+    /// Where a frame is not valid though valid ones follow.
+    damage: Option<u64>,
+}
+
+fn read_log(file: &File, target: &Target) -> Result<Log> {
+    let path = target.sibling(NAME);
+    let read = |offset| read_frame(file, offset).map_err(Error::io("read", &path));
+    let mut log = Log {
+        head: None,
+        frames: Vec::new(),
+        end: 0,
+        damage: None,
+    };
+    if let Some((payload, end)) = read(0)? {
+        log.head = Some(parse(&payload, 0, &path)?);
+        log.end = end;
+        while let Some((payload, end)) = read(log.end)? {
+            log.frames.push(parse(&payload, log.end, &path)?);
+            log.end = end;
+        }
+    }
+    if has_valid_frame_after(file, log.end).map_err(Error::io("read", &path))? {
+        log.damage = Some(log.end);
+    }
+    Ok(log)
+}
+
+fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
+    let refuse = |problem: String| {
+        Err(Error::Journal {
+            path: target.sibling(NAME),
+            problem,
+        })
+    };
+    if head.sheet != target.path() {
+        return refuse(format!(
+            "holds results for {}: move the sheet back there and run again, or remove the journal to give them up",
+            escape(&head.sheet.display().to_string())
+        ));
+    }
+    if !same_column(&head.key, key) {
+        return refuse(format!(
+            "holds results by the key column {}: use --key with it, or remove the journal to give them up",
+            escape(&head.key)
+        ));
+    }
+    Ok(())
+}
+
+fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
+    let prefix = out.len();
+    out.extend_from_slice(&[0; PREFIX]);
+    serde_json::to_writer(&mut *out, content).expect("frames are plain data");
+    let payload = &out[prefix + PREFIX..];
+    let length = u32::try_from(payload.len()).expect("a frame is far shorter than 4 GiB");
+    let checksum = xxh3_64_with_seed(payload, offset);
+    out[prefix..prefix + 4].copy_from_slice(&length.to_le_bytes());
+    out[prefix + 4..prefix + PREFIX].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The payload of the valid frame at an offset, and where it ends.
+fn read_frame(file: &File, offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let mut prefix = [0; PREFIX];
+    if let Err(error) = file.read_exact_at(&mut prefix, offset) {
+        return if error.kind() == io::ErrorKind::UnexpectedEof {
+            Ok(None)
+        } else {
+            Err(error)
+        };
+    }
+    let (length, checksum) = split(&prefix);
+    if length == 0
+        || length > MAX_FRAME_BYTES
+        || offset + (PREFIX + length) as u64 > file.metadata()?.len()
+    {
+        return Ok(None);
+    }
+    let mut payload = vec![0; length];
+    file.read_exact_at(&mut payload, offset + PREFIX as u64)?;
+    let valid = xxh3_64_with_seed(&payload, offset) == checksum;
+    Ok(valid.then(|| (payload, offset + (PREFIX + length) as u64)))
+}
+
+fn split(prefix: &[u8]) -> (usize, u64) {
+    let length = u32::from_le_bytes(prefix[..4].try_into().expect("four bytes"));
+    let checksum = u64::from_le_bytes(prefix[4..PREFIX].try_into().expect("eight bytes"));
+    (length as usize, checksum)
+}
+
+/// Looks for a frame at every byte behind an offset. Only what begins like JSON is hashed.
+fn has_valid_frame_after(file: &File, offset: u64) -> io::Result<bool> {
+    let length = file.metadata()?.len().saturating_sub(offset) as usize;
+    let mut rest = vec![0; length];
+    file.read_exact_at(&mut rest, offset)?;
+    Ok((1..length.saturating_sub(PREFIX)).any(|at| {
+        let (length, checksum) = split(&rest[at..]);
+        let payload = rest.get(at + PREFIX..at + PREFIX + length);
+        payload.is_some_and(|payload| {
+            payload.starts_with(b"{\"")
+                && xxh3_64_with_seed(payload, offset + at as u64) == checksum
+        })
+    }))
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(
+    payload: &[u8],
+    offset: u64,
+    path: &std::path::Path,
+) -> Result<T> {
+    serde_json::from_slice(payload).map_err(|error| Error::Journal {
+        path: path.to_owned(),
+        problem: format!("holds at byte {offset} what this version cannot read: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::WriteLock;
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        target: Arc<Target>,
+        lock: WriteLock,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("in.csv");
+            std::fs::write(&path, "PO_NUMBER\nA\n").unwrap();
+            let target = Arc::new(Target::open(&path).unwrap());
+            let lock = WriteLock::open(&target).unwrap();
+            Fixture {
+                _folder: folder,
+                target,
+                lock,
+            }
+        }
+
+        fn open(&self) -> Result<(Journal, Option<Head>, Vec<Frame>)> {
+            Journal::open(
+                &self.target,
+                "PO_NUMBER",
+                Some("s1"),
+                &self.lock.acquire().unwrap(),
+            )
+        }
+
+        /// The bytes of a log with these frames, and where each frame ends.
+        fn log(&self, frames: &[Frame]) -> (Vec<u8>, Vec<usize>) {
+            let mut journal = self.open().unwrap().0;
+            let ends = frames
+                .iter()
+                .map(|frame| {
+                    journal.append(frame).unwrap();
+                    std::fs::metadata(journal.path()).unwrap().len() as usize
+                })
+                .collect();
+            (std::fs::read(journal.path()).unwrap(), ends)
+        }
+
+        fn kept_aside(&self) -> usize {
+            std::fs::read_dir(self.target.folder_path())
+                .unwrap()
+                .filter(|entry| {
+                    entry
+                        .as_ref()
+                        .unwrap()
+                        .file_name()
+                        .to_string_lossy()
+                        .contains("damaged")
+                })
+                .count()
+        }
+    }
+
+    fn frame(po: &str) -> Frame {
+        let cell = CellUpdate {
+            column: "STATUS".into(),
+            value: "COMPLETED".into(),
+            before: vec!["".into()],
+        };
+        Frame {
+            at: DateTime::UNIX_EPOCH,
+            rows: vec![RowUpdate {
+                po: po.into(),
+                cells: vec![cell],
+            }],
+        }
+    }
+
+    #[test]
+    fn what_was_appended_is_read_by_whoever_opens_it_next() {
+        let fixture = Fixture::new();
+        fixture.log(&[frame("A"), frame("B")]);
+        let (_, head, frames) = fixture.open().unwrap();
+        assert_eq!(head.unwrap().session.as_deref(), Some("s1"));
+        assert_eq!(frames, [frame("A"), frame("B")]);
+        assert_eq!(Journal::read(&fixture.target, "po_number").unwrap(), frames);
+    }
+
+    #[test]
+    fn frames_of_others_are_read_once_and_in_order() {
+        let fixture = Fixture::new();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        theirs.append(&frame("A")).unwrap();
+        theirs.append(&frame("B")).unwrap();
+        assert!(
+            matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames == [frame("A"), frame("B")])
+        );
+        ours.append(&frame("C")).unwrap();
+        assert!(matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames.is_empty()));
+        assert!(
+            matches!(theirs.catch_up().unwrap(), News::Frames(frames) if frames == [frame("C")])
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_emptied_or_replaced_meanwhile_is_noticed() {
+        let fixture = Fixture::new();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        theirs.append(&frame("A")).unwrap();
+        ours.catch_up().unwrap();
+        theirs.remove().unwrap();
+        assert!(matches!(ours.catch_up().unwrap(), News::Replaced(frames) if frames.is_empty()));
+        theirs.append(&frame("B")).unwrap();
+        ours.catch_up().unwrap();
+        theirs.start_over(vec![frame("B"), frame("C")]).unwrap();
+        assert!(
+            matches!(ours.catch_up().unwrap(), News::Replaced(frames) if frames == [frame("B"), frame("C")])
+        );
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_byte_loses_only_its_own_frame() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame("B")]);
+        for cut in 0..log.len() {
+            for zeros in [0, 64] {
+                let mut torn = log[..cut].to_vec();
+                torn.resize(cut + zeros, 0);
+                std::fs::write(fixture.target.sibling(NAME), torn).unwrap();
+                let (mut journal, _, frames) = fixture.open().unwrap();
+                let whole = ends.iter().filter(|&&end| end <= cut).count();
+                assert_eq!(frames, [frame("A"), frame("B")][..whole], "cut at {cut}");
+                journal.append(&frame("C")).unwrap();
+                assert_eq!(
+                    fixture.open().unwrap().2.last(),
+                    Some(&frame("C")),
+                    "cut at {cut}"
+                );
+            }
+        }
+        assert_eq!(fixture.kept_aside(), 0);
+    }
+
+    #[test]
+    fn a_flipped_bit_stops_the_replay_there_and_the_file_is_kept() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame("B"), frame("C")]);
+        for bit in (0..ends[1] * 8).step_by(7) {
+            let mut flipped = log.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(fixture.target.sibling(NAME), &flipped).unwrap();
+            let kept_before = fixture.kept_aside();
+            let (_, _, frames) = fixture.open().unwrap();
+            let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
+            assert_eq!(frames, [frame("A"), frame("B")][..whole], "bit {bit}");
+            assert_eq!(fixture.kept_aside(), kept_before + 1, "bit {bit}");
+            assert_eq!(
+                fixture.open().unwrap().2,
+                frames,
+                "what was valid is in the log that goes on"
+            );
+        }
+    }
+
+    #[test]
+    fn a_log_of_another_sheet_or_key_is_refused() {
+        let fixture = Fixture::new();
+        fixture.log(&[frame("A")]);
+        let error = Journal::read(&fixture.target, "ID")
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or remove the journal to give them up"), "{error}");
+        let moved = fixture.target.folder_path().join("moved.csv");
+        std::fs::rename(fixture.target.path(), &moved).unwrap();
+        std::fs::rename(
+            fixture.target.sibling(NAME),
+            moved.with_file_name(".moved.csv.journal"),
+        )
+        .unwrap();
+        let error = Journal::read(&Target::open(&moved).unwrap(), "PO_NUMBER")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("holds results for ") && error.contains("in.csv: move the sheet back"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn reserved_space_is_an_empty_log() {
+        let fixture = Fixture::new();
+        let mut journal = fixture.open().unwrap().0;
+        journal.reserve(10).unwrap();
+        assert!(std::fs::metadata(journal.path()).unwrap().len() > 64 << 10);
+        journal.append(&frame("A")).unwrap();
+        assert_eq!(fixture.open().unwrap().2, [frame("A")]);
+        journal.remove().unwrap();
+        assert!(!journal.path().exists());
+    }
+}

@@ -1,0 +1,110 @@
+//! tickoff runs a long batch over a CSV: every row's result is on disk the moment it is known,
+//! nothing is lost in a crash, and a run resumes from the exact row.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let sheet = folder.path().join("input.csv");
+//! # std::fs::write(&sheet, "PO_NUMBER\nPO1\nPO2\nPO3\n")?;
+//! use tickoff::{Options, Outcome, ProcessingStatus, Session, Updates, WorkerPool};
+//!
+//! let session = Session::open(&sheet, &Options::default())?;
+//! let summary = session.run(WorkerPool::new(4), usize::MAX, |job| match job.po {
+//!     "PO2" => Outcome::Done(Updates::error("no such order")),
+//!     _ => Outcome::Done(Updates::status(ProcessingStatus::Completed)),
+//! })?;
+//! assert_eq!((summary.pool.completed, summary.pool.errors), (2, 1));
+//!
+//! let sheet = tickoff::Sheet::read(&sheet, &Options::default())?;
+//! assert_eq!(sheet.record("PO2").unwrap().error_message.as_deref(), Some("no such order"));
+//! assert_eq!(sheet.pending_pos().collect::<Vec<_>>(), ["PO2"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a crash can do to a sheet
+//!
+//! Three words are kept apart: a result is *durable* when it survives a crash, *visible* when the
+//! public CSV shows it, and *acknowledged* when its submitter has been told that it is durable.
+//!
+//! 1. **Acknowledged means durable**: it survives `kill -9`, and power loss on a disk that honours
+//!    fsync.
+//! 2. **At any instant the CSV is one complete version**, an old one or a new one.
+//! 3. **An outside edit is never silently overwritten.** What another program wrote is merged by PO
+//!    and cell; where both wrote, the result is kept and the conflict reported with both values;
+//!    what cannot be merged is kept in a copy beside the backups and reported.
+//!
+//! # What is assumed
+//!
+//! Linux, and a local filesystem: its fsync makes data durable, a rename in a folder is atomic,
+//! flock excludes, and RENAME_EXCHANGE, O_TMPFILE and file leases work, as on ext4, xfs and btrfs.
+//! Where the last three are missing, other means take their place, and an edit that is written
+//! through a descriptor on an already displaced file may be lost. Other programs do not touch the
+//! files whose names begin with `.input.csv.`.
+//!
+//! # What it does not do
+//!
+//! It does not promise anything on network filesystems, against disks that lie about fsync, against
+//! what root does, or against stores to a shared map of the sheet that change no timestamp. It does
+//! not repair a malformed CSV, does not reformat a well-formed one, and does not order results by
+//! priority. Jobs that outlive a killed tickoff are not stopped.
+//!
+//! # Modules
+//!
+//! In the order of the data flow; each file's header says what it guarantees.
+
+// The program's way through: a session and what it uses, from the outside in.
+mod session;
+// Jobs and their results.
+#[cfg(feature = "cli")]
+mod command;
+mod pool;
+// The sheet as programs use it.
+mod backup;
+mod handler;
+mod integrity;
+mod output;
+mod queue;
+// The one place where it changes.
+mod journal;
+mod merge;
+mod render;
+mod replace;
+mod writer;
+// What it holds.
+mod dialect;
+mod grammar;
+mod index;
+mod overlay;
+mod record;
+mod schema;
+mod sheet;
+mod snapshot;
+mod update;
+// What lies under it.
+mod error;
+mod escape;
+mod lease;
+mod lock;
+mod target;
+mod version;
+
+pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+#[cfg(feature = "cli")]
+pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand};
+pub use error::{Error, InvalidValue, Problem, Result};
+pub use escape::escape;
+pub use handler::CsvHandler;
+pub use integrity::{Diagnostic, Level, diagnose};
+pub use lock::Holder;
+pub use merge::Conflict;
+pub use output::create_output;
+pub use pool::{
+    Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, MAX_ERROR_CHARS, Outcome, PoolSummary, Stop,
+    StopLevel, Verdict, WorkerPool,
+};
+pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
+pub use record::{COLUMNS, CsvRecord, ProcessingStatus};
+pub use session::{Recovered, Session, Summary};
+pub use sheet::{Duplicates, Options, ProcessingProgress, Sheet};
+pub use update::{MAX_VALUE_CHARS, OperationId, Updates, WriteOperation};

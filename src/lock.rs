@@ -1,0 +1,215 @@
+//! Who may write, and who may run.
+//!
+//! Two advisory locks lie beside the sheet, in files that are never deleted or replaced: a file
+//! that is can be locked twice. The *write lock* (`.input.csv.lock`) is held from reading the
+//! public file's identity to the exchange and while appending to the journal. The *session lock*
+//! (`.input.csv.session`) is held by a session for its whole life. Never is the CSV itself locked:
+//! the exchange moves its inode from under a lock.
+//!
+//! Order: the session lock is only ever tried, never waited for, and only while the write lock is
+//! held; so a `set` that looks whether a session is alive cannot make a starting session believe
+//! that there is one.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use fs2::FileExt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::escape::Escaped;
+use crate::target::Target;
+
+/// How long a writer waits for other processes' writes.
+pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// The write lock's file. Holding it is a [`WriteGuard`].
+pub(crate) struct WriteLock {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl WriteLock {
+    pub(crate) fn open(target: &Target) -> Result<WriteLock> {
+        let path = target.sibling("lock");
+        Ok(WriteLock {
+            file: Arc::new(target.open_sibling("lock")?),
+            path,
+        })
+    }
+
+    /// The lock's file, which has the sheet's mode and group.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Waits for the lock, [`LOCK_LIMIT`] at most.
+    ///
+    /// `flock` has no time limit, so this polls, ever more slowly.
+    pub(crate) fn acquire(&self) -> Result<WriteGuard> {
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(100);
+        while !try_lock(&self.file, &self.path)? {
+            if start.elapsed() >= LOCK_LIMIT {
+                return Err(Error::LockTimeout {
+                    path: self.path.clone(),
+                    waited: LOCK_LIMIT,
+                });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+        Ok(WriteGuard(Arc::clone(&self.file)))
+    }
+}
+
+/// The right to write, given back on drop.
+pub(crate) struct WriteGuard(Arc<File>);
+
+impl Drop for WriteGuard {
+    fn drop(&mut self) {
+        // Closing the descriptor would release it too; there is nobody to tell about a failure.
+        let _ = FileExt::unlock(&*self.0);
+    }
+}
+
+/// The right to run a session on a sheet, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SessionLock {
+    file: File,
+    started: DateTime<Utc>,
+}
+
+impl SessionLock {
+    /// Takes the session lock, or says who has it. The caller holds the write lock.
+    pub(crate) fn acquire(
+        target: &Target,
+        _held: &WriteGuard,
+        session: &str,
+    ) -> Result<SessionLock> {
+        let path = target.sibling("session");
+        let mut file = target.open_sibling("session")?;
+        if !try_lock(&file, &path)? {
+            return Err(Error::SessionHeld {
+                path: target.path().to_owned(),
+                holder: Holder::read(&mut file),
+            });
+        }
+        let mut lock = SessionLock {
+            file,
+            started: Utc::now(),
+        };
+        lock.rename(target, session)?;
+        Ok(lock)
+    }
+
+    /// Tells whoever looks which session this is.
+    pub(crate) fn rename(&mut self, target: &Target, session: &str) -> Result<()> {
+        let holder = Holder {
+            pid: std::process::id(),
+            host: host_name(),
+            session: session.to_owned(),
+            started: self.started,
+        };
+        holder
+            .write(&mut self.file)
+            .map_err(Error::io("write", target.sibling("session")))
+    }
+
+    /// Runs `work` if no session is alive, and keeps one from starting meanwhile.
+    pub(crate) fn if_free<T>(
+        target: &Target,
+        _held: &WriteGuard,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<Option<T>> {
+        let path = target.sibling("session");
+        let file = target.open_sibling("session")?;
+        if !try_lock(&file, &path)? {
+            return Ok(None);
+        }
+        work().map(Some)
+    }
+}
+
+impl Drop for SessionLock {
+    fn drop(&mut self) {
+        // Only a courtesy to whoever looks into the file; the lock goes with the descriptor.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    match FileExt::try_lock_exclusive(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
+            Ok(false)
+        }
+        Err(error) => Err(Error::io("lock", path)(error)),
+    }
+}
+
+/// Who holds a sheet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process id; 0 if the lock file does not tell.
+    pub pid: u32,
+    /// The host it runs on.
+    pub host: String,
+    /// Its session id.
+    pub session: String,
+    /// When its session began.
+    pub started: DateTime<Utc>,
+}
+
+impl Holder {
+    fn read(file: &mut File) -> Holder {
+        let mut text = String::new();
+        let read = file
+            .rewind()
+            .and_then(|()| file.take(4096).read_to_string(&mut text));
+        read.ok()
+            .and_then(|_| serde_json::from_str(&text).ok())
+            .unwrap_or(Holder {
+                pid: 0,
+                host: "unknown host".into(),
+                session: "unknown".into(),
+                started: DateTime::UNIX_EPOCH,
+            })
+    }
+
+    fn write(&self, file: &mut File) -> std::io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        let mut text = serde_json::to_string(self).expect("a holder is plain data");
+        text.push('\n');
+        file.write_all(text.as_bytes())
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return f.write_str("another session");
+        }
+        write!(
+            f,
+            "process {} on {} (session {}, started {})",
+            self.pid,
+            Escaped::text(&self.host),
+            Escaped::text(&self.session),
+            crate::record::format_timestamp(self.started)
+        )
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,19 @@
+//! The program `tickoff`: parse the arguments, run the command, leave its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod progress;
+
+fn main() -> ExitCode {
+    let args = cli::args::Args::parse();
+    match cli::run(&args.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report();
+            failure.exit().into()
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What tickoff wrote meets a version of the sheet that it did not write.
+//!
+//! Cell by cell and by PO, wherever the rows stand now: what tickoff wrote is kept, all else is the
+//! other program's. A cell in which the other version shows neither our value nor one it had before
+//! is a true conflict: our result is kept, and reported with both values. Nothing here changes a
+//! file; results that find no place are returned to the caller, who keeps them.
+
+use crate::escape::escape;
+use crate::index::RecordIndex;
+use crate::journal::{CellUpdate, Frame, RowUpdate};
+use crate::overlay::OverlayRow;
+use crate::schema::addable;
+use crate::sheet::{Sheet, text};
+
+/// A cell that tickoff and another program both changed. tickoff's value is kept.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Conflict {
+    /// The row.
+    pub po: String,
+    /// The column.
+    pub column: String,
+    /// The value that was kept.
+    pub ours: String,
+    /// The value that the other program had written.
+    pub theirs: String,
+}
+
+/// What came of bringing results to a version of the sheet.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Results whose row or column is not there.
+    pub(crate) unplaced: Vec<RowUpdate>,
+    /// Rows that do not show their results yet.
+    pub(crate) behind: usize,
+}
+
+/// Applies a journal's frames in order to a sheet that may show any part of them.
+pub(crate) fn replay(sheet: &Sheet, frames: &[Frame]) -> Merged {
+    let mut merged = Merged {
+        unplaced: apply(sheet, frames),
+        ..Merged::default()
+    };
+    report(sheet, &mut merged);
+    merged
+}
+
+/// Applies frames in order and returns those that found no place.
+pub(crate) fn apply(sheet: &Sheet, frames: &[Frame]) -> Vec<RowUpdate> {
+    let mut unplaced = Vec::new();
+    for update in frames.iter().flat_map(|frame| &frame.rows) {
+        place(sheet, update, &mut unplaced);
+    }
+    unplaced
+}
+
+/// Brings all that was written to the old version to a new one. `waiting` are results that had no
+/// place in the old one.
+pub(crate) fn transfer(old: &Sheet, new: &Sheet, waiting: &[RowUpdate]) -> Merged {
+    let mut merged = Merged::default();
+    for update in written(old) {
+        place(new, &update, &mut merged.unplaced);
+    }
+    for update in waiting {
+        place(new, update, &mut merged.unplaced);
+    }
+    report(new, &mut merged);
+    merged
+}
+
+/// Everything that was written to a sheet, as one frame would hold it.
+pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
+    let schema = sheet.schema();
+    sheet
+        .overlay()
+        .changed()
+        .map(move |(row, cells)| RowUpdate {
+            po: sheet.po(row),
+            cells: cells
+                .cells
+                .iter()
+                .map(|cell| CellUpdate {
+                    column: schema.columns()[cell.column].clone(),
+                    value: cell.value.to_string(),
+                    before: cell.before.iter().map(ToString::to_string).collect(),
+                })
+                .collect(),
+        })
+}
+
+/// Writes one update to its rows; what has no place goes to `unplaced`.
+fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
+    let mut homeless = Vec::new();
+    let mut cells = Vec::new();
+    for cell in &update.cells {
+        let column = sheet.schema().position(&cell.column).or_else(|| {
+            let name = addable(&cell.column)?;
+            (!cell.value.is_empty()).then(|| sheet.add_column(name).ok())?
+        });
+        match column {
+            Some(column) => cells.push((column, cell)),
+            None if cell.value.is_empty() => {}
+            None => homeless.push(cell.clone()),
+        }
+    }
+    let rows: Vec<RecordIndex> = sheet.rows(&update.po).collect();
+    for &row in &rows {
+        let mut overlay = sheet
+            .overlay()
+            .row(row)
+            .map_or_else(OverlayRow::default, |row| (*row).clone());
+        for &(column, cell) in &cells {
+            overlay.replay(column, &cell.value, &cell.before);
+        }
+        sheet.publish(row, overlay);
+    }
+    if rows.is_empty() {
+        unplaced.push(update.clone());
+    } else if !homeless.is_empty() {
+        unplaced.push(RowUpdate {
+            po: update.po.clone(),
+            cells: homeless,
+        });
+    }
+}
+
+/// Compares what the version shows with what was written.
+fn report(sheet: &Sheet, merged: &mut Merged) {
+    let schema = sheet.schema();
+    for (row, cells) in sheet.overlay().changed() {
+        let mut behind = false;
+        for cell in &cells.cells {
+            let theirs = text(sheet.base_cell(row, cell.column));
+            if *theirs == *cell.value {
+                continue;
+            }
+            behind = true;
+            if !cell.before.iter().any(|before| **before == *theirs)
+                && cell.column < schema.header_width
+            {
+                merged.conflicts.push(Conflict {
+                    po: sheet.po(row),
+                    column: schema.columns()[cell.column].clone(),
+                    ours: cell.value.to_string(),
+                    theirs: theirs.into_owned(),
+                });
+            }
+        }
+        merged.behind += usize::from(behind);
+    }
+}
+
+/// Says what became of an outside edit.
+pub(crate) fn log(merged: &Merged) {
+    for conflict in &merged.conflicts {
+        tracing::warn!(
+            po = %escape(&conflict.po),
+            column = %escape(&conflict.column),
+            kept = %escape(&conflict.ours),
+            theirs = %escape(&conflict.theirs),
+            "another program changed a cell that holds a result; the result is kept"
+        );
+    }
+    for update in &merged.unplaced {
+        tracing::warn!(po = %escape(&update.po), "the sheet no longer has the place of a result");
+    }
+}

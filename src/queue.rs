@@ -1,0 +1,961 @@
+//! `WriteQueue`: submitters never lock, and what was accepted is never dropped.
+//!
+//! A bounded lock-free queue (crossbeam's `ArrayQueue`, Vyukov's MPMC array) feeds one writer
+//! thread. While one batch is being written the next one collects, and the writer takes all of it:
+//! no timers. What is ours here is waiting, closing and draining:
+//!
+//! - *Full.* A submitter registers as waiting before it tries once more, and the writer looks for
+//!   waiting submitters after it has taken a batch; so one of the two sees the other.
+//! - *Closed.* A submitter announces itself, then looks whether the queue is closed, then pushes.
+//!   The writer ends only when the queue is closed, nobody is announced, and it is empty, in that
+//!   order; so what a submitter was told is accepted has been taken.
+//! - *Dead.* An operation that is dropped unanswered answers that the writer died, so that a panic
+//!   anywhere in the writer thread wakes everybody who waits.
+//!
+//! Rewriting the sheet takes at most a tenth of the time while nobody waits for *visible*: every
+//! batch is durable at once, and the sheet follows. The rewrite of a large sheet would otherwise
+//! hold up the acknowledgements of every few results; and that of a 2 MB sheet does so, too, which
+//! is why there is no size below which each batch is followed by its rewrite.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use chrono::{DateTime, Utc};
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::sync::{Parker, Unparker};
+use crossbeam_utils::{Backoff, CachePadded};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::handler::CsvHandler;
+use crate::update::{OperationId, Updates, WriteOperation};
+use crate::writer::{Checkpoint, PATIENCE, Writes};
+
+/// How many operations a queue holds unless another capacity is asked for.
+pub const DEFAULT_CAPACITY: usize = 1024;
+
+/// How soon a checkpoint that another program is in the way of is tried again.
+const SOON: Duration = Duration::from_millis(5);
+/// How soon one that failed, after its retries, is tried again.
+const LATER: Duration = Duration::from_secs(1);
+/// How many times as long as a rewrite took the next one is put off, unless somebody waits for it.
+const PACE: u32 = 9;
+
+/// What a waiter waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The result survives a crash.
+    Durable,
+    /// The public CSV shows it, too.
+    Visible,
+}
+
+/// An accepted operation, to be waited for. Dropping it changes nothing for the operation.
+#[derive(Clone)]
+pub struct Operation {
+    id: OperationId,
+    ticket: Arc<Ticket>,
+}
+
+impl Operation {
+    /// The queue's number for it.
+    pub fn id(&self) -> OperationId {
+        self.id
+    }
+}
+
+/// What a queue has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QueueStatus {
+    /// Operations that were accepted and are not answered yet.
+    pub pending: u64,
+    /// Operations that are durable.
+    pub completed: u64,
+    /// Operations that were refused or could not be made durable.
+    pub failed: u64,
+    /// Writes that failed and were tried again.
+    pub retried: u64,
+    /// The most operations that were ever queued at once.
+    pub high_water_mark: u64,
+    /// When the public CSV was last replaced.
+    pub last_write_time: Option<DateTime<Utc>>,
+}
+
+/// A bounded queue of updates of one sheet, and the thread that writes them.
+///
+/// Of two updates of one cell the one submitted later wins. Dropping the queue stops it, and drains
+/// it first.
+pub struct WriteQueue {
+    handler: Arc<CsvHandler>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WriteQueue {
+    /// A queue in front of a sheet, for at most `capacity` operations; it accepts them once
+    /// [`WriteQueue::start_writer_thread`] has been called.
+    ///
+    /// # Panics
+    /// If `capacity` is zero.
+    pub fn new(handler: Arc<CsvHandler>, capacity: usize) -> WriteQueue {
+        WriteQueue {
+            handler,
+            shared: Arc::new(Shared::new(capacity)),
+            thread: Mutex::new(None),
+        }
+    }
+
+    /// The sheet behind the queue.
+    pub fn handler(&self) -> &Arc<CsvHandler> {
+        &self.handler
+    }
+
+    /// Starts the writer thread, if it is not running.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system gives no thread.
+    pub fn start_writer_thread(&self) -> Result<()> {
+        let mut thread = lock(&self.thread);
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) && !self.shared.is_closed() {
+            return Ok(());
+        }
+        if let Some(ended) = thread.take() {
+            ended.join().expect("the writer thread catches its panics");
+        }
+        *thread = Some(Shared::start(&self.shared, Arc::clone(&self.handler))?);
+        Ok(())
+    }
+
+    /// Stops accepting, writes everything that was accepted, and ends the thread. `true`: all of it
+    /// is durable and visible. `false`: the time was not enough; the thread goes on, and calling
+    /// this again waits for it again.
+    ///
+    /// # Errors
+    /// [`Error::NotVisible`] if all is durable but the CSV could not be written;
+    /// [`Error::WriterDied`].
+    pub fn stop_writer_thread(&self, timeout: Duration) -> Result<bool> {
+        let mut thread = lock(&self.thread);
+        if !self.shared.close(timeout) {
+            return Ok(false);
+        }
+        if let Some(ended) = thread.take() {
+            ended.join().expect("the writer thread catches its panics");
+        }
+        match self.shared.failure.load_full() {
+            Some(error) => Err((*error).clone()),
+            None => Ok(true),
+        }
+    }
+
+    /// Submits an update and returns at once; waits only while the queue is full.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::InvalidValue`],
+    /// [`Error::QueueStopped`]: it was not accepted. Whether its status may follow the one that the
+    /// row has when its turn comes is answered by [`WriteQueue::wait`].
+    pub fn submit_write(&self, po: &str, updates: impl Into<Updates>) -> Result<Operation> {
+        self.submit(po, updates.into(), false, Full::Wait)
+    }
+
+    /// The same, and may take a PO out of COMPLETED and back to PENDING.
+    ///
+    /// # Errors
+    /// As [`WriteQueue::submit_write`].
+    pub fn submit_forced(&self, po: &str, updates: impl Into<Updates>) -> Result<Operation> {
+        self.submit(po, updates.into(), true, Full::Wait)
+    }
+
+    /// Submits an update if there is room for it.
+    ///
+    /// # Errors
+    /// As [`WriteQueue::submit_write`], and [`Error::QueueFull`].
+    pub fn try_submit_write(&self, po: &str, updates: impl Into<Updates>) -> Result<Operation> {
+        self.submit(po, updates.into(), false, Full::Refuse)
+    }
+
+    fn submit(&self, po: &str, updates: Updates, force: bool, full: Full) -> Result<Operation> {
+        self.handler.validate(po, &updates)?;
+        self.shared.submit(Some((po, updates, force)), full)
+    }
+
+    /// Waits until an operation is durable, or visible as well.
+    ///
+    /// # Errors
+    /// Why it was refused or could not be made durable. [`Error::NotVisible`]: it is durable, the
+    /// CSV could not be written yet, and the next write includes it; asking again later may find it
+    /// visible. [`Error::WriterDied`].
+    pub fn wait(&self, operation: &Operation, until: Until) -> Result<()> {
+        self.shared.wait(&operation.ticket, until)
+    }
+
+    /// Waits until everything that was submitted before is durable and visible.
+    ///
+    /// # Errors
+    /// [`Error::NotVisible`], [`Error::QueueStopped`], [`Error::WriterDied`].
+    pub fn flush(&self) -> Result<()> {
+        let marker = self.shared.submit(None, Full::Wait)?;
+        self.shared.wait(&marker.ticket, Until::Visible)
+    }
+
+    /// What the queue has done so far.
+    pub fn get_queue_status(&self) -> QueueStatus {
+        let Writes { retried, last } = *lock(&self.shared.writes);
+        let completed = self.shared.completed.load(Ordering::Relaxed);
+        let failed = self.shared.failed.load(Ordering::Relaxed);
+        QueueStatus {
+            pending: self
+                .shared
+                .accepted
+                .load(Ordering::Relaxed)
+                .saturating_sub(completed + failed),
+            completed,
+            failed,
+            retried,
+            high_water_mark: self.shared.high_water_mark.load(Ordering::Relaxed) as u64,
+            last_write_time: last,
+        }
+    }
+}
+
+impl Drop for WriteQueue {
+    fn drop(&mut self) {
+        match self.stop_writer_thread(Duration::MAX) {
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = %error.chain(), "the write queue was dropped"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Full {
+    Wait,
+    Refuse,
+}
+
+/// What is behind the queue: the sheet's writer, or a model of it in tests.
+trait Store: Send + 'static {
+    fn commit(&self, operations: &[&WriteOperation]) -> Vec<Result<()>>;
+    fn checkpoint(&self) -> Result<Checkpoint>;
+    /// What is said when another program did not let go of the sheet for [`PATIENCE`].
+    fn busy(&self) -> Error;
+    fn writes(&self) -> Writes;
+}
+
+impl Store for Arc<CsvHandler> {
+    fn commit(&self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
+        match self.writer() {
+            Ok(mut writer) => writer.commit(operations),
+            Err(error) => operations.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        let mut writer = self.writer()?;
+        writer
+            .checkpoint()
+            .map_err(|error| not_visible(writer.path(), error))
+    }
+
+    fn busy(&self) -> Error {
+        let path = self.path();
+        not_visible(&path.clone(), Error::Busy { path })
+    }
+
+    fn writes(&self) -> Writes {
+        CsvHandler::writes(self)
+    }
+}
+
+fn not_visible(path: &std::path::Path, source: Error) -> Error {
+    Error::NotVisible {
+        path: path.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+/// Where an operation stands. Only ever moves down this list, but that a delayed one may become
+/// visible.
+const WAITING: u8 = 0;
+const FAILED: u8 = 1;
+const DURABLE: u8 = 2;
+/// Durable, and a checkpoint for it failed.
+const DELAYED: u8 = 3;
+const VISIBLE: u8 = 4;
+
+/// The answer to one operation.
+#[derive(Default)]
+struct Ticket {
+    /// Written by the writer thread, read by waiters; Release/Acquire makes `error` visible with it.
+    state: AtomicU8,
+    error: ArcSwapOption<Error>,
+}
+
+impl Ticket {
+    fn set(&self, state: u8, error: Option<Error>) {
+        self.error.store(error.map(Arc::new));
+        self.state.store(state, Ordering::Release);
+    }
+
+    fn answer(&self, until: Until) -> Option<Result<()>> {
+        match (self.state.load(Ordering::Acquire), until) {
+            (WAITING, _) | (DURABLE, Until::Visible) => None,
+            (DURABLE | DELAYED | VISIBLE, Until::Durable) | (VISIBLE, Until::Visible) => {
+                Some(Ok(()))
+            }
+            _ => Some(Err(self
+                .error
+                .load_full()
+                .map_or(Error::QueueStopped, |error| (*error).clone()))),
+        }
+    }
+}
+
+/// A queued operation, or a marker that is answered when its turn comes.
+struct Entry {
+    operation: Option<WriteOperation>,
+    ticket: Arc<Ticket>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.ticket.state.load(Ordering::Acquire) == WAITING {
+            self.ticket.set(
+                FAILED,
+                Some(Error::WriterDied {
+                    message: "before it answered".into(),
+                }),
+            );
+            self.shared.wake_waiters();
+        }
+    }
+}
+
+struct Shared {
+    queue: ArrayQueue<Entry>,
+    /// Set by whoever stops the queue, read by submitters and the writer; SeqCst orders it with
+    /// `announced`.
+    closed: AtomicBool,
+    /// Submitters between their look at `closed` and their push. Written by submitters, read by the
+    /// writer; SeqCst orders it with `closed`.
+    announced: CachePadded<AtomicUsize>,
+    /// Submitters that wait for room. Written by them, read by the writer after it made room;
+    /// SeqCst orders it with the queue's own operations.
+    waiting_for_room: AtomicUsize,
+    room: (Mutex<()>, Condvar),
+    /// Waiters for *visible*. Written by them, read by the writer thread, which they unpark after.
+    visible_wanted: AtomicUsize,
+    /// Guards no data: whoever answers takes it, so that no waiter sleeps past an answer.
+    answers: (Mutex<()>, Condvar),
+    /// Whether the thread has ended; guarded by `answers`.
+    ended: AtomicBool,
+    failure: ArcSwapOption<Error>,
+    next_id: CachePadded<AtomicU64>,
+    /// Counters, written by submitters (`accepted`, `high_water_mark`) and by the writer thread
+    /// (the others), read by anybody; each is right by itself.
+    accepted: AtomicU64,
+    completed: AtomicU64,
+    failed: AtomicU64,
+    high_water_mark: AtomicUsize,
+    writes: Mutex<Writes>,
+    unparker: ArcSwapOption<Unparker>,
+}
+
+impl Shared {
+    fn new(capacity: usize) -> Shared {
+        Shared {
+            queue: ArrayQueue::new(capacity),
+            closed: AtomicBool::new(true),
+            announced: CachePadded::new(AtomicUsize::new(0)),
+            waiting_for_room: AtomicUsize::new(0),
+            room: Default::default(),
+            visible_wanted: AtomicUsize::new(0),
+            answers: Default::default(),
+            ended: AtomicBool::new(true),
+            failure: ArcSwapOption::empty(),
+            next_id: CachePadded::new(AtomicU64::new(1)),
+            accepted: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            high_water_mark: AtomicUsize::new(0),
+            writes: Mutex::default(),
+            unparker: ArcSwapOption::empty(),
+        }
+    }
+
+    fn start(shared: &Arc<Shared>, store: impl Store) -> Result<JoinHandle<()>> {
+        let parker = Parker::new();
+        shared
+            .unparker
+            .store(Some(Arc::new(parker.unparker().clone())));
+        shared.failure.store(None);
+        shared.ended.store(false, Ordering::SeqCst);
+        shared.closed.store(false, Ordering::SeqCst);
+        let thread_shared = Arc::clone(shared);
+        std::thread::Builder::new()
+            .name("tickoff-writer".into())
+            .spawn(move || thread_shared.serve(&store, &parker))
+            .map_err(Error::io("start a thread in", "this process"))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn submit(
+        self: &Arc<Self>,
+        update: Option<(&str, Updates, bool)>,
+        full: Full,
+    ) -> Result<Operation> {
+        let id = OperationId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let ticket = Arc::new(Ticket::default());
+        let operation = update.map(|(po, updates, force)| WriteOperation {
+            operation_id: id,
+            po_number: po.to_owned(),
+            updates,
+            timestamp: Utc::now(),
+            retry_count: 0,
+            priority: 0,
+            force,
+        });
+        let counts = operation.is_some();
+        let entry = Entry {
+            operation,
+            ticket: Arc::clone(&ticket),
+            shared: Arc::clone(self),
+        };
+        self.announced.fetch_add(1, Ordering::SeqCst);
+        let pushed = self.push(entry, full);
+        if pushed.is_ok() && counts {
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        self.announced.fetch_sub(1, Ordering::SeqCst);
+        self.wake_writer();
+        pushed.map(|()| Operation { id, ticket })
+    }
+
+    fn push(&self, mut entry: Entry, full: Full) -> Result<()> {
+        let backoff = Backoff::new();
+        loop {
+            if self.is_closed() {
+                // Not accepted: nobody waits for its answer.
+                entry.ticket.set(FAILED, None);
+                return Err(Error::QueueStopped);
+            }
+            match self.queue.push(entry) {
+                Ok(()) => {
+                    self.high_water_mark
+                        .fetch_max(self.queue.len(), Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(refused) if full == Full::Refuse => {
+                    refused.ticket.set(FAILED, None);
+                    return Err(Error::QueueFull);
+                }
+                Err(refused) => entry = refused,
+            }
+            if backoff.is_completed() {
+                self.wait_for_room();
+            } else {
+                backoff.snooze();
+            }
+        }
+    }
+
+    fn wait_for_room(&self) {
+        let (mutex, condvar) = &self.room;
+        let guard = lock(mutex);
+        self.waiting_for_room.fetch_add(1, Ordering::SeqCst);
+        if self.queue.is_full() && !self.is_closed() {
+            drop(condvar.wait(guard).unwrap_or_else(PoisonError::into_inner));
+        }
+        self.waiting_for_room.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wake_submitters(&self) {
+        if self.waiting_for_room.load(Ordering::SeqCst) > 0 {
+            drop(lock(&self.room.0));
+            self.room.1.notify_all();
+        }
+    }
+
+    fn wake_writer(&self) {
+        if let Some(unparker) = &*self.unparker.load() {
+            unparker.unpark();
+        }
+    }
+
+    fn wake_waiters(&self) {
+        drop(lock(&self.answers.0));
+        self.answers.1.notify_all();
+    }
+
+    fn wait(&self, ticket: &Ticket, until: Until) -> Result<()> {
+        if let Some(answer) = ticket.answer(until) {
+            return answer;
+        }
+        let wanted = usize::from(until == Until::Visible);
+        self.visible_wanted.fetch_add(wanted, Ordering::SeqCst);
+        self.wake_writer();
+        let mut guard = lock(&self.answers.0);
+        let answer = loop {
+            if let Some(answer) = ticket.answer(until) {
+                break answer;
+            }
+            guard = self
+                .answers
+                .1
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        self.visible_wanted.fetch_sub(wanted, Ordering::SeqCst);
+        answer
+    }
+
+    /// Closes the queue and waits for the thread to end; `false` if it did not in time.
+    fn close(&self, timeout: Duration) -> bool {
+        self.closed.store(true, Ordering::SeqCst);
+        drop(lock(&self.room.0));
+        self.room.1.notify_all();
+        self.wake_writer();
+        let deadline = Instant::now().checked_add(timeout);
+        let mut guard = lock(&self.answers.0);
+        while !self.ended.load(Ordering::SeqCst) {
+            let left = deadline.map_or(Duration::from_secs(3600), |at| {
+                at.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
+                return false;
+            }
+            guard = self
+                .answers
+                .1
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// The writer thread.
+    fn serve(&self, store: &impl Store, parker: &Parker) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.write_batches(store, parker))) {
+            let message = crate::pool::panic_message(&*panic);
+            tracing::error!(%message, "the writer thread died");
+            self.failure
+                .store(Some(Arc::new(Error::WriterDied { message })));
+            self.closed.store(true, Ordering::SeqCst);
+        }
+        // After a panic submitters may still be on their way in: they see that it is closed.
+        while self.announced.load(Ordering::SeqCst) > 0 || !self.queue.is_empty() {
+            drop(self.queue.pop());
+            drop(lock(&self.room.0));
+            self.room.1.notify_all();
+            std::thread::yield_now();
+        }
+        self.ended.store(true, Ordering::SeqCst);
+        self.wake_waiters();
+    }
+
+    fn write_batches(&self, store: &impl Store, parker: &Parker) {
+        let now = Instant::now();
+        let mut not_visible = NotVisibleYet {
+            tickets: Vec::new(),
+            since: now,
+            in_the_way_until: now,
+            paced_until: now,
+        };
+        loop {
+            let closed = self.is_closed() && self.announced.load(Ordering::SeqCst) == 0;
+            let batch: Vec<Entry> = std::iter::from_fn(|| self.queue.pop())
+                .take(self.queue.capacity())
+                .collect();
+            if batch.is_empty() {
+                if closed && (not_visible.tickets.is_empty() || not_visible.gave_up()) {
+                    return;
+                }
+                match not_visible.due(closed || self.is_wanted()) {
+                    Some(due) if due <= Instant::now() => self.checkpoint(store, &mut not_visible),
+                    Some(due) => parker.park_deadline(due),
+                    None => parker.park(),
+                }
+                continue;
+            }
+            self.wake_submitters();
+            let taken = batch.len();
+            self.commit(store, batch, &mut not_visible);
+            // A burst costs few rewrites: one that more than what was taken waits for can wait.
+            let due = not_visible.due(self.is_wanted());
+            if self.queue.len() <= taken && due.is_some_and(|due| due <= Instant::now()) {
+                self.checkpoint(store, &mut not_visible);
+            }
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.visible_wanted.load(Ordering::SeqCst) > 0
+    }
+
+    fn commit(&self, store: &impl Store, batch: Vec<Entry>, not_visible: &mut NotVisibleYet) {
+        let operations: Vec<&WriteOperation> = batch
+            .iter()
+            .filter_map(|entry| entry.operation.as_ref())
+            .collect();
+        let mut answers = store.commit(&operations).into_iter();
+        if not_visible.tickets.is_empty() {
+            not_visible.since = Instant::now();
+        }
+        for entry in &batch {
+            let answer = match entry.operation {
+                Some(_) => answers.next().expect("one answer for each operation"),
+                None => Ok(()),
+            };
+            let counter = match answer {
+                Ok(()) => {
+                    entry.ticket.set(DURABLE, None);
+                    not_visible.tickets.push(Arc::clone(&entry.ticket));
+                    &self.completed
+                }
+                Err(error) => {
+                    entry.ticket.set(FAILED, Some(error));
+                    &self.failed
+                }
+            };
+            counter.fetch_add(u64::from(entry.operation.is_some()), Ordering::Relaxed);
+        }
+        self.wake_waiters();
+    }
+
+    fn checkpoint(&self, store: &impl Store, not_visible: &mut NotVisibleYet) {
+        let began = Instant::now();
+        let checkpoint = store.checkpoint();
+        let ended = Instant::now();
+        not_visible.paced_until = ended + (ended - began) * PACE;
+        let (pause, delay) = match checkpoint {
+            Ok(Checkpoint::Visible) => {
+                for ticket in not_visible.tickets.drain(..) {
+                    ticket.set(VISIBLE, None);
+                }
+                self.failure.store(None);
+                (Duration::ZERO, None)
+            }
+            Ok(Checkpoint::Later) if not_visible.since.elapsed() < PATIENCE => (SOON, None),
+            Ok(Checkpoint::Later) => (SOON * 20, Some(store.busy())),
+            Err(error) => (LATER, Some(error)),
+        };
+        not_visible.in_the_way_until = ended + pause;
+        if let Some(error) = delay {
+            for ticket in &not_visible.tickets {
+                ticket.set(DELAYED, Some(error.clone()));
+            }
+            self.failure.store(Some(Arc::new(error)));
+        }
+        *lock(&self.writes) = store.writes();
+        self.wake_waiters();
+    }
+}
+
+/// The operations that are durable and not visible.
+struct NotVisibleYet {
+    tickets: Vec<Arc<Ticket>>,
+    since: Instant,
+    /// A checkpoint failed or was put off: none is tried before.
+    in_the_way_until: Instant,
+    /// None is tried before, unless somebody waits for it.
+    paced_until: Instant,
+}
+
+impl NotVisibleYet {
+    /// When the next checkpoint is to be tried.
+    fn due(&self, wanted: bool) -> Option<Instant> {
+        let due = if wanted {
+            self.in_the_way_until
+        } else {
+            self.in_the_way_until.max(self.paced_until)
+        };
+        (!self.tickets.is_empty()).then_some(due)
+    }
+
+    /// Whether a checkpoint for all of them has failed after its retries.
+    fn gave_up(&self) -> bool {
+        self.tickets
+            .iter()
+            .all(|ticket| ticket.state.load(Ordering::Acquire) == DELAYED)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type CommitOne = dyn Fn(&WriteOperation) -> Result<()> + Send + Sync;
+
+    /// A store that does as it is told, operation by operation.
+    struct Fake {
+        commits: Mutex<Vec<Vec<u64>>>,
+        commit: Box<CommitOne>,
+        checkpoint: Box<dyn Fn(usize) -> Result<Checkpoint> + Send + Sync>,
+        checkpoints: AtomicUsize,
+    }
+
+    impl Fake {
+        fn new() -> Fake {
+            Fake {
+                commits: Mutex::default(),
+                commit: Box::new(|_| Ok(())),
+                checkpoint: Box::new(|_| Ok(Checkpoint::Visible)),
+                checkpoints: AtomicUsize::new(0),
+            }
+        }
+    }
+
+    impl Store for Arc<Fake> {
+        fn commit(&self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
+            lock(&self.commits).push(
+                operations
+                    .iter()
+                    .map(|operation| operation.operation_id.0)
+                    .collect(),
+            );
+            operations
+                .iter()
+                .map(|operation| (self.commit)(operation))
+                .collect()
+        }
+
+        fn checkpoint(&self) -> Result<Checkpoint> {
+            (self.checkpoint)(self.checkpoints.fetch_add(1, Ordering::SeqCst))
+        }
+
+        fn busy(&self) -> Error {
+            full_disk()
+        }
+
+        fn writes(&self) -> Writes {
+            Writes::default()
+        }
+    }
+
+    fn start(capacity: usize, fake: Fake) -> (Arc<Shared>, Arc<Fake>, JoinHandle<()>) {
+        let (shared, fake) = (Arc::new(Shared::new(capacity)), Arc::new(fake));
+        let thread = Shared::start(&shared, Arc::clone(&fake)).unwrap();
+        (shared, fake, thread)
+    }
+
+    fn submit(shared: &Arc<Shared>, po: &str, full: Full) -> Result<Operation> {
+        shared.submit(Some((po, Updates::new(), false)), full)
+    }
+
+    fn stop(shared: &Shared, thread: JoinHandle<()>) {
+        assert!(shared.close(Duration::from_secs(60)));
+        thread.join().unwrap();
+    }
+
+    fn full_disk() -> Error {
+        Error::NotVisible {
+            path: "in.csv".into(),
+            source: Box::new(Error::io("write", "in.csv")(
+                std::io::Error::from_raw_os_error(28),
+            )),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_or_waits() {
+        let gate = Arc::new(Mutex::new(()));
+        let closed = lock(&gate);
+        let inner = Arc::clone(&gate);
+        let commit = Box::new(move |_: &WriteOperation| {
+            drop(lock(&inner));
+            Ok(())
+        });
+        let (shared, fake, thread) = start(
+            2,
+            Fake {
+                commit,
+                ..Fake::new()
+            },
+        );
+        let first = submit(&shared, "A", Full::Wait).unwrap();
+        while lock(&fake.commits).is_empty() {
+            std::thread::yield_now();
+        }
+        submit(&shared, "B", Full::Refuse).unwrap();
+        submit(&shared, "C", Full::Refuse).unwrap();
+        assert!(matches!(
+            submit(&shared, "D", Full::Refuse),
+            Err(Error::QueueFull)
+        ));
+        let waiting = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || submit(&shared, "E", Full::Wait)
+        });
+        while shared.waiting_for_room.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        drop(closed);
+        let last = waiting.join().unwrap().unwrap();
+        shared.wait(&first.ticket, Until::Durable).unwrap();
+        shared.wait(&last.ticket, Until::Visible).unwrap();
+        assert_eq!(lock(&fake.commits).concat().len(), 4);
+        stop(&shared, thread);
+    }
+
+    #[test]
+    fn a_result_whose_write_failed_is_durable_and_becomes_visible_with_the_next_write() {
+        let checkpoint = Box::new(|n| {
+            if n == 0 {
+                Err(full_disk())
+            } else {
+                Ok(Checkpoint::Visible)
+            }
+        });
+        let (shared, _, thread) = start(
+            8,
+            Fake {
+                checkpoint,
+                ..Fake::new()
+            },
+        );
+        let first = submit(&shared, "A", Full::Wait).unwrap();
+        assert!(matches!(
+            shared.wait(&first.ticket, Until::Visible),
+            Err(Error::NotVisible { .. })
+        ));
+        shared.wait(&first.ticket, Until::Durable).unwrap();
+        let second = submit(&shared, "B", Full::Wait).unwrap();
+        shared.wait(&second.ticket, Until::Visible).unwrap();
+        shared.wait(&first.ticket, Until::Visible).unwrap();
+        stop(&shared, thread);
+    }
+
+    #[test]
+    fn stopping_ends_although_the_sheet_cannot_be_written_and_says_so() {
+        let (shared, _, thread) = start(
+            8,
+            Fake {
+                checkpoint: Box::new(|_| Err(full_disk())),
+                ..Fake::new()
+            },
+        );
+        submit(&shared, "A", Full::Wait).unwrap();
+        stop(&shared, thread);
+        assert!(matches!(
+            shared.failure.load_full().as_deref(),
+            Some(Error::NotVisible { .. })
+        ));
+    }
+
+    #[test]
+    fn each_operation_of_a_batch_gets_its_own_answer() {
+        let commit = Box::new(
+            |operation: &WriteOperation| match operation.po_number.as_str() {
+                "bad" => Err(Error::UnknownPo { po: "bad".into() }),
+                _ => Ok(()),
+            },
+        );
+        let (shared, _, thread) = start(
+            8,
+            Fake {
+                commit,
+                ..Fake::new()
+            },
+        );
+        let operations: Vec<Operation> = ["A", "bad", "B"]
+            .iter()
+            .map(|po| submit(&shared, po, Full::Wait).unwrap())
+            .collect();
+        let answers: Vec<bool> = operations
+            .iter()
+            .map(|operation| shared.wait(&operation.ticket, Until::Durable).is_ok())
+            .collect();
+        assert_eq!(answers, [true, false, true]);
+        stop(&shared, thread);
+    }
+
+    #[test]
+    fn a_dying_writer_wakes_every_waiter_with_an_error() {
+        let commit = Box::new(|operation: &WriteOperation| {
+            assert_ne!(operation.po_number, "poison", "planted");
+            Ok(())
+        });
+        let (shared, _, thread) = start(
+            1,
+            Fake {
+                commit,
+                ..Fake::new()
+            },
+        );
+        let answers: Vec<Result<()>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8)
+                .map(|i| {
+                    let shared = &shared;
+                    scope.spawn(move || {
+                        let operation =
+                            submit(shared, if i == 3 { "poison" } else { "A" }, Full::Wait)?;
+                        shared.wait(&operation.ticket, Until::Visible)
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .collect()
+        });
+        assert!(
+            matches!(answers[3], Err(Error::WriterDied { .. })),
+            "{answers:?}"
+        );
+        assert!(answers.iter().flatten().count() < 8);
+        assert!(matches!(
+            submit(&shared, "A", Full::Wait),
+            Err(Error::QueueStopped)
+        ));
+        stop(&shared, thread);
+    }
+
+    #[test]
+    fn nothing_that_was_accepted_while_the_queue_is_stopped_is_lost() {
+        for _ in 0..200 {
+            let (shared, fake, thread) = start(2, Fake::new());
+            let accepted: usize = std::thread::scope(|scope| {
+                let workers: Vec<_> = (0..3)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            (0..20)
+                                .filter(|_| submit(&shared, "A", Full::Wait).is_ok())
+                                .count()
+                        })
+                    })
+                    .collect();
+                shared.close(Duration::from_secs(60));
+                workers
+                    .into_iter()
+                    .map(|worker| worker.join().unwrap())
+                    .sum()
+            });
+            thread.join().unwrap();
+            assert_eq!(lock(&fake.commits).concat().len(), accepted);
+        }
+    }
+
+    #[test]
+    fn a_burst_costs_few_rewrites() {
+        let (shared, fake, thread) = start(64, Fake::new());
+        for _ in 0..6400 {
+            submit(&shared, "A", Full::Wait).unwrap();
+        }
+        stop(&shared, thread);
+        assert_eq!(lock(&fake.commits).concat().len(), 6400);
+        assert!(fake.checkpoints.load(Ordering::SeqCst) <= lock(&fake.commits).len());
+    }
+}

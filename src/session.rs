@@ -1,0 +1,324 @@
+//! A session: the whole job on one sheet, from the lock to the summary.
+//!
+//! ```text
+//! lock → recover → back up → result columns → pending POs → pool → drain → final write → summary
+//! ```
+//!
+//! One session at a time works on a sheet. A session that was interrupted left its journal: the
+//! next one makes those results visible first, and continues under the interrupted one's id and
+//! backup, so that retention never evicts the only backup from before it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::backup::BackupMetadata;
+use crate::error::{Error, Result};
+use crate::escape::escape;
+use crate::handler::CsvHandler;
+use crate::merge::Conflict;
+use crate::output::new_rows;
+use crate::pool::{Job, Outcome, PoolSummary, WorkerPool};
+use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
+use crate::sheet::{Options, Sheet};
+
+/// The only one that may run on a sheet, until it is dropped.
+pub struct Session {
+    handler: Arc<CsvHandler>,
+    id: String,
+    recovered: Recovered,
+    backup: Option<PathBuf>,
+    started: Instant,
+}
+
+/// What an interrupted session had left, and was brought into the CSV when this one began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Rows whose results the CSV did not show.
+    pub results: usize,
+    /// When the journal that held them was begun.
+    pub since: Option<DateTime<Utc>>,
+    /// Whether this session continues the interrupted one's id and backup.
+    pub continued: bool,
+}
+
+/// What a session has done.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The session's id.
+    pub session: String,
+    /// What came of each PO.
+    pub pool: PoolSummary,
+    /// What was recovered when it began.
+    pub recovered: Recovered,
+    /// Cells that another program had changed as well; the results were kept.
+    pub conflicts: Vec<Conflict>,
+    /// The sheet as it was before.
+    pub backup: Option<PathBuf>,
+    /// From the lock to the final write.
+    pub elapsed: Duration,
+    /// The results that the CSV does not show: they are in the journal, and the next session, or
+    /// any write, brings them in.
+    pub not_visible: Option<Error>,
+}
+
+impl Session {
+    /// Locks a sheet and brings in what an interrupted session left.
+    ///
+    /// # Errors
+    /// [`Error::SessionHeld`] with the holder's pid, host, session and start time. As
+    /// [`CsvHandler::open`]. [`Error::NotVisible`] if what was left cannot be written.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
+        let started = Instant::now();
+        let mut id = new_id();
+        let (handler, recovery) = CsvHandler::open_in(path.as_ref(), options, Some(&id))?;
+        let mut recovered = Recovered {
+            results: recovery.behind,
+            since: recovery.left.as_ref().map(|head| head.created),
+            continued: false,
+        };
+        let mut backup = None;
+        {
+            let mut writer = handler.writer()?;
+            if writer.is_behind() {
+                writer
+                    .checkpoint_patiently()
+                    .map_err(|error| Error::NotVisible {
+                        path: path.as_ref().to_owned(),
+                        source: Box::new(error),
+                    })?;
+            }
+            if let Some(interrupted) = recovery.left.and_then(|head| head.session)
+                && let Some(found) = writer.backups().find(&interrupted)?
+            {
+                writer.continue_session(&interrupted)?;
+                id = interrupted;
+                backup = Some(found.backup_path);
+                recovered.continued = true;
+            }
+        }
+        if let (Some(since), 1..) = (recovered.since, recovered.results) {
+            tracing::info!(
+                results = recovered.results,
+                "recovered the results of the session that was interrupted after {}",
+                crate::record::format_timestamp(since)
+            );
+        }
+        Ok(Session {
+            handler: Arc::new(handler),
+            id,
+            recovered,
+            backup,
+            started,
+        })
+    }
+
+    /// The session's id, which is part of its backup's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The sheet.
+    pub fn handler(&self) -> &Arc<CsvHandler> {
+        &self.handler
+    }
+
+    /// What an interrupted session had left.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The backup of this session, once it is made.
+    pub fn backup(&self) -> Option<&Path> {
+        self.backup.as_deref()
+    }
+
+    /// Does `work` for every pending PO, `limit` of them at most, with the workers of `pool`, and
+    /// makes each result durable before its worker takes the next PO.
+    ///
+    /// With nothing pending it changes nothing, and makes no backup. A summary with `not_visible`
+    /// tells of results that are only in the journal.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result
+    /// columns cannot be added: nothing was changed. [`Error::NotVisible`] if they cannot be
+    /// written.
+    pub fn run(
+        mut self,
+        pool: WorkerPool<'_>,
+        limit: usize,
+        work: impl Fn(&Job<'_>) -> Outcome + Sync,
+    ) -> Result<Summary> {
+        let mut pending = self.handler.pending_pos();
+        pending.truncate(limit);
+        if pending.is_empty() {
+            self.handler.finish()?;
+            return Ok(self.summary(PoolSummary::default(), None));
+        }
+        self.prepare(pending.len())?;
+        let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread()?;
+        let done = pool.queue(&queue).run(&pending, work);
+        let drained = queue.stop_writer_thread(Duration::MAX);
+        let finished = drained.and_then(|_| self.handler.finish());
+        Ok(self.summary(done, finished.err()))
+    }
+
+    /// Backs the sheet up, unless this session continues one that did; begins the journal with room
+    /// for `results`; and adds the result columns that are missing. Old backups are cleaned up
+    /// only now that there is a new one.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn prepare(&mut self, results: usize) -> Result<()> {
+        self.back_up()?;
+        self.handler
+            .writer()?
+            .begin_session_journal(self.recovered.continued, results)?;
+        self.handler.add_missing_columns()?;
+        Ok(())
+    }
+
+    /// Adds the result columns that are missing, after a backup; with none missing it does neither.
+    /// Returns the columns that were added.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn init(mut self) -> Result<Vec<&'static str>> {
+        if self.handler.missing_columns().is_empty() {
+            self.handler.finish()?;
+            return Ok(Vec::new());
+        }
+        self.back_up()?;
+        let added = self.handler.add_missing_columns()?;
+        self.handler.finish()?;
+        Ok(added)
+    }
+
+    /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
+    /// nothing to replace. Atomic and durable.
+    ///
+    /// A sheet that can no longer be read as one is backed up as it is. Its journal stays then: the
+    /// results in it are brought to the restored sheet by whoever writes to it next.
+    ///
+    /// # Errors
+    /// [`Error::SessionHeld`]; what makes the backup unfit as a sheet; [`Error::Io`],
+    /// [`Error::Busy`]: the sheet is as it was.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        options: &Options,
+        backup: &Path,
+    ) -> Result<Option<BackupMetadata>> {
+        let path = path.as_ref();
+        if !path.exists() {
+            Sheet::read_without_journal(backup, options)?;
+            let source = File::open(backup).map_err(Error::io("open", backup))?;
+            return crate::output::create(path, &source).map(|()| None);
+        }
+        match Session::open(path, options) {
+            Ok(mut session) => {
+                session.recovered.continued = false;
+                session.backup = None;
+                session.id = new_id();
+                let made = session.back_up()?;
+                session.handler.writer()?.restore(backup)?;
+                Ok(made)
+            }
+            Err(
+                Error::Malformed { .. }
+                | Error::Empty { .. }
+                | Error::NoKeyColumn { .. }
+                | Error::DuplicatePo { .. },
+            ) => crate::writer::restore_over_unreadable(path, options, &new_id(), backup).map(Some),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds the rows of another sheet whose POs are not in this one, after a backup, and returns
+    /// how many there were.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
+        let (count, rows) = new_rows(input, &self.handler.sheet());
+        if count > 0 {
+            self.back_up()?;
+            self.handler.writer()?.append_rows(&rows)?;
+            tracing::info!(rows = count, "added the rows that are new in the input");
+        }
+        Ok(count)
+    }
+
+    /// The columns, as the header names them, and those that a run adds.
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns = self.handler.columns();
+        columns.extend(
+            self.handler
+                .missing_columns()
+                .into_iter()
+                .map(str::to_owned),
+        );
+        columns
+    }
+
+    /// Ends a session that was prepared by hand.
+    ///
+    /// # Errors
+    /// [`Error::NotVisible`]: what is missing is in the journal.
+    pub fn finish(self) -> Result<()> {
+        self.handler.finish()
+    }
+
+    fn back_up(&mut self) -> Result<Option<BackupMetadata>> {
+        if self.recovered.continued || self.backup.is_some() {
+            return Ok(None);
+        }
+        let made = self.handler.create_session_backup(&self.id)?;
+        let removed = self
+            .handler
+            .writer()?
+            .backups()
+            .cleanup_old_backups(std::slice::from_ref(&made.backup_path));
+        match removed {
+            Ok(removed) => {
+                for path in removed {
+                    tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "old backups could not be removed")
+            }
+        }
+        self.backup = Some(made.backup_path.clone());
+        Ok(Some(made))
+    }
+
+    fn summary(self, pool: PoolSummary, not_visible: Option<Error>) -> Summary {
+        Summary {
+            session: self.id,
+            pool,
+            recovered: self.recovered,
+            conflicts: self.handler.take_conflicts(),
+            backup: self.backup,
+            elapsed: self.started.elapsed(),
+            not_visible,
+        }
+    }
+}
+
+/// Eight hex digits that two sessions on one sheet hardly share.
+fn new_id() -> String {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let seed = [
+        now.as_nanos().to_le_bytes().as_slice(),
+        &std::process::id().to_le_bytes(),
+    ]
+    .concat();
+    format!("{:08x}", xxhash_rust::xxh3::xxh3_64(&seed) as u32)
+}

@@ -1,0 +1,479 @@
+//! One version of the sheet, with what was written to it since.
+//!
+//! The base (snapshot, dialect, index) never changes; what is written lies in the overlay. Reading
+//! a record or the counts takes no lock. Only one thread at a time writes: the one that holds the
+//! writer (see `writer.rs`).
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use crate::dialect::{self, Dialect};
+use crate::error::{Error, Problem, Result};
+use crate::grammar::{self, Malformed, Records, decode};
+use crate::index::{Index, RecordIndex};
+use crate::journal::Journal;
+use crate::merge;
+use crate::overlay::{Overlay, OverlayRow};
+use crate::record::{CsvRecord, PO_NUMBER, ProcessingStatus};
+use crate::schema::Schema;
+use crate::snapshot::Snapshot;
+use crate::target::Target;
+
+/// How a sheet is read and kept. The default suits the sheets of the original system.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The key column, matched without regard to case or surrounding blanks: `PO_NUMBER`.
+    pub key: String,
+    /// The delimiter. `None`: the one of `;` `,` TAB with which the header has the key column.
+    pub delimiter: Option<u8>,
+    /// Whether a PO may stand in several rows: no.
+    pub duplicates: Duplicates,
+    /// The statuses that count as done, and so are not processed: COMPLETED.
+    pub done: Vec<ProcessingStatus>,
+    /// Whether a result may add those of the 14 columns that the sheet lacks: yes.
+    pub add_columns: bool,
+    /// The folder for backups. `None`: `backup` beside the sheet.
+    pub backup_dir: Option<PathBuf>,
+    /// How many backups are kept: 5.
+    pub keep: usize,
+    /// Whether a sheet on a network filesystem is accepted, where nothing is promised: no.
+    pub allow_network_fs: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            key: PO_NUMBER.into(),
+            delimiter: None,
+            duplicates: Duplicates::Refuse,
+            done: vec![ProcessingStatus::Completed],
+            add_columns: true,
+            backup_dir: None,
+            keep: 5,
+            allow_network_fs: false,
+        }
+    }
+}
+
+/// What to do with a PO that stands in several rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duplicates {
+    /// Refuse the sheet, with the lines.
+    #[default]
+    Refuse,
+    /// Process it once and write its result to each of its rows.
+    All,
+}
+
+/// Rows by status. `completed + pending + error + no_attachments + other == total`; rows without a
+/// key are not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ProcessingProgress {
+    /// Rows that have a key.
+    pub total: usize,
+    /// COMPLETED.
+    pub completed: usize,
+    /// PENDING or empty.
+    pub pending: usize,
+    /// ERROR.
+    pub error: usize,
+    /// `NO_ATTACHMENTS`.
+    pub no_attachments: usize,
+    /// Any other word.
+    pub other: usize,
+}
+
+/// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
+pub struct Sheet {
+    path: PathBuf,
+    options: Options,
+    bytes: Snapshot,
+    dialect: Dialect,
+    /// Grows when a column is added; the header of `bytes` does not.
+    schema: ArcSwap<Schema>,
+    index: Index,
+    overlay: Overlay,
+    /// One code a row, so that a status can be told without reading the row. Written by the writer
+    /// after the overlay row it belongs to; Release/Acquire makes a reader who sees the code see
+    /// that row.
+    statuses: Box<[AtomicU8]>,
+    /// Rows by code. Written by the writer alone, read by anybody; each count is right, and a
+    /// reader may see one row between two of them.
+    counts: [AtomicUsize; CODES],
+}
+
+const CODES: usize = 6;
+const OTHER: u8 = 4;
+const UNKEYED: u8 = 5;
+
+fn code(status: &ProcessingStatus) -> u8 {
+    match status {
+        ProcessingStatus::Pending => 0,
+        ProcessingStatus::Completed => 1,
+        ProcessingStatus::Error => 2,
+        ProcessingStatus::NoAttachments => 3,
+        ProcessingStatus::Other(_) => OTHER,
+    }
+}
+
+impl Sheet {
+    /// Reads a sheet and what its journal adds to it. Nothing is locked and nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NotAFile`], and what makes a file unfit as a sheet: [`Error::Empty`],
+    /// [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
+    /// be used is [`Error::Journal`].
+    pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
+        let target = Target::open(path.as_ref())?;
+        // The journal first: what a writer has made visible and emptied from the journal since is
+        // in the file that is read after it.
+        let frames = Journal::read(&target, &options.key)?;
+        let (file, _) = target.open_sheet()?;
+        let sheet = Sheet::build(
+            Snapshot::Owned(read_all(&file, &target)?),
+            target.path(),
+            options,
+        )?;
+        merge::replay(&sheet, &frames);
+        Ok(sheet)
+    }
+
+    /// The same for a sheet whose journal is nobody's business: an input that stays untouched.
+    ///
+    /// # Errors
+    /// As [`Sheet::read`], without [`Error::Journal`].
+    pub fn read_without_journal(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
+        let target = Target::open(path.as_ref())?;
+        let (file, _) = target.open_sheet()?;
+        Sheet::build(
+            Snapshot::Owned(read_all(&file, &target)?),
+            target.path(),
+            options,
+        )
+    }
+
+    /// Takes a version of the sheet, or says why it is not one.
+    pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
+        let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let malformed = |Malformed { offset, problem }| {
+            let (line, column) = grammar::position(&bytes, offset);
+            Error::Malformed {
+                path: path.to_owned(),
+                line,
+                column,
+                problem,
+            }
+        };
+        let schema = Schema::new(&names, &options.key).map_err(|problem| {
+            malformed(Malformed {
+                offset: dialect.header_start,
+                problem,
+            })
+        })?;
+
+        let mut codes = Vec::new();
+        let status = |fields: &[Range<usize>]| {
+            let raw = schema.status.and_then(|column| fields.get(column));
+            raw.map_or(0, |field| {
+                code(&ProcessingStatus::parse(&text(decode(
+                    &bytes[field.clone()],
+                ))))
+            })
+        };
+        let index = Index::build(
+            &bytes,
+            dialect.delimiter,
+            schema.key,
+            dialect.header_end,
+            |_, fields| {
+                codes.push(AtomicU8::new(status(fields)));
+            },
+        )
+        .map_err(malformed)?;
+        let statuses = codes.into_boxed_slice();
+        if index.unkeyed > 0 {
+            for slot in 0..index.len() {
+                if index.key(&bytes, RecordIndex::from_slot(slot)).is_empty() {
+                    statuses[slot].store(UNKEYED, Ordering::Relaxed);
+                }
+            }
+        }
+        let counts: [AtomicUsize; CODES] = Default::default();
+        for status in &statuses {
+            counts[status.load(Ordering::Relaxed) as usize].fetch_add(1, Ordering::Relaxed);
+        }
+
+        let overlay = Overlay::new(index.len());
+        let sheet = Sheet {
+            path: path.to_owned(),
+            options: options.clone(),
+            bytes,
+            dialect,
+            schema: ArcSwap::from_pointee(schema),
+            index,
+            overlay,
+            statuses,
+            counts,
+        };
+        match options.duplicates {
+            Duplicates::Refuse => sheet.refuse_duplicates()?,
+            Duplicates::All => {}
+        }
+        Ok(sheet)
+    }
+
+    fn refuse_duplicates(&self) -> Result<()> {
+        match self
+            .duplicates()
+            .into_iter()
+            .min_by_key(|(_, rows)| rows[0])
+        {
+            None => Ok(()),
+            Some((po, rows)) => Err(Error::DuplicatePo {
+                path: self.path.clone(),
+                po,
+                lines: rows.into_iter().map(|row| self.line(row)).collect(),
+            }),
+        }
+    }
+
+    /// Keys that stand in several rows, with these rows.
+    pub(crate) fn duplicates(&self) -> Vec<(String, Vec<RecordIndex>)> {
+        self.index
+            .repeated()
+            .map(|(first, more)| (self.po(first), std::iter::once(first).chain(more).collect()))
+            .collect()
+    }
+
+    /// Rows by status.
+    pub fn progress(&self) -> ProcessingProgress {
+        let count = |code: u8| self.counts[code as usize].load(Ordering::Relaxed);
+        let [pending, completed, error, no_attachments, other] = [0, 1, 2, 3, OTHER].map(count);
+        ProcessingProgress {
+            total: pending + completed + error + no_attachments + other,
+            completed,
+            pending,
+            error,
+            no_attachments,
+            other,
+        }
+    }
+
+    /// The row of a PO, `None` if there is none. Of a PO in several rows, the first.
+    pub fn record(&self, po: &str) -> Option<CsvRecord> {
+        self.rows(po).next().map(|row| self.record_at(row))
+    }
+
+    /// Every row that has a key, in the sheet's order.
+    pub fn records(&self) -> impl Iterator<Item = CsvRecord> {
+        self.keyed_rows().map(|row| self.record_at(row))
+    }
+
+    /// The POs that a run would process, in the sheet's order, each once.
+    pub fn pending_pos(&self) -> impl Iterator<Item = String> {
+        self.pending_rows().map(|row| self.po(row))
+    }
+
+    /// Their rows.
+    pub fn pending(&self) -> impl Iterator<Item = CsvRecord> {
+        self.pending_rows().map(|row| self.record_at(row))
+    }
+
+    /// The status of a PO, `None` if there is no such row.
+    pub fn status(&self, po: &str) -> Option<ProcessingStatus> {
+        self.rows(po).next().map(|row| self.status_at(row))
+    }
+
+    /// Whether a status counts as done.
+    pub fn is_done(&self, status: &ProcessingStatus) -> bool {
+        self.options.done.contains(status)
+    }
+
+    /// The columns, as the header names them, without surrounding blanks.
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.load().columns().to_vec()
+    }
+
+    fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
+        self.keyed_rows()
+            .filter(|&row| !self.is_done(&self.status_at(row)))
+            .filter(|&row| self.index.is_first(&self.bytes, row))
+    }
+
+    fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
+        self.all_rows()
+            .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
+    }
+
+    pub(crate) fn all_rows(&self) -> impl Iterator<Item = RecordIndex> + use<> {
+        (0..self.index.len()).map(RecordIndex::from_slot)
+    }
+
+    /// The sheet's canonical path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    pub(crate) fn schema(&self) -> Arc<Schema> {
+        self.schema.load_full()
+    }
+
+    pub(crate) fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn rows(&self, po: &str) -> impl Iterator<Item = RecordIndex> {
+        self.index.rows(&self.bytes, po)
+    }
+
+    pub(crate) fn po(&self, row: RecordIndex) -> String {
+        self.index.key(&self.bytes, row).into_owned()
+    }
+
+    pub(crate) fn line(&self, row: RecordIndex) -> u64 {
+        self.index.line(&self.bytes, row)
+    }
+
+    /// A record of the base: its bytes without the terminator, and its raw fields.
+    pub(crate) fn base_record(&self, row: RecordIndex) -> (Range<usize>, Vec<Range<usize>>) {
+        let mut records = Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row));
+        match records.next_record() {
+            Ok(Some(span)) => (span, records.fields().to_vec()),
+            _ => unreachable!(
+                "the record was read when it was indexed, and a snapshot never changes"
+            ),
+        }
+    }
+
+    /// What the base holds in a cell; empty where the row is too short.
+    pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
+        let start = self.index.start(row);
+        grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
+            .map_or(Cow::Borrowed(&[]), decode)
+    }
+
+    /// What a cell holds now.
+    pub(crate) fn cell(&self, row: RecordIndex, column: usize) -> Cow<'_, str> {
+        match self
+            .overlay
+            .row(row)
+            .as_ref()
+            .and_then(|cells| cells.get(column))
+        {
+            Some(cell) => Cow::Owned(cell.value.to_string()),
+            None => text(self.base_cell(row, column)),
+        }
+    }
+
+    pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
+        match self.statuses[row.slot()].load(Ordering::Acquire) {
+            0 => ProcessingStatus::Pending,
+            1 => ProcessingStatus::Completed,
+            2 => ProcessingStatus::Error,
+            3 => ProcessingStatus::NoAttachments,
+            _ => self
+                .schema
+                .load()
+                .status
+                .map_or(ProcessingStatus::Pending, |column| {
+                    ProcessingStatus::parse(&self.cell(row, column))
+                }),
+        }
+    }
+
+    pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
+        let overlay = self.overlay.row(row).unwrap_or_default();
+        let (_, fields) = self.base_record(row);
+        let schema = self.schema.load();
+        let cells = schema.columns().iter().enumerate().map(|(column, name)| {
+            let value = match (overlay.get(column), fields.get(column)) {
+                (Some(cell), _) => cell.value.to_string(),
+                (None, Some(field)) => text(decode(&self.bytes[field.clone()])).into_owned(),
+                (None, None) => String::new(),
+            };
+            (name.clone(), value)
+        });
+        CsvRecord::from_cells(self.po(row), self.line(row), cells.collect())
+    }
+
+    /// Publishes a row's overlay as it is. Only the writer calls this.
+    pub(crate) fn publish(&self, row: RecordIndex, cells: OverlayRow) {
+        let status = self
+            .schema
+            .load()
+            .status
+            .and_then(|column| cells.get(column));
+        let new = status.map(|cell| code(&ProcessingStatus::parse(&cell.value)));
+        self.overlay.publish(row, cells);
+        if let Some(new) = new {
+            let old = self.statuses[row.slot()].swap(new, Ordering::AcqRel);
+            self.counts[new as usize].fetch_add(1, Ordering::Relaxed);
+            self.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a column a place behind the last one. Only the writer calls this.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if a row has a surplus field that would slide under it; nothing changed.
+    pub(crate) fn add_column(&self, name: &str) -> Result<usize> {
+        let schema = self.schema();
+        for row in self.all_rows() {
+            let (_, fields) = self.base_record(row);
+            let surplus = fields
+                .iter()
+                .skip(schema.header_width)
+                .find(|field| !decode(&self.bytes[(*field).clone()]).is_empty());
+            if let Some(field) = surplus {
+                let (line, column) = grammar::position(&self.bytes, field.start);
+                return Err(Error::Malformed {
+                    path: self.path.clone(),
+                    line,
+                    column,
+                    problem: Problem::SurplusField,
+                });
+            }
+        }
+        self.schema.store(Arc::new(schema.with(name)));
+        Ok(schema.columns().len())
+    }
+}
+
+/// A decoded field as text; what is not UTF-8 is shown as U+FFFD.
+pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match field {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+fn read_all(mut file: &File, target: &Target) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(Error::io("read", target.path()))?;
+    Ok(bytes)
+}

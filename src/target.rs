@@ -1,0 +1,285 @@
+//! The sheet's place in the file system, and the files beside it.
+//!
+//! Everything lies beside the *canonical* target, so that a symlink and its target share lock and
+//! journal. Our own files are opened without following symlinks and refused when they are not
+//! regular files or belong to a stranger; they take mode and group from the sheet.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
+
+use crate::error::{Error, Result};
+
+/// Where the sheet is. Paths are canonical; the folder is held open.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    name: String,
+    folder: File,
+    folder_path: PathBuf,
+    /// Owner, group and mode of the sheet when it was opened; a sheet that is deleted meanwhile
+    /// leaves them to the files beside it.
+    owner: u32,
+    group: u32,
+    mode: u32,
+}
+
+impl Target {
+    pub(crate) fn open(path: &Path) -> Result<Target> {
+        let path = std::fs::canonicalize(path).map_err(Error::io("open", path))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::NotAFile { path: path.clone() })?;
+        let name = name
+            .to_str()
+            .ok_or_else(|| Error::Unsuitable {
+                path: path.clone(),
+                problem: "has a name that is not UTF-8: rename it".into(),
+            })?
+            .to_owned();
+        let folder_path = path
+            .parent()
+            .expect("a canonical file has a folder")
+            .to_owned();
+        let folder = File::open(&folder_path).map_err(Error::io("open", &folder_path))?;
+        let mut target = Target {
+            path,
+            name,
+            folder,
+            folder_path,
+            owner: 0,
+            group: 0,
+            mode: 0,
+        };
+        let (_, sheet) = target.open_sheet()?;
+        (target.owner, target.group, target.mode) = (sheet.uid(), sheet.gid(), sheet.mode());
+        Ok(target)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn folder(&self) -> &File {
+        &self.folder
+    }
+
+    pub(crate) fn folder_path(&self) -> &Path {
+        &self.folder_path
+    }
+
+    /// The sheet as it is now, opened for reading, and its metadata.
+    ///
+    /// O_NONBLOCK keeps a pipe that took the sheet's name from stopping us, and makes us notice a
+    /// write lease of somebody else's; it means nothing for reading a regular file.
+    pub(crate) fn open_sheet(&self) -> Result<(File, Metadata)> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty())
+            .map(File::from)
+            .map_err(Error::sys("open", &self.path))?;
+        let metadata = file.metadata().map_err(Error::io("read", &self.path))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile {
+                path: self.path.clone(),
+            });
+        }
+        Ok((file, metadata))
+    }
+
+    /// `.input.csv.{extension}`
+    pub(crate) fn sibling_name(&self, extension: &str) -> String {
+        format!(".{}.{extension}", self.name)
+    }
+
+    pub(crate) fn sibling(&self, extension: &str) -> PathBuf {
+        self.folder_path.join(self.sibling_name(extension))
+    }
+
+    /// Opens one of our own files for reading and writing, creating it with the sheet's mode and
+    /// group.
+    pub(crate) fn open_sibling(&self, extension: &str) -> Result<File> {
+        let path = self.sibling(extension);
+        let name = self.sibling_name(extension);
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(&self.folder, &name, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => match self.create_sibling(&name) {
+                Err(rustix::io::Errno::EXIST) => {
+                    rustix::fs::openat(&self.folder, &name, flags, Mode::empty())
+                }
+                created => created,
+            },
+            opened => opened,
+        };
+        let file = File::from(file.map_err(Error::sys("open", &path))?);
+        self.refuse_stranger(&file, &path)?;
+        Ok(file)
+    }
+
+    /// Opens one of our own files for reading, if it is there.
+    pub(crate) fn open_sibling_to_read(&self, extension: &str) -> Result<Option<File>> {
+        let path = self.sibling(extension);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        match rustix::fs::openat(
+            &self.folder,
+            self.sibling_name(extension),
+            flags,
+            Mode::empty(),
+        ) {
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            opened => {
+                let file = File::from(opened.map_err(Error::sys("open", &path))?);
+                self.refuse_stranger(&file, &path)?;
+                Ok(Some(file))
+            }
+        }
+    }
+
+    fn create_sibling(&self, name: &str) -> rustix::io::Result<OwnedFd> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+        share_like(&file, self.mode, self.owner, self.group)?;
+        Ok(file)
+    }
+
+    /// A file of ours that somebody else planted is not ours.
+    fn refuse_stranger(&self, file: &File, path: &Path) -> Result<()> {
+        let ours = file.metadata().map_err(Error::io("read", path))?;
+        if !ours.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        let us = rustix::process::geteuid().as_raw();
+        if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.owner {
+            return Err(Error::Unsuitable {
+                path: path.to_owned(),
+                problem: format!(
+                    "belongs to another user (uid {}): remove it if it is not wanted",
+                    ours.uid()
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the names in the folder durable.
+    pub(crate) fn sync_folder(&self) -> Result<()> {
+        self.folder
+            .sync_all()
+            .map_err(Error::io("sync", &self.folder_path))
+    }
+
+    /// Refuses, before anything runs, the places where replacing the sheet must fail or would
+    /// change whose it is.
+    pub(crate) fn refuse_unsuitable(&self, allow_network_fs: bool) -> Result<()> {
+        let refuse = |problem: String| {
+            Err(Error::Unsuitable {
+                path: self.path.clone(),
+                problem,
+            })
+        };
+        let (file, metadata) = self.open_sheet()?;
+        let kind = rustix::fs::fstatfs(&file)
+            .map_err(Error::sys("read", &self.path))?
+            .f_type;
+        if let Some(name) = network_filesystem(kind as u64)
+            && !allow_network_fs
+        {
+            return refuse(format!(
+                "is on the network filesystem {name}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk"
+            ));
+        }
+        let statx = rustix::fs::statx(
+            CWD,
+            &self.path,
+            AtFlags::SYMLINK_NOFOLLOW,
+            StatxFlags::BASIC_STATS,
+        )
+        .map_err(Error::sys("read", &self.path))?;
+        if statx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+            return refuse(
+                "is mounted as a single file, which cannot be replaced: mount its folder instead"
+                    .into(),
+            );
+        }
+        let us = rustix::process::geteuid();
+        if !us.is_root() && metadata.uid() != us.as_raw() {
+            return refuse(format!(
+                "belongs to another user (uid {}), which replacing it would change: work on a copy",
+                metadata.uid()
+            ));
+        }
+        if metadata.nlink() > 1 {
+            tracing::warn!(path = %self.path.display(), "the sheet has several hard links; the others keep the old version");
+        }
+        Ok(())
+    }
+}
+
+/// Gives a file that was created private the sheet's mode, and its owner and group as far as we may.
+/// Without the right to the group, the group's permissions stay away too.
+fn share_like(file: &OwnedFd, mode: u32, owner: u32, group: u32) -> rustix::io::Result<()> {
+    use rustix::fs::{Gid, Uid, fchown};
+    let group = Some(Gid::from_raw(group));
+    let owned =
+        fchown(file, Some(Uid::from_raw(owner)), group).or_else(|_| fchown(file, None, group));
+    let bits = match owned {
+        Ok(()) => mode & 0o666,
+        Err(rustix::io::Errno::PERM) => mode & 0o606,
+        Err(errno) => return Err(errno),
+    };
+    rustix::fs::fchmod(file, Mode::from_raw_mode(bits | 0o600))
+}
+
+/// Magic numbers from statfs(2).
+fn network_filesystem(kind: u64) -> Option<&'static str> {
+    Some(match kind & 0xffff_ffff {
+        0x6969 => "NFS",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x517b => "SMB",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x0102_1997 => "9P",
+        0x7375_7245 => "Coda",
+        0x564c => "NCP",
+        _ => return None,
+    })
+}
+
+/// Makes a folder and syncs its parent, if it is not there yet.
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
+    match std::fs::create_dir(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            return Ok(());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            match parent {
+                Some(parent) => create_folder(parent)?,
+                None => return Err(Error::io("create", path)(error)),
+            }
+            return create_folder(path);
+        }
+        Err(error) => return Err(Error::io("create", path)(error)),
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("sync", parent))
+}

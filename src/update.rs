@@ -1,0 +1,314 @@
+//! What is to be written to a row: named updates, and the operation that carries them.
+//!
+//! This file owns what an update *means*: which values are refused, and which cells an update of
+//! the status changes besides. How a cell is encoded is the business of `render.rs`.
+
+use chrono::{DateTime, Utc};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::error::{Error, InvalidValue, Result};
+use crate::record::{
+    ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, format_timestamp, same_column,
+};
+
+/// The longest value that an update may write, in characters: what a spreadsheet's cell holds.
+pub const MAX_VALUE_CHARS: usize = 32_767;
+
+/// New values for some cells of one row: column name → value.
+///
+/// ```
+/// use tickoff::{ProcessingStatus, Updates};
+///
+/// let updates = Updates::status(ProcessingStatus::Completed).set("ATTACHMENTS_FOUND", "2");
+/// assert_eq!(updates.get("attachments_found"), Some("2"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Updates(Vec<(String, String)>);
+
+impl Updates {
+    /// No updates.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A new status, which also sets `LAST_PROCESSED` and, unless it is ERROR, clears
+    /// `ERROR_MESSAGE` when it is applied.
+    pub fn status(status: ProcessingStatus) -> Self {
+        Self::new().set(STATUS, status.as_str())
+    }
+
+    /// The status ERROR with its message.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::status(ProcessingStatus::Error).set(ERROR_MESSAGE, message)
+    }
+
+    /// Adds a value. Naming a column twice makes the whole update invalid.
+    pub fn set(mut self, column: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.push((column.into(), value.into()));
+        self
+    }
+
+    /// The value for a column, matched without regard to case or surrounding blanks.
+    pub fn get(&self, column: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(name, _)| same_column(name, column))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Column and value of each update.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(column, value)| (column.as_str(), value.as_str()))
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The status that these updates set, if they set one.
+    pub fn new_status(&self) -> Option<ProcessingStatus> {
+        self.get(STATUS).map(ProcessingStatus::parse)
+    }
+
+    /// Refuses values that can never be written, whatever the sheet holds.
+    pub(crate) fn validate(&self, po: &str) -> Result<()> {
+        for (i, (column, value)) in self.0.iter().enumerate() {
+            let refuse = |reason| {
+                Err(Error::InvalidValue {
+                    po: po.to_owned(),
+                    column: column.trim().to_owned(),
+                    reason,
+                })
+            };
+            if self.0[..i]
+                .iter()
+                .any(|(earlier, _)| same_column(earlier, column))
+            {
+                return refuse(InvalidValue::Twice);
+            }
+            if value.contains('\0') {
+                return refuse(InvalidValue::Nul);
+            }
+            if value.len() > MAX_VALUE_CHARS && value.chars().count() > MAX_VALUE_CHARS {
+                return refuse(InvalidValue::TooLong);
+            }
+            if same_column(column, STATUS)
+                && let ProcessingStatus::Other(word) = ProcessingStatus::parse(value)
+            {
+                return refuse(InvalidValue::Status(word));
+            }
+        }
+        Ok(())
+    }
+
+    /// The cells that are really to be written: a recognised status in its canonical spelling,
+    /// `LAST_PROCESSED` with every status that does not bring its own, and no message left over
+    /// from an earlier error.
+    pub(crate) fn normalised(&self, now: DateTime<Utc>) -> Updates {
+        let mut updates = self.clone();
+        let Some(status) = self.new_status() else {
+            return updates;
+        };
+        for (column, value) in &mut updates.0 {
+            if same_column(column, STATUS) {
+                status.as_str().clone_into(value);
+            }
+        }
+        if self.get(LAST_PROCESSED).is_none() {
+            updates = updates.set(LAST_PROCESSED, format_timestamp(now));
+        }
+        if status != ProcessingStatus::Error && self.get(ERROR_MESSAGE).is_none() {
+            updates = updates.set(ERROR_MESSAGE, "");
+        }
+        updates
+    }
+}
+
+impl<C: Into<String>, V: Into<String>> FromIterator<(C, V)> for Updates {
+    fn from_iter<I: IntoIterator<Item = (C, V)>>(pairs: I) -> Self {
+        Updates(
+            pairs
+                .into_iter()
+                .map(|(column, value)| (column.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+impl<C: Into<String>, V: Into<String>, const N: usize> From<[(C, V); N]> for Updates {
+    fn from(pairs: [(C, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl Serialize for Updates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// A JSON object. Numbers and booleans are taken as they are written, `null` as an empty cell, and
+/// an array of texts as the `;`-separated list that `AttachmentName` holds.
+impl<'de> Deserialize<'de> for Updates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let object = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+        let mut updates = Updates::new();
+        for (column, value) in object {
+            let text = cell_text(value)
+                .ok_or_else(|| D::Error::custom(format!("the value of {column:?} must be a text, a number, true, false, null or a list of texts")))?;
+            updates = updates.set(column, text);
+        }
+        Ok(updates)
+    }
+}
+
+fn cell_text(value: serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::String(value) => Some(value),
+        Value::Array(items) => {
+            let names: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            names.map(|names| names.join(";"))
+        }
+        Value::Object(_) => None,
+    }
+}
+
+/// The number that a queue gives to each operation it accepts, unique within the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub u64);
+
+impl std::fmt::Display for OperationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One update of one PO on its way to the sheet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WriteOperation {
+    /// The queue's number for it.
+    pub operation_id: OperationId,
+    /// The row, by its key.
+    pub po_number: String,
+    /// The new values.
+    pub updates: Updates,
+    /// When it was submitted.
+    pub timestamp: DateTime<Utc>,
+    /// How many more times its write was tried after the first one failed.
+    pub retry_count: u32,
+    /// Carried for the submitter; the order of writing is that of submission.
+    pub priority: i32,
+    /// Whether it may take a PO out of COMPLETED or back to PENDING.
+    #[serde(default)]
+    pub force: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(updates: Updates, want: &[(&str, &str)]) {
+        let now = DateTime::parse_from_rfc3339("2026-11-24T08:00:00.75Z")
+            .unwrap()
+            .with_timezone(&Utc);
+        assert_eq!(updates.normalised(now).iter().collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_status_sets_last_processed_and_clears_the_message() {
+        check(
+            [("status", " completed ")].into(),
+            &[
+                ("status", "COMPLETED"),
+                ("LAST_PROCESSED", "2026-11-24T08:00:00Z"),
+                ("ERROR_MESSAGE", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_error_without_a_message_keeps_the_one_that_is_there() {
+        check(
+            [("STATUS", "ERROR")].into(),
+            &[
+                ("STATUS", "ERROR"),
+                ("LAST_PROCESSED", "2026-11-24T08:00:00Z"),
+            ],
+        );
+    }
+
+    #[test]
+    fn values_that_are_named_win_over_those_that_follow_from_the_status() {
+        check(
+            [
+                ("STATUS", "COMPLETED"),
+                ("error_message", "odd"),
+                ("Last_Processed", "then"),
+            ]
+            .into(),
+            &[
+                ("STATUS", "COMPLETED"),
+                ("error_message", "odd"),
+                ("Last_Processed", "then"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_update_of_other_cells_leaves_last_processed_alone() {
+        check([("SUPPLIER", "Acme")].into(), &[("SUPPLIER", "Acme")]);
+    }
+
+    #[track_caller]
+    fn check_refused(updates: Updates, message: &str) {
+        assert_eq!(updates.validate("P1").unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn values_that_cannot_be_written_are_refused() {
+        check_refused([("A", "x\0y")].into(), "P1: A may not hold a NUL byte");
+        check_refused(
+            [("A", "é".repeat(32_768))].into(),
+            "P1: A is longer than 32767 characters",
+        );
+        check_refused(
+            [("A", "1"), (" a ", "2")].into(),
+            "P1: a is named twice in one update",
+        );
+        check_refused(
+            [("STATUS", "done\n")].into(),
+            "P1: STATUS must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not done",
+        );
+        assert!(
+            Updates::from([("A", "é".repeat(32_767))])
+                .validate("P1")
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn json_values_become_the_text_of_a_cell() {
+        let updates: Updates =
+            serde_json::from_str(r#"{"A":2,"B":null,"C":["a.pdf","b.pdf"],"D":true,"E":1.50}"#)
+                .unwrap();
+        let want = [
+            ("A", "2"),
+            ("B", ""),
+            ("C", "a.pdf;b.pdf"),
+            ("D", "true"),
+            ("E", "1.5"),
+        ];
+        assert_eq!(updates.iter().collect::<Vec<_>>(), want);
+        assert!(serde_json::from_str::<Updates>(r#"{"A":{}}"#).is_err());
+    }
+}

@@ -1,0 +1,144 @@
+//! Which version of the sheet is the public one.
+//!
+//! A version is known by device, inode, size, mtime and ctime, and by a hash of its contents.
+//! ctime is among them because mtime can be set back; contents are compared when the stamp is too
+//! fresh to trust, since two writes within one tick of the kernel's clock look alike.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// The kernel's clock for timestamps may be as coarse as this (10 ms at 100 Hz, with some room).
+const TICK: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    dev: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            dev: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// The same file with the same data, though a rename or a link may have changed its ctime.
+    pub(crate) fn same_data(&self, other: &Stamp) -> bool {
+        Stamp {
+            changed: other.changed,
+            ..*self
+        } == *other
+    }
+
+    /// How long ago the file was last touched; zero if that lies in the future.
+    pub(crate) fn age(&self) -> Duration {
+        SystemTime::now()
+            .duration_since(self.changed_at())
+            .unwrap_or_default()
+    }
+
+    fn changed_at(&self) -> SystemTime {
+        let (seconds, nanos) = self.changed;
+        SystemTime::UNIX_EPOCH
+            + Duration::new(
+                seconds.max(0).unsigned_abs(),
+                u32::try_from(nanos).unwrap_or(0),
+            )
+    }
+}
+
+/// A fingerprint of contents: 128 bits of XXH3. It tells versions apart; it proves nothing against
+/// somebody who wants two versions to look alike.
+pub(crate) type ContentHash = u128;
+
+/// One version of the public file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    pub(crate) stamp: Stamp,
+    pub(crate) hash: ContentHash,
+    /// Before when the contents are known to have been these.
+    looked_at: SystemTime,
+}
+
+/// What stands in the sheet's place.
+pub(crate) enum Look {
+    Same,
+    Other(File, Stamp),
+    Missing,
+}
+
+impl Version {
+    /// `looked_at` is a time before the contents were hashed.
+    pub(crate) fn new(stamp: Stamp, hash: ContentHash, looked_at: SystemTime) -> Version {
+        Version {
+            stamp,
+            hash,
+            looked_at,
+        }
+    }
+
+    /// Whether the public file still is this version. Contents are read only if the stamp cannot
+    /// tell, and a version that was only touched is recognised.
+    pub(crate) fn look(&mut self, target: &Target) -> Result<Look> {
+        let (file, metadata) = match target.open_sheet() {
+            Ok(opened) => opened,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Look::Missing);
+            }
+            Err(error) => return Err(error),
+        };
+        let stamp = Stamp::of(&metadata);
+        let trusted = self
+            .looked_at
+            .duration_since(stamp.changed_at())
+            .is_ok_and(|settled| settled > TICK);
+        if stamp == self.stamp && trusted {
+            return Ok(Look::Same);
+        }
+        if stamp.size == self.stamp.size {
+            let looked_at = SystemTime::now();
+            let hash = hash_file(&file).map_err(Error::io("read", target.path()))?;
+            let after = file.metadata().map_err(Error::io("read", target.path()))?;
+            if hash == self.hash && Stamp::of(&after) == stamp {
+                *self = Version {
+                    stamp,
+                    hash,
+                    looked_at,
+                };
+                return Ok(Look::Same);
+            }
+        }
+        Ok(Look::Other(file, stamp))
+    }
+}
+
+pub(crate) fn hash_bytes(bytes: &[u8]) -> ContentHash {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}
+
+pub(crate) fn hash_file(mut file: &File) -> io::Result<ContentHash> {
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; 256 << 10];
+    file.rewind()?;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.digest128()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A sheet in a folder of its own that goes away with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tickoff::CsvHandler;
+
+pub struct TempSheet {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+/// The header of the original system.
+pub const FULL_HEADER: &str = "PO_NUMBER;STATUS;SUPPLIER;ATTACHMENTS_FOUND;ATTACHMENTS_DOWNLOADED;AttachmentName;LAST_PROCESSED;ERROR_MESSAGE;DOWNLOAD_FOLDER;COUPA_URL;Priority;Supplier Segment;Spend Type;L1 UU Supplier Name";
+
+impl TempSheet {
+    pub fn new(contents: impl AsRef<[u8]>) -> TempSheet {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input.csv");
+        std::fs::write(&path, contents).unwrap();
+        TempSheet { folder, path }
+    }
+
+    /// A copy of a sheet in `tests/data`.
+    pub fn sample(name: &str) -> TempSheet {
+        TempSheet::new(
+            std::fs::read(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/data")
+                    .join(name),
+            )
+            .unwrap(),
+        )
+    }
+
+    /// `rows` pending rows `PO0`, `PO1`, … under the full header.
+    pub fn pending(rows: usize) -> TempSheet {
+        let rows: String = (0..rows)
+            .map(|i| format!("PO{i};PENDING;Acme;;;;;;;;;;;\n"))
+            .collect();
+        TempSheet::new(format!("{FULL_HEADER}\n{rows}"))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn backups(&self) -> PathBuf {
+        self.folder.path().join("backup")
+    }
+
+    pub fn open(&self) -> CsvHandler {
+        CsvHandler::open(&self.path, self.backups()).unwrap()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(std::fs::read(&self.path).unwrap()).unwrap()
+    }
+
+    /// The table as the csv crate reads it: PO → column → value.
+    pub fn table(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(b';')
+            .flexible(true)
+            .from_path(&self.path)
+            .unwrap();
+        let header = reader.headers().unwrap().clone();
+        reader
+            .records()
+            .map(|record| {
+                let record = record.unwrap();
+                let cells = header
+                    .iter()
+                    .zip(record.iter())
+                    .map(|(c, v)| (c.to_owned(), v.to_owned()));
+                (record[0].to_owned(), cells.collect())
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn cell(&self, po: &str, column: &str) -> String {
+        self.table()[po][column].clone()
+    }
+
+    /// The names of the files beside the sheet, without the permanent locks.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.folder())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| {
+                ![
+                    "input.csv",
+                    ".input.csv.lock",
+                    ".input.csv.session",
+                    "backup",
+                ]
+                .contains(&name.as_str())
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The names of the files in the backup folder.
+    pub fn backup_names(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.backups()) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
