@@ -100,16 +100,30 @@ pub(crate) enum News {
 }
 
 impl Journal {
-    /// The frames of a log, for a reader that holds no lock.
-    pub(crate) fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
+    /// The inode of the log that is there, and its frames, for a reader that holds no lock.
+    pub(crate) fn read(target: &Target, key: &str) -> Result<(Option<u64>, Vec<Frame>)> {
         let Some(file) = target.open_sibling_to_read(NAME)? else {
-            return Ok(Vec::new());
+            return Ok((None, Vec::new()));
         };
         let log = read_log(&file, target)?;
         if let Some(head) = &log.head {
             check_head(head, target, key)?;
         }
-        Ok(log.frames)
+        let inode = file
+            .metadata()
+            .map_err(Error::io("read", target.sibling(NAME)))?
+            .ino();
+        Ok((Some(inode), log.frames))
+    }
+
+    /// The inode of the log that is there.
+    pub(crate) fn identity(target: &Target) -> Result<Option<u64>> {
+        let name = target.sibling_name(NAME);
+        match rustix::fs::statat(target.folder(), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat.st_ino)),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::sys("read", target.sibling(NAME))(errno)),
+        }
     }
 
     /// Opens the log, if there is one, and returns its head and frames.
@@ -166,15 +180,7 @@ impl Journal {
 
     /// What others wrote since we looked last.
     pub(crate) fn catch_up(&mut self) -> Result<News> {
-        let there = match rustix::fs::statat(
-            self.target.folder(),
-            self.name(),
-            AtFlags::SYMLINK_NOFOLLOW,
-        ) {
-            Ok(stat) => Some(stat.st_ino),
-            Err(rustix::io::Errno::NOENT) => None,
-            Err(errno) => return Err(Error::sys("read", self.path())(errno)),
-        };
+        let there = Journal::identity(&self.target)?;
         let path = self.path();
         match (&mut self.open, there) {
             (None, None) => Ok(News::Frames(Vec::new())),
@@ -539,7 +545,10 @@ mod tests {
         let (_, head, frames) = fixture.open().unwrap();
         assert_eq!(head.unwrap().session.as_deref(), Some("s1"));
         assert_eq!(frames, [frame("A"), frame("B")]);
-        assert_eq!(Journal::read(&fixture.target, "po_number").unwrap(), frames);
+        assert_eq!(
+            Journal::read(&fixture.target, "po_number").unwrap().1,
+            frames
+        );
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //! file; results that find no place are returned to the caller, who keeps them.
 
 use crate::escape::escape;
+use crate::grammar::encode;
 use crate::index::RecordIndex;
 use crate::journal::{CellUpdate, Frame, RowUpdate};
 use crate::overlay::OverlayRow;
+use crate::record::same_column;
 use crate::schema::addable;
 use crate::sheet::{Sheet, text};
 
@@ -86,6 +88,40 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
                 })
                 .collect(),
         })
+}
+
+/// Results as a table of their own, for a person who wants to put them back.
+pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
+    let mut columns: Vec<&str> = Vec::new();
+    for cell in updates.iter().flat_map(|update| &update.cells) {
+        if !columns
+            .iter()
+            .any(|column| same_column(column, &cell.column))
+        {
+            columns.push(&cell.column);
+        }
+    }
+    let mut table = Vec::new();
+    let mut add = |first: &str, rest: &mut dyn Iterator<Item = &str>| {
+        encode(first, b';', false, &mut table);
+        for value in rest {
+            table.push(b';');
+            encode(value, b';', false, &mut table);
+        }
+        table.push(b'\n');
+    };
+    add(key, &mut columns.iter().copied());
+    for update in updates {
+        let value = |column: &&str| {
+            let cell = update
+                .cells
+                .iter()
+                .rfind(|cell| same_column(&cell.column, column));
+            cell.map_or("", |cell| cell.value.as_str())
+        };
+        add(&update.po, &mut columns.iter().map(value));
+    }
+    table
 }
 
 /// Writes one update to its rows; what has no place goes to `unplaced`.

@@ -223,6 +223,9 @@ impl WriteQueue {
 
 impl Drop for WriteQueue {
     fn drop(&mut self) {
+        if lock(&self.thread).is_none() {
+            return;
+        }
         match self.stop_writer_thread(Duration::MAX) {
             Ok(_) => {}
             Err(error) => tracing::error!(error = %error.chain(), "the write queue was dropped"),

@@ -24,8 +24,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-use fs2::FileExt;
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 use xattr::FileExt as _;
 use xxhash_rust::xxh3::Xxh3;
@@ -85,7 +84,7 @@ impl<'t> Replacement<'t> {
         let mut new = Replacement::create(target)?;
         let failed = |action| Error::io(action, target.path());
         let doing = "write a new version of";
-        new.file.allocate(size).map_err(failed(doing))?;
+        reserve(&new.file, size).map_err(failed(doing))?;
         let mut hashing = Hashing {
             file: &new.file,
             hasher: Xxh3::new(),
@@ -395,6 +394,15 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Meets a full disk before anything is written. Not through fs2, whose `allocate` reports errno
+/// where posix_fallocate returns its error, and so names a wrong cause.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes.max(1)) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        reserved => Ok(reserved?),
+    }
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

@@ -26,6 +26,7 @@ use crate::record::{CsvRecord, PO_NUMBER, ProcessingStatus};
 use crate::schema::Schema;
 use crate::snapshot::Snapshot;
 use crate::target::Target;
+use crate::version::Stamp;
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
@@ -132,16 +133,27 @@ impl Sheet {
     /// [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
+        const ATTEMPTS: usize = 100;
         let target = Target::open(path.as_ref())?;
-        // The journal first: what a writer has made visible and emptied from the journal since is
-        // in the file that is read after it.
-        let frames = Journal::read(&target, &options.key)?;
-        let (file, _) = target.open_sheet()?;
-        let sheet = Sheet::build(
-            Snapshot::Owned(read_all(&file, &target)?),
-            target.path(),
-            options,
-        )?;
+        let mut attempt = 0;
+        let (bytes, frames) = loop {
+            attempt += 1;
+            let before = Journal::identity(&target)?;
+            let (file, metadata) = target.open_sheet()?;
+            let bytes = read_all(&file, &target)?;
+            let (read, frames) = Journal::read(&target, &options.key)?;
+            // All that the file shows, and more, is in the journal that was there before and after
+            // it was read; without one, all is in the file, if nobody replaced it meanwhile.
+            let settled = match (before, read) {
+                (Some(before), Some(read)) => before == read,
+                (None, None) => Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata),
+                _ => false,
+            };
+            if settled || attempt == ATTEMPTS {
+                break (bytes, frames);
+            }
+        };
+        let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
         merge::replay(&sheet, &frames);
         Ok(sheet)
     }

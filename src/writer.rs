@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -208,10 +208,26 @@ impl Writer {
             return Ok(());
         }
         if self.session.is_some() {
-            return self.journal.remove();
+            return self.remove_journal();
         }
-        let journal = &mut self.journal;
-        SessionLock::if_free(&self.target, held, || journal.remove()).map(drop)
+        let target = Arc::clone(&self.target);
+        SessionLock::if_free(&target, held, || self.remove_journal()).map(drop)
+    }
+
+    /// Removes the journal; the results in it that have no place in the sheet are kept in a copy.
+    fn remove_journal(&mut self) -> Result<()> {
+        if !self.unplaced.is_empty() {
+            let table = merge::as_table(&self.options.key, &self.unplaced);
+            let mut file = unnamed_file(&self.target)?;
+            file.write_all(&table)
+                .map_err(Error::io("copy", self.target.path()))?;
+            let kept = self
+                .backups
+                .keep_copy(&file, "unplaced", &self.session_id)?;
+            tracing::warn!(kept = %escape(&kept.display().to_string()), "results whose rows another program took away are kept in a copy");
+            self.unplaced.clear();
+        }
+        self.journal.remove()
     }
 
     /// Makes operations durable, all in one journal frame, and answers each of them.
@@ -447,7 +463,7 @@ impl Writer {
     pub(crate) fn begin_session_journal(&mut self, resumed: bool, pending: usize) -> Result<()> {
         let held = self.lock.acquire()?;
         if !resumed {
-            self.journal.remove()?;
+            self.remove_journal()?;
             let session = Some(self.session_id.as_str());
             self.journal = Journal::open(&self.target, &self.options.key, session, &held)?.0;
         }
@@ -510,7 +526,7 @@ impl Writer {
         let source = File::open(backup).map_err(Error::io("open", backup))?;
         let snapshot = Snapshot::copy(&self.target, &source)?;
         let restored = Sheet::build(snapshot, backup, &self.options)?;
-        self.journal.remove()?;
+        self.remove_journal()?;
         let (old, _) = self.target.open_sheet()?;
         let replacement = Replacement::write(
             &self.target,
@@ -647,18 +663,7 @@ impl Writer {
             tracing::warn!(%why, kept = %escape(&kept.display().to_string()), "another program wrote a suspicious version of the sheet; a copy is kept");
         }
         let Ok(new) = built else { return Ok(true) };
-        let waiting = self.unplaced.len();
         let merged = merge::transfer(&old, &new, &self.unplaced);
-        if merged.unplaced.len() > waiting {
-            let ours = unnamed_file(&self.target)?;
-            let mut out = BufWriter::new(&ours);
-            render::render(&old, &mut out)
-                .and_then(|()| out.flush())
-                .map_err(Error::io("copy", self.target.path()))?;
-            drop(out);
-            let kept = self.backups.keep_copy(&ours, "ours", &self.session_id)?;
-            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program took away rows that hold results; the results are kept in a copy");
-        }
         merge::log(&merged);
         self.adopt(new, merged);
         Ok(true)

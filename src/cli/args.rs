@@ -638,8 +638,9 @@ mod tests {
 
     #[test]
     fn what_follows_the_dashes_belongs_to_the_command() {
-        let args =
-            parse_run("tickoff run -j8 in.csv --timeout 1m30s --halt now,fail=20 -- cmd --jobs 3 -- -x");
+        let args = parse_run(
+            "tickoff run -j8 in.csv --timeout 1m30s --halt now,fail=20 -- cmd --jobs 3 -- -x",
+        );
         assert_eq!(args.cmd, ["cmd", "--jobs", "3", "--", "-x"]);
         assert_eq!(args.jobs.get(), 8);
         assert_eq!(args.timeout, Some(Duration::from_secs(90)));

@@ -164,20 +164,32 @@ fn a_row_that_vanished_with_its_result_is_kept_in_a_copy() {
     let want =
         "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\nB;COMPLETED;t;;\nC;PENDING;;;\n";
     assert_eq!(sheet.text(), want);
+    drop(handler);
     let names = sheet.backup_names();
-    let ours = names
-        .iter()
-        .find(|name| name.ends_with(".ours.csv"))
-        .expect("a copy with our results");
-    assert!(
-        std::fs::read_to_string(sheet.backups().join(ours))
-            .unwrap()
-            .contains("A;COMPLETED;t;;")
+    let kept = |label: &str| {
+        let name = names
+            .iter()
+            .find(|name| name.ends_with(label))
+            .expect(label);
+        std::fs::read_to_string(sheet.backups().join(name)).unwrap()
+    };
+    assert_eq!(
+        kept(".unplaced.csv"),
+        "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nA;COMPLETED;t;\n"
     );
-    assert!(
-        names.iter().any(|name| name.ends_with(".outside.csv")),
-        "{names:?}"
-    );
+    assert_eq!(kept(".outside.csv"), SHEET.replace("A;PENDING;;;\n", ""));
+}
+
+#[test]
+fn a_row_that_vanished_and_came_back_has_its_result() {
+    let sheet = TempSheet::new(SHEET);
+    let handler = sheet.open();
+    complete(&handler, "A");
+    replace(&sheet, &SHEET.replace("A;PENDING;;;\n", ""));
+    complete(&handler, "B");
+    replace(&sheet, SHEET);
+    complete(&handler, "C");
+    assert_eq!(sheet.cell("A", "STATUS"), "COMPLETED");
 }
 
 #[test]
