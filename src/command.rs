@@ -13,8 +13,8 @@
 //! Cells are put into arguments as they are, without a shell, and are never searched for
 //! placeholders themselves. A cell that begins with `-` may still look like an option to the command.
 //!
-//! Needs Linux 5.3. A process that cannot even be killed, because it hangs in the kernel on a dead
-//! network mount, holds its worker.
+//! Needs Linux 5.3. A command that cannot be killed, because it hangs in the kernel on a dead network
+//! mount or runs as another user, holds its worker until it ends.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -25,6 +25,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -157,6 +158,8 @@ impl CannotRun {
 /// | is broken off by [`StopLevel::Now`] | keeps its state | is ignored |
 /// | cannot be started | ERROR, `cannot start …`, or tried again later if the system is out of processes, memory or descriptors | – |
 ///
+/// An ERROR that the object gives without an ERROR_MESSAGE gets `exit 0: message`.
+///
 /// Where the object counts and is no JSON object, is larger than [`MAX_RESULT_BYTES`], is not in a
 /// regular file, names a column that is neither in the sheet nor one of [`COLUMNS`], or holds a
 /// value that no update may write, the PO becomes ERROR with that reason. The STATUS it gives must
@@ -176,6 +179,9 @@ pub struct RecordCommand {
 impl RecordCommand {
     /// Prepares to run the command, without a timeout.
     ///
+    /// If this process inherited an ignored SIGCHLD it gets an empty handler for it: the system
+    /// would otherwise throw away the exit codes of its children.
+    ///
     /// # Errors
     /// [`Error::Io`] when no private folder can be made for the result files.
     pub fn new(template: CommandTemplate, session_id: &str, key: &str) -> Result<Self> {
@@ -184,6 +190,12 @@ impl RecordCommand {
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(Error::io("create a folder in", std::env::temp_dir()))?;
+        if is_ignored(libc::SIGCHLD) {
+            signal_hook::flag::register(libc::SIGCHLD, Arc::default()).map_err(Error::io(
+                "handle SIGCHLD, ignored according to",
+                PROCESS_STATUS,
+            ))?;
+        }
         Ok(RecordCommand {
             template,
             session_id: session_id.to_owned(),
@@ -213,14 +225,21 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", &result_file);
-        match Running::spawn(&mut command).and_then(|running| running.wait(self.timeout, job.stop))
-        {
+        let running = match Running::spawn(&mut command) {
+            Ok(running) => running,
+            Err(error) => return not_started(command.get_program(), &error),
+        };
+        match running.wait(self.timeout, job.stop) {
             Ok((ending, stderr)) => {
                 let result =
                     take_result(&result_file).and_then(|result| self.check(job.po, result));
                 outcome(ending, &stderr, result)
             }
-            Err(error) => not_started(command.get_program(), &error),
+            Err(error) => {
+                let message =
+                    error_message("cannot tell how the command ended", &error.to_string());
+                Outcome::Done(Updates::error(message))
+            }
         }
     }
 
@@ -266,6 +285,17 @@ impl RecordCommand {
         }
         Ok(Some(updates))
     }
+}
+
+const PROCESS_STATUS: &str = "/proc/self/status";
+
+/// Whether whoever started this process wants it to ignore a signal, as `nohup` does. False too
+/// where the system does not say.
+pub fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string(PROCESS_STATUS).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// One argument: its pieces in order.
@@ -517,8 +547,6 @@ fn until(at: Instant) -> Duration {
 
 /// Returns early when a signal handler ran on this thread.
 fn poll_within(fds: &mut [PollFd<'_>], time: Duration) -> io::Result<()> {
-    // Rounded up, or the last part of a millisecond would be spent spinning where the system
-    // counts in milliseconds.
     let time = Timespec::try_from(time).unwrap_or(Timespec {
         tv_sec: i64::MAX,
         tv_nsec: 0,
@@ -557,7 +585,10 @@ impl Tail {
             return Ok(0);
         };
         let mut chunk = [0; Self::KEPT];
-        let length = pipe.read(&mut chunk)?;
+        let length = match pipe.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+            read => read?,
+        };
         if length == 0 {
             self.pipe = None;
         }
@@ -586,7 +617,7 @@ impl Tail {
             return Ok(());
         };
         let mut left = rustix::io::ioctl_fionread(pipe)?;
-        while left > 0 {
+        while left > 0 && self.is_open() {
             left = left.saturating_sub(self.read()? as u64);
         }
         Ok(())
@@ -750,14 +781,14 @@ mod tests {
     use crate::record::CsvRecord;
     use std::thread;
 
-    const COLUMNS_OF_SHEET: [&str; 5] = ["PO_NUMBER", "STATUS", "SUPPLIER", "Note {x}", "x"];
+    const COLUMNS_OF_SHEET: [&str; 6] = ["PO_NUMBER", "STATUS", "SUPPLIER", "Note {x}", "x", "x}y"];
 
     fn columns() -> Vec<String> {
         COLUMNS_OF_SHEET.map(str::to_owned).to_vec()
     }
 
     fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
-        let cells = [po, "", "{} $HOME; é", "braces", "X"];
+        let cells = [po, "", "{} $HOME; é", "braces", "X", "longest"];
         let cells = columns()
             .into_iter()
             .zip(cells.map(str::to_owned))
@@ -858,6 +889,7 @@ mod tests {
         check_word("a{}b{x}c{}", "aP1bXcP1");
         check_word("{PO_NUMBER}", "P1");
         check_word("{Note {x}}", "braces");
+        check_word("{x}y}{x}z", "longestXz");
     }
 
     #[test]
@@ -1156,6 +1188,23 @@ mod tests {
             &command(&[script]),
             &[("STATUS", "ERROR"), ("ERROR_MESSAGE", &message)],
         );
+    }
+
+    #[test]
+    fn exit_codes_are_seen_by_a_process_that_inherited_an_ignored_sigchld() {
+        if std::env::var_os("TICKOFF_TEST_SIGCHLD").is_some() {
+            assert!(is_ignored(libc::SIGCHLD));
+            return check_error("exit 3", "exit 3");
+        }
+        let status = Command::new("env")
+            .arg("--ignore-signal=CHLD")
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("command::tests::exit_codes_are_seen_by_a_process_that_inherited_an_ignored_sigchld")
+            .env("TICKOFF_TEST_SIGCHLD", "1")
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use memchr::memmem;
 use rustix::fs::{AtFlags, RenameFlags};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -64,6 +65,9 @@ pub(crate) struct CellUpdate {
     pub(crate) value: String,
     /// What the cell showed before: an outside version that still shows it did not change it.
     pub(crate) before: Vec<String>,
+    /// Another program's edit that our exchange took out of sight for a moment (see `merge.rs`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) outside: bool,
 }
 
 /// What the log belongs to.
@@ -435,18 +439,18 @@ fn split(prefix: &[u8]) -> (usize, u64) {
     (length as usize, checksum)
 }
 
-/// Looks for a frame at every byte behind an offset. Only what begins like JSON is hashed.
+/// Looks for a frame at every byte behind an offset. Every payload begins like a JSON object.
 fn has_valid_frame_after(file: &File, offset: u64) -> io::Result<bool> {
     let length = file.metadata()?.len().saturating_sub(offset) as usize;
     let mut rest = vec![0; length];
     file.read_exact_at(&mut rest, offset)?;
-    Ok((1..length.saturating_sub(PREFIX)).any(|at| {
+    Ok(memmem::find_iter(&rest, b"{\"").any(|payload| {
+        let Some(at) = payload.checked_sub(PREFIX).filter(|&at| at > 0) else {
+            return false;
+        };
         let (length, checksum) = split(&rest[at..]);
-        let payload = rest.get(at + PREFIX..at + PREFIX + length);
-        payload.is_some_and(|payload| {
-            payload.starts_with(b"{\"")
-                && xxh3_64_with_seed(payload, offset + at as u64) == checksum
-        })
+        rest.get(payload..payload + length)
+            .is_some_and(|payload| xxh3_64_with_seed(payload, offset + at as u64) == checksum)
     }))
 }
 
@@ -528,6 +532,7 @@ mod tests {
             column: "STATUS".into(),
             value: "COMPLETED".into(),
             before: vec!["".into()],
+            outside: false,
         };
         Frame {
             at: DateTime::UNIX_EPOCH,

@@ -91,7 +91,7 @@ mod version;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 #[cfg(feature = "cli")]
-pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand};
+pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand, is_ignored};
 pub use error::{Error, InvalidValue, Problem, Result};
 pub use escape::escape;
 pub use handler::CsvHandler;

@@ -20,7 +20,10 @@ pub(crate) struct OverlayRow {
 pub(crate) struct OverlayCell {
     pub(crate) column: usize,
     pub(crate) value: Box<str>,
-    /// The values that the cell had before, oldest first. An outside version that shows one of them
+    /// Another program's edit, kept because our exchange took it out of sight for a moment. Unlike
+    /// a result it gives way to whatever that program writes next.
+    pub(crate) outside: bool,
+    /// The values that the cell had before. An outside version that shows one of them
     /// did not change the cell: it was read before we did.
     pub(crate) before: Vec<Box<str>>,
 }
@@ -30,44 +33,43 @@ impl OverlayRow {
         self.cells.iter().find(|cell| cell.column == column)
     }
 
-    /// Writes a cell; `before` is what it showed so far.
-    pub(crate) fn set(&mut self, column: usize, value: &str, before: &str) {
-        match self.cells.binary_search_by_key(&column, |cell| cell.column) {
+    /// Writes a cell; `before` are the values that it had so far.
+    pub(crate) fn write(
+        &mut self,
+        column: usize,
+        value: &str,
+        outside: bool,
+        before: &[impl AsRef<str>],
+    ) {
+        let at = match self.cells.binary_search_by_key(&column, |cell| cell.column) {
             Ok(at) => {
                 let cell = &mut self.cells[at];
+                cell.outside = outside;
                 let previous = std::mem::replace(&mut cell.value, value.into());
-                for known in [before.into(), previous] {
-                    if !cell.before.contains(&known) {
-                        cell.before.push(known);
-                    }
-                }
+                cell.remember(&previous);
+                at
             }
             Err(at) => {
                 let cell = OverlayCell {
                     column,
                     value: value.into(),
-                    before: vec![before.into()],
+                    outside,
+                    before: Vec::with_capacity(before.len()),
                 };
                 self.cells.insert(at, cell);
+                at
             }
+        };
+        for value in before {
+            self.cells[at].remember(value.as_ref());
         }
     }
+}
 
-    /// Writes a cell as a journal or an older version of the sheet has it.
-    pub(crate) fn replay(&mut self, column: usize, value: &str, before: &[impl AsRef<str>]) {
-        let Some((first, rest)) = before.split_first() else {
-            return;
-        };
-        self.set(column, value, first.as_ref());
-        let cell = self
-            .cells
-            .iter_mut()
-            .find(|cell| cell.column == column)
-            .expect("set above");
-        for known in rest {
-            if !cell.before.iter().any(|before| **before == *known.as_ref()) {
-                cell.before.push(known.as_ref().into());
-            }
+impl OverlayCell {
+    fn remember(&mut self, value: &str) {
+        if !self.before.iter().any(|known| **known == *value) {
+            self.before.push(value.into());
         }
     }
 }
@@ -110,9 +112,9 @@ mod tests {
     #[test]
     fn a_cell_remembers_every_value_it_had() {
         let mut row = OverlayRow::default();
-        row.set(1, "COMPLETED", "PENDING");
-        row.set(1, "ERROR", "COMPLETED");
-        row.set(0, "x", "");
+        row.write(1, "COMPLETED", false, &["PENDING"]);
+        row.write(1, "ERROR", false, &["COMPLETED"]);
+        row.write(0, "x", false, &[""]);
         assert_eq!(row.cells[0].column, 0);
         assert_eq!(&*row.get(1).unwrap().value, "ERROR");
         assert_eq!(

@@ -545,6 +545,17 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
                 warn!(po = %Escaped::text(po), "skipped: it was completed meanwhile, that result stays");
                 (Verdict::Skipped, Ok(()))
             }
+            Err(refused @ (Error::InvalidValue { .. } | Error::UnknownColumn { .. }))
+                if verdict != Verdict::Error =>
+            {
+                self.record(
+                    po,
+                    &Updates::error(error_message(
+                        "the result was refused",
+                        &refused.to_string(),
+                    )),
+                )
+            }
             Err(refused) => {
                 error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
                 if matches!(refused, Error::QueueStopped | Error::WriterDied { .. }) {

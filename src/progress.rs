@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -101,8 +101,17 @@ impl Display {
     fn progress_on(&self, total: usize, target: ProgressDrawTarget) -> Progress {
         if self.0.style == Style::Bar {
             let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-            let style = "{bar:30} {pos}/{len}  {msg}  {per_sec:.1}, {eta} left";
-            bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
+            let style = ProgressStyle::with_template("{msg}  {rate}, {eta} left  {wide_bar}")
+                .expect("the template is valid")
+                .with_key(
+                    "rate",
+                    |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                        // A text that cannot be written is not shown.
+                        write!(text, "{:.1}/s", state.per_sec()).ok();
+                    },
+                );
+            bar.set_style(style);
+            bar.set_message(bar_text(Counts::default(), total));
             // Jobs may take minutes; the time left is counted down meanwhile.
             bar.enable_steady_tick(Duration::from_millis(500));
             *lock(&self.0.bar) = Some(bar);
@@ -196,8 +205,8 @@ impl Progress {
             Style::Nothing => {}
             Style::Bar => {
                 if let Some(bar) = &*lock(&self.display.0.bar) {
-                    bar.set_message(counts.to_string());
                     bar.set_position(counts.sum() as u64);
+                    bar.set_message(bar_text(counts, self.total));
                 }
             }
             Style::Lines => {
@@ -275,6 +284,10 @@ impl std::fmt::Display for Counts {
             _ => write!(f, ", {other} other"),
         }
     }
+}
+
+fn bar_text(counts: Counts, total: usize) -> String {
+    format!("{}/{total}  {counts}", counts.sum())
 }
 
 fn progress_line(counts: Counts, total: usize, elapsed: Duration) -> String {

@@ -61,6 +61,9 @@ pub(crate) enum Publication {
 /// A file that an editor wrote to while it lost its public name.
 pub(crate) struct Displaced {
     pub(crate) file: File,
+    /// Whether somebody wrote to the version that we knew, and so may not be done; otherwise it is
+    /// another file that had taken its name.
+    pub(crate) in_place: bool,
     name: String,
 }
 
@@ -210,6 +213,7 @@ impl<'t> Replacement<'t> {
             return Ok(Publication::Displaced(
                 version,
                 Displaced {
+                    in_place: stamp.inode == expected.stamp.inode,
                     file: displaced,
                     name,
                 },
@@ -323,6 +327,7 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
             unlink(target, name)?;
         } else {
             edits.push(Displaced {
+                in_place: false,
                 file,
                 name: name.to_owned(),
             });

@@ -93,6 +93,8 @@ pub(crate) struct Writer {
     /// Displaced files that somebody may still be writing to, where there are no leases.
     watched: Vec<(File, Stamp, Instant)>,
     missing_since: Option<Instant>,
+    /// Since when checkpoints have been put off for another program.
+    put_off_since: Option<Instant>,
     conflicts: Vec<Conflict>,
     /// The last checkpoint failed after all its retries; the next one tries only once.
     failing: bool,
@@ -150,6 +152,7 @@ impl Writer {
             displaced: Vec::new(),
             watched: Vec::new(),
             missing_since: None,
+            put_off_since: None,
             conflicts: merged.conflicts,
             failing: false,
             wrote: false,
@@ -329,7 +332,7 @@ impl Writer {
     pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint> {
         let retries = if self.failing { 0 } else { RETRIES };
         let retried = std::cell::Cell::new(0);
-        let result = (|| self.attempt())
+        let result = (|| self.attempt_unless_put_off())
             .retry(backoff(retries))
             .notify(|error: &Error, _| {
                 retried.set(retried.get() + 1);
@@ -360,6 +363,17 @@ impl Writer {
                 Checkpoint::Later => std::thread::sleep(Duration::from_millis(5)),
             }
         }
+    }
+
+    fn attempt_unless_put_off(&mut self) -> Result<Checkpoint> {
+        let checkpoint = self.attempt()?;
+        match checkpoint {
+            Checkpoint::Visible => self.put_off_since = None,
+            Checkpoint::Later => {
+                self.put_off_since.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(checkpoint)
     }
 
     fn attempt(&mut self) -> Result<Checkpoint> {
@@ -580,7 +594,12 @@ impl Writer {
     /// Takes the public file, which another program changed, as the new base. `false`: not yet.
     fn merge_public(&mut self, file: &File, stamp: Stamp) -> Result<bool> {
         let in_place = stamp.inode == self.public.stamp.inode;
-        if in_place && stamp.age() < SETTLE {
+        // A program that never rests may not put us off for ever: nobody has the file open now, and
+        // whether it is whole is looked at below.
+        let patient = self
+            .put_off_since
+            .is_none_or(|since| since.elapsed() < SETTLE_SUSPICIOUS);
+        if in_place && patient && stamp.age() < SETTLE {
             return Ok(false);
         }
         let Some((snapshot, version)) = take(&self.target)? else {
@@ -613,32 +632,52 @@ impl Writer {
             self.merge_version(snapshot, &file, SETTLE_SUSPICIOUS)?;
         }
         while let Some(edit) = self.displaced.pop() {
-            let age = Stamp::of(
-                &edit
-                    .file
-                    .metadata()
-                    .map_err(Error::io("read", self.target.path()))?,
-            )
-            .age();
-            let quiet = match Lease::take(&edit.file) {
-                Leased::Held(_) => age >= SETTLE,
-                Leased::Refused => false,
-                Leased::Unsupported => age >= SETTLE_SUSPICIOUS,
-            };
-            let snapshot = if quiet {
-                Some(Snapshot::copy(&self.target, &edit.file)?)
-            } else {
-                None
-            };
-            let merged = match snapshot {
-                Some(snapshot) => self.merge_version(snapshot, &edit.file, age)?,
-                None => false,
-            };
-            if !merged {
-                self.displaced.push(edit);
-                return Ok(false);
+            match self.merge_edit(&edit) {
+                Ok(true) => edit.remove(&self.target)?,
+                not_merged => {
+                    self.displaced.push(edit);
+                    return not_merged;
+                }
             }
-            edit.remove(&self.target)?;
+        }
+        Ok(true)
+    }
+
+    /// Merges the edit in a displaced file. Until now the public file showed nothing of it, and its
+    /// author may have gone on from there, so the edited cells go into the journal: a later version
+    /// that shows what they held before did not mean to undo them.
+    fn merge_edit(&mut self, edit: &Displaced) -> Result<bool> {
+        let read = || Error::io("read", self.target.path());
+        let age = Stamp::of(&edit.file.metadata().map_err(read())?).age();
+        let quiet = match Lease::take(&edit.file) {
+            Leased::Held(_) => !edit.in_place || age >= SETTLE,
+            Leased::Refused => false,
+            Leased::Unsupported => age >= SETTLE_SUSPICIOUS,
+        };
+        if !quiet {
+            return Ok(false);
+        }
+        let old = self.sheet.load_full();
+        let snapshot = Snapshot::copy(&self.target, &edit.file)?;
+        if !self.merge_version(snapshot, &edit.file, age)? {
+            return Ok(false);
+        }
+        let new = self.sheet.load_full();
+        if Arc::ptr_eq(&old, &new) {
+            return Ok(true);
+        }
+        if new.len() > old.len() || new.columns() != old.columns() {
+            let kept = self
+                .backups
+                .keep_copy(&edit.file, "outside", &self.session_id)?;
+            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program added rows or columns while the sheet was replaced; a copy of its version is kept");
+        }
+        let rows = merge::edits(&old, &new);
+        if !rows.is_empty() {
+            self.make_durable(Frame {
+                at: Utc::now(),
+                rows,
+            })?;
         }
         Ok(true)
     }
@@ -830,6 +869,7 @@ impl Batch {
                         column: schema.columns()[column].clone(),
                         value,
                         before: before(column),
+                        outside: false,
                     })
                     .collect();
                 RowUpdate { po, cells }

@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tickoff::{
     CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
-    Summary, Updates, WorkerPool, create_output, escape,
+    Summary, Updates, WorkerPool, create_output, escape, is_ignored,
 };
 
 use super::args::RunArgs;
@@ -180,12 +180,4 @@ impl Interruption {
             _ => Exit::Terminated,
         }
     }
-}
-
-/// Whether whoever started us wants this signal ignored, as `nohup` does.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
