@@ -259,3 +259,105 @@ pub(crate) fn log(merged: &Merged) {
         tracing::warn!(po = %escape(&update.po), "the sheet no longer has the place of a result");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::sheet::Options;
+    use crate::snapshot::Snapshot;
+
+    fn sheet(rows: &str) -> Sheet {
+        let text = format!("PO_NUMBER;STATUS;note\n{rows}");
+        let bytes = Snapshot::Owned(text.into_bytes());
+        Sheet::build(bytes, std::path::Path::new("in.csv"), &Options::default()).unwrap()
+    }
+
+    fn result(po: &str, column: &str, value: &str, before: &str) -> RowUpdate {
+        let cell = CellUpdate {
+            column: column.into(),
+            value: value.into(),
+            before: vec![before.into()],
+            outside: false,
+        };
+        RowUpdate {
+            po: po.into(),
+            cells: vec![cell],
+        }
+    }
+
+    fn frame(rows: Vec<RowUpdate>) -> Frame {
+        Frame {
+            at: DateTime::UNIX_EPOCH,
+            rows,
+        }
+    }
+
+    fn cell(sheet: &Sheet, po: &str, column: &str) -> String {
+        sheet.record(po).unwrap().get(column).unwrap().to_owned()
+    }
+
+    #[test]
+    fn only_cells_that_tickoff_did_not_write_are_edits() {
+        let old = sheet("A;PENDING;x\nB;PENDING;y\n");
+        apply(
+            &old,
+            &[frame(vec![result("A", "STATUS", "COMPLETED", "PENDING")])],
+        );
+        let new = sheet("B;PENDING;mine\nA;PENDING;x\nC;;new\n");
+        transfer(&old, &new, &[]);
+        let edits = edits(&old, &new);
+        assert_eq!(edits.len(), 1);
+        assert_eq!(
+            (edits[0].po.as_str(), edits[0].cells[0].value.as_str()),
+            ("B", "mine")
+        );
+    }
+
+    /// A sheet on which another program's edit of A's note, `x` to `mine`, is held.
+    fn with_held_edit() -> Sheet {
+        let (old, new) = (sheet("A;PENDING;x\n"), sheet("A;PENDING;mine\n"));
+        apply(&new, &[frame(edits(&old, &new))]);
+        new
+    }
+
+    #[test]
+    fn a_held_edit_survives_a_version_that_did_not_see_it() {
+        let stale = sheet("A;PENDING;x\n");
+        let merged = transfer(&with_held_edit(), &stale, &[]);
+        assert_eq!(cell(&stale, "A", "note"), "mine");
+        assert!(merged.conflicts.is_empty());
+    }
+
+    #[test]
+    fn a_held_edit_gives_way_to_a_newer_one() {
+        let newer = sheet("A;PENDING;newer\n");
+        let merged = transfer(&with_held_edit(), &newer, &[]);
+        assert_eq!(cell(&newer, "A", "note"), "newer");
+        assert!(merged.conflicts.is_empty());
+    }
+
+    #[test]
+    fn a_result_takes_the_place_of_a_held_edit() {
+        let held = with_held_edit();
+        apply(&held, &[frame(vec![result("A", "note", "ours", "mine")])]);
+        let theirs = sheet("A;PENDING;theirs\n");
+        let merged = transfer(&held, &theirs, &[]);
+        assert_eq!(cell(&theirs, "A", "note"), "ours");
+        assert_eq!(merged.conflicts[0].theirs, "theirs");
+    }
+
+    #[test]
+    fn results_without_a_place_are_a_table_that_can_be_read() {
+        let lost = [
+            result("A;1", "STATUS", "ERROR", ""),
+            result("B", "note", "say \"hi\"", ""),
+        ];
+        let table = String::from_utf8(as_table("PO_NUMBER", &lost)).unwrap();
+        assert_eq!(
+            table,
+            "PO_NUMBER;STATUS;note\n\"A;1\";ERROR;\nB;;\"say \"\"hi\"\"\"\n"
+        );
+    }
+}
