@@ -1,0 +1,138 @@
+//! Performance gates for CI: `cargo bench --bench gates` fails when we fall behind.
+//!
+//! Each gate compares two things that are measured in the same run, one after the other in turn, and
+//! judges the median of the ratios, so that a noisy or slow machine moves both. The limits leave
+//! about twice what was measured when they were set. That each can fail was seen by planting a
+//! slow-down: a second `sync_data` in `Journal::append` trips `acknowledged`; a checkpoint after
+//! every batch (`PACE = 0`, and no look at the queue's length) trips both.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use tickoff::Until;
+
+mod sheet;
+
+const ROWS: usize = 10_000;
+const ROUNDS: usize = 7;
+/// What the original's users were promised for 10,000 records.
+const BUDGET: Duration = Duration::from_secs(5);
+
+struct Gate {
+    name: &'static str,
+    against: &'static str,
+    /// The largest ratio of ours to theirs that passes.
+    limit: f64,
+    ours: fn(&Path, &str) -> Duration,
+    theirs: fn(&Path, &str) -> Duration,
+}
+
+const GATES: [Gate; 2] = [
+    Gate {
+        name: "updates",
+        against: "one synced, atomic write of the sheet",
+        limit: 40.0,
+        ours: |folder, text| update_all(folder, text, None),
+        theirs: |folder, text| time(|| sheet::write_once(folder, text)),
+    },
+    Gate {
+        name: "acknowledged",
+        against: "append and fdatasync in groups",
+        limit: 2.5,
+        ours: |folder, text| update_all(folder, text, Some(Until::Durable)),
+        theirs: append_in_groups,
+    },
+];
+
+fn main() -> ExitCode {
+    let folder = tempfile::tempdir_in(".").expect("the crate's folder is writable");
+    let text = sheet::text(ROWS);
+    let mut passed = true;
+    println!(
+        "{ROWS} updates of a {ROWS}-row sheet by {} workers, medians of {ROUNDS}",
+        sheet::WORKERS
+    );
+    for gate in GATES {
+        let mut rounds: Vec<(Duration, Duration)> = (0..ROUNDS)
+            .map(|_| {
+                (
+                    (gate.theirs)(folder.path(), &text),
+                    (gate.ours)(folder.path(), &text),
+                )
+            })
+            .collect();
+        let ratio =
+            |&(theirs, ours): &(Duration, Duration)| ours.as_secs_f64() / theirs.as_secs_f64();
+        rounds.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let median = &rounds[ROUNDS / 2];
+        let ok = ratio(median) <= gate.limit && median.1 <= BUDGET;
+        passed &= ok;
+        println!(
+            "{} {:<13} {:>8.1} ms against {:>8.1} ms ({}): {:.1} of at most {} times",
+            if ok { "ok    " } else { "BEHIND" },
+            gate.name,
+            median.1.as_secs_f64() * 1e3,
+            median.0.as_secs_f64() * 1e3,
+            gate.against,
+            ratio(median),
+            gate.limit,
+        );
+    }
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn update_all(folder: &Path, text: &str, wait: Option<Until>) -> Duration {
+    let (handler, pos) = sheet::open(folder, text);
+    time(|| sheet::update_all(&handler, &pos, wait))
+}
+
+/// What acknowledging can cost at least: four threads that each wait until their line, with all that
+/// came meanwhile, is appended and synced.
+fn append_in_groups(folder: &Path, _: &str) -> Duration {
+    let mut log = File::create(folder.join("floor.log")).expect("the bench's folder is writable");
+    time(|| {
+        std::thread::scope(|scope| {
+            let (submit, submitted) = channel::<(String, SyncSender<()>)>();
+            scope.spawn(move || {
+                while let Ok(first) = submitted.recv() {
+                    let group: Vec<_> =
+                        std::iter::once(first).chain(submitted.try_iter()).collect();
+                    for (line, _) in &group {
+                        log.write_all(line.as_bytes()).expect("the disk takes it");
+                    }
+                    log.sync_data().expect("the disk syncs");
+                    for (_, answer) in group {
+                        answer.send(()).expect("the worker waits");
+                    }
+                }
+            });
+            for worker in 0..sheet::WORKERS {
+                let submit = submit.clone();
+                scope.spawn(move || {
+                    let (answer, answered) = sync_channel(1);
+                    for i in (worker..ROWS).step_by(sheet::WORKERS) {
+                        let line = format!("PO{i:08};COMPLETED;2;2026-01-05T10:00:00Z\n");
+                        submit
+                            .send((line, answer.clone()))
+                            .expect("the log is written");
+                        answered.recv().expect("the log answers");
+                    }
+                });
+            }
+        });
+    })
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
