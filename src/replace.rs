@@ -24,8 +24,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-use fs2::FileExt;
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 use xattr::FileExt as _;
 use xxhash_rust::xxh3::Xxh3;
@@ -85,7 +84,7 @@ impl<'t> Replacement<'t> {
         let mut new = Replacement::create(target)?;
         let failed = |action| Error::io(action, target.path());
         let doing = "write a new version of";
-        new.file.allocate(size).map_err(failed(doing))?;
+        reserve(&new.file, size).map_err(failed(doing))?;
         let mut hashing = Hashing {
             file: &new.file,
             hasher: Xxh3::new(),
@@ -395,6 +394,18 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Finds out early that there is no space. A filesystem that cannot reserve any only says so later.
+///
+/// Not fs2's `allocate`: it takes the reason of a failure from errno, where posix_fallocate does not
+/// leave it, and calls a full disk "Success".
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    use rustix::fs::fallocate;
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
