@@ -509,16 +509,14 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// The stderr that was asked for, which takes the log from here on.
+    /// The stderr that was asked for.
     pub fn display(&self) -> Display {
         let verbosity = if self.quiet {
             Verbosity::Quiet
         } else {
             Verbosity::Normal
         };
-        let display = Display::stderr(self.log_format, verbosity);
-        display.take_log();
-        display
+        Display::stderr(self.log_format, verbosity)
     }
 }
 
@@ -638,8 +636,9 @@ mod tests {
 
     #[test]
     fn what_follows_the_dashes_belongs_to_the_command() {
-        let args =
-            parse_run("tickoff run -j8 in.csv --timeout 1m30s --halt now,fail=20 -- cmd --jobs 3 -- -x");
+        let args = parse_run(
+            "tickoff run -j8 in.csv --timeout 1m30s --halt now,fail=20 -- cmd --jobs 3 -- -x",
+        );
         assert_eq!(args.cmd, ["cmd", "--jobs", "3", "--", "-x"]);
         assert_eq!(args.jobs.get(), 8);
         assert_eq!(args.timeout, Some(Duration::from_secs(90)));
