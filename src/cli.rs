@@ -21,24 +21,31 @@ mod set;
 mod status;
 
 use args::Command;
-use exit::{Exit, Failure};
+use exit::Exit;
 
 use crate::progress::{Display, LogFormat, Verbosity};
 
-/// Runs one command to its end.
-pub fn run(command: &Command) -> Result<Exit, Failure> {
-    if !matches!(command, Command::Run(_) | Command::Apply(_)) {
-        Display::stderr(LogFormat::Human, Verbosity::Quiet).take_log();
-    }
-    match command {
-        Command::Run(args) => run::run(args),
+/// Runs one command to its end, and says on stderr what stopped it.
+pub fn run(command: &Command) -> Exit {
+    let display = match command {
+        Command::Run(args) => args.log.display(),
+        Command::Apply(args) => args.log.display(),
+        _ => Display::stderr(LogFormat::Human, Verbosity::Quiet),
+    };
+    display.take_log();
+    let ended = match command {
+        Command::Run(args) => run::run(args, &display),
         Command::Status(args) => status::run(args),
         Command::Pending(args) => pending::run(args),
         Command::Get(args) => get::run(args),
-        Command::Set(args) => set::run(args),
-        Command::Apply(args) => apply::run(args),
+        Command::Set(args) => set::run(args, &display),
+        Command::Apply(args) => apply::run(args, &display),
         Command::Check(args) => check::run(args),
         Command::Init(args) => init::run(args),
         Command::Backup(command) => backup::run(command),
-    }
+    };
+    ended.unwrap_or_else(|failure| {
+        failure.report(&display);
+        failure.exit()
+    })
 }

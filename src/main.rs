@@ -9,11 +9,5 @@ mod progress;
 
 fn main() -> ExitCode {
     let args = cli::args::Args::parse();
-    match cli::run(&args.command) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            failure.report();
-            failure.exit().into()
-        }
-    }
+    cli::run(&args.command).into()
 }

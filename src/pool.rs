@@ -579,8 +579,8 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
         } = done;
         match verdict {
             Verdict::Error => {
-                let message = updates.get(ERROR_MESSAGE).unwrap_or_default();
-                warn!(po = %Escaped::text(po), message = %Escaped::text(message), attempts, "failed");
+                let reason = updates.get(ERROR_MESSAGE).unwrap_or_default();
+                warn!(po = %Escaped::text(po), reason = %Escaped::text(reason), attempts, "failed");
             }
             _ => debug!(po = %Escaped::text(po), ?verdict, attempts, ?duration, "processed"),
         }

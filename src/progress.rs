@@ -7,13 +7,14 @@
 //! writer reports success whatever happened (tracing-subscriber would answer an error with
 //! `eprintln!`, which panics).
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use tracing::info;
 use tracing::level_filters::LevelFilter;
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -134,6 +135,15 @@ impl Display {
             Style::Bar => self.write(format!("{line}\n").as_bytes()),
             Style::Lines => info!("{line}"),
             Style::Nothing => {}
+        }
+    }
+
+    /// Says what went wrong: as a line that begins with the program's name, or in a JSON log as one
+    /// of its lines. The message is escaped already.
+    pub fn report(&self, message: impl fmt::Display) {
+        match self.0.format {
+            LogFormat::Human => self.write(format!("tickoff: {message}\n").as_bytes()),
+            LogFormat::Json => error!("{message}"),
         }
     }
 
@@ -266,8 +276,8 @@ impl Counts {
     }
 }
 
-impl std::fmt::Display for Counts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts {
             done,
             errors,

@@ -223,12 +223,13 @@ impl WriteQueue {
 
 impl Drop for WriteQueue {
     fn drop(&mut self) {
-        if lock(&self.thread).is_none() {
-            return;
-        }
+        // Whoever stopped it has been told.
+        let was_running = lock(&self.thread).is_some();
         match self.stop_writer_thread(Duration::MAX) {
-            Ok(_) => {}
-            Err(error) => tracing::error!(error = %error.chain(), "the write queue was dropped"),
+            Err(error) if was_running => {
+                tracing::error!(error = %error.chain(), "the write queue was dropped")
+            }
+            _ => {}
         }
     }
 }

@@ -401,12 +401,15 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
     Ok(())
 }
 
-/// Meets a full disk before anything is written. Not through fs2, whose `allocate` reports errno
-/// where posix_fallocate returns its error, and so names a wrong cause.
-fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes.max(1)) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        reserved => Ok(reserved?),
+/// Finds out early that there is no space. A filesystem that cannot reserve any only says so later.
+///
+/// Not fs2's `allocate`: it takes the reason of a failure from errno, where posix_fallocate does not
+/// leave it, and calls a full disk "Success".
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    use rustix::fs::fallocate;
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size.max(1))) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

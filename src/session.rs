@@ -175,6 +175,9 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn prepare(&mut self, results: usize) -> Result<()> {
+        if !self.handler.missing_columns().is_empty() {
+            self.handler.sheet().refuse_surplus()?;
+        }
         self.back_up()?;
         self.handler
             .writer()?
@@ -193,6 +196,7 @@ impl Session {
             self.handler.finish()?;
             return Ok(Vec::new());
         }
+        self.handler.sheet().refuse_surplus()?;
         self.back_up()?;
         let added = self.handler.add_missing_columns()?;
         self.handler.finish()?;

@@ -453,6 +453,17 @@ impl Sheet {
     /// # Errors
     /// [`Error::Malformed`] if a row has a surplus field that would slide under it; nothing changed.
     pub(crate) fn add_column(&self, name: &str) -> Result<usize> {
+        self.refuse_surplus()?;
+        let schema = self.schema();
+        self.schema.store(Arc::new(schema.with(name)));
+        Ok(schema.columns().len())
+    }
+
+    /// Finds out whether columns can be added.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] at the first surplus field that would slide under one of them.
+    pub(crate) fn refuse_surplus(&self) -> Result<()> {
         let schema = self.schema();
         for row in self.all_rows() {
             let (_, fields) = self.base_record(row);
@@ -470,8 +481,7 @@ impl Sheet {
                 });
             }
         }
-        self.schema.store(Arc::new(schema.with(name)));
-        Ok(schema.columns().len())
+        Ok(())
     }
 }
 

@@ -19,16 +19,16 @@ use tickoff::{
 };
 
 use super::args::ApplyArgs;
-use super::exit::{Exit, Failure, advice, report};
+use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use super::output::json_line;
+use crate::progress::Display;
 
 /// The longest line that is taken, in bytes.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// Applies the lines of stdin, in a session of its own.
-pub fn run(args: &ApplyArgs) -> Result<Exit, Failure> {
-    args.log.display();
+pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         ..args.sheet.options()
@@ -37,7 +37,7 @@ pub fn run(args: &ApplyArgs) -> Result<Exit, Failure> {
     session.prepare(0)?;
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
-    let applied = apply(&queue, args);
+    let applied = apply(&queue, args, display);
     queue.stop_writer_thread(Duration::MAX)?;
     session.finish()?;
     applied
@@ -45,11 +45,11 @@ pub fn run(args: &ApplyArgs) -> Result<Exit, Failure> {
 
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
 /// was not refused is durable.
-fn apply(queue: &WriteQueue, args: &ApplyArgs) -> Result<Exit, Failure> {
+fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let answers = Answers {
         to: args.ack.then(io::stdout),
         lost: None,
-        report: |message| report(message),
+        report: |message| display.report(message),
         exit: Exit::Done,
     };
     pump(

@@ -509,16 +509,14 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// The stderr that was asked for, which takes the log from here on.
+    /// The stderr that was asked for.
     pub fn display(&self) -> Display {
         let verbosity = if self.quiet {
             Verbosity::Quiet
         } else {
             Verbosity::Normal
         };
-        let display = Display::stderr(self.log_format, verbosity);
-        display.take_log();
-        display
+        Display::stderr(self.log_format, verbosity)
     }
 }
 

@@ -1,10 +1,12 @@
 //! How a command ends, and the exit code that says so.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use tickoff::Error;
+
+use crate::progress::Display;
 
 /// How a command ended.
 ///
@@ -110,12 +112,12 @@ impl Failure {
     }
 
     /// Tells the user on stderr.
-    pub fn report(&self) {
-        report(self);
+    pub fn report(&self, display: &Display) {
+        display.report(self);
         if let Failure::Sheet(error) = self
             && let Some(advice) = advice(error)
         {
-            report(advice);
+            display.report(advice);
         }
     }
 }
@@ -135,12 +137,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Sheet(error)
     }
-}
-
-/// Prints a message, escaped already, to stderr.
-pub fn report(message: impl fmt::Display) {
-    // There is nobody left to tell when stderr is gone.
-    let _ = writeln!(io::stderr(), "tickoff: {message}");
 }
 
 /// What to do about it, where the error alone does not say.

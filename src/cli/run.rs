@@ -11,13 +11,12 @@ use tickoff::{
 };
 
 use super::args::RunArgs;
-use super::exit::{Exit, Failure, advice, report};
+use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use crate::progress::Display;
 
 /// Runs the command for every pending PO and records what became of each.
-pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let display = args.log.display();
+pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     CommandTemplate::parse(&args.cmd, &[])
         .resolve_program()
         .map_err(|error| {
@@ -66,7 +65,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         judged(args.write.formulas, job, command.run(job))
     })?;
     progress.finish(&summary.pool);
-    tell(&display, &summary);
+    tell(display, &summary);
     Ok(exit(&summary, &interruption))
 }
 
@@ -107,9 +106,9 @@ fn tell(display: &Display, summary: &Summary) {
         ));
     }
     if let Some(error) = &summary.not_visible {
-        report(error.chain());
+        display.report(error.chain());
         if let Some(advice) = advice(error) {
-            report(advice);
+            display.report(advice);
         }
     }
 }

@@ -3,11 +3,12 @@
 use tickoff::{CsvHandler, Options, Updates};
 
 use super::args::SetArgs;
-use super::exit::{Exit, Failure, report};
+use super::exit::{Exit, Failure};
 use super::formulas::Finding;
+use crate::progress::Display;
 
 /// Changes the cells of one PO; when it returns, the sheet shows them and they are durable.
-pub fn run(args: &SetArgs) -> Result<Exit, Failure> {
+pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     let updates: Updates = args
         .cells
         .iter()
@@ -15,7 +16,7 @@ pub fn run(args: &SetArgs) -> Result<Exit, Failure> {
         .collect();
     match args.write.formulas.judge(&args.po, &updates) {
         None => {}
-        Some(Finding::Warning(message)) => report(message),
+        Some(Finding::Warning(message)) => display.report(message),
         Some(Finding::Refusal(message)) => return Err(Failure::Other(Exit::SomeFailed, message)),
     }
     let options = Options {

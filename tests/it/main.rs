@@ -6,3 +6,15 @@ mod fixture;
 mod handler;
 mod outside;
 mod queue;
+
+// The program: how the tests start it, what a sheet must become, and what it promises.
+#[cfg(feature = "cli")]
+mod command_line;
+#[cfg(feature = "cli")]
+mod oracle;
+#[cfg(feature = "cli")]
+mod program;
+#[cfg(feature = "cli")]
+mod run;
+#[cfg(feature = "cli")]
+mod samples;

@@ -1,0 +1,601 @@
+//! Every command of the program but `run`: what it prints, what it changes, and its exit code.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::command_line::{end, tickoff};
+use crate::fixture::TempSheet;
+
+const SHEET: &str = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;PENDING;\"Ac;me\";;;\nP2;COMPLETED;;2026-01-05T10:00:00Z;;\nP3;ERROR;;2026-01-05T10:00:00Z;broke;\nP4;NO_ATTACHMENTS;;;;\nP5;odd\u{1b}[31m;;;;\n;;;;;\n";
+
+mod status {
+    use super::*;
+
+    #[test]
+    fn it_counts_every_row_once() {
+        let sheet = TempSheet::new(SHEET);
+        let ended = end(&mut sheet.tickoff("status")).with(0);
+        assert_eq!(
+            ended.stdout,
+            "total           5\ncompleted       1\npending         1\nerror           1\nno_attachments  1\nother           1\n"
+        );
+        let ended = end(sheet.tickoff("status").arg("--json")).with(0);
+        assert_eq!(
+            ended.stdout,
+            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1}\n"
+        );
+        assert_eq!(ended.stderr, "");
+        assert_eq!(
+            std::fs::read_dir(sheet.folder()).unwrap().count(),
+            1,
+            "reading leaves nothing beside the sheet"
+        );
+    }
+}
+
+mod pending {
+    use super::*;
+
+    #[test]
+    fn it_lists_what_a_run_would_process() {
+        let sheet = TempSheet::new(SHEET);
+        assert_eq!(
+            end(&mut sheet.tickoff("pending")).with(0).stdout,
+            "P1\nP3\nP4\nP5\n"
+        );
+        let mut widened = sheet.tickoff("pending");
+        widened.args(["--done", "NO_ATTACHMENTS,ERROR"]);
+        assert_eq!(end(&mut widened).with(0).stdout, "P1\nP5\n");
+    }
+
+    #[test]
+    fn each_po_ends_in_a_nul_byte_and_is_as_it_is_in_the_sheet() {
+        let sheet = TempSheet::new("PO_NUMBER\n\"a\nb\"\nc\u{1b}[31m\n");
+        assert_eq!(
+            end(sheet.tickoff("pending").arg("-0")).with(0).stdout,
+            "a\nb\0c\u{1b}[31m\0"
+        );
+        assert_eq!(
+            end(&mut sheet.tickoff("pending")).with(0).stdout,
+            "a\\nb\nc\\u{1b}[31m\n"
+        );
+    }
+
+    #[test]
+    fn it_prints_records_as_json_lines() {
+        let sheet = TempSheet::new(SHEET);
+        let ended = end(sheet.tickoff("pending").arg("--json")).with(0);
+        let records: Vec<Value> = ended
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let pos: Vec<&str> = records
+            .iter()
+            .map(|record| record["po_number"].as_str().unwrap())
+            .collect();
+        assert_eq!(pos, ["P1", "P3", "P4", "P5"]);
+        assert_eq!(records[0]["cells"]["SUPPLIER"], "Ac;me");
+        assert!(
+            !ended.stdout.contains('\u{1b}'),
+            "no cell speaks to the terminal"
+        );
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let sheet = TempSheet::pending(20_000);
+        let mut child = sheet
+            .tickoff("pending")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        assert_eq!(first, "PO0\n");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap()
+            ),
+            (Some(0), String::new())
+        );
+    }
+
+    #[test]
+    fn a_full_standard_output_is_an_error() {
+        let sheet = TempSheet::new(SHEET);
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = sheet.tickoff("pending").stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "tickoff: cannot write to the standard output: No space left on device (os error 28)\n"
+        );
+    }
+}
+
+mod get {
+    use super::*;
+
+    #[test]
+    fn it_shows_every_cell_harmlessly() {
+        let sheet = TempSheet::new(SHEET);
+        assert_eq!(
+            end(sheet.tickoff("get").arg(" P5 ")).with(0).stdout,
+            "PO_NUMBER: P5\nSTATUS: odd\\u{1b}[31m\nSUPPLIER: \nLAST_PROCESSED: \nERROR_MESSAGE: \nnote: \n"
+        );
+    }
+
+    #[test]
+    fn its_json_is_the_typed_record_and_all_cells() {
+        let sheet = TempSheet::new(SHEET);
+        assert_eq!(
+            sheet.get("P3"),
+            json!({
+                "po_number": "P3", "status": "ERROR", "supplier": null, "attachments_found": null,
+                "attachments_downloaded": null, "attachment_names": [], "last_processed": "2026-01-05T10:00:00Z",
+                "error_message": "broke", "download_folder": null, "coupa_url": null, "priority": null,
+                "supplier_segment": null, "spend_type": null, "l1_uu_supplier_name": null, "line": 4,
+                "cells": {"PO_NUMBER": "P3", "STATUS": "ERROR", "SUPPLIER": "", "LAST_PROCESSED": "2026-01-05T10:00:00Z", "ERROR_MESSAGE": "broke", "note": ""}
+            })
+        );
+    }
+}
+
+mod set {
+    use super::*;
+
+    #[track_caller]
+    fn set(sheet: &TempSheet, arguments: &[&str]) {
+        let ended = end(sheet.tickoff("set").args(arguments)).with(0);
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+        assert_eq!(sheet.leftovers(), [""; 0]);
+        assert!(!sheet.backups().exists(), "set is no session");
+    }
+
+    #[test]
+    fn it_changes_the_named_cells_and_nothing_else() {
+        let sheet = TempSheet::new(SHEET);
+        set(&sheet, &["P1", "supplier=new \"name\"", "note=a=b"]);
+        assert_eq!(
+            sheet.text(),
+            SHEET.replace(
+                "P1;PENDING;\"Ac;me\";;;",
+                "P1;PENDING;\"new \"\"name\"\"\";;;a=b"
+            )
+        );
+    }
+
+    #[test]
+    fn a_new_status_sets_the_time_and_clears_the_message_whatever_the_status_was() {
+        let sheet = TempSheet::new(SHEET);
+        set(&sheet, &["P3", "STATUS=PENDING"]);
+        let row = &sheet.table()["P3"];
+        assert_eq!(
+            (row["STATUS"].as_str(), row["ERROR_MESSAGE"].as_str()),
+            ("PENDING", "")
+        );
+        let now = chrono::Utc::now()
+            - chrono::DateTime::parse_from_rfc3339(&row["LAST_PROCESSED"])
+                .unwrap()
+                .to_utc();
+        assert!(
+            row["LAST_PROCESSED"].ends_with('Z') && now.num_minutes().abs() < 5,
+            "{row:?}"
+        );
+        set(
+            &sheet,
+            &["P2", "STATUS=ERROR", "ERROR_MESSAGE=x", "LAST_PROCESSED="],
+        );
+        assert!(
+            sheet.text().contains("\nP2;ERROR;;;x;\n"),
+            "{}",
+            sheet.text()
+        );
+    }
+
+    #[test]
+    fn it_never_adds_a_column() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+        set(&sheet, &["P1", "STATUS=COMPLETED"]);
+        assert_eq!(sheet.text(), "PO_NUMBER;STATUS\nP1;COMPLETED\n");
+        let ended = end(sheet.tickoff("set").args(["P1", "SUPPLIER=x"])).with(1);
+        assert_eq!(
+            ended.stderr,
+            "tickoff: no column SUPPLIER in the sheet, which has PO_NUMBER, STATUS\n"
+        );
+    }
+
+    #[track_caller]
+    fn check_refused(arguments: &[&str], code: i32, message: &str) {
+        let sheet = TempSheet::new(SHEET);
+        let ended = end(sheet.tickoff("set").args(arguments)).with(code);
+        assert!(ended.stderr.contains(message), "{ended:?}");
+        assert_eq!(sheet.text(), SHEET);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_refused() {
+        check_refused(
+            &["P9", "STATUS=ERROR"],
+            1,
+            "tickoff: no row has the PO P9\n",
+        );
+        check_refused(
+            &["P1", "PO_NUMBER=P9"],
+            1,
+            "tickoff: P1: PO_NUMBER is the key column, which no update may change\n",
+        );
+        check_refused(
+            &["P1", "STATUS=done"],
+            1,
+            "tickoff: P1: STATUS must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not done\n",
+        );
+        check_refused(
+            &["P1", "note=1", "NOTE=2"],
+            1,
+            "tickoff: P1: NOTE is named twice in one update\n",
+        );
+        check_refused(
+            &["P1", "note==1", "--formulas", "reject"],
+            1,
+            "tickoff: P1: note would run as a formula in a spreadsheet\n",
+        );
+        check_refused(
+            &["P1", "STATUS"],
+            2,
+            "it must be a column's name, =, and the new value",
+        );
+        check_refused(&["P1"], 2, "<COLUMN=VALUE>");
+        let long = format!("note={}", "x".repeat(tickoff::MAX_VALUE_CHARS + 1));
+        check_refused(
+            &["P1", &long],
+            1,
+            "tickoff: P1: note is longer than 32767 characters\n",
+        );
+    }
+}
+
+mod apply {
+    use super::*;
+
+    fn line(id: impl Into<Value>, po: &str, updates: Value) -> String {
+        json!({"operation_id": id.into(), "po_number": po, "updates": updates}).to_string() + "\n"
+    }
+
+    /// Applies lines and returns the exit code, the answers and what was said.
+    #[track_caller]
+    fn apply(sheet: &TempSheet, options: &[&str], lines: &str) -> (i32, Vec<Value>, String) {
+        let mut child = sheet
+            .tickoff("apply")
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(lines.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let answers = String::from_utf8(output.stdout).unwrap();
+        let answers = answers
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        (
+            output.status.code().unwrap(),
+            answers,
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    #[test]
+    fn it_applies_lines_in_a_session_of_its_own() {
+        let sheet = TempSheet::new(SHEET);
+        let lines = line(
+            1,
+            "P1",
+            json!({"STATUS": "COMPLETED", "LAST_PROCESSED": "t"}),
+        ) + &line(2, "P5", json!({"note": "x"}));
+        assert_eq!(apply(&sheet, &["-q"], &lines), (0, vec![], String::new()));
+        let want = SHEET
+            .replace("P1;PENDING;\"Ac;me\";;;", "P1;COMPLETED;\"Ac;me\";t;;")
+            .replace("[31m;;;;", "[31m;;;;x");
+        assert_eq!(sheet.text(), want);
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn refused_lines_are_reported_and_answered_and_the_others_applied() {
+        let sheet = TempSheet::new(SHEET);
+        let lines = [
+            line("a", "P9", json!({})),
+            "nonsense\n".into(),
+            line("b", "P2", json!({"STATUS": "ERROR"})),
+            line("c", "P1", json!({"Colour": "red"})),
+            "\n".into(),
+            line("d", "P1", json!({"note": "applied"})),
+        ]
+        .concat();
+        let (code, answers, said) = apply(&sheet, &["--ack"], &lines);
+        assert_eq!(code, 1);
+        let refused = |line: u32, id: Value, po: Value, error: &str| json!({"line": line, "operation_id": id, "po_number": po, "durable": false, "error": error});
+        let columns = "no column Colour in the sheet, which has PO_NUMBER, STATUS, SUPPLIER, LAST_PROCESSED, ERROR_MESSAGE, note";
+        assert_eq!(
+            answers,
+            [
+                refused(1, "a".into(), "P9".into(), "no row has the PO P9"),
+                refused(
+                    2,
+                    Value::Null,
+                    Value::Null,
+                    "not a JSON object: expected ident at line 1 column 2"
+                ),
+                refused(
+                    3,
+                    "b".into(),
+                    "P2".into(),
+                    "P2: a result may not change COMPLETED to ERROR"
+                ),
+                refused(4, "c".into(), "P1".into(), columns),
+                json!({"line": 6, "operation_id": "d", "po_number": "P1", "durable": true}),
+            ]
+        );
+        assert_eq!(
+            said,
+            format!(
+                "tickoff: line 1: no row has the PO P9\n\
+                 tickoff: line 2: not a JSON object: expected ident at line 1 column 2\n\
+                 tickoff: line 3: P2: a result may not change COMPLETED to ERROR\n\
+                 tickoff: line 4: {columns}\n"
+            )
+        );
+        assert_eq!(
+            sheet.text(),
+            SHEET.replace("\"Ac;me\";;;", "\"Ac;me\";;;applied")
+        );
+    }
+
+    #[test]
+    fn forced_operations_may_leave_completed() {
+        let sheet = TempSheet::new(SHEET);
+        let (code, answers, _) = apply(
+            &sheet,
+            &["--force", "--ack"],
+            &line(0, "P2", json!({"STATUS": "PENDING"})),
+        );
+        assert_eq!((code, &answers[0]["durable"]), (0, &Value::Bool(true)));
+        assert_eq!(sheet.cell("P2", "STATUS"), "PENDING");
+    }
+
+    #[test]
+    fn refused_lines_are_json_too_in_a_json_log() {
+        let sheet = TempSheet::new(SHEET);
+        let (code, _, said) = apply(&sheet, &["--log-format", "json"], "nonsense\n");
+        assert_eq!(code, 1);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            said["message"],
+            "line 1: not a JSON object: expected ident at line 1 column 2"
+        );
+    }
+
+    #[test]
+    fn a_program_that_waits_for_each_answer_gets_it_and_can_read_the_result_then() {
+        let sheet = TempSheet::pending(20);
+        let mut child = sheet
+            .tickoff("apply")
+            .args(["--ack", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut requests = child.stdin.take().unwrap();
+        let mut answers = BufReader::new(child.stdout.take().unwrap());
+        for i in 0..20 {
+            let po = format!("PO{i}");
+            requests
+                .write_all(line(i, &po, json!({"STATUS": "COMPLETED"})).as_bytes())
+                .unwrap();
+            let mut answer = String::new();
+            answers.read_line(&mut answer).unwrap();
+            let want = json!({"line": i + 1, "operation_id": i, "po_number": po, "durable": true});
+            assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), want);
+            if i % 5 == 0 {
+                assert_eq!(sheet.get(&po)["status"], "COMPLETED");
+            }
+        }
+        drop(requests);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(sheet.status()["completed"], 20);
+    }
+
+    #[test]
+    fn every_acknowledged_result_survives_a_kill() {
+        let sheet = TempSheet::pending(50);
+        let mut child = sheet
+            .tickoff("apply")
+            .args(["--ack", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut requests = child.stdin.take().unwrap();
+        for i in 0..50 {
+            requests
+                .write_all(
+                    line(i, &format!("PO{i}"), json!({"SUPPLIER": format!("s{i}")})).as_bytes(),
+                )
+                .unwrap();
+        }
+        let mut acknowledged = Vec::new();
+        let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        while acknowledged.len() < 20 {
+            let answer: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+            acknowledged.push(answer["po_number"].as_str().unwrap().to_owned());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for po in acknowledged {
+            assert_eq!(sheet.get(&po)["supplier"], po.replace("PO", "s"));
+        }
+    }
+}
+
+mod check {
+    use super::*;
+
+    const ODD: &str = "PO_NUMBER;STATUS;ATTACHMENTS_FOUND;ATTACHMENTS_DOWNLOADED;LAST_PROCESSED;ERROR_MESSAGE\nP1;COMPLETED;1;2;;\nP2;ERROR;x;;;\nP3;what;;;;\n;;;;;\nP4;PENDING;;;;;surplus\n";
+
+    #[test]
+    fn it_prints_a_line_for_each_finding_and_changes_nothing() {
+        let sheet = TempSheet::new(ODD);
+        let ended = end(&mut sheet.tickoff("check")).with(0);
+        assert_eq!(
+            sheet.without_folder(&ended.stdout),
+            "DIR/input.csv:2:16: warning: P1: 2 attachments were downloaded of 1 found\n\
+             DIR/input.csv:2:18: warning: P1: the PO is COMPLETED without a valid LAST_PROCESSED\n\
+             DIR/input.csv:3:10: warning: P2: ATTACHMENTS_FOUND is not a whole number\n\
+             DIR/input.csv:3:14: warning: P2: the PO is ERROR without a message\n\
+             DIR/input.csv:4:4: warning: P3: what is none of the known statuses; it counts as pending\n\
+             DIR/input.csv:5:1: warning: the row has no key; it is kept and never processed\n\
+             DIR/input.csv:6:16: warning: P4: the row has more fields than the header\n"
+        );
+        assert_eq!(sheet.text(), ODD);
+        assert_eq!(std::fs::read_dir(sheet.folder()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_finding_for_which_a_run_refuses_the_sheet_is_an_error() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\nP1;\n");
+        let ended = end(sheet.tickoff("check").arg("--json")).with(3);
+        assert_eq!(
+            ended.json(),
+            json!({"level": "error", "line": 4, "column": 1, "po": "P1", "message": "the PO P1 stands on lines 2, 4"})
+        );
+        end(sheet.tickoff("check").args(["--duplicates", "all"])).with(0);
+    }
+
+    #[test]
+    fn a_file_that_is_no_sheet_is_one_finding() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\"x\n");
+        let ended = end(sheet.tickoff("check").arg("--json")).with(3);
+        assert_eq!(
+            ended.json(),
+            json!({"level": "error", "line": 2, "column": 4, "po": null, "message": "a quote opens here and is never closed"})
+        );
+    }
+
+    #[test]
+    fn a_sheet_in_order_has_no_findings() {
+        let sheet = TempSheet::sample("orders-446.csv");
+        let ended = end(&mut sheet.tickoff("check")).with(0);
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+    }
+}
+
+mod init {
+    use super::*;
+
+    #[test]
+    fn it_adds_the_result_columns_after_a_backup_and_only_once() {
+        let sheet = TempSheet::new("PO_NUMBER;status\r\nP1;\r\nP2\r\n");
+        let ended = end(&mut sheet.tickoff("init")).with(0);
+        assert_eq!(ended.stdout, "added LAST_PROCESSED\nadded ERROR_MESSAGE\n");
+        let want = "PO_NUMBER;status;LAST_PROCESSED;ERROR_MESSAGE\r\nP1;;;\r\nP2;;;\r\n";
+        assert_eq!(sheet.text(), want);
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(end(&mut sheet.tickoff("init")).with(0).stdout, "");
+        assert_eq!(sheet.text(), want);
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+}
+
+mod help {
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_an_example_that_fits_a_terminal() {
+        for command in [
+            "",
+            "run",
+            "status",
+            "pending",
+            "get",
+            "set",
+            "apply",
+            "check",
+            "init",
+            "backup",
+            "backup create",
+            "backup list",
+            "backup restore",
+            "backup prune",
+        ] {
+            for flag in ["-h", "--help"] {
+                let ended = end(tickoff().args(command.split_whitespace()).arg(flag)).with(0);
+                assert_eq!(ended.stderr, "");
+                assert!(
+                    ended.stdout.contains("Usage: tickoff"),
+                    "{command}: {}",
+                    ended.stdout
+                );
+                assert!(
+                    command == "backup" || ended.stdout.contains("\nExample"),
+                    "{command}: {}",
+                    ended.stdout
+                );
+                let widest = ended
+                    .stdout
+                    .lines()
+                    .max_by_key(|line| line.chars().count())
+                    .unwrap();
+                assert!(widest.chars().count() <= 80, "{command}: {widest}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_package() {
+        for flag in ["-V", "--version"] {
+            let ended = end(tickoff().arg(flag)).with(0);
+            assert_eq!(
+                ended.stdout,
+                format!("tickoff {}\n", env!("CARGO_PKG_VERSION"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_command_line_that_is_wrong_is_a_usage_error() {
+        for arguments in [
+            &[][..],
+            &["fly"],
+            &["status"],
+            &["status", "a.csv", "b.csv"],
+            &["backup"],
+            &["get", "a.csv"],
+        ] {
+            let ended = end(tickoff().args(arguments)).with(2);
+            assert_eq!(ended.stdout, "");
+            assert!(ended.stderr.contains("Usage: tickoff"), "{ended:?}");
+        }
+    }
+}
