@@ -157,9 +157,9 @@ impl Index {
             .map(|(&first, more)| (RecordIndex(first), more.iter().copied().map(RecordIndex)))
     }
 
-    /// Whether a row is the first of those with its key, and so stands for all of them.
-    pub(crate) fn is_first(&self, bytes: &[u8], row: RecordIndex) -> bool {
-        self.repeated.is_empty() || self.rows(bytes, &self.key(bytes, row)).next() == Some(row)
+    /// Whether any key stands in several rows.
+    pub(crate) fn has_repeated(&self) -> bool {
+        !self.repeated.is_empty()
     }
 
     /// The 1-based line on which a record begins.
@@ -235,8 +235,6 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((rows("A"), rows("B")), (vec![0, 2, 3], vec![1, 4]));
-        assert!(index.is_first(sheet.as_bytes(), RecordIndex(1)));
-        assert!(!index.is_first(sheet.as_bytes(), RecordIndex(3)));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use memchr::memmem;
-use rustix::fs::{AtFlags, RenameFlags};
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -85,6 +85,8 @@ pub(crate) struct Journal {
     target: Arc<Target>,
     head: Head,
     open: Option<OpenLog>,
+    /// A write or a sync failed: nothing is acknowledged through this log any more.
+    tainted: bool,
 }
 
 struct OpenLog {
@@ -98,30 +100,47 @@ struct OpenLog {
 pub(crate) enum News {
     /// Frames that others appended.
     Frames(Vec<Frame>),
-    /// Somebody made all of the log visible and emptied it; these frames are in the one that is
-    /// there now.
-    Replaced(Vec<Frame>),
+    /// No log was known; these frames are in the one that is there now, if there is one. Others may
+    /// have come and gone in between.
+    Unknown(Vec<Frame>),
+    /// Somebody made all of the log visible and emptied it.
+    Replaced,
 }
 
 impl Journal {
-    /// The inode of the log that is there, and its frames, for a reader that holds no lock.
-    pub(crate) fn read(target: &Target, key: &str) -> Result<(Option<u64>, Vec<Frame>)> {
-        let Some(file) = target.open_sibling_to_read(NAME)? else {
-            return Ok((None, Vec::new()));
+    /// The log that is there, for a reader that holds no lock.
+    pub(crate) fn find(target: &Target) -> Result<Option<File>> {
+        target.open_sibling_to_read(NAME)
+    }
+
+    /// Whether a log that was found is still the one that is there. The reader holds it open, so its
+    /// inode number cannot have been given to another.
+    pub(crate) fn is_still(target: &Target, found: Option<&File>) -> Result<bool> {
+        let inode = match found {
+            Some(file) => Some(
+                file.metadata()
+                    .map_err(Error::io("read", target.sibling(NAME)))?
+                    .ino(),
+            ),
+            None => None,
         };
-        let log = read_log(&file, target)?;
+        Ok(Journal::identity(target)? == inode)
+    }
+
+    /// The frames of a log that was found.
+    pub(crate) fn read(target: &Target, found: Option<&File>, key: &str) -> Result<Vec<Frame>> {
+        let Some(file) = found else {
+            return Ok(Vec::new());
+        };
+        let log = read_log(file, target)?;
         if let Some(head) = &log.head {
             check_head(head, target, key)?;
         }
-        let inode = file
-            .metadata()
-            .map_err(Error::io("read", target.sibling(NAME)))?
-            .ino();
-        Ok((Some(inode), log.frames))
+        Ok(log.frames)
     }
 
     /// The inode of the log that is there.
-    pub(crate) fn identity(target: &Target) -> Result<Option<u64>> {
+    fn identity(target: &Target) -> Result<Option<u64>> {
         let name = target.sibling_name(NAME);
         match rustix::fs::statat(target.folder(), name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.st_ino)),
@@ -147,15 +166,16 @@ impl Journal {
             target: Arc::clone(target),
             head,
             open: None,
+            tainted: false,
         };
         let (found, frames) = journal.load()?;
         Ok((journal, found, frames))
     }
 
     /// Reads the log that is there from its beginning.
-    fn load(&mut self) -> Result<(Option<Head>, Vec<Frame>)> {
-        self.open = None;
-        if self.target.open_sibling_to_read(NAME)?.is_none() {
+    pub(crate) fn load(&mut self) -> Result<(Option<Head>, Vec<Frame>)> {
+        if Journal::identity(&self.target)?.is_none() {
+            self.open = None;
             return Ok((None, Vec::new()));
         }
         let file = self.target.open_sibling(NAME)?;
@@ -163,11 +183,17 @@ impl Journal {
         if let Some(head) = &log.head {
             check_head(head, &self.target, &self.head.key)?;
         }
+        // Whoever made it may have been killed before its name was durable.
+        self.target.sync_folder()?;
         if let Some(offset) = log.damage {
-            self.set_aside(offset)?;
-            if !log.frames.is_empty() {
-                self.start_over(log.frames.clone())?;
-            }
+            let kept = Journal::link_aside(&self.target, "damaged")?;
+            tracing::error!(
+                journal = %escape(&self.path().display().to_string()),
+                offset,
+                kept = %escape(&kept.display().to_string()),
+                "the journal is damaged; results behind this offset are not recovered, the file is kept"
+            );
+            self.start_over(&log.frames)?;
             return Ok((log.head, log.frames));
         }
         let inode = file
@@ -187,25 +213,31 @@ impl Journal {
         let there = Journal::identity(&self.target)?;
         let path = self.path();
         match (&mut self.open, there) {
-            (None, None) => Ok(News::Frames(Vec::new())),
+            (None, None) => Ok(News::Unknown(Vec::new())),
+            (None, Some(_)) => Ok(News::Unknown(self.load()?.1)),
             (Some(log), Some(inode)) if log.inode == inode => {
                 let mut frames = Vec::new();
-                while let Some((payload, end)) =
-                    read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
+                let mut end = log.end;
+                while let Some((payload, next)) =
+                    read_frame(&log.file, end).map_err(Error::io("read", &path))?
                 {
-                    frames.push(parse(&payload, log.end, &path)?);
-                    log.end = end;
+                    frames.push(parse(&payload, end, &path)?);
+                    end = next;
                 }
+                log.end = end;
                 Ok(News::Frames(frames))
             }
-            (None, Some(_)) => Ok(News::Frames(self.load()?.1)),
-            (Some(_), _) => Ok(News::Replaced(self.load()?.1)),
+            (Some(_), _) => Ok(News::Replaced),
         }
     }
 
-    /// Makes a frame durable. After an error the caller does not know whether it is; it then calls
-    /// [`Journal::start_over`], or leaves the log to whoever opens it next.
+    /// Makes a frame durable. After an error it is not, and the log is tainted: only
+    /// [`Journal::start_over`] makes it usable again.
     pub(crate) fn append(&mut self, frame: &Frame) -> Result<()> {
+        assert!(
+            !self.tainted,
+            "nothing is acknowledged through a log that failed"
+        );
         let path = self.path();
         let created = self.open.is_none();
         if created {
@@ -223,21 +255,37 @@ impl Journal {
             encode(&self.head, 0, &mut bytes);
         }
         encode(frame, log.end + bytes.len() as u64, &mut bytes);
-        log.file
+        let written = log
+            .file
             .write_all_at(&bytes, log.end)
-            .map_err(Error::io("write", &path))?;
-        log.file.sync_data().map_err(Error::io("sync", &path))?;
-        if created {
-            self.target.sync_folder()?;
+            .map_err(Error::io("write", &path))
+            .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)))
+            .and_then(|()| {
+                if created {
+                    self.target.sync_folder()
+                } else {
+                    Ok(())
+                }
+            });
+        if written.is_err() {
+            self.tainted = true;
+            // So that nobody takes for durable what is not; if that fails too, they may.
+            log.file.set_len(log.end).ok();
+            return written;
         }
         log.end += bytes.len() as u64;
         Ok(())
     }
 
+    /// Whether the log has to be started over before anything is acknowledged.
+    pub(crate) fn is_tainted(&self) -> bool {
+        self.tainted
+    }
+
     /// Replaces the log by a new file that holds these frames, durably.
-    pub(crate) fn start_over(&mut self, frames: Vec<Frame>) -> Result<()> {
+    pub(crate) fn start_over(&mut self, frames: &[Frame]) -> Result<()> {
         const NEXT: &str = "journal.next";
-        self.open = None;
+        self.tainted = true;
         let path = self.target.sibling(NEXT);
         let next = self.target.sibling_name(NEXT);
         match rustix::fs::unlinkat(self.target.folder(), &next, AtFlags::empty()) {
@@ -247,13 +295,14 @@ impl Journal {
         let file = self.target.open_sibling(NEXT)?;
         let mut bytes = Vec::new();
         encode(&self.head, 0, &mut bytes);
-        for frame in &frames {
+        for frame in frames {
             let offset = bytes.len() as u64;
             encode(frame, offset, &mut bytes);
         }
         file.write_all_at(&bytes, 0)
             .map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;
+        let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
         rustix::fs::renameat(
             self.target.folder(),
             &next,
@@ -261,34 +310,40 @@ impl Journal {
             self.name(),
         )
         .map_err(Error::sys("rename", &path))?;
-        self.target.sync_folder()?;
-        let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
         self.open = Some(OpenLog {
             file,
             inode,
             end: bytes.len() as u64,
         });
+        self.target.sync_folder()?;
+        self.tainted = false;
         Ok(())
     }
 
-    /// Begins a session's log with room for `pending` results, filled with zeros. A full disk is
-    /// only worth a warning: the log grows by itself.
+    /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only
+    /// worth a warning: the log grows by itself.
     pub(crate) fn reserve(&mut self, pending: usize) -> Result<()> {
         if self.open.is_none() {
-            self.start_over(Vec::new())?;
+            self.start_over(&[])?;
         }
         let log = self.open.as_ref().expect("opened above");
         let wanted = (64 * 1024 + 256 * pending as u64).min(MAX_RESERVED_BYTES);
-        let zeros = vec![0; wanted as usize];
-        let reserved = log
-            .file
-            .write_all_at(&zeros, log.end)
-            .and_then(|()| log.file.sync_all());
+        let reserved = log.file.write_all_at(&vec![0; wanted as usize], log.end);
         if let Err(error) = reserved {
             tracing::warn!(%error, bytes = wanted, "no space could be reserved for the journal");
-            self.start_over(Vec::new())?;
+            return log
+                .file
+                .set_len(log.end)
+                .map_err(Error::io("write", self.path()));
         }
-        Ok(())
+        let synced = log.file.sync_all().map_err(Error::io("sync", self.path()));
+        self.tainted |= synced.is_err();
+        synced
+    }
+
+    /// The session that goes on with this log.
+    pub(crate) fn continue_session(&mut self, id: &str) {
+        self.head.session = Some(id.to_owned());
     }
 
     /// Empties the log: all of it is visible. The folder is synced, so that no crash brings it back
@@ -315,33 +370,39 @@ impl Journal {
         self.target.sibling_name(NAME)
     }
 
-    fn set_aside(&mut self, offset: u64) -> Result<()> {
-        let folder = self.target.folder();
+    /// Takes a log away from the sheet and keeps it under another name.
+    pub(crate) fn keep_aside(target: &Target, why: &str) -> Result<Option<PathBuf>> {
+        if Journal::identity(target)?.is_none() {
+            return Ok(None);
+        }
+        let kept = Journal::link_aside(target, why)?;
+        rustix::fs::unlinkat(target.folder(), target.sibling_name(NAME), AtFlags::empty())
+            .map_err(Error::sys("remove", target.sibling(NAME)))?;
+        target.sync_folder()?;
+        Ok(Some(kept))
+    }
+
+    /// Gives the log another name as well.
+    fn link_aside(target: &Target, why: &str) -> Result<PathBuf> {
+        let (folder, name) = (target.folder(), target.sibling_name(NAME));
         let now = Utc::now().format("%Y%m%d_%H%M%S");
-        let kept = (1..)
-            .map(|n| format!("{NAME}.damaged-{now}-{n}"))
+        (1..)
+            .map(|n| format!("{NAME}.{why}-{now}-{n}"))
             .find_map(|kept| {
-                let name = self.target.sibling_name(&kept);
-                match rustix::fs::renameat_with(
+                let linked = rustix::fs::linkat(
                     folder,
-                    self.name(),
+                    &name,
                     folder,
-                    name,
-                    RenameFlags::NOREPLACE,
-                ) {
+                    target.sibling_name(&kept),
+                    AtFlags::empty(),
+                );
+                match linked {
                     Err(rustix::io::Errno::EXIST) => None,
-                    renamed => Some(renamed.map(|()| kept)),
+                    linked => Some(linked.map(|()| target.sibling(&kept))),
                 }
             })
             .expect("there are more numbers than files")
-            .map_err(Error::sys("set aside", self.path()))?;
-        tracing::error!(
-            journal = %escape(&self.path().display().to_string()),
-            offset,
-            kept = %escape(&self.target.sibling(&kept).display().to_string()),
-            "the journal is damaged; results behind this offset are not recovered, the file is kept"
-        );
-        self.target.sync_folder()
+            .map_err(Error::sys("set aside", target.sibling(NAME)))
     }
 }
 
@@ -527,6 +588,10 @@ mod tests {
         }
     }
 
+    fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
+        Journal::read(target, Journal::find(target)?.as_ref(), key)
+    }
+
     fn frame(po: &str) -> Frame {
         let cell = CellUpdate {
             column: "STATUS".into(),
@@ -550,10 +615,7 @@ mod tests {
         let (_, head, frames) = fixture.open().unwrap();
         assert_eq!(head.unwrap().session.as_deref(), Some("s1"));
         assert_eq!(frames, [frame("A"), frame("B")]);
-        assert_eq!(
-            Journal::read(&fixture.target, "po_number").unwrap().1,
-            frames
-        );
+        assert_eq!(read(&fixture.target, "po_number").unwrap(), frames);
     }
 
     #[test]
@@ -563,7 +625,7 @@ mod tests {
         theirs.append(&frame("A")).unwrap();
         theirs.append(&frame("B")).unwrap();
         assert!(
-            matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames == [frame("A"), frame("B")])
+            matches!(ours.catch_up().unwrap(), News::Unknown(frames) if frames == [frame("A"), frame("B")])
         );
         ours.append(&frame("C")).unwrap();
         assert!(matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames.is_empty()));
@@ -579,13 +641,11 @@ mod tests {
         theirs.append(&frame("A")).unwrap();
         ours.catch_up().unwrap();
         theirs.remove().unwrap();
-        assert!(matches!(ours.catch_up().unwrap(), News::Replaced(frames) if frames.is_empty()));
+        assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
         theirs.append(&frame("B")).unwrap();
-        ours.catch_up().unwrap();
-        theirs.start_over(vec![frame("B"), frame("C")]).unwrap();
-        assert!(
-            matches!(ours.catch_up().unwrap(), News::Replaced(frames) if frames == [frame("B"), frame("C")])
-        );
+        assert_eq!(ours.load().unwrap().1, [frame("B")]);
+        theirs.start_over(&[frame("B"), frame("C")]).unwrap();
+        assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
     }
 
     #[test]
@@ -636,9 +696,7 @@ mod tests {
     fn a_log_of_another_sheet_or_key_is_refused() {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);
-        let error = Journal::read(&fixture.target, "ID")
-            .unwrap_err()
-            .to_string();
+        let error = read(&fixture.target, "ID").unwrap_err().to_string();
         assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or remove the journal to give them up"), "{error}");
         let moved = fixture.target.folder_path().join("moved.csv");
         std::fs::rename(fixture.target.path(), &moved).unwrap();
@@ -647,7 +705,7 @@ mod tests {
             moved.with_file_name(".moved.csv.journal"),
         )
         .unwrap();
-        let error = Journal::read(&Target::open(&moved).unwrap(), "PO_NUMBER")
+        let error = read(&Target::open(&moved).unwrap(), "PO_NUMBER")
             .unwrap_err()
             .to_string();
         assert!(

@@ -97,7 +97,8 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         })
 }
 
-/// The cells that differ between two bases and that tickoff did not write.
+/// The cells that differ between two bases and that tickoff did not write. An update goes to every
+/// row of its PO, so rows whose PO is repeated are left out.
 pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
     let (from, to) = (old.schema(), new.schema());
     let columns: Vec<(usize, usize, &String)> = to
@@ -110,9 +111,11 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
     let mut updates = Vec::new();
     for row in new.all_rows() {
         let po = new.po(row);
-        let Some(before) = old.rows(&po).next() else {
+        let before: Vec<RecordIndex> = old.rows(&po).take(2).collect();
+        let [before] = before[..] else { continue };
+        if new.rows(&po).nth(1).is_some() {
             continue;
-        };
+        }
         let ours = new.overlay().row(row).unwrap_or_default();
         let cells: Vec<CellUpdate> = columns
             .iter()

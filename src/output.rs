@@ -39,7 +39,7 @@ pub fn create_output(input: &Path, copy: &Path) -> Result<()> {
 }
 
 /// Makes a sheet that is not there, with the contents and at most the mode of another file.
-pub(crate) fn create(path: &Path, mut source: &File) -> Result<()> {
+fn create(path: &Path, mut source: &File) -> Result<()> {
     let folder_path = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -328,6 +328,7 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.ticket.state.load(Ordering::Acquire) == WAITING {
+            self.shared.closed.store(true, Ordering::SeqCst);
             self.ticket.set(
                 FAILED,
                 Some(Error::WriterDied {
@@ -400,10 +401,14 @@ impl Shared {
         shared.ended.store(false, Ordering::SeqCst);
         shared.closed.store(false, Ordering::SeqCst);
         let thread_shared = Arc::clone(shared);
-        std::thread::Builder::new()
+        let started = std::thread::Builder::new()
             .name("tickoff-writer".into())
-            .spawn(move || thread_shared.serve(&store, &parker))
-            .map_err(Error::io("start a thread in", "this process"))
+            .spawn(move || thread_shared.serve(&store, &parker));
+        started.map_err(|error| {
+            shared.closed.store(true, Ordering::SeqCst);
+            shared.ended.store(true, Ordering::SeqCst);
+            Error::io("start a thread in", "this process")(error)
+        })
     }
 
     fn is_closed(&self) -> bool {
@@ -569,7 +574,7 @@ impl Shared {
         let now = Instant::now();
         let mut not_visible = NotVisibleYet {
             tickets: Vec::new(),
-            since: now,
+            put_off_since: None,
             in_the_way_until: now,
             paced_until: now,
         };
@@ -610,9 +615,6 @@ impl Shared {
             .filter_map(|entry| entry.operation.as_ref())
             .collect();
         let mut answers = store.commit(&operations).into_iter();
-        if not_visible.tickets.is_empty() {
-            not_visible.since = Instant::now();
-        }
         for entry in &batch {
             let answer = match entry.operation {
                 Some(_) => answers.next().expect("one answer for each operation"),
@@ -639,7 +641,7 @@ impl Shared {
         let checkpoint = store.checkpoint();
         let ended = Instant::now();
         not_visible.paced_until = ended + (ended - began) * PACE;
-        let (pause, delay) = match checkpoint {
+        let (pause, delay) = match &checkpoint {
             Ok(Checkpoint::Visible) => {
                 for ticket in not_visible.tickets.drain(..) {
                     ticket.set(VISIBLE, None);
@@ -647,10 +649,19 @@ impl Shared {
                 self.failure.store(None);
                 (Duration::ZERO, None)
             }
-            Ok(Checkpoint::Later) if not_visible.since.elapsed() < PATIENCE => (SOON, None),
-            Ok(Checkpoint::Later) => (SOON * 20, Some(store.busy())),
-            Err(error) => (LATER, Some(error)),
+            Ok(Checkpoint::Later) => {
+                let since = *not_visible.put_off_since.get_or_insert(ended);
+                if ended - since < PATIENCE {
+                    (SOON, None)
+                } else {
+                    (SOON * 20, Some(store.busy()))
+                }
+            }
+            Err(error) => (LATER, Some(error.clone())),
         };
+        if !matches!(checkpoint, Ok(Checkpoint::Later)) {
+            not_visible.put_off_since = None;
+        }
         not_visible.in_the_way_until = ended + pause;
         if let Some(error) = delay {
             for ticket in &not_visible.tickets {
@@ -666,7 +677,8 @@ impl Shared {
 /// The operations that are durable and not visible.
 struct NotVisibleYet {
     tickets: Vec<Arc<Ticket>>,
-    since: Instant,
+    /// Since when another program has been in the way.
+    put_off_since: Option<Instant>,
     /// A checkpoint failed or was put off: none is tried before.
     in_the_way_until: Instant,
     /// None is tried before, unless somebody waits for it.
@@ -689,6 +701,18 @@ impl NotVisibleYet {
         self.tickets
             .iter()
             .all(|ticket| ticket.state.load(Ordering::Acquire) == DELAYED)
+    }
+}
+
+impl Drop for NotVisibleYet {
+    fn drop(&mut self) {
+        // Only after a panic is any of them unanswered.
+        for ticket in &self.tickets {
+            if ticket.state.load(Ordering::Acquire) == DURABLE {
+                let message = "before the sheet showed the result".into();
+                ticket.set(DELAYED, Some(Error::WriterDied { message }));
+            }
+        }
     }
 }
 
@@ -925,6 +949,45 @@ mod tests {
             Err(Error::QueueStopped)
         ));
         stop(&shared, thread);
+    }
+
+    #[test]
+    fn a_writer_that_dies_while_it_writes_the_sheet_wakes_who_waits_for_it() {
+        let checkpoint = Box::new(|_| panic!("planted"));
+        let (shared, _, thread) = start(
+            8,
+            Fake {
+                checkpoint,
+                ..Fake::new()
+            },
+        );
+        let operation = submit(&shared, "A", Full::Wait).unwrap();
+        let visible = shared.wait(&operation.ticket, Until::Visible);
+        assert!(
+            matches!(visible, Err(Error::WriterDied { .. })),
+            "{visible:?}"
+        );
+        shared.wait(&operation.ticket, Until::Durable).unwrap();
+        stop(&shared, thread);
+    }
+
+    #[test]
+    fn a_short_obstacle_after_a_long_pause_is_waited_out() {
+        let checkpoint = Box::new(|n| match n {
+            0 => Ok(Checkpoint::Later),
+            _ => Ok(Checkpoint::Visible),
+        });
+        let (shared, _, thread) = start(
+            8,
+            Fake {
+                checkpoint,
+                ..Fake::new()
+            },
+        );
+        let operation = submit(&shared, "A", Full::Wait).unwrap();
+        shared.wait(&operation.ticket, Until::Visible).unwrap();
+        stop(&shared, thread);
+        assert!(shared.failure.load_full().is_none());
     }
 
     #[test]

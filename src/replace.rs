@@ -31,7 +31,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
 use crate::lease::{Lease, Leased};
-use crate::snapshot::{Snapshot, unnamed_file};
+use crate::snapshot::{Snapshot, is_unsupported, unnamed_file};
 use crate::target::Target;
 use crate::version::{ContentHash, Look, Stamp, Version, hash_file};
 
@@ -411,13 +411,6 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EOPNOTSUPP | libc::EINVAL | libc::EISDIR | libc::ENOSYS)
-    )
 }
 
 /// Hashes what passes through to the file.

@@ -8,7 +8,6 @@
 //! next one makes those results visible first, and continues under the interrupted one's id and
 //! backup, so that retention never evicts the only backup from before it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,6 +24,7 @@ use crate::output::new_rows;
 use crate::pool::{Job, Outcome, PoolSummary, WorkerPool};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
 use crate::sheet::{Options, Sheet};
+use crate::writer::{Writer, restore_unreadable};
 
 /// The only one that may run on a sheet, until it is dropped.
 pub struct Session {
@@ -164,7 +164,10 @@ impl Session {
         queue.start_writer_thread()?;
         let done = pool.queue(&queue).run(&pending, work);
         let drained = queue.stop_writer_thread(Duration::MAX);
-        let finished = drained.and_then(|_| self.handler.finish());
+        let finished = match drained {
+            Err(died @ Error::WriterDied { .. }) => Err(died),
+            _ => self.handler.finish(),
+        };
         Ok(self.summary(done, finished.err()))
     }
 
@@ -206,8 +209,8 @@ impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
     /// nothing to replace. Atomic and durable.
     ///
-    /// A sheet that can no longer be read as one is backed up as it is. Its journal stays then: the
-    /// results in it are brought to the restored sheet by whoever writes to it next.
+    /// A sheet that can no longer be read as one is backed up as it is, and its journal kept aside:
+    /// results that only the journal holds cannot be shown in what is lost.
     ///
     /// # Errors
     /// [`Error::SessionHeld`]; what makes the backup unfit as a sheet; [`Error::Io`],
@@ -218,26 +221,23 @@ impl Session {
         backup: &Path,
     ) -> Result<Option<BackupMetadata>> {
         let path = path.as_ref();
-        if !path.exists() {
-            Sheet::read_without_journal(backup, options)?;
-            let source = File::open(backup).map_err(Error::io("open", backup))?;
-            return crate::output::create(path, &source).map(|()| None);
-        }
-        match Session::open(path, options) {
-            Ok(mut session) => {
-                session.recovered.continued = false;
-                session.backup = None;
-                session.id = new_id();
-                let made = session.back_up()?;
-                session.handler.writer()?.restore(backup)?;
-                Ok(made)
+        let session = match path.exists() {
+            true => Session::open(path, options),
+            false => return restore_unreadable(path, options, &new_id(), backup),
+        };
+        match session {
+            Ok(session) => {
+                let mut writer = session.handler.writer()?;
+                let made = writer.restore(backup, &new_id())?;
+                clean_up(&writer, &[made.backup_path.clone(), backup.to_owned()]);
+                Ok(Some(made))
             }
             Err(
                 Error::Malformed { .. }
                 | Error::Empty { .. }
                 | Error::NoKeyColumn { .. }
                 | Error::DuplicatePo { .. },
-            ) => crate::writer::restore_over_unreadable(path, options, &new_id(), backup).map(Some),
+            ) => restore_unreadable(path, options, &new_id(), backup),
             Err(error) => Err(error),
         }
     }
@@ -248,13 +248,21 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
-        let (count, rows) = new_rows(input, &self.handler.sheet());
-        if count > 0 {
+        let mut added = 0;
+        // Once more if another program was at the copy in the same moment.
+        loop {
+            let (count, rows) = new_rows(input, &self.handler.sheet());
+            if count == 0 {
+                break;
+            }
             self.back_up()?;
             self.handler.writer()?.append_rows(&rows)?;
-            tracing::info!(rows = count, "added the rows that are new in the input");
+            added += count;
         }
-        Ok(count)
+        if added > 0 {
+            tracing::info!(rows = added, "added the rows that are new in the input");
+        }
+        Ok(added)
     }
 
     /// The columns, as the header names them, and those that a run adds.
@@ -281,22 +289,10 @@ impl Session {
         if self.recovered.continued || self.backup.is_some() {
             return Ok(None);
         }
-        let made = self.handler.create_session_backup(&self.id)?;
-        let removed = self
-            .handler
-            .writer()?
-            .backups()
-            .cleanup_old_backups(std::slice::from_ref(&made.backup_path));
-        match removed {
-            Ok(removed) => {
-                for path in removed {
-                    tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %error.chain(), "old backups could not be removed")
-            }
-        }
+        let mut writer = self.handler.writer()?;
+        let made = writer.back_up(&self.id)?;
+        clean_up(&writer, std::slice::from_ref(&made.backup_path));
+        drop(writer);
         self.backup = Some(made.backup_path.clone());
         Ok(Some(made))
     }
@@ -310,6 +306,20 @@ impl Session {
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,
+        }
+    }
+}
+
+/// Old backups go only when there is a new one, and never one that is in use.
+fn clean_up(writer: &Writer, in_use: &[PathBuf]) {
+    match writer.backups().cleanup_old_backups(in_use) {
+        Ok(removed) => {
+            for path in removed {
+                tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "old backups could not be removed");
         }
     }
 }

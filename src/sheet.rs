@@ -136,23 +136,20 @@ impl Sheet {
         const ATTEMPTS: usize = 100;
         let target = Target::open(path.as_ref())?;
         let mut attempt = 0;
-        let (bytes, frames) = loop {
+        let (bytes, log) = loop {
             attempt += 1;
-            let before = Journal::identity(&target)?;
+            let log = Journal::find(&target)?;
             let (file, metadata) = target.open_sheet()?;
             let bytes = read_all(&file, &target)?;
-            let (read, frames) = Journal::read(&target, &options.key)?;
-            // All that the file shows, and more, is in the journal that was there before and after
-            // it was read; without one, all is in the file, if nobody replaced it meanwhile.
-            let settled = match (before, read) {
-                (Some(before), Some(read)) => before == read,
-                (None, None) => Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata),
-                _ => false,
-            };
+            // All that the file shows, and more, is in the log that was there before and after it
+            // was read; without one, all is in the file, if nobody replaced it meanwhile.
+            let settled = Journal::is_still(&target, log.as_ref())?
+                && (log.is_some() || Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata));
             if settled || attempt == ATTEMPTS {
-                break (bytes, frames);
+                break (bytes, log);
             }
         };
+        let frames = Journal::read(&target, log.as_ref(), &options.key)?;
         let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
         merge::replay(&sheet, &frames);
         Ok(sheet)
@@ -257,6 +254,10 @@ impl Sheet {
         }
     }
 
+    pub(crate) fn has_repeated(&self) -> bool {
+        self.index.has_repeated()
+    }
+
     /// Keys that stand in several rows, with these rows.
     pub(crate) fn duplicates(&self) -> Vec<(String, Vec<RecordIndex>)> {
         self.index
@@ -279,9 +280,17 @@ impl Sheet {
         }
     }
 
-    /// The row of a PO, `None` if there is none. Of a PO in several rows, the first.
+    /// The row of a PO, `None` if there is none. Of a PO in several rows, the first that is not done,
+    /// or else the first.
     pub fn record(&self, po: &str) -> Option<CsvRecord> {
-        self.rows(po).next().map(|row| self.record_at(row))
+        self.row_for(po).map(|row| self.record_at(row))
+    }
+
+    fn row_for(&self, po: &str) -> Option<RecordIndex> {
+        let is_pending = |row: &RecordIndex| !self.is_done(&self.status_at(*row));
+        self.rows(po)
+            .find(is_pending)
+            .or_else(|| self.rows(po).next())
     }
 
     /// Every row that has a key, in the sheet's order.
@@ -301,7 +310,7 @@ impl Sheet {
 
     /// The status of a PO, `None` if there is no such row.
     pub fn status(&self, po: &str) -> Option<ProcessingStatus> {
-        self.rows(po).next().map(|row| self.status_at(row))
+        self.row_for(po).map(|row| self.status_at(row))
     }
 
     /// Whether a status counts as done.
@@ -315,9 +324,10 @@ impl Sheet {
     }
 
     fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
-        self.keyed_rows()
-            .filter(|&row| !self.is_done(&self.status_at(row)))
-            .filter(|&row| self.index.is_first(&self.bytes, row))
+        self.keyed_rows().filter(|&row| {
+            !self.is_done(&self.status_at(row))
+                && (!self.has_repeated() || self.row_for(&self.po(row)) == Some(row))
+        })
     }
 
     fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {

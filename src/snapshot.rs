@@ -27,15 +27,7 @@ pub(crate) enum Snapshot {
 impl Snapshot {
     /// Copies a file from its beginning.
     pub(crate) fn copy(target: &Target, mut source: &File) -> Result<Snapshot> {
-        let mut copy = match unnamed_file(target) {
-            Ok(file) => file,
-            Err(Error::Io { source: cause, .. })
-                if cause.raw_os_error() == Some(libc::EOPNOTSUPP) =>
-            {
-                file_that_lost_its_name(target)?
-            }
-            Err(error) => return Err(error),
-        };
+        let mut copy = scratch_file(target)?;
         if rustix::fs::ioctl_ficlone(&copy, source).is_err() {
             source.rewind().map_err(Error::io("read", target.path()))?;
             io::copy(&mut source, &mut copy).map_err(Error::io("copy", target.path()))?;
@@ -78,7 +70,22 @@ pub(crate) fn unnamed_file(target: &Target) -> Result<File> {
         ))
 }
 
-/// The same on a filesystem without O_TMPFILE.
+/// A file of which only this process knows, also on a filesystem without O_TMPFILE.
+pub(crate) fn scratch_file(target: &Target) -> Result<File> {
+    match unnamed_file(target) {
+        Err(Error::Io { source, .. }) if is_unsupported(&source) => file_that_lost_its_name(target),
+        made => made,
+    }
+}
+
+/// Whether an error means that the filesystem cannot do this at all.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EOPNOTSUPP | libc::EINVAL | libc::EISDIR | libc::ENOSYS)
+    )
+}
+
 fn file_that_lost_its_name(target: &Target) -> Result<File> {
     let name = format!(
         "{}-{:x}.tmp",

@@ -14,6 +14,10 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 
 use crate::error::{Error, Result};
 
+/// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
+/// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
+const MAX_NAME_BYTES: usize = 160;
+
 /// Where the sheet is. Paths are canonical; the folder is held open.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -30,23 +34,54 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target> {
-        let path = std::fs::canonicalize(path).map_err(Error::io("open", path))?;
+        let mut target = Target::at(std::fs::canonicalize(path).map_err(Error::io("open", path))?)?;
+        let (_, sheet) = target.open_sheet()?;
+        target.take_rights_of(&sheet);
+        Ok(target)
+    }
+
+    /// The place of a sheet that may be missing; the files beside it then get the rights of another
+    /// file.
+    pub(crate) fn open_or_missing(path: &Path, like: &Metadata) -> Result<Target> {
+        if path.exists() {
+            return Target::open(path);
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = std::fs::canonicalize(folder.unwrap_or(Path::new(".")))
+            .map_err(Error::io("open", path))?;
+        let name = path.file_name().ok_or_else(|| Error::NotAFile {
+            path: path.to_owned(),
+        })?;
+        let mut target = Target::at(folder.join(name))?;
+        target.take_rights_of(like);
+        Ok(target)
+    }
+
+    fn at(path: PathBuf) -> Result<Target> {
+        let unsuitable = |problem: &str| Error::Unsuitable {
+            path: path.clone(),
+            problem: problem.into(),
+        };
         let name = path
             .file_name()
             .ok_or_else(|| Error::NotAFile { path: path.clone() })?;
         let name = name
             .to_str()
-            .ok_or_else(|| Error::Unsuitable {
-                path: path.clone(),
-                problem: "has a name that is not UTF-8: rename it".into(),
-            })?
+            .ok_or_else(|| unsuitable("has a name that is not UTF-8: rename it"))?
             .to_owned();
+        if name.len() > MAX_NAME_BYTES {
+            return Err(unsuitable(
+                "has too long a name for the files beside it: rename it",
+            ));
+        }
         let folder_path = path
             .parent()
             .expect("a canonical file has a folder")
             .to_owned();
         let folder = File::open(&folder_path).map_err(Error::io("open", &folder_path))?;
-        let mut target = Target {
+        Ok(Target {
             path,
             name,
             folder,
@@ -54,10 +89,11 @@ impl Target {
             owner: 0,
             group: 0,
             mode: 0,
-        };
-        let (_, sheet) = target.open_sheet()?;
-        (target.owner, target.group, target.mode) = (sheet.uid(), sheet.gid(), sheet.mode());
-        Ok(target)
+        })
+    }
+
+    fn take_rights_of(&mut self, file: &Metadata) {
+        (self.owner, self.group, self.mode) = (file.uid(), file.gid(), file.mode());
     }
 
     pub(crate) fn path(&self) -> &Path {

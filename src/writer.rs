@@ -9,7 +9,13 @@
 //! A half-written sheet is never taken as a base: a version that was changed in place has to have
 //! rested for [`SETTLE`], and one that lost rows or does not parse for [`SETTLE_SUSPICIOUS`].
 
-use std::collections::HashMap;
+mod batch;
+mod outside;
+mod restore;
+
+use batch::Batch;
+pub(crate) use restore::restore_unreadable;
+
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -20,19 +26,16 @@ use backon::{BlockingRetryable, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
 use crate::backup::{BackupManager, BackupMetadata};
-use crate::error::{Error, InvalidValue, Result};
+use crate::error::{Error, Result};
 use crate::escape::escape;
-use crate::index::RecordIndex;
-use crate::journal::{CellUpdate, Frame, Head, Journal, News, RowUpdate};
+use crate::journal::{Frame, Head, Journal, News, RowUpdate};
 use crate::lease::{Lease, Leased};
 use crate::lock::{SessionLock, WriteGuard, WriteLock};
 use crate::merge::{self, Conflict, Merged};
-use crate::record::ProcessingStatus;
 use crate::render;
 use crate::replace::{self, Displaced, Publication, Replacement};
-use crate::schema::addable;
 use crate::sheet::{Options, Sheet};
-use crate::snapshot::{Snapshot, unnamed_file};
+use crate::snapshot::{Snapshot, scratch_file};
 use crate::target::Target;
 use crate::update::WriteOperation;
 use crate::version::{Look, Stamp, Version, hash_bytes};
@@ -44,7 +47,11 @@ const SETTLE_SUSPICIOUS: Duration = Duration::from_secs(2);
 /// How long somebody who waits for *visible* waits for another program to let go of the sheet.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a displaced file is watched where no lease can be had.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(300);
+/// How soon it is tried again to get at a sheet that another program is busy with.
+const SOON: Duration = Duration::from_millis(5);
+/// How many results a frame holds at most when a log is started over.
+const ROWS_PER_FRAME: usize = 10_000;
 /// A failed write is tried again this many times.
 const RETRIES: usize = 3;
 
@@ -100,6 +107,8 @@ pub(crate) struct Writer {
     failing: bool,
     /// Whether this writer made anything durable.
     wrote: bool,
+    /// Somebody emptied the log: base and overlay are older than what is public.
+    stale: bool,
     writes: Writes,
 }
 
@@ -114,20 +123,33 @@ impl Writer {
     ) -> Result<(Writer, Recovery)> {
         target.refuse_unsuitable(options.allow_network_fs)?;
         let lock = WriteLock::open(&target)?;
-        let held = lock.acquire()?;
+        let mut held = lock.acquire()?;
         let session_lock = session
             .map(|id| SessionLock::acquire(&target, &held, id))
             .transpose()?;
         Replacement::rehearse(&target)?;
         let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
         let session_id = session.unwrap_or("no-session").to_owned();
+        let start = Instant::now();
+        let (snapshot, public) = loop {
+            if let Some(taken) = take(&target)? {
+                break taken;
+            }
+            if start.elapsed() >= PATIENCE {
+                return Err(Error::Busy {
+                    path: target.path().to_owned(),
+                });
+            }
+            drop(held);
+            std::thread::sleep(SOON);
+            held = lock.acquire()?;
+        };
         for edit in replace::leftovers(&target)? {
             let kept = backups.keep_copy(&edit.file, "outside", &session_id)?;
             tracing::warn!(kept = %escape(&kept.display().to_string()), "another program's edit was found that a crash kept from being merged; it is kept in a copy");
             edit.remove(&target)?;
         }
         let (journal, left, frames) = Journal::open(&target, &options.key, session, &held)?;
-        let (snapshot, public) = take_patiently(&target)?;
         let sheet = Sheet::build(snapshot, target.path(), options)?;
         let merged = merge::replay(&sheet, &frames);
         merge::log(&merged);
@@ -156,6 +178,7 @@ impl Writer {
             conflicts: merged.conflicts,
             failing: false,
             wrote: false,
+            stale: false,
             writes: Writes::default(),
         };
         Ok((writer, recovery))
@@ -190,24 +213,42 @@ impl Writer {
     /// Gives this session another id: that of the interrupted one which it continues.
     pub(crate) fn continue_session(&mut self, id: &str) -> Result<()> {
         id.clone_into(&mut self.session_id);
+        self.journal.continue_session(id);
         self.session
             .as_mut()
             .map_or(Ok(()), |lock| lock.rename(&self.target, id))
     }
 
-    /// Ends the writing of a handler that goes away, without waiting for anybody: what is not
-    /// visible stays in the journal.
+    /// Ends the writing: all is visible, and the journal is emptied, unless a session of another
+    /// process still needs it.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        while !self.watched.is_empty() {
+            std::thread::sleep(SOON);
+            self.look_at_watched()?;
+        }
+        self.when_all_is_visible(|writer, held| writer.empty_journal(held).map(Some))
+            .map_err(|error| Error::NotVisible {
+                path: self.target.path().to_owned(),
+                source: Box::new(error),
+            })
+    }
+
+    /// The same for a handler that goes away, without waiting for anybody: what cannot be made
+    /// visible at once stays in the journal.
     pub(crate) fn close(&mut self) -> Result<()> {
-        if self.behind || !self.wrote {
+        if !self.wrote {
             return Ok(());
         }
         let held = self.lock.acquire()?;
-        self.empty_journal(&held)
+        match self.checkpoint_under(&held)? {
+            Checkpoint::Visible => self.empty_journal(&held),
+            Checkpoint::Later => Ok(()),
+        }
     }
 
+    /// Empties a journal of which all is visible in the public file as it is now.
     fn empty_journal(&mut self, held: &WriteGuard) -> Result<()> {
-        self.catch_up()?;
-        if self.behind || !self.journal.exists() {
+        if !self.journal.exists() {
             return Ok(());
         }
         if self.session.is_some() {
@@ -221,7 +262,7 @@ impl Writer {
     fn remove_journal(&mut self) -> Result<()> {
         if !self.unplaced.is_empty() {
             let table = merge::as_table(&self.options.key, &self.unplaced);
-            let mut file = unnamed_file(&self.target)?;
+            let mut file = scratch_file(&self.target)?;
             file.write_all(&table)
                 .map_err(Error::io("copy", self.target.path()))?;
             let kept = self
@@ -266,8 +307,17 @@ impl Writer {
         &mut self,
         operations: &[&WriteOperation],
     ) -> Result<(WriteGuard, Vec<Result<()>>, Batch)> {
-        let held = self.lock.acquire()?;
-        self.catch_up()?;
+        let start = Instant::now();
+        let held = loop {
+            let held = self.lock.acquire()?;
+            match self.catch_up() {
+                Ok(()) => break held,
+                Err(Error::Busy { .. }) if start.elapsed() < PATIENCE => {}
+                Err(error) => return Err(error),
+            }
+            drop(held);
+            std::thread::sleep(SOON);
+        };
         let sheet = self.sheet.load();
         let now = Utc::now();
         let mut batch = Batch::default();
@@ -279,17 +329,24 @@ impl Writer {
     }
 
     fn make_durable(&mut self, frame: Frame) -> Result<()> {
-        let mut first = true;
         let mut attempt = || {
-            if std::mem::take(&mut first) {
+            if !self.journal.is_tainted() {
                 return self.journal.append(&frame);
             }
             let sheet = self.sheet.load();
-            let so_far = Frame {
-                at: frame.at,
-                rows: merge::written(&sheet).collect(),
-            };
-            self.journal.start_over(vec![so_far, frame.clone()])
+            let rows: Vec<RowUpdate> = merge::written(&sheet)
+                .chain(self.unplaced.iter().cloned())
+                .collect();
+            let at = frame.at;
+            let mut frames: Vec<Frame> = rows
+                .chunks(ROWS_PER_FRAME)
+                .map(|rows| Frame {
+                    at,
+                    rows: rows.to_vec(),
+                })
+                .collect();
+            frames.push(frame.clone());
+            self.journal.start_over(&frames)
         };
         let retried = std::cell::Cell::new(0);
         let done = (&mut attempt)
@@ -305,7 +362,7 @@ impl Writer {
         let unplaced = merge::apply(&sheet, std::slice::from_ref(&frame));
         debug_assert!(
             unplaced.is_empty(),
-            "every operation of a batch was found in the sheet"
+            "every row of a frame of ours is in the sheet"
         );
         self.behind = true;
         self.wrote = true;
@@ -349,24 +406,40 @@ impl Writer {
         result
     }
 
-    /// Checkpoints until all is visible, [`PATIENCE`] at most where another program is in the way.
-    pub(crate) fn checkpoint_patiently(&mut self) -> Result<()> {
+    /// Acts on the sheet while everything durable is visible and the public file is the version that
+    /// we know; both were seen under the hold of the write lock under which `act` runs. `act` gives
+    /// `None` if another program came in between, and is tried again, for [`PATIENCE`] at most.
+    fn when_all_is_visible<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Self, &WriteGuard) -> Result<Option<T>>,
+    ) -> Result<T> {
         let start = Instant::now();
         loop {
-            match self.checkpoint()? {
-                Checkpoint::Visible => return Ok(()),
-                Checkpoint::Later if start.elapsed() >= PATIENCE => {
-                    return Err(Error::Busy {
-                        path: self.target.path().to_owned(),
-                    });
+            if let Checkpoint::Visible = self.checkpoint()? {
+                let held = self.lock.acquire()?;
+                if let Checkpoint::Visible = self.checkpoint_under(&held)?
+                    && let Some(done) = act(self, &held)?
+                {
+                    return Ok(done);
                 }
-                Checkpoint::Later => std::thread::sleep(Duration::from_millis(5)),
             }
+            if start.elapsed() >= PATIENCE {
+                return Err(Error::Busy {
+                    path: self.target.path().to_owned(),
+                });
+            }
+            std::thread::sleep(SOON);
         }
     }
 
+    /// Checkpoints until all is visible, [`PATIENCE`] at most where another program is in the way.
+    pub(crate) fn checkpoint_patiently(&mut self) -> Result<()> {
+        self.when_all_is_visible(|_, _| Ok(Some(())))
+    }
+
     fn attempt_unless_put_off(&mut self) -> Result<Checkpoint> {
-        let checkpoint = self.attempt()?;
+        let held = self.lock.acquire()?;
+        let checkpoint = self.checkpoint_under(&held)?;
         match checkpoint {
             Checkpoint::Visible => self.put_off_since = None,
             Checkpoint::Later => {
@@ -376,9 +449,15 @@ impl Writer {
         Ok(checkpoint)
     }
 
-    fn attempt(&mut self) -> Result<Checkpoint> {
-        let _held = self.lock.acquire()?;
-        self.catch_up()?;
+    /// One attempt at it. [`Checkpoint::Visible`] says, besides, that the public file is the version
+    /// that we know.
+    fn checkpoint_under(&mut self, _held: &WriteGuard) -> Result<Checkpoint> {
+        match self.catch_up() {
+            Ok(()) => {}
+            Err(Error::Busy { .. }) => return Ok(Checkpoint::Later),
+            Err(error) => return Err(error),
+        }
+        self.look_at_watched()?;
         if !self.merge_displaced()? {
             return Ok(Checkpoint::Later);
         }
@@ -422,6 +501,7 @@ impl Writer {
             |out| render::render(&sheet, out),
             |written| render::verify(&sheet, written),
         )?;
+        let before = self.public.stamp;
         let publication = if gone {
             replacement.publish_anew()?
         } else {
@@ -438,12 +518,7 @@ impl Writer {
             Publication::Done(version, watch) => {
                 self.public = version;
                 if let Some(file) = watch {
-                    let stamp = Stamp::of(
-                        &file
-                            .metadata()
-                            .map_err(Error::io("read", self.target.path()))?,
-                    );
-                    self.watched.push((file, stamp, Instant::now()));
+                    self.watched.push((file, before, Instant::now()));
                 }
             }
         }
@@ -455,257 +530,110 @@ impl Writer {
         Ok(Checkpoint::Visible)
     }
 
-    /// Ends the writing: all is visible, and the journal is emptied, unless a session of another
-    /// process still needs it.
-    pub(crate) fn finish(&mut self) -> Result<()> {
-        if let Err(error) = self.checkpoint_patiently() {
-            return Err(Error::NotVisible {
-                path: self.target.path().to_owned(),
-                source: Box::new(error),
-            });
-        }
-        while !self.watched.is_empty() {
-            std::thread::sleep(Duration::from_millis(20));
-            self.checkpoint_patiently()?;
-        }
-        let held = self.lock.acquire()?;
-        self.empty_journal(&held)
-    }
-
     /// Empties a journal of which all is visible, and begins one for this session with space for
     /// its results.
     pub(crate) fn begin_session_journal(&mut self, resumed: bool, pending: usize) -> Result<()> {
-        let held = self.lock.acquire()?;
-        if !resumed {
-            self.remove_journal()?;
-            let session = Some(self.session_id.as_str());
-            self.journal = Journal::open(&self.target, &self.options.key, session, &held)?.0;
-        }
-        self.journal.reserve(pending)
+        self.when_all_is_visible(|writer, held| {
+            if !resumed {
+                writer.remove_journal()?;
+                let session = Some(writer.session_id.as_str());
+                writer.journal =
+                    Journal::open(&writer.target, &writer.options.key, session, held)?.0;
+            }
+            writer.journal.reserve(pending).map(Some)
+        })
     }
 
     /// Adds rows at the sheet's end, visibly.
     pub(crate) fn append_rows(&mut self, rows: &[u8]) -> Result<()> {
-        self.checkpoint_patiently()?;
-        let held = self.lock.acquire()?;
-        let sheet = self.sheet.load_full();
-        let (old, _) = self.target.open_sheet()?;
-        let mut end = Vec::new();
-        if !sheet.bytes().ends_with(b"\n") {
-            end.extend_from_slice(sheet.dialect().terminator);
-        }
-        end.extend_from_slice(rows);
-        let replacement = Replacement::write(
-            &self.target,
-            &old,
-            (sheet.bytes().len() + end.len()) as u64,
-            |out| render::render(&sheet, out).and_then(|()| out.write_all(&end)),
-            |written| match written.strip_suffix(end.as_slice()) {
-                Some(before) => render::verify(&sheet, before),
-                None => Err("the added rows are not at its end".into()),
-            },
-        )?;
-        match replacement.publish(&mut self.public)? {
-            Publication::Done(version, _) => self.public = version,
-            Publication::Displaced(version, edit) => {
-                self.public = version;
-                self.displaced.push(edit);
+        self.when_all_is_visible(|writer, _| {
+            let sheet = writer.sheet.load_full();
+            let (old, _) = writer.target.open_sheet()?;
+            let mut end = Vec::new();
+            if !sheet.bytes().ends_with(b"\n") {
+                end.extend_from_slice(sheet.dialect().terminator);
             }
-            Publication::Busy | Publication::Edited => {
-                return Err(Error::Busy {
-                    path: self.target.path().to_owned(),
-                });
+            end.extend_from_slice(rows);
+            let replacement = Replacement::write(
+                &writer.target,
+                &old,
+                (sheet.bytes().len() + end.len()) as u64,
+                |out| render::render(&sheet, out).and_then(|()| out.write_all(&end)),
+                |written| match written.strip_suffix(end.as_slice()) {
+                    Some(before) => render::verify(&sheet, before),
+                    None => Err("the added rows are not at its end".into()),
+                },
+            )?;
+            // The version that we know stays the old one: the next checkpoint finds the new one
+            // like another program's, and makes it the base with its rows.
+            match replacement.publish(&mut writer.public)? {
+                Publication::Done(..) => Ok(Some(())),
+                Publication::Displaced(_, edit) => {
+                    writer.displaced.push(edit);
+                    Ok(Some(()))
+                }
+                Publication::Busy | Publication::Edited => Ok(None),
             }
-        }
-        self.rebase_on_own_version(&sheet)?;
-        drop(held);
+        })?;
         self.checkpoint_patiently()
     }
 
-    /// Backs up the public file as it is.
+    /// Backs up the sheet with everything that is durable in it.
     pub(crate) fn back_up(&mut self, session: &str) -> Result<BackupMetadata> {
-        let _held = self.lock.acquire()?;
+        self.when_all_is_visible(|writer, _| writer.copy_to_backup(session).map(Some))
+    }
+
+    /// The caller knows that the public file is the version that we know.
+    fn copy_to_backup(&self, session: &str) -> Result<BackupMetadata> {
         let (file, _) = self.target.open_sheet()?;
         self.backups
             .create_backup_of(&file, session, self.sheet.load().len())
     }
 
-    /// Puts other contents in the sheet's place: a backup's.
+    /// Takes in what other processes wrote through the journal.
     ///
-    /// All results are visible and backed up before, so the journal is emptied first: a crash in
-    /// between must not bring them back over the restored version.
-    pub(crate) fn restore(&mut self, backup: &std::path::Path) -> Result<()> {
-        self.checkpoint_patiently()?;
-        let _held = self.lock.acquire()?;
-        let source = File::open(backup).map_err(Error::io("open", backup))?;
-        let snapshot = Snapshot::copy(&self.target, &source)?;
-        let restored = Sheet::build(snapshot, backup, &self.options)?;
-        self.remove_journal()?;
-        let (old, _) = self.target.open_sheet()?;
-        let replacement = Replacement::write(
-            &self.target,
-            &old,
-            restored.bytes().len() as u64,
-            |out| render::render(&restored, out),
-            |written| render::verify(&restored, written),
-        )?;
-        match replacement.publish(&mut self.public)? {
-            Publication::Done(version, _) => self.public = version,
-            Publication::Displaced(version, edit) => {
-                self.public = version;
-                let kept = self
-                    .backups
-                    .keep_copy(&edit.file, "outside", &self.session_id)?;
-                tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed the sheet during the restore; its version is kept in a copy");
-                edit.remove(&self.target)?;
-            }
-            Publication::Busy | Publication::Edited => {
-                return Err(Error::Busy {
-                    path: self.target.path().to_owned(),
-                });
-            }
-        }
-        self.sheet.store(Arc::new(restored));
-        self.behind = false;
-        Ok(())
-    }
-
-    /// Takes in what other processes appended to the journal.
+    /// # Errors
+    /// [`Error::Busy`] if the sheet has to be read anew and somebody is writing to it; what was
+    /// known before is not used again until it has been read.
     fn catch_up(&mut self) -> Result<()> {
-        match self.journal.catch_up()? {
-            News::Frames(frames) if frames.is_empty() => {}
-            News::Frames(frames) => {
-                self.unplaced
-                    .extend(merge::apply(&self.sheet.load(), &frames));
-                self.behind = true;
+        let frames = match self.journal.catch_up()? {
+            News::Frames(frames) => frames,
+            News::Replaced => {
+                self.stale = true;
+                Vec::new()
             }
-            News::Replaced(frames) => {
-                let (snapshot, version) = take_patiently(&self.target)?;
-                let sheet = Sheet::build(snapshot, self.target.path(), &self.options)?;
-                self.unplaced = merge::apply(&sheet, &frames);
-                self.behind = render::differs(&sheet);
-                self.public = version;
-                self.sheet.store(Arc::new(sheet));
+            // A log may have come and gone since we looked; then the sheet shows what was in it.
+            News::Unknown(frames) => {
+                self.stale |= matches!(self.public.look(&self.target)?, Look::Other(..));
+                frames
             }
+        };
+        if self.stale {
+            return self.read_anew();
+        }
+        if !frames.is_empty() {
+            self.unplaced
+                .extend(merge::apply(&self.sheet.load(), &frames));
+            self.behind = true;
         }
         Ok(())
     }
 
-    /// Takes the public file, which another program changed, as the new base. `false`: not yet.
-    fn merge_public(&mut self, file: &File, stamp: Stamp) -> Result<bool> {
-        let in_place = stamp.inode == self.public.stamp.inode;
-        // A program that never rests may not put us off for ever: nobody has the file open now, and
-        // whether it is whole is looked at below.
-        let patient = self
-            .put_off_since
-            .is_none_or(|since| since.elapsed() < SETTLE_SUSPICIOUS);
-        if in_place && patient && stamp.age() < SETTLE {
-            return Ok(false);
-        }
+    /// Forgets what was known: all of it was made visible by somebody else, who emptied the log.
+    fn read_anew(&mut self) -> Result<()> {
+        let frames = self.journal.load()?.1;
         let Some((snapshot, version)) = take(&self.target)? else {
-            return Ok(false);
+            return Err(Error::Busy {
+                path: self.target.path().to_owned(),
+            });
         };
-        if version.stamp != stamp {
-            return Ok(false);
-        }
-        if self.merge_version(snapshot, file, stamp.age())? {
-            self.public = version;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Merges the edits in displaced files. `false`: somebody is still writing to one.
-    fn merge_displaced(&mut self) -> Result<bool> {
-        let mut touched = Vec::new();
-        self.watched.retain(|(file, stamp, since)| {
-            let edited = file
-                .metadata()
-                .is_ok_and(|now| !Stamp::of(&now).same_data(stamp));
-            if edited {
-                touched.extend(file.try_clone().ok());
-            }
-            !edited && since.elapsed() < GRACE
-        });
-        for file in touched {
-            let snapshot = Snapshot::copy(&self.target, &file)?;
-            self.merge_version(snapshot, &file, SETTLE_SUSPICIOUS)?;
-        }
-        while let Some(edit) = self.displaced.pop() {
-            match self.merge_edit(&edit) {
-                Ok(true) => edit.remove(&self.target)?,
-                not_merged => {
-                    self.displaced.push(edit);
-                    return not_merged;
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Merges the edit in a displaced file. Until now the public file showed nothing of it, and its
-    /// author may have gone on from there, so the edited cells go into the journal: a later version
-    /// that shows what they held before did not mean to undo them.
-    fn merge_edit(&mut self, edit: &Displaced) -> Result<bool> {
-        let read = || Error::io("read", self.target.path());
-        let age = Stamp::of(&edit.file.metadata().map_err(read())?).age();
-        let quiet = match Lease::take(&edit.file) {
-            Leased::Held(_) => !edit.in_place || age >= SETTLE,
-            Leased::Refused => false,
-            Leased::Unsupported => age >= SETTLE_SUSPICIOUS,
-        };
-        if !quiet {
-            return Ok(false);
-        }
-        let old = self.sheet.load_full();
-        let snapshot = Snapshot::copy(&self.target, &edit.file)?;
-        if !self.merge_version(snapshot, &edit.file, age)? {
-            return Ok(false);
-        }
-        let new = self.sheet.load_full();
-        if Arc::ptr_eq(&old, &new) {
-            return Ok(true);
-        }
-        if new.len() > old.len() || new.columns() != old.columns() {
-            let kept = self
-                .backups
-                .keep_copy(&edit.file, "outside", &self.session_id)?;
-            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program added rows or columns while the sheet was replaced; a copy of its version is kept");
-        }
-        let rows = merge::edits(&old, &new);
-        if !rows.is_empty() {
-            self.make_durable(Frame {
-                at: Utc::now(),
-                rows,
-            })?;
-        }
-        Ok(true)
-    }
-
-    /// Makes an outside version the base and brings everything that tickoff wrote to it; or keeps a
-    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later.
-    fn merge_version(&mut self, snapshot: Snapshot, file: &File, age: Duration) -> Result<bool> {
-        let old = self.sheet.load_full();
-        let built = Sheet::build(snapshot, self.target.path(), &self.options);
-        let suspicious = built
-            .as_ref()
-            .map_or(true, |new| new.progress().total < old.progress().total);
-        if suspicious && age < SETTLE_SUSPICIOUS {
-            return Ok(false);
-        }
-        self.behind = true;
-        if suspicious {
-            let kept = self.backups.keep_copy(file, "outside", &self.session_id)?;
-            let why = built
-                .as_ref()
-                .map_or_else(Error::chain, |_| "it has fewer rows".into());
-            tracing::warn!(%why, kept = %escape(&kept.display().to_string()), "another program wrote a suspicious version of the sheet; a copy is kept");
-        }
-        let Ok(new) = built else { return Ok(true) };
-        let merged = merge::transfer(&old, &new, &self.unplaced);
-        merge::log(&merged);
-        self.adopt(new, merged);
-        Ok(true)
+        let sheet = Sheet::build(snapshot, self.target.path(), &self.options)?;
+        self.unplaced = merge::apply(&sheet, &frames);
+        self.behind = render::differs(&sheet);
+        self.public = version;
+        self.sheet.store(Arc::new(sheet));
+        self.stale = false;
+        Ok(())
     }
 
     fn adopt(&mut self, new: Sheet, merged: Merged) {
@@ -732,175 +660,6 @@ impl Writer {
     }
 }
 
-/// Restores a backup over a file that cannot be read as a sheet. See [`crate::Session::restore`].
-pub(crate) fn restore_over_unreadable(
-    path: &std::path::Path,
-    options: &Options,
-    session: &str,
-    backup: &std::path::Path,
-) -> Result<BackupMetadata> {
-    let target = Target::open(path)?;
-    target.refuse_unsuitable(options.allow_network_fs)?;
-    let held = WriteLock::open(&target)?;
-    let held = held.acquire()?;
-    let _session = SessionLock::acquire(&target, &held, session)?;
-    let source = File::open(backup).map_err(Error::io("open", backup))?;
-    let restored = Sheet::build(Snapshot::copy(&target, &source)?, backup, options)?;
-    let (_, mut public) = take_patiently(&target)?;
-    let (old, _) = target.open_sheet()?;
-    let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
-    let made = backups.create_backup_of(&old, session, 0)?;
-    let replacement = Replacement::write(
-        &target,
-        &old,
-        restored.bytes().len() as u64,
-        |out| render::render(&restored, out),
-        |written| render::verify(&restored, written),
-    )?;
-    match replacement.publish(&mut public)? {
-        Publication::Done(..) => Ok(made),
-        Publication::Displaced(_, edit) => {
-            backups.keep_copy(&edit.file, "outside", session)?;
-            edit.remove(&target)?;
-            Ok(made)
-        }
-        Publication::Busy | Publication::Edited => Err(Error::Busy {
-            path: target.path().to_owned(),
-        }),
-    }
-}
-
-/// The cells that a batch of operations comes to: the last value of each wins.
-#[derive(Default)]
-struct Batch {
-    rows: Vec<BatchRow>,
-    by_row: HashMap<RecordIndex, usize>,
-}
-
-struct BatchRow {
-    po: String,
-    status: ProcessingStatus,
-    cells: Vec<(usize, String)>,
-}
-
-impl Batch {
-    fn add(
-        &mut self,
-        sheet: &Sheet,
-        options: &Options,
-        operation: &WriteOperation,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let po = operation.po_number.trim();
-        let row = sheet
-            .rows(po)
-            .next()
-            .ok_or_else(|| Error::UnknownPo { po: po.to_owned() })?;
-        operation.updates.validate(po)?;
-        let known = self.by_row.get(&row).copied();
-        let from = known.map_or_else(|| sheet.status_at(row), |at| self.rows[at].status.clone());
-        let to = operation.updates.new_status();
-        if let Some(to) = &to
-            && !operation.force
-            && !from.may_become(to)
-        {
-            return Err(Error::Transition {
-                po: po.to_owned(),
-                from,
-                to: to.clone(),
-            });
-        }
-        let mut cells = Vec::new();
-        for (name, value) in operation.updates.normalised(now).iter() {
-            let named = operation.updates.get(name).is_some();
-            if let Some(column) = column_for(sheet, options, name, value, named)? {
-                if column == sheet.schema().key {
-                    let column = name.trim().to_owned();
-                    return Err(Error::InvalidValue {
-                        po: po.to_owned(),
-                        column,
-                        reason: InvalidValue::Key,
-                    });
-                }
-                cells.push((column, value.to_owned()));
-            }
-        }
-        let at = known.unwrap_or_else(|| {
-            self.by_row.insert(row, self.rows.len());
-            self.rows.push(BatchRow {
-                po: po.to_owned(),
-                status: from,
-                cells: Vec::new(),
-            });
-            self.rows.len() - 1
-        });
-        let batch_row = &mut self.rows[at];
-        batch_row.status = to.unwrap_or_else(|| batch_row.status.clone());
-        for (column, value) in cells {
-            match batch_row
-                .cells
-                .iter_mut()
-                .find(|(known, _)| *known == column)
-            {
-                Some(cell) => cell.1 = value,
-                None => batch_row.cells.push((column, value)),
-            }
-        }
-        Ok(())
-    }
-
-    fn into_frame(self, sheet: &Sheet) -> Option<Frame> {
-        let schema = sheet.schema();
-        let rows: Vec<RowUpdate> = self
-            .rows
-            .into_iter()
-            .map(|BatchRow { po, cells, .. }| {
-                let before = |column| {
-                    let mut values: Vec<String> = sheet
-                        .rows(&po)
-                        .map(|row| sheet.cell(row, column).into_owned())
-                        .collect();
-                    values.dedup();
-                    values
-                };
-                let cells = cells
-                    .into_iter()
-                    .map(|(column, value)| CellUpdate {
-                        column: schema.columns()[column].clone(),
-                        value,
-                        before: before(column),
-                        outside: false,
-                    })
-                    .collect();
-                RowUpdate { po, cells }
-            })
-            .collect();
-        (!rows.is_empty()).then(|| Frame {
-            at: Utc::now(),
-            rows,
-        })
-    }
-}
-
-/// Where a value goes. A column that the sheet lacks is added if it is one of the 14 and may be;
-/// a value that only follows from the status is dropped where it has no place.
-fn column_for(
-    sheet: &Sheet,
-    options: &Options,
-    name: &str,
-    value: &str,
-    named: bool,
-) -> Result<Option<usize>> {
-    if let Some(column) = sheet.schema().position(name) {
-        return Ok(Some(column));
-    }
-    match addable(name) {
-        Some(_) if !named && (value.is_empty() || !options.add_columns) => Ok(None),
-        Some(column) if options.add_columns => sheet.add_column(column).map(Some),
-        _ => sheet.schema().require(name).map(Some),
-    }
-}
-
 /// A private copy of the public file as it is. `None`: somebody is writing to it.
 fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
     let (file, metadata) = target.open_sheet()?;
@@ -915,21 +674,6 @@ fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
     let after = file.metadata().map_err(Error::io("read", target.path()))?;
     let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
     Ok((Stamp::of(&after) == stamp).then_some((snapshot, version)))
-}
-
-fn take_patiently(target: &Target) -> Result<(Snapshot, Version)> {
-    let start = Instant::now();
-    loop {
-        if let Some(taken) = take(target)? {
-            return Ok(taken);
-        }
-        if start.elapsed() >= PATIENCE {
-            return Err(Error::Busy {
-                path: target.path().to_owned(),
-            });
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn backoff(retries: usize) -> ExponentialBuilder {

@@ -6,6 +6,7 @@ mod fixture;
 mod handler;
 mod outside;
 mod queue;
+mod several;
 
 // The program: how the tests start it, what a sheet must become, and what it promises.
 #[cfg(feature = "cli")]

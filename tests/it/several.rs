@@ -1,0 +1,208 @@
+//! Several handlers and a session on one sheet: what one has acknowledged, no other takes away.
+
+use std::fs::OpenOptions;
+use std::sync::Arc;
+
+use tickoff::{
+    CsvHandler, Duplicates, Error, Options, ProcessingStatus, Session, Sheet, Until, Updates,
+    WriteQueue,
+};
+
+use crate::fixture::TempSheet;
+
+fn done() -> Updates {
+    Updates::status(ProcessingStatus::Completed)
+}
+
+fn pending() -> Updates {
+    Updates::status(ProcessingStatus::Pending)
+}
+
+/// The status that a reader sees.
+fn status(sheet: &TempSheet, po: &str) -> String {
+    let read = Sheet::read(sheet.path(), &Options::default()).unwrap();
+    read.status(po).unwrap().as_str().to_owned()
+}
+
+/// Saves a version as another program does that read it earlier.
+fn save(sheet: &TempSheet, text: &str) {
+    let new = sheet.folder().join("saved.csv");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, sheet.path()).unwrap();
+}
+
+#[test]
+fn a_session_that_starts_keeps_what_another_process_has_only_in_the_journal() {
+    let sheet = TempSheet::pending(5);
+    let queue = WriteQueue::new(Arc::new(sheet.open()), 16);
+    queue.start_writer_thread().unwrap();
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    let editor = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let operation = queue.submit_write("PO1", done()).unwrap();
+    queue.wait(&operation, Until::Durable).unwrap();
+    std::thread::scope(|scope| {
+        let preparing = scope.spawn(|| session.prepare(5).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(status(&sheet, "PO1"), "COMPLETED");
+        drop(editor);
+        preparing.join().unwrap();
+    });
+    queue.flush().unwrap();
+    assert_eq!(sheet.cell("PO1", "STATUS"), "COMPLETED");
+}
+
+#[test]
+fn a_set_is_not_undone_by_a_handler_that_was_open_before() {
+    let sheet = TempSheet::pending(5);
+    let old = sheet.open();
+    old.update_record("PO1", done()).unwrap();
+    old.finish().unwrap();
+    sheet.open().update_record_forced("PO1", pending()).unwrap();
+    old.update_record("PO2", done()).unwrap();
+    assert_eq!(sheet.cell("PO1", "STATUS"), "PENDING");
+}
+
+#[test]
+fn a_set_is_not_undone_by_a_handler_that_could_not_read_the_sheet_anew_at_once() {
+    let sheet = TempSheet::pending(5);
+    let old = sheet.open();
+    old.update_record("PO1", done()).unwrap();
+    let other = sheet.open();
+    other.update_record("PO3", done()).unwrap();
+    other.finish().unwrap();
+    let setter = sheet.open();
+    setter.update_record_forced("PO1", pending()).unwrap();
+    let editor = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    std::thread::scope(|scope| {
+        let updating = scope.spawn(|| old.update_record("PO2", done()));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(editor);
+        updating.join().unwrap().unwrap();
+    });
+    assert_eq!(sheet.cell("PO1", "STATUS"), "PENDING");
+}
+
+#[test]
+fn a_po_that_another_handler_completed_is_not_taken_out_of_completed() {
+    let sheet = TempSheet::pending(5);
+    let old = sheet.open();
+    sheet.open().update_record("PO1", done()).unwrap();
+    let refused = old.update_record("PO1", Updates::error("too late"));
+    assert!(
+        matches!(refused, Err(Error::Transition { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(sheet.cell("PO1", "STATUS"), "COMPLETED");
+}
+
+#[test]
+fn a_handler_that_goes_away_leaves_nothing_behind_that_a_stale_save_has_undone() {
+    let sheet = TempSheet::pending(5);
+    let stale = sheet.text().replace("PO2;PENDING;Acme", "PO2;PENDING;Bcme");
+    let handler = sheet.open();
+    handler.update_record("PO1", done()).unwrap();
+    save(&sheet, &stale);
+    drop(handler);
+    assert_eq!(status(&sheet, "PO1"), "COMPLETED");
+    assert_eq!(sheet.cell("PO2", "SUPPLIER"), "Bcme");
+}
+
+#[test]
+fn a_refused_update_adds_no_column() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nA;PENDING\n");
+    let handler = sheet.open();
+    handler
+        .update_record("A", [("SUPPLIER", "x"), ("BOGUS", "y")])
+        .unwrap_err();
+    assert_eq!(handler.columns(), ["PO_NUMBER", "STATUS"]);
+}
+
+#[test]
+fn a_repeated_po_is_pending_while_any_of_its_rows_is_and_completed_rows_stay() {
+    let contents = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nA;COMPLETED;;\nA;PENDING;;\nB;PENDING;;\nB;COMPLETED;;\nC;COMPLETED;;\nC;COMPLETED;;\n";
+    let sheet = TempSheet::new(contents);
+    let all = Options {
+        duplicates: Duplicates::All,
+        ..Options::default()
+    };
+    let handler = CsvHandler::open_with(sheet.path(), &all).unwrap();
+    assert_eq!(handler.pending_pos(), ["A", "B"]);
+    let refused = handler.update_record("B", Updates::error("no"));
+    assert!(
+        matches!(refused, Err(Error::Transition { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(sheet.text(), contents);
+}
+
+#[test]
+fn a_backup_counts_the_rows_that_it_holds() {
+    let sheet = TempSheet::pending(3);
+    let handler = sheet.open();
+    save(&sheet, &(sheet.text() + "PO9;PENDING;;;;;;;;;;;;\n"));
+    assert_eq!(handler.create_session_backup("s").unwrap().record_count, 4);
+}
+
+#[test]
+fn restoring_the_oldest_backup_does_not_evict_it() {
+    let sheet = TempSheet::pending(2);
+    let handler = sheet.open();
+    let mut backups = Vec::new();
+    for i in 0..5 {
+        backups.push(
+            handler
+                .create_session_backup(&format!("s{i}"))
+                .unwrap()
+                .backup_path,
+        );
+        handler
+            .update_record("PO0", [("SUPPLIER", format!("v{i}"))])
+            .unwrap();
+    }
+    drop(handler);
+    let options = Options {
+        backup_dir: Some(sheet.backups()),
+        ..Options::default()
+    };
+    let made = Session::restore(sheet.path(), &options, &backups[0])
+        .unwrap()
+        .unwrap();
+    assert_eq!(sheet.cell("PO0", "SUPPLIER"), "Acme");
+    assert!(backups[0].exists());
+    assert!(
+        std::fs::read_to_string(made.backup_path)
+            .unwrap()
+            .contains("v4")
+    );
+}
+
+#[test]
+fn restoring_a_deleted_sheet_is_refused_while_a_session_runs_and_keeps_its_journal_aside() {
+    let sheet = TempSheet::pending(2);
+    let options = Options {
+        backup_dir: Some(sheet.backups()),
+        ..Options::default()
+    };
+    let backup = sheet.open().create_session_backup("s").unwrap().backup_path;
+    let session = Session::open(sheet.path(), &options).unwrap();
+    session.handler().update_record("PO0", done()).unwrap();
+    std::fs::remove_file(sheet.path()).unwrap();
+    let refused = Session::restore(sheet.path(), &options, &backup);
+    assert!(
+        matches!(refused, Err(Error::SessionHeld { .. })),
+        "{refused:?}"
+    );
+    // As a killed session leaves it.
+    let journal = sheet.folder().join(".input.csv.journal");
+    let left = std::fs::read(&journal).unwrap();
+    drop(session);
+    std::fs::write(&journal, left).unwrap();
+    std::fs::remove_file(sheet.path()).ok();
+    Session::restore(sheet.path(), &options, &backup).unwrap();
+    assert_eq!(status(&sheet, "PO0"), "PENDING");
+    assert!(
+        sheet.leftovers()[0].contains("journal.not-restored"),
+        "{:?}",
+        sheet.leftovers()
+    );
+}
