@@ -293,12 +293,7 @@ impl Journal {
             Err(errno) => return Err(Error::sys("remove", path)(errno)),
         }
         let file = self.target.open_sibling(NEXT)?;
-        let mut bytes = Vec::new();
-        encode(&self.head, 0, &mut bytes);
-        for frame in frames {
-            let offset = bytes.len() as u64;
-            encode(frame, offset, &mut bytes);
-        }
+        let bytes = encode_log(&self.head, frames);
         file.write_all_at(&bytes, 0)
             .map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;
@@ -407,15 +402,15 @@ impl Journal {
 }
 
 /// A log as it was read.
-struct Log {
+pub(crate) struct Log {
     head: Option<Head>,
-    frames: Vec<Frame>,
+    pub(crate) frames: Vec<Frame>,
     end: u64,
     /// Where a frame is not valid though valid ones follow.
     damage: Option<u64>,
 }
 
-fn read_log(file: &File, target: &Target) -> Result<Log> {
+pub(crate) fn read_log(file: &File, target: &Target) -> Result<Log> {
     let path = target.sibling(NAME);
     let read = |offset| read_frame(file, offset).map_err(Error::io("read", &path));
     let mut log = Log {
@@ -458,6 +453,17 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The bytes of a whole log.
+pub(crate) fn encode_log(head: &Head, frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(head, 0, &mut bytes);
+    for frame in frames {
+        let offset = bytes.len() as u64;
+        encode(frame, offset, &mut bytes);
+    }
+    bytes
 }
 
 fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {

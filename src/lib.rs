@@ -89,6 +89,10 @@ mod lock;
 mod target;
 mod version;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 #[cfg(feature = "cli")]
 pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand, is_ignored};
