@@ -101,10 +101,12 @@ impl Session {
                 recovered.continued = true;
             }
         }
-        if let (Some(since), 1..) = (recovered.since, recovered.results) {
+        if let Some(since) = recovered.since
+            && (recovered.continued || recovered.results > 0)
+        {
             tracing::info!(
-                results = recovered.results,
-                "recovered the results of the session that was interrupted after {}",
+                recovered = recovered.results,
+                "going on after a session that was interrupted; it began at {}",
                 crate::record::format_timestamp(since)
             );
         }
