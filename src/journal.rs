@@ -182,6 +182,7 @@ impl Journal {
         let log = read_log(&file, &self.target)?;
         if let Some(head) = &log.head {
             check_head(head, &self.target, &self.head.key)?;
+            self.head = head.clone();
         }
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
@@ -336,9 +337,9 @@ impl Journal {
         synced
     }
 
-    /// The session that goes on with this log.
-    pub(crate) fn continue_session(&mut self, id: &str) {
-        self.head.session = Some(id.to_owned());
+    /// Whether a session began this log: then only a session may empty it.
+    pub(crate) fn is_of_session(&self) -> bool {
+        self.head.session.is_some()
     }
 
     /// Empties the log: all of it is visible. The folder is synced, so that no crash brings it back

@@ -6,9 +6,7 @@
 //! (`.input.csv.session`) is held by a session for its whole life. Never is the CSV itself locked:
 //! the exchange moves its inode from under a lock.
 //!
-//! Order: the session lock is only ever tried, never waited for, and only while the write lock is
-//! held; so a `set` that looks whether a session is alive cannot make a starting session believe
-//! that there is one.
+//! The session lock is only ever tried, never waited for, and only while the write lock is held.
 
 use std::fmt;
 use std::fs::File;
@@ -119,20 +117,6 @@ impl SessionLock {
         holder
             .write(&mut self.file)
             .map_err(Error::io("write", target.sibling("session")))
-    }
-
-    /// Runs `work` if no session is alive, and keeps one from starting meanwhile.
-    pub(crate) fn if_free<T>(
-        target: &Target,
-        _held: &WriteGuard,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<Option<T>> {
-        let path = target.sibling("session");
-        let file = target.open_sibling("session")?;
-        if !try_lock(&file, &path)? {
-            return Ok(None);
-        }
-        work().map(Some)
     }
 }
 

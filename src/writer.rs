@@ -213,7 +213,6 @@ impl Writer {
     /// Gives this session another id: that of the interrupted one which it continues.
     pub(crate) fn continue_session(&mut self, id: &str) -> Result<()> {
         id.clone_into(&mut self.session_id);
-        self.journal.continue_session(id);
         self.session
             .as_mut()
             .map_or(Ok(()), |lock| lock.rename(&self.target, id))
@@ -226,7 +225,7 @@ impl Writer {
             std::thread::sleep(SOON);
             self.look_at_watched()?;
         }
-        self.when_all_is_visible(|writer, held| writer.empty_journal(held).map(Some))
+        self.when_all_is_visible(|writer, _| writer.empty_journal().map(Some))
             .map_err(|error| Error::NotVisible {
                 path: self.target.path().to_owned(),
                 source: Box::new(error),
@@ -241,21 +240,19 @@ impl Writer {
         }
         let held = self.lock.acquire()?;
         match self.checkpoint_under(&held)? {
-            Checkpoint::Visible => self.empty_journal(&held),
+            Checkpoint::Visible => self.empty_journal(),
             Checkpoint::Later => Ok(()),
         }
     }
 
-    /// Empties a journal of which all is visible in the public file as it is now.
-    fn empty_journal(&mut self, held: &WriteGuard) -> Result<()> {
-        if !self.journal.exists() {
-            return Ok(());
+    /// Empties a journal of which all is visible in the public file as it is now. One that a session
+    /// began is left to sessions: to the one that is alive, or to the next, which thereby knows that
+    /// it goes on after an interrupted one, and keeps that one's backup.
+    fn empty_journal(&mut self) -> Result<()> {
+        if self.journal.exists() && (self.session.is_some() || !self.journal.is_of_session()) {
+            self.remove_journal()?;
         }
-        if self.session.is_some() {
-            return self.remove_journal();
-        }
-        let target = Arc::clone(&self.target);
-        SessionLock::if_free(&target, held, || self.remove_journal()).map(drop)
+        Ok(())
     }
 
     /// Removes the journal; the results in it that have no place in the sheet are kept in a copy.

@@ -157,7 +157,9 @@ impl Interruption {
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if first.swap(signal, Ordering::SeqCst) == 0 {
+                    let is_first =
+                        first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+                    if is_first.is_ok() {
                         tracing::warn!(
                             "stopping: running commands may finish; once more kills them"
                         );

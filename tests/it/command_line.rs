@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -102,8 +103,8 @@ pub fn end(command: &mut Command) -> Ended {
 /// A command that runs; killed if the test fails meanwhile.
 pub struct Running {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Said,
+    stderr: Said,
 }
 
 impl Running {
@@ -114,12 +115,10 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take().map(read_all);
-        let stderr = child.stderr.take().map(read_all);
         Running {
+            stdout: Said::on(child.stdout.take().unwrap()),
+            stderr: Said::on(child.stderr.take().unwrap()),
             child,
-            stdout,
-            stderr,
         }
     }
 
@@ -139,22 +138,24 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until it has said this on stderr.
     #[track_caller]
+    pub fn wait_until_it_says(&self, text: &str) {
+        wait_until(&format!("it says {text:?}"), || {
+            self.stderr.so_far().contains(text)
+        });
+    }
+
+    /// Waits for its end, and for that of everything to which it lent its stdout or stderr.
     pub fn end(mut self) -> Ended {
         use std::os::unix::process::ExitStatusExt;
         let status = self.child.wait().unwrap();
-        let said = |stream: &mut Option<JoinHandle<String>>| {
-            stream
-                .take()
-                .map_or_else(String::new, |reader| reader.join().unwrap())
-        };
         Ended {
             code: status
                 .code()
                 .unwrap_or_else(|| -status.signal().unwrap_or_default()),
-            stdout: said(&mut self.stdout),
-            stderr: said(&mut self.stderr),
+            stdout: self.stdout.read_to_end(),
+            stderr: self.stderr.read_to_end(),
         }
     }
 
@@ -175,12 +176,38 @@ impl Drop for Running {
     }
 }
 
-fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// What comes out of a pipe.
+struct Said {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn on(mut pipe: impl Read + Send + 'static) -> Said {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let taken = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                taken.lock().unwrap().extend_from_slice(&chunk[..length]);
+            }
+        });
+        Said {
+            bytes,
+            reader: Some(reader),
+        }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    fn read_to_end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
 }
 
 /// Waits until something is so; a test that waits in vain fails and says for what.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tickoff::CsvHandler;
 
 pub struct TempSheet {
+    /// Whether a filesystem of its own is mounted on the folder.
+    is_mounted: bool,
     folder: tempfile::TempDir,
     path: PathBuf,
 }
@@ -15,10 +18,42 @@ pub const FULL_HEADER: &str = "PO_NUMBER;STATUS;SUPPLIER;ATTACHMENTS_FOUND;ATTAC
 
 impl TempSheet {
     pub fn new(contents: impl AsRef<[u8]>) -> TempSheet {
+        TempSheet::in_folder(tempfile::tempdir().unwrap(), false, contents)
+    }
+
+    /// A sheet on a filesystem of its own of that size, which takes root; without it the test is
+    /// skipped, and says so.
+    #[cfg(feature = "cli")]
+    pub fn on_small_disk(size: &str, contents: impl AsRef<[u8]>) -> Option<TempSheet> {
         let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={size}");
+        if mount(&["-t", "tmpfs", "-o", &size, "none"], folder.path()) {
+            return Some(TempSheet::in_folder(folder, true, contents));
+        }
+        eprintln!("SKIPPED: a filesystem cannot be mounted here, which takes root");
+        None
+    }
+
+    /// Changes how the sheet's filesystem is mounted.
+    #[cfg(feature = "cli")]
+    #[track_caller]
+    pub fn remount(&self, options: &str) {
+        assert!(self.is_mounted);
+        assert!(mount(&["-o", &format!("remount,{options}")], self.folder()));
+    }
+
+    fn in_folder(
+        folder: tempfile::TempDir,
+        is_mounted: bool,
+        contents: impl AsRef<[u8]>,
+    ) -> TempSheet {
         let path = folder.path().join("input.csv");
         std::fs::write(&path, contents).unwrap();
-        TempSheet { folder, path }
+        TempSheet {
+            is_mounted,
+            folder,
+            path,
+        }
     }
 
     /// A copy of a sheet in `tests/data`.
@@ -117,4 +152,19 @@ impl TempSheet {
         names.sort();
         names
     }
+}
+
+impl Drop for TempSheet {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            let unmounted = Command::new("umount").arg("-l").arg(self.folder()).status();
+            assert!(unmounted.is_ok_and(|status| status.success()));
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+fn mount(arguments: &[&str], folder: &Path) -> bool {
+    let mounted = Command::new("mount").args(arguments).arg(folder).output();
+    mounted.is_ok_and(|output| output.status.success())
 }

@@ -10,12 +10,22 @@ mod several;
 
 // The program: how the tests start it, what a sheet must become, and what it promises.
 #[cfg(feature = "cli")]
+mod backup;
+#[cfg(feature = "cli")]
 mod command_line;
+#[cfg(feature = "cli")]
+mod errors;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod processes;
+#[cfg(feature = "cli")]
 mod program;
+#[cfg(feature = "cli")]
+mod resume;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "cli")]
 mod samples;
+#[cfg(feature = "cli")]
+mod signals;

@@ -651,7 +651,12 @@ fn results_that_cannot_be_written_to_the_sheet_are_kept_and_said_with_exit_code_
 
     end(sheet.tickoff("set").args(["PO7", "SUPPLIER=x"])).with(0);
     assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
-    assert_eq!(sheet.leftovers(), ["limited", "started"]);
+    end(&mut sheet.tickoff("init")).with(0);
+    assert_eq!(
+        sheet.leftovers(),
+        ["limited", "started"],
+        "the next session is done with the interrupted one's journal"
+    );
 }
 
 fn limit_file_size(run: &Running, bytes: u64) {

@@ -1,0 +1,474 @@
+//! What cannot be worked on is refused in exact words and with the exit code for it, and the file
+//! stays as it is, without strays beside it.
+
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::command_line::{bytes, end, wait_until};
+use crate::fixture::TempSheet;
+
+/// Only the two permanent locks may be beside the sheet, and no backup.
+#[track_caller]
+fn check_untouched(sheet: &TempSheet, contents: &[u8]) {
+    assert_eq!(bytes(sheet.path()), contents);
+    assert_eq!(sheet.leftovers(), [""; 0]);
+    assert!(!sheet.backups().exists());
+}
+
+/// What is wrong with the sheet as a whole is said by every command that works on it.
+#[track_caller]
+fn check(contents: impl AsRef<[u8]>, message: &str) {
+    let contents = contents.as_ref();
+    let sheet = TempSheet::new(contents);
+    for (command, arguments) in [
+        ("run", &["--", "true"][..]),
+        ("apply", &[]),
+        ("init", &[]),
+        ("set", &["P1", "STATUS=ERROR"]),
+        ("status", &["--json"]),
+        ("pending", &[]),
+        ("get", &["P1"]),
+    ] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+        assert_eq!(ended.stdout, "", "{command}");
+        assert_eq!(
+            sheet.without_folder(&ended.stderr),
+            format!("tickoff: {message}\n"),
+            "{command}"
+        );
+        check_untouched(&sheet, contents);
+    }
+}
+
+#[test]
+fn an_empty_file() {
+    check(
+        "",
+        "DIR/input.csv is empty: a header with the column PO_NUMBER is needed",
+    );
+    check(
+        "\u{feff}",
+        "DIR/input.csv is empty: a header with the column PO_NUMBER is needed",
+    );
+}
+
+#[test]
+fn a_header_without_the_key_column() {
+    check(
+        "PO;Status\u{1b}[2J\nP1;\n",
+        "DIR/input.csv:1: no column PO_NUMBER in the header, which has PO, Status\\u{1b}[2J",
+    );
+}
+
+#[test]
+fn a_po_in_several_rows() {
+    check(
+        "PO_NUMBER;STATUS\nP1;\nP2;\"a\nb\"\n P1 ;\nP1;\n",
+        "DIR/input.csv: P1 stands in several rows, on lines 2, 5, 6",
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed() {
+    check(
+        "PO_NUMBER;STATUS\nP1;\nP2;\"x\nP3;\n",
+        "DIR/input.csv:3:4: a quote opens here and is never closed",
+    );
+}
+
+#[test]
+fn a_lone_carriage_return() {
+    check(
+        "PO_NUMBER;STATUS\nP1;x\rP2;\n",
+        "DIR/input.csv:2:5: a carriage return without a line feed, which programs read differently",
+    );
+    check(
+        "PO_NUMBER;STATUS\rP1;x\rP2;\r",
+        "DIR/input.csv:1:17: a carriage return without a line feed, which programs read differently",
+    );
+}
+
+#[test]
+fn a_nul_byte() {
+    check(
+        "PO_NUMBER;STATUS\nP1;x\0\n",
+        "DIR/input.csv:2:5: a NUL byte: the file is damaged or is not UTF-8 text",
+    );
+}
+
+#[test]
+fn utf_16() {
+    let utf_16 = "\u{feff}PO_NUMBER;STATUS\nP1;\n".encode_utf16();
+    let message = "DIR/input.csv:1:1: the file is UTF-16: save it as CSV UTF-8";
+    check(
+        utf_16
+            .clone()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>(),
+        message,
+    );
+    check(
+        utf_16.flat_map(u16::to_be_bytes).collect::<Vec<u8>>(),
+        message,
+    );
+}
+
+#[test]
+fn a_header_or_a_key_that_is_not_utf_8() {
+    check(
+        b"PO_NUMBER;STAT\xfcS\nP1;\n",
+        "DIR/input.csv:1:11: the header and the key column must be UTF-8",
+    );
+    check(
+        b"PO_NUMBER;STATUS\nP1;\nP\xfc;\n",
+        "DIR/input.csv:3:1: the header and the key column must be UTF-8",
+    );
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_carried_along_elsewhere() {
+    let contents = b"PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;PENDING;;;caf\xe9\nP2;PENDING;;;\"\xff;\xfe\"\n";
+    let sheet = TempSheet::new(contents);
+    let script = "echo '{\"LAST_PROCESSED\":\"t\"}' > $TICKOFF_RESULT";
+    end(&mut sheet.run("", script)).with(0);
+    let want = b"PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;COMPLETED;t;;caf\xe9\nP2;COMPLETED;t;;\"\xff;\xfe\"\n";
+    assert_eq!(bytes(sheet.path()), want);
+}
+
+#[test]
+fn a_surplus_field_under_which_a_column_would_slide() {
+    let contents = "PO_NUMBER;STATUS\nP1;\nP2;;\nP3;;surplus\n";
+    let sheet = TempSheet::new(contents);
+    for (command, arguments) in [("run", &["--", "true"][..]), ("apply", &[]), ("init", &[])] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+        assert_eq!(
+            sheet.without_folder(&ended.stderr),
+            "tickoff: DIR/input.csv:4:5: a field beyond the header's last column would slide under an added column\n",
+            "{command}"
+        );
+        check_untouched(&sheet, contents.as_bytes());
+    }
+    // Nothing has to be added for these.
+    end(sheet.tickoff("set").args(["P1", "STATUS=ERROR"])).with(0);
+    assert_eq!(sheet.status()["error"], 1);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let sheet = TempSheet::new("");
+    std::fs::remove_file(sheet.path()).unwrap();
+    for (command, arguments) in [
+        ("run", &["--", "true"][..]),
+        ("apply", &[]),
+        ("init", &[]),
+        ("set", &["P1", "STATUS=ERROR"]),
+        ("status", &[]),
+        ("pending", &[]),
+        ("get", &["P1"]),
+        ("check", &[]),
+        ("backup create", &[]),
+    ] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+        assert_eq!(
+            sheet.without_folder(&ended.stderr),
+            "tickoff: cannot open DIR/input.csv: No such file or directory (os error 2)\n",
+            "{command}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(sheet.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_not_a_regular_file() {
+    let folder = TempSheet::new("");
+    std::fs::remove_file(folder.path()).unwrap();
+    std::fs::create_dir(folder.path()).unwrap();
+    let pipe = TempSheet::new("");
+    std::fs::remove_file(pipe.path()).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(pipe.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    for sheet in [folder, pipe] {
+        for (command, arguments) in [
+            ("run", &["--", "true"][..]),
+            ("set", &["P1", "STATUS=ERROR"]),
+            ("status", &[]),
+            ("check", &[]),
+        ] {
+            let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+            assert_eq!(
+                sheet.without_folder(&ended.stderr),
+                "tickoff: DIR/input.csv is not a regular file\n",
+                "{command}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(sheet.folder()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_po_that_is_not_in_the_sheet() {
+    let contents = "PO_NUMBER;STATUS\nP1;\n";
+    let sheet = TempSheet::new(contents);
+    for (command, arguments) in [
+        ("get", &["P\u{1b}9"][..]),
+        ("set", &["P\u{1b}9", "STATUS=ERROR"]),
+    ] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(1);
+        assert_eq!(ended.stderr, "tickoff: no row has the PO P\\u{1b}9\n");
+        check_untouched(&sheet, contents.as_bytes());
+    }
+}
+
+mod the_file_system {
+    use super::*;
+
+    const ONE: &str = "PO_NUMBER;STATUS\nP1;\n";
+
+    #[track_caller]
+    fn check_only_reading_works(sheet: &TempSheet, prepare: impl Fn(&mut Command), reason: &str) {
+        let with = |command: &str, arguments: &[&str]| {
+            let mut program = sheet.tickoff(command);
+            prepare(program.args(arguments));
+            end(&mut program)
+        };
+        for (command, arguments) in [
+            ("run", &["--", "true"][..]),
+            ("apply", &[]),
+            ("init", &[]),
+            ("set", &["P1", "STATUS=ERROR"]),
+        ] {
+            let ended = with(command, arguments).with(3);
+            assert_eq!(
+                sheet.without_folder(&ended.stderr),
+                format!("tickoff: {reason}\n"),
+                "{command}"
+            );
+        }
+        for (command, arguments) in [
+            ("status", &[][..]),
+            ("pending", &[]),
+            ("get", &["P1"]),
+            ("check", &[]),
+        ] {
+            assert_eq!(with(command, arguments).with(0).stderr, "", "{command}");
+        }
+        assert_eq!(sheet.text(), ONE);
+        assert_eq!(std::fs::read_dir(sheet.folder()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_read_only_file_system() {
+        let Some(sheet) = TempSheet::on_small_disk("1m", ONE) else {
+            return;
+        };
+        sheet.remount("ro");
+        let reason = "cannot open DIR/.input.csv.lock: Read-only file system (os error 30)";
+        check_only_reading_works(&sheet, |_| {}, reason);
+    }
+
+    /// As root this needs another user, for whom permissions mean something.
+    fn as_nobody(command: &mut Command) {
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    }
+
+    const NOBODY: u32 = 65534;
+
+    /// Whether the program can be run by another user; otherwise the test is skipped, and says so.
+    fn can_be_run_by_nobody(sheet: &TempSheet) -> bool {
+        let mut probe = crate::command_line::tickoff();
+        as_nobody(&mut probe);
+        let can = probe
+            .arg("--version")
+            .current_dir(sheet.folder())
+            .output()
+            .is_ok();
+        if !can {
+            eprintln!("SKIPPED: the program cannot be run by another user than root here");
+        }
+        can
+    }
+
+    #[test]
+    fn a_folder_in_which_nothing_may_be_made() {
+        let sheet = TempSheet::new(ONE);
+        if rustix::process::geteuid().is_root() {
+            for path in [sheet.folder(), sheet.path()] {
+                chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let set_mode = |mode| {
+            std::fs::set_permissions(sheet.folder(), std::fs::Permissions::from_mode(mode)).unwrap()
+        };
+        set_mode(0o555);
+        if can_be_run_by_nobody(&sheet) {
+            let reason = "cannot open DIR/.input.csv.lock: Permission denied (os error 13)";
+            check_only_reading_works(&sheet, as_nobody, reason);
+        }
+        set_mode(0o755);
+    }
+
+    #[test]
+    fn a_sheet_of_somebody_else() {
+        let sheet = TempSheet::new(ONE);
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: only root can make a sheet somebody else's");
+            return;
+        }
+        std::fs::set_permissions(sheet.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        if can_be_run_by_nobody(&sheet) {
+            let reason = "DIR/input.csv belongs to another user (uid 0), which replacing it would change: work on a copy";
+            check_only_reading_works(&sheet, as_nobody, reason);
+        }
+    }
+
+    /// A sheet of about 40 kB.
+    fn contents() -> String {
+        let mut text = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\n".to_owned();
+        for i in 0..400 {
+            text += &format!("PO{i};PENDING;;;{}\n", "x".repeat(80));
+        }
+        text
+    }
+
+    fn fill(sheet: &TempSheet) {
+        let mut filler = std::fs::File::create(sheet.folder().join("filler")).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    #[test]
+    fn a_disk_that_is_full_when_a_command_begins() {
+        let contents = contents();
+        let Some(sheet) = TempSheet::on_small_disk("1m", &contents) else {
+            return;
+        };
+        fill(&sheet);
+        for (command, arguments, what) in [
+            ("run", &["--", "true"][..], "write DIR/.input.csv.session"),
+            ("set", &["PO1", "STATUS=ERROR"], "copy DIR/input.csv"),
+        ] {
+            let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+            assert_eq!(
+                sheet.without_folder(&ended.stderr),
+                format!("tickoff: cannot {what}: No space left on device (os error 28)\n"),
+                "{command}"
+            );
+            assert_eq!(sheet.text(), contents);
+            assert_eq!(sheet.leftovers(), ["filler"]);
+        }
+        assert_eq!(sheet.status()["pending"], 400);
+    }
+
+    #[test]
+    fn a_disk_without_room_for_the_backup() {
+        let contents = contents();
+        // The sheet, a private copy of it, and not another one.
+        let Some(sheet) = TempSheet::on_small_disk("120k", &contents) else {
+            return;
+        };
+        std::fs::create_dir(sheet.backups()).unwrap();
+        let ended = end(&mut sheet.run("--quiet", "true")).with(3);
+        assert!(
+            ended
+                .stderr
+                .contains(": No space left on device (os error 28)\n")
+                && ended.stderr.contains("/backup/input_"),
+            "{ended:?}"
+        );
+        assert_eq!(sheet.text(), contents);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+        assert_eq!(sheet.backup_names(), [""; 0]);
+    }
+
+    #[test]
+    fn a_disk_that_becomes_full_during_a_run_loses_no_result_and_the_next_run_writes_them() {
+        let contents = contents();
+        let Some(sheet) = TempSheet::on_small_disk("1m", &contents) else {
+            return;
+        };
+        let script = "cat /dev/zero > filler 2> /dev/null; true";
+        let ended = end(&mut sheet.run("-j 1 --limit 3 --quiet", script)).with(6);
+        let said = sheet.without_folder(&ended.stderr);
+        assert!(
+            said.ends_with(
+                "tickoff: not yet written to DIR/input.csv, kept in its journal: cannot write a new version of DIR/input.csv: No space left on device (os error 28)\n\
+                 tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"
+            ),
+            "{said}"
+        );
+        assert_eq!(sheet.status()["completed"], 3);
+        let complete = sheet.text();
+        assert_eq!(
+            complete.lines().count(),
+            401,
+            "an old version, and a complete one"
+        );
+
+        std::fs::remove_file(sheet.folder().join("filler")).unwrap();
+        let ended = end(&mut sheet.run("-j 1 --limit 1", "echo $TICKOFF_PO")).with(0);
+        assert_eq!(ended.stdout, "PO3\n");
+        assert_eq!(sheet.cell("PO2", "STATUS"), "COMPLETED");
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn a_result_that_finds_no_room_in_the_journal_is_not_acknowledged() {
+        let Some(sheet) = TempSheet::on_small_disk("1m", contents()) else {
+            return;
+        };
+        let mut child = sheet
+            .tickoff("apply")
+            .args(["--ack", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = child.stdin.take().unwrap();
+        wait_until("the session has begun", || {
+            sheet.folder().join(".input.csv.journal").exists()
+        });
+        wait_until("its journal is reserved", || {
+            std::fs::metadata(sheet.folder().join(".input.csv.journal"))
+                .is_ok_and(|file| file.len() > 64 * 1024)
+        });
+        fill(&sheet);
+        let long = "y".repeat(30_000);
+        for i in 0..5 {
+            let line =
+                serde_json::json!({"po_number": format!("PO{i}"), "updates": {"note": long}});
+            writeln!(lines, "{line}").unwrap();
+        }
+        drop(lines);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(6));
+        let answers = String::from_utf8(output.stdout).unwrap();
+        let answers: Vec<Value> = answers
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(answers.len(), 5);
+        let refused = answers.iter().filter(|answer| answer["durable"] == false);
+        assert!(refused.count() > 0, "{answers:?}");
+        for answer in answers {
+            let po = answer["po_number"].as_str().unwrap();
+            let note = sheet.get(po)["cells"]["note"].clone();
+            let want = if answer["durable"] == true {
+                &*long
+            } else {
+                &*"x".repeat(80)
+            };
+            assert_eq!(note, want, "{po}");
+        }
+    }
+}

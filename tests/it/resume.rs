@@ -1,0 +1,297 @@
+//! A run that was killed is resumed where it stopped: nothing acknowledged is lost or done again.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+
+use crate::command_line::{Running, end, wait_until};
+use crate::fixture::TempSheet;
+use crate::oracle::RawSheet;
+
+/// Notes start, end and session of each PO. Every third PO fails, every third has no attachments.
+const JOB: &str = r#"
+echo "start $TICKOFF_PO" >> log
+echo $TICKOFF_SESSION >> sessions
+case $TICKOFF_PO in *[147]) status=ERROR;; *[258]) status=NO_ATTACHMENTS;; *) status=COMPLETED;; esac
+echo "{\"STATUS\":\"$status\",\"LAST_PROCESSED\":\"t\",\"ERROR_MESSAGE\":\"\"}" > $TICKOFF_RESULT
+echo "end $TICKOFF_PO" >> log
+"#;
+
+fn status_of(po: &str) -> &'static str {
+    match po.as_bytes().last() {
+        Some(b'1' | b'4' | b'7') => "ERROR",
+        Some(b'2' | b'5' | b'8') => "NO_ATTACHMENTS",
+        _ => "COMPLETED",
+    }
+}
+
+/// The POs of a log's lines that begin with this word.
+fn logged(lines: &[String], word: &str) -> Vec<String> {
+    let pos = lines.iter().filter_map(|line| line.strip_prefix(word));
+    pos.map(|po| po.trim().to_owned()).collect()
+}
+
+/// What `tickoff pending` lists, read over the journal.
+#[track_caller]
+fn pending(sheet: &TempSheet) -> BTreeSet<String> {
+    let ended = end(&mut sheet.tickoff("pending")).with(0);
+    ended.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_run_that_was_killed_in_the_middle_resumes_without_repeating_what_was_acknowledged() {
+    let sheet = TempSheet::sample("orders-446.csv");
+    let original = sheet.text();
+    let all: BTreeSet<String> = RawSheet::parse(&original, ';')
+        .cells("STATUS")
+        .into_iter()
+        .map(|(po, _)| po)
+        .collect();
+    assert_eq!(all.len(), 446);
+
+    let run = Running::start(&mut sheet.run("-j 4 --quiet", JOB));
+    wait_until("200 POs are processed", || {
+        logged(&sheet.lines("log"), "end").len() >= 200
+    });
+    run.kill();
+
+    check_is_complete(&sheet, &original);
+    let left = pending(&sheet);
+    let acknowledged: BTreeSet<&String> = all.difference(&left).collect();
+    // Three POs of ten are completed, and four workers have at most one unacknowledged result each.
+    let ended_before = logged(&sheet.lines("log"), "end");
+    let unacknowledged = ended_before
+        .iter()
+        .filter(|po| status_of(po) == "COMPLETED" && left.contains(*po))
+        .count();
+    assert!(
+        acknowledged.len() > 50 && unacknowledged <= 4,
+        "{} and {unacknowledged}",
+        acknowledged.len()
+    );
+    assert!(acknowledged.iter().all(|po| status_of(po) == "COMPLETED"));
+    let before = sheet.lines("log").len();
+
+    end(&mut sheet.run("-j 4 --quiet", JOB)).with(1);
+    let resumed = sheet.lines("log").split_off(before);
+    let started: BTreeSet<String> = logged(&resumed, "start").into_iter().collect();
+    assert_eq!(
+        started, left,
+        "what is not acknowledged as COMPLETED comes again, and nothing else"
+    );
+    assert_eq!(logged(&resumed, "start").len(), left.len(), "once");
+
+    let mut want = RawSheet::parse(&original, ';');
+    for po in &all {
+        want.set(po, "STATUS", status_of(po));
+        want.set(po, "LAST_PROCESSED", "t");
+    }
+    assert_eq!(sheet.text(), want.text());
+
+    let sessions: BTreeSet<String> = sheet.lines("sessions").into_iter().collect();
+    assert_eq!(sessions.len(), 1, "the resumed run continues the session");
+    let backups = sheet.backup_names();
+    assert_eq!(backups.len(), 1, "and keeps its backup");
+    assert!(backups[0].ends_with(&format!("_{}.csv", sessions.first().unwrap())));
+    assert_eq!(
+        std::fs::read_to_string(sheet.backups().join(&backups[0])).unwrap(),
+        original
+    );
+    assert_eq!(sheet.leftovers(), ["log", "sessions"]);
+}
+
+/// Every row is there with either none of its result or all of it.
+#[track_caller]
+fn check_is_complete(sheet: &TempSheet, original: &str) {
+    let mut want = RawSheet::parse(original, ';');
+    let now = RawSheet::parse(&sheet.text(), ';');
+    for (po, status) in now.cells("STATUS") {
+        if status != "PENDING" {
+            assert_eq!(status, status_of(&po));
+            want.set(&po, "STATUS", &status);
+            want.set(&po, "LAST_PROCESSED", "t");
+        }
+    }
+    assert_eq!(sheet.text(), want.text());
+}
+
+/// A run whose first three results are durable and which is then killed. While another program has
+/// the sheet open for writing none of them is visible, if that is asked for.
+#[track_caller]
+fn killed_after_three(sheet: &TempSheet, only_in_the_journal: bool) {
+    let open = OpenOptions::new().append(true).open(sheet.path()).unwrap();
+    let script = "case $TICKOFF_PO in PO[012]) ;; *) touch fourth; exec sleep 1000;; esac";
+    // Whoever keeps the sheet open must come after the session has read it.
+    drop(open);
+    let script = if only_in_the_journal {
+        format!(
+            "test $TICKOFF_PO = PO0 && {{ touch first; until [ -e open ]; do sleep 0.01; done; }}; {script}"
+        )
+    } else {
+        script.to_owned()
+    };
+    let run = Running::start(&mut sheet.run("-j 1 --quiet", &script));
+    let mut open = None;
+    if only_in_the_journal {
+        wait_until("the first job runs", || {
+            sheet.folder().join("first").exists()
+        });
+        open = Some(OpenOptions::new().append(true).open(sheet.path()).unwrap());
+        std::fs::write(sheet.folder().join("open"), "").unwrap();
+    }
+    wait_until("the fourth job runs", || {
+        sheet.folder().join("fourth").exists()
+    });
+    run.kill();
+    drop(open);
+    for name in ["first", "open", "fourth"] {
+        std::fs::remove_file(sheet.folder().join(name)).ok();
+    }
+}
+
+#[test]
+fn results_that_only_the_journal_has_are_recovered_and_said_to_be() {
+    let sheet = TempSheet::pending(6);
+    let original = sheet.text();
+    killed_after_three(&sheet, true);
+    assert_eq!(sheet.text(), original);
+    assert_eq!(sheet.status()["completed"], 3, "readers see them before");
+    let ended = end(&mut sheet.run("", "echo $TICKOFF_PO >> log")).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("INFO going on after a session that was interrupted; it began at 2")
+            && ended.stderr.contains(" recovered=3\n"),
+        "{ended:?}"
+    );
+    let mut log = sheet.lines("log");
+    log.sort();
+    assert_eq!(log, ["PO3", "PO4", "PO5"]);
+    assert!(
+        sheet
+            .table()
+            .values()
+            .all(|row| row["STATUS"] == "COMPLETED")
+    );
+    assert_eq!(sheet.backup_names().len(), 1);
+}
+
+#[track_caller]
+fn check_stale_save(save: impl Fn(&TempSheet, &str)) {
+    let sheet = TempSheet::pending(6);
+    let stale = sheet
+        .text()
+        .replace("PO5;PENDING;Acme", "PO5;PENDING;Edited");
+    killed_after_three(&sheet, false);
+    save(&sheet, &stale);
+    end(&mut sheet.run("-j 1 --quiet", "echo $TICKOFF_PO >> log")).with(0);
+    assert_eq!(sheet.lines("log"), ["PO3", "PO4", "PO5"]);
+    let table = sheet.table();
+    assert!(table.values().all(|row| row["STATUS"] == "COMPLETED"));
+    assert_eq!(
+        (
+            table["PO5"]["SUPPLIER"].as_str(),
+            table["PO4"]["SUPPLIER"].as_str()
+        ),
+        ("Edited", "Acme")
+    );
+}
+
+#[test]
+fn a_stale_version_saved_after_a_crash_keeps_its_edit_and_the_results_come_back() {
+    check_stale_save(|sheet, stale| std::fs::write(sheet.path(), stale).unwrap());
+    check_stale_save(|sheet, stale| {
+        let new = sheet.folder().join("new");
+        std::fs::write(&new, stale).unwrap();
+        std::fs::rename(new, sheet.path()).unwrap();
+    });
+}
+
+#[test]
+fn a_stale_version_saved_during_a_run_keeps_its_edit_and_the_results_stay() {
+    let sheet = TempSheet::pending(6);
+    let stale = sheet
+        .text()
+        .replace("PO5;PENDING;Acme", "PO5;PENDING;Edited");
+    std::fs::write(sheet.folder().join("stale"), stale).unwrap();
+    let script = "echo $TICKOFF_PO >> log; test $TICKOFF_PO = PO3 && cp stale input.csv; true";
+    end(&mut sheet.run("-j 1 --quiet", script)).with(0);
+    assert_eq!(sheet.lines("log").len(), 6);
+    let table = sheet.table();
+    assert!(
+        table.values().all(|row| row["STATUS"] == "COMPLETED"),
+        "{table:#?}"
+    );
+    assert_eq!(table["PO5"]["SUPPLIER"], "Edited");
+}
+
+#[test]
+fn a_set_between_a_crash_and_the_next_run_does_not_cost_the_backup_its_place() {
+    let sheet = TempSheet::pending(6);
+    let original = sheet.text();
+    killed_after_three(&sheet, false);
+    end(sheet.tickoff("set").args(["PO0", "STATUS=PENDING"])).with(0);
+    end(&mut sheet.run("-j 1 --quiet", "echo $TICKOFF_PO >> log")).with(0);
+    assert_eq!(sheet.lines("log"), ["PO0", "PO3", "PO4", "PO5"]);
+    let backups = sheet.backup_names();
+    assert_eq!(backups.len(), 1);
+    assert_eq!(
+        std::fs::read_to_string(sheet.backups().join(&backups[0])).unwrap(),
+        original
+    );
+    assert_eq!(sheet.leftovers(), ["log"]);
+}
+
+#[test]
+fn crash_after_crash_the_first_backup_is_kept() {
+    let sheet = TempSheet::pending(30);
+    let original = sheet.text();
+    for round in 1..=7 {
+        let script = format!(
+            "test $(wc -l < log) -lt {} && echo $TICKOFF_PO >> log || exec sleep 1000",
+            3 * round
+        );
+        std::fs::write(
+            sheet.folder().join("log"),
+            sheet.lines("log").join("\n") + if round == 1 { "" } else { "\n" },
+        )
+        .unwrap();
+        let run = Running::start(&mut sheet.run("-j 1 --quiet", &script));
+        wait_until("three more are done", || {
+            sheet.lines("log").len() == 3 * round
+        });
+        run.kill();
+    }
+    end(&mut sheet.run("-j 1 --quiet", "echo $TICKOFF_PO >> log")).with(0);
+    assert_eq!(sheet.status()["completed"], 30);
+    let backups = sheet.backup_names();
+    assert_eq!(backups.len(), 1);
+    assert_eq!(
+        std::fs::read_to_string(sheet.backups().join(&backups[0])).unwrap(),
+        original
+    );
+    let again = sheet.lines("log").len() - 30;
+    assert!(
+        again <= 7,
+        "each crash repeats at most one PO a worker, not {again} in all"
+    );
+}
+
+#[test]
+fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
+    let sheet = TempSheet::pending(6);
+    let original = sheet.text();
+    let script = "echo $TICKOFF_PO >> log; test $TICKOFF_PO != PO3 || { touch fourth; test -e second || exec sleep 1000; }";
+    let run = Running::start(&mut sheet.run("-j 1 --quiet --output copy.csv", script));
+    wait_until("the fourth job runs", || {
+        sheet.folder().join("fourth").exists()
+    });
+    run.kill();
+    std::fs::write(sheet.folder().join("second"), "").unwrap();
+    end(&mut sheet.run("-j 1 --quiet --output copy.csv", script)).with(0);
+    assert_eq!(
+        sheet.lines("log"),
+        ["PO0", "PO1", "PO2", "PO3", "PO3", "PO4", "PO5"]
+    );
+    assert_eq!(sheet.text(), original);
+    assert!(!sheet.folder().join(".input.csv.lock").exists());
+}

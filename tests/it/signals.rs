@@ -1,0 +1,143 @@
+//! What a person, a service manager or a closed terminal does to a run.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::command_line::{Running, end, is_alive, wait_until};
+use crate::fixture::TempSheet;
+
+/// Notes its start, waits until it may go on, and notes its end.
+const PATIENT: &str = "echo start >> log; until [ -e go ]; do sleep 0.01; done; echo end >> log";
+
+const STOPPING: &str = "WARN stopping: running commands may finish; once more kills them";
+
+/// A run of two jobs at a time over six POs, both of which run.
+fn running(sheet: &TempSheet) -> Running {
+    let run = Running::start(&mut sheet.run("-j 2", PATIENT));
+    wait_until("two jobs run", || sheet.lines("log").len() == 2);
+    run
+}
+
+fn let_go(sheet: &TempSheet) {
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+}
+
+#[track_caller]
+fn check_lets_jobs_finish(signal: Signal, code: i32) {
+    let sheet = TempSheet::pending(6);
+    let run = running(&sheet);
+    run.signal(signal);
+    run.wait_until_it_says(STOPPING);
+    let_go(&sheet);
+    let ended = run.end().with(code);
+    assert_eq!(sheet.lines("log"), ["start", "start", "end", "end"]);
+    assert!(
+        ended
+            .stderr
+            .contains("2 done, 0 errors, 0 no attachments, 0 skipped in"),
+        "{ended:?}"
+    );
+    assert!(
+        ended.stderr.contains("; 4 left for the next run\n"),
+        "{ended:?}"
+    );
+    let statuses = sheet.table().into_values().map(|row| row["STATUS"].clone());
+    assert_eq!(
+        statuses.filter(|status| status == "COMPLETED").count(),
+        2,
+        "written, not only in the journal"
+    );
+    assert_eq!(sheet.leftovers(), ["go", "log"]);
+
+    end(&mut sheet.run("", PATIENT)).with(0);
+    assert_eq!(sheet.status()["completed"], 6);
+}
+
+#[test]
+fn ctrl_c_hands_out_no_more_and_lets_running_jobs_finish() {
+    check_lets_jobs_finish(Signal::INT, 130);
+}
+
+#[test]
+fn sigterm_does_the_same() {
+    check_lets_jobs_finish(Signal::TERM, 143);
+}
+
+#[test]
+fn sighup_does_the_same() {
+    check_lets_jobs_finish(Signal::HUP, 143);
+}
+
+#[track_caller]
+fn check_kills_jobs(first: Signal, second: Signal, code: i32) {
+    let sheet = TempSheet::pending(4);
+    let script = "test $TICKOFF_PO = PO0 && exit; sh -c 'echo $$ >> pids; exec sleep 1000' & echo $$ >> pids; wait";
+    let run = Running::start(&mut sheet.run("-j 2", script));
+    wait_until("two jobs run", || sheet.lines("pids").len() == 4);
+    run.signal(first);
+    run.wait_until_it_says(STOPPING);
+    run.signal(second);
+    run.end().with(code);
+    for pid in sheet.lines("pids") {
+        assert!(!is_alive(&pid), "{pid} is left");
+    }
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(
+        sheet.status()["pending"],
+        3,
+        "what was broken off keeps its state"
+    );
+    assert_eq!(sheet.leftovers(), ["pids"]);
+}
+
+#[test]
+fn ctrl_c_twice_kills_the_jobs_and_what_they_started() {
+    check_kills_jobs(Signal::INT, Signal::INT, 130);
+}
+
+#[test]
+fn the_first_signal_decides_the_exit_code() {
+    check_kills_jobs(Signal::TERM, Signal::INT, 143);
+}
+
+#[test]
+fn sighup_is_ignored_where_it_was_ignored_before() {
+    let sheet = TempSheet::pending(3);
+    let run = sheet.run("-j 1", PATIENT);
+    let mut nohup = Command::new("sh");
+    nohup
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(sheet.folder());
+    let run = Running::start(&mut nohup);
+    wait_until("a job runs", || sheet.lines("log").len() == 1);
+    run.signal(Signal::HUP);
+    let_go(&sheet);
+    let ended = run.end().with(0);
+    assert!(!ended.stderr.contains("stopping"), "{ended:?}");
+    assert_eq!(sheet.status()["completed"], 3);
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_po_that_waits_for_its_next_attempt() {
+    let sheet = TempSheet::pending(1);
+    let run = Running::start(&mut sheet.run("--backoff 1h", "exit 75"));
+    run.wait_until_it_says("attempt 1 is to be repeated in 3600s");
+    run.signal(Signal::INT);
+    run.end().with(130);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING");
+    assert_eq!(sheet.leftovers(), [""; 0]);
+}
+
+#[test]
+fn jobs_do_not_get_the_ctrl_c_of_the_terminal() {
+    let sheet = TempSheet::pending(1);
+    let script = "ps -o pgid= -p $$ > group";
+    let run = Running::start(&mut sheet.run("", script));
+    let own = run.id();
+    run.end().with(0);
+    let group = sheet.lines("group")[0].trim().to_owned();
+    assert!(group != own.to_string() && group != "0", "{group}");
+}
