@@ -31,6 +31,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::escape::{Escaped, escape};
 use crate::lock::Holder;
+use crate::session::Session;
+use crate::sheet::Options;
 use crate::target::{self, Target};
 use copy::{FromStart, Version};
 use name::Pattern;
@@ -285,6 +287,26 @@ impl BackupManager {
             }
         }
         failed.map(|()| deleted)
+    }
+
+    /// Puts a backup in the sheet's place, atomically and durably, after a backup of what it replaces,
+    /// which is returned; `None` if there was nothing to replace. It is a session of its own, so that
+    /// nobody works on the sheet meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::restore`]: the sheet is as it was.
+    pub fn restore_from_backup(
+        &self,
+        backup: &Path,
+        options: &Options,
+    ) -> Result<Option<BackupMetadata>> {
+        let options = Options {
+            backup_dir: Some(self.folder.clone()),
+            keep: self.keep,
+            ..options.clone()
+        };
+        Session::restore(&self.sheet, &options, backup)
     }
 
     /// The file that a user means: `latest`, the name of a file in the folder of backups, a session

@@ -203,7 +203,8 @@ pub struct WriteOperation {
     pub updates: Updates,
     /// When it was submitted.
     pub timestamp: DateTime<Utc>,
-    /// How many more times its write was tried after the first one failed.
+    /// How often the submitter has tried before. Carried for it; the retries of tickoff's own writes
+    /// are counted by the queue.
     pub retry_count: u32,
     /// Carried for the submitter; the order of writing is that of submission.
     pub priority: i32,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tickoff::{BackupManager, BackupMetadata, Options, Session, escape};
+use tickoff::{BackupManager, BackupMetadata, Options, escape};
 
 use super::args::{BackupArgs, BackupCommand};
 use super::exit::{Exit, Failure};
@@ -38,12 +38,13 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             allow_network_fs,
             backup,
         } => {
-            let chosen = manager(&sheet.file, backup)?.resolve(which)?;
+            let backups = manager(&sheet.file, backup)?;
+            let chosen = backups.resolve(which)?;
             let options = Options {
                 allow_network_fs: *allow_network_fs,
                 ..sheet.options()
             };
-            Session::restore(&sheet.file, &backup.put_into(options), &chosen)?;
+            backups.restore_from_backup(&chosen, &options)?;
             print_paths(&[chosen])?;
         }
         BackupCommand::Prune { file, backup } => {
