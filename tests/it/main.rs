@@ -22,6 +22,8 @@ mod processes;
 #[cfg(feature = "cli")]
 mod program;
 #[cfg(feature = "cli")]
+mod raced;
+#[cfg(feature = "cli")]
 mod resume;
 #[cfg(feature = "cli")]
 mod run;

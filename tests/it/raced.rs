@@ -1,0 +1,82 @@
+//! An edit in the moment between our last look at the public file and the exchange.
+//!
+//! The moment is stretched by strace, which delays the system call; without it the tests are skipped
+//! and say so.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::command_line::wait_until;
+use crate::fixture::TempSheet;
+
+const SHEET: &str =
+    "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\nA;PENDING;;;\nB;PENDING;;;\n";
+
+/// `tickoff set A note=ours`, held for half a second just before its exchange.
+fn set_before_its_exchange(sheet: &TempSheet) -> Option<Child> {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o"])
+        .arg(sheet.folder().join("trace"))
+        .args([
+            "-e",
+            "trace=renameat2",
+            "-e",
+            "inject=renameat2:delay_enter=500000",
+        ])
+        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .args(["set", "input.csv", "A", "note=ours"])
+        .current_dir(sheet.folder())
+        .stderr(Stdio::null());
+    let Ok(child) = strace.spawn() else {
+        eprintln!("SKIPPED: strace is not here");
+        return None;
+    };
+    wait_until("the new version has its temporary name", || {
+        sheet.leftovers().iter().any(|name| name.ends_with(".tmp"))
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    Some(child)
+}
+
+#[track_caller]
+fn check_both_are_there(sheet: &TempSheet, mut set: Child) {
+    assert!(set.wait().unwrap().success());
+    assert_eq!(
+        (sheet.cell("A", "note"), sheet.cell("B", "note")),
+        ("ours".into(), "theirs".into())
+    );
+    assert_eq!(sheet.leftovers(), ["trace"]);
+}
+
+#[test]
+fn a_version_that_another_program_puts_in_place_is_not_replaced_unseen() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let saved = sheet.folder().join("saved.csv");
+    std::fs::write(&saved, SHEET.replace("B;PENDING;;;", "B;PENDING;;;theirs")).unwrap();
+    std::fs::rename(saved, sheet.path()).unwrap();
+    check_both_are_there(&sheet, set);
+}
+
+#[test]
+fn an_edit_in_place_that_begins_then_is_not_lost_with_the_old_version() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    // Opening waits for our lease, and then writes to the file that lost its public name.
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    file.write_all(
+        SHEET
+            .replace("B;PENDING;;;", "B;PENDING;;;theirs")
+            .as_bytes(),
+    )
+    .unwrap();
+    drop(file);
+    check_both_are_there(&sheet, set);
+}
