@@ -16,6 +16,8 @@ mod command_line;
 #[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
+mod kills;
+#[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
 mod processes;
