@@ -83,6 +83,9 @@ pub(crate) struct Head {
 /// The log as a writer holds it. Every method is called under the write lock.
 pub(crate) struct Journal {
     target: Arc<Target>,
+    /// Of a log that this writer begins.
+    own: Head,
+    /// Of the log that is there, or `own`: whoever goes on with a log does not take it over.
     head: Head,
     open: Option<OpenLog>,
     /// A write or a sync failed: nothing is acknowledged through this log any more.
@@ -164,6 +167,7 @@ impl Journal {
         };
         let mut journal = Journal {
             target: Arc::clone(target),
+            own: head.clone(),
             head,
             open: None,
             tainted: false,
@@ -176,14 +180,15 @@ impl Journal {
     pub(crate) fn load(&mut self) -> Result<(Option<Head>, Vec<Frame>)> {
         if Journal::identity(&self.target)?.is_none() {
             self.open = None;
+            self.head.clone_from(&self.own);
             return Ok((None, Vec::new()));
         }
         let file = self.target.open_sibling(NAME)?;
         let log = read_log(&file, &self.target)?;
         if let Some(head) = &log.head {
-            check_head(head, &self.target, &self.head.key)?;
-            self.head = head.clone();
+            check_head(head, &self.target, &self.own.key)?;
         }
+        self.head = log.head.as_ref().unwrap_or(&self.own).clone();
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
         if let Some(offset) = log.damage {

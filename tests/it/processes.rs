@@ -284,3 +284,24 @@ fn whoever_reads_during_a_run_sees_a_complete_sheet_and_counts_that_only_grow() 
     }
     run.end().with(0);
 }
+
+#[test]
+fn a_handler_that_was_open_during_a_session_does_not_make_it_look_interrupted() {
+    let sheet = TempSheet::pending(3);
+    let run = run_at_its_second_po(&sheet);
+    let handler = sheet.open();
+    let_go(&sheet);
+    run.end().with(0);
+    handler
+        .update_record("PO0", [("SUPPLIER", "late")])
+        .unwrap();
+    drop(handler);
+    assert_eq!(sheet.cell("PO0", "SUPPLIER"), "late");
+    assert_eq!(sheet.leftovers(), ["go", "log"]);
+    end(&mut sheet.run("--force --quiet", "true")).with(0);
+    assert_eq!(
+        sheet.backup_names().len(),
+        2,
+        "the next session is another one, with its own backup"
+    );
+}
