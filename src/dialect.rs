@@ -26,6 +26,10 @@ pub(crate) struct Dialect {
 const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
 /// Finds the dialect with which the header has the key column, and the header's names, as written.
+///
+/// Where several delimiters would do, it is the one with which the header ends first: a quote that
+/// another delimiter would open in the header reaches into the rows, so that what a row holds
+/// would decide how the sheet is read, and no longer after the next result.
 pub(crate) fn detect(
     bytes: &[u8],
     key: &str,
@@ -42,62 +46,80 @@ pub(crate) fn detect(
         }
     };
     grammar::refuse_foreign_bytes(bytes).map_err(malformed)?;
-    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
     let candidates = match &given {
         Some(delimiter) => std::slice::from_ref(delimiter),
         None => &DELIMITERS,
     };
-    let mut refused = None;
+    let mut found: Option<(Dialect, Vec<String>)> = None;
+    let mut first_problem = None;
+    let mut refused: Vec<String> = Vec::new();
     for &delimiter in candidates {
-        let mut records = Records::new(bytes, delimiter, start);
-        let Some(header) = records.next_record().map_err(malformed)? else {
-            return Err(Error::Empty {
-                path: path.to_owned(),
-                key: key.to_owned(),
-            });
-        };
-        let mut names = Vec::with_capacity(records.fields().len());
-        for field in records.fields() {
-            let name =
-                String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
-                    malformed(grammar::Malformed {
-                        offset: field.start,
-                        problem: Problem::InvalidUtf8,
-                    })
-                })?;
-            names.push(name);
+        match read_header(bytes, delimiter) {
+            Ok(None) => {
+                return Err(Error::Empty {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                });
+            }
+            Ok(Some((dialect, names))) if names.iter().any(|name| same_column(name, key)) => {
+                if found
+                    .as_ref()
+                    .is_none_or(|(first, _)| dialect.header_end < first.header_end)
+                {
+                    found = Some((dialect, names));
+                }
+            }
+            Ok(Some((_, names))) if names.len() > refused.len() => refused = names,
+            Ok(Some(_)) => {}
+            Err(problem) => first_problem = first_problem.or(Some(problem)),
         }
-        if names.iter().any(|name| same_column(name, key)) {
-            let dialect = Dialect {
-                delimiter,
-                header_start: header.start,
-                header_end: header.end,
-                terminator: if bytes.get(header.end) == Some(&b'\r') {
-                    b"\r\n"
-                } else {
-                    b"\n"
-                },
-                quote_all: records
-                    .fields()
-                    .iter()
-                    .all(|field| bytes[field.start..field.end].starts_with(b"\"")),
-            };
-            return Ok((dialect, names));
-        }
-        refused = Some(match refused {
-            Some(columns) if names.len() <= Vec::len(&columns) => columns,
-            _ => names,
-        });
     }
-    Err(Error::NoKeyColumn {
-        path: path.to_owned(),
-        key: key.to_owned(),
-        columns: refused
-            .unwrap_or_default()
+    match (found, first_problem) {
+        (Some(found), _) => Ok(found),
+        (None, Some(problem)) => Err(malformed(problem)),
+        (None, None) => Err(Error::NoKeyColumn {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            columns: refused.iter().map(|name| name.trim().to_owned()).collect(),
+        }),
+    }
+}
+
+/// The first record, read with a delimiter; `None` if there is none.
+fn read_header(
+    bytes: &[u8],
+    delimiter: u8,
+) -> std::result::Result<Option<(Dialect, Vec<String>)>, grammar::Malformed> {
+    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    let mut records = Records::new(bytes, delimiter, start);
+    let Some(header) = records.next_record()? else {
+        return Ok(None);
+    };
+    let mut names = Vec::with_capacity(records.fields().len());
+    for field in records.fields() {
+        let name = String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
+            grammar::Malformed {
+                offset: field.start,
+                problem: Problem::InvalidUtf8,
+            }
+        })?;
+        names.push(name);
+    }
+    let dialect = Dialect {
+        delimiter,
+        header_start: header.start,
+        header_end: header.end,
+        terminator: if bytes.get(header.end) == Some(&b'\r') {
+            b"\r\n"
+        } else {
+            b"\n"
+        },
+        quote_all: records
+            .fields()
             .iter()
-            .map(|name| name.trim().to_owned())
-            .collect(),
-    })
+            .all(|field| bytes[field.start..field.end].starts_with(b"\"")),
+    };
+    Ok(Some((dialect, names)))
 }
 
 #[cfg(test)]
@@ -122,12 +144,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_rows_hold_does_not_decide_the_delimiter() {
+        let names = ["PO_NUMBER", "a;\"b"];
+        check("PO_NUMBER,a;\"b\nA,x\"\n", b',', &names);
+        check("PO_NUMBER,a;\"b\nA,y\n", b',', &names);
+        check("PO_NUMBER,a;\"b\nA,\"\"\";PO_NUMBER;\"\n", b',', &names);
+    }
+
+    #[test]
     fn mark_terminator_and_quoting_are_read_from_the_header() {
         let dialect = check("\u{feff}\"PO_NUMBER\";\"A\"\r\n", b';', &["PO_NUMBER", "A"]);
         assert_eq!((dialect.header_start, dialect.header_end), (3, 18));
         assert_eq!(dialect.terminator, b"\r\n");
         assert!(dialect.quote_all);
         assert!(!check("PO_NUMBER;\"A\"\n", b';', &["PO_NUMBER", "A"]).quote_all);
+    }
+
+    #[test]
+    fn a_quote_that_only_another_delimiter_opens_does_not_decide() {
+        check("PO_NUMBER,\"a;\"b\n1;\"x\n", b',', &["PO_NUMBER", "a;b"]);
+        check("a;\"b,PO_NUMBER\n", b',', &["a;\"b", "PO_NUMBER"]);
     }
 
     #[track_caller]
@@ -153,6 +189,10 @@ mod tests {
         check_refused(
             b"\xff\xfeP\0O\0",
             "in.csv:1:1: the file is UTF-16: save it as CSV UTF-8",
+        );
+        check_refused(
+            b"PO_NUMBER;\"a\n1;x\n",
+            "in.csv:1:11: a quote opens here and is never closed",
         );
         check_refused(
             b"PO_NUMBER;\xff\n",
