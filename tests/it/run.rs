@@ -399,7 +399,9 @@ mod options {
         esac";
         end(&mut sheet.run("-j 2 --halt now,fail=1", script)).with(5);
         assert_eq!(statuses(&sheet)[..3], ["ERROR", "PENDING", "PENDING"]);
-        assert!(!is_alive(&sheet.lines("sleeper")[0]));
+        wait_until("the sleeper is gone", || {
+            !is_alive(&sheet.lines("sleeper")[0])
+        });
     }
 
     #[test]
