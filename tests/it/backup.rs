@@ -185,8 +185,7 @@ fn a_deleted_sheet_comes_back() {
 #[test]
 fn a_sheet_that_was_deleted_during_a_session_is_not_restored_into_it() {
     let sheet = TempSheet::pending(2);
-    let run =
-        Running::start(&mut sheet.run("-j 1", "touch begun; until [ -e go ]; do sleep 0.01; done"));
+    let run = Running::start(&mut sheet.run("-j 1", "touch begun; await go"));
     wait_until("a job runs", || sheet.folder().join("begun").exists());
     std::fs::remove_file(sheet.path()).unwrap();
     let ended = end(&mut sheet.tickoff("backup restore")).with(4);
@@ -236,7 +235,7 @@ fn a_restore_after_a_crash_keeps_the_results_in_its_backup_and_brings_none_of_th
     let original = sheet.text();
     let run = Running::start(&mut sheet.run(
         "-j 1 --quiet",
-        "test $TICKOFF_PO = PO0 || { touch second; exec sleep 1000; }",
+        "test $TICKOFF_PO = PO0 || { touch second; hang; }",
     ));
     wait_until("the second job runs", || {
         sheet.folder().join("second").exists()

@@ -35,12 +35,15 @@ impl TempSheet {
     }
 
     /// `tickoff run input.csv {options} -- sh -c {script}`. The script finds the program's path in
-    /// `$TICKOFF`.
+    /// `$TICKOFF`, waits with `await FILE`, and with `hang` for ever; it does neither for longer
+    /// than there is a test, whose sheet's folder goes with it.
     pub fn run(&self, options: &str, script: &str) -> Command {
+        const FUNCTIONS: &str = "await() { while [ ! -e $1 ] && [ -e $PWD ]; do sleep 0.01; done; }
+            hang() { while [ -e $PWD ]; do sleep 0.05; done; }\n";
         let mut program = self.tickoff("run");
         program
             .args(options.split_whitespace())
-            .args(["--", "sh", "-c", script])
+            .args(["--", "sh", "-c", &(FUNCTIONS.to_owned() + script)])
             .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"));
         program
     }
@@ -147,8 +150,10 @@ impl Running {
     }
 
     /// Waits for its end, and for that of everything to which it lent its stdout or stderr.
+    #[track_caller]
     pub fn end(mut self) -> Ended {
         use std::os::unix::process::ExitStatusExt;
+        wait_until("the command ends", || !self.is_running());
         let status = self.child.wait().unwrap();
         Ended {
             code: status
@@ -204,6 +209,7 @@ impl Said {
 
     fn read_to_end(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
+            wait_until("nobody holds its output open", || reader.is_finished());
             reader.join().unwrap();
         }
         self.so_far()

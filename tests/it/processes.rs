@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -64,8 +65,7 @@ fn eight_shells_that_set_values_lose_none_of_them() {
 fn eight_shells_and_a_run_lose_nothing_of_each_other() {
     let rows = SHELLS * values_per_shell();
     let sheet = TempSheet::pending(rows);
-    let run =
-        Running::start(&mut sheet.run("-j 2 --quiet", "until [ -e go ]; do sleep 0.01; done"));
+    let run = Running::start(&mut sheet.run("-j 2 --quiet", "await go"));
     wait_until("the run has begun", || {
         sheet.folder().join(".input.csv.journal").exists()
     });
@@ -87,8 +87,7 @@ fn eight_shells_and_a_run_lose_nothing_of_each_other() {
 /// A run whose first PO is done and whose second one waits until it may go on.
 #[track_caller]
 fn run_at_its_second_po(sheet: &TempSheet) -> Running {
-    let script =
-        "echo $TICKOFF_PO >> log; test $TICKOFF_PO = PO0 || until [ -e go ]; do sleep 0.01; done";
+    let script = "echo $TICKOFF_PO >> log; test $TICKOFF_PO = PO0 || await go";
     let run = Running::start(&mut sheet.run("-j 1", script));
     wait_until("the second PO is at work", || sheet.lines("log").len() == 2);
     run
@@ -156,10 +155,7 @@ fn of_a_set_and_the_result_of_a_running_job_the_later_wins() {
 #[test]
 fn a_po_that_a_person_completes_while_its_job_fails_stays_completed() {
     let sheet = TempSheet::pending(1);
-    let run = Running::start(&mut sheet.run(
-        "",
-        "touch begun; until [ -e go ]; do sleep 0.01; done; exit 1",
-    ));
+    let run = Running::start(&mut sheet.run("", "touch begun; await go; exit 1"));
     wait_until("the job runs", || sheet.folder().join("begun").exists());
     end(sheet.tickoff("set").args(["PO0", "STATUS=COMPLETED"])).with(0);
     let_go(&sheet);
@@ -227,7 +223,7 @@ fn a_second_session_is_refused_at_once_and_told_who_holds_the_sheet() {
 #[test]
 fn of_many_runs_started_at_once_one_works_and_the_others_are_refused() {
     let sheet = TempSheet::pending(2);
-    let script = "echo $TICKOFF_PO >> log; until [ -e go ]; do sleep 0.01; done";
+    let script = "echo $TICKOFF_PO >> log; await go";
     let mut runs: Vec<Running> = (0..6)
         .map(|_| Running::start(&mut sheet.run("-j 1", script)))
         .collect();
@@ -304,4 +300,20 @@ fn a_handler_that_was_open_during_a_session_does_not_make_it_look_interrupted() 
         2,
         "the next session is another one, with its own backup"
     );
+}
+
+#[test]
+fn a_worker_waits_until_its_result_is_durable_before_it_takes_its_next_po() {
+    let sheet = TempSheet::pending(2);
+    let run = Running::start(&mut sheet.run("-j 1", "echo $TICKOFF_PO >> log; await go"));
+    wait_until("the first job runs", || sheet.lines("log") == ["PO0"]);
+    // While somebody else has the lock nothing becomes durable.
+    let lock = File::open(sheet.folder().join(".input.csv.lock")).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let_go(&sheet);
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(sheet.lines("log"), ["PO0"]);
+    drop(lock);
+    run.end().with(0);
+    assert_eq!(sheet.lines("log"), ["PO0", "PO1"]);
 }

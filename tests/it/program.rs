@@ -86,7 +86,9 @@ mod pending {
 
     #[test]
     fn a_reader_that_has_seen_enough_is_no_error() {
-        let sheet = TempSheet::pending(20_000);
+        // More than a pipe holds.
+        let pos = (0..3_000).map(|i| format!("PO{i}-{}\n", "x".repeat(90)));
+        let sheet = TempSheet::new("PO_NUMBER\nPO0\n".to_owned() + &pos.collect::<String>());
         let mut child = sheet
             .tickoff("pending")
             .stdout(Stdio::piped())

@@ -119,13 +119,11 @@ fn check_is_complete(sheet: &TempSheet, original: &str) {
 #[track_caller]
 fn killed_after_three(sheet: &TempSheet, only_in_the_journal: bool) {
     let open = OpenOptions::new().append(true).open(sheet.path()).unwrap();
-    let script = "case $TICKOFF_PO in PO[012]) ;; *) touch fourth; exec sleep 1000;; esac";
+    let script = "case $TICKOFF_PO in PO[012]) ;; *) touch fourth; hang;; esac";
     // Whoever keeps the sheet open must come after the session has read it.
     drop(open);
     let script = if only_in_the_journal {
-        format!(
-            "test $TICKOFF_PO = PO0 && {{ touch first; until [ -e open ]; do sleep 0.01; done; }}; {script}"
-        )
+        format!("test $TICKOFF_PO = PO0 && {{ touch first; await open; }}; {script}")
     } else {
         script.to_owned()
     };
@@ -247,7 +245,7 @@ fn crash_after_crash_the_first_backup_is_kept() {
     let original = sheet.text();
     for round in 1..=7 {
         let script = format!(
-            "test $(wc -l < log) -lt {} && echo $TICKOFF_PO >> log || exec sleep 1000",
+            "test $(wc -l < log) -lt {} && echo $TICKOFF_PO >> log || hang",
             3 * round
         );
         std::fs::write(
@@ -280,7 +278,7 @@ fn crash_after_crash_the_first_backup_is_kept() {
 fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
     let sheet = TempSheet::pending(6);
     let original = sheet.text();
-    let script = "echo $TICKOFF_PO >> log; test $TICKOFF_PO != PO3 || { touch fourth; test -e second || exec sleep 1000; }";
+    let script = "echo $TICKOFF_PO >> log; test $TICKOFF_PO != PO3 || { touch fourth; test -e second || hang; }";
     let run = Running::start(&mut sheet.run("-j 1 --quiet --output copy.csv", script));
     wait_until("the fourth job runs", || {
         sheet.folder().join("fourth").exists()

@@ -161,7 +161,7 @@ mod what_a_command_says {
         );
         check_with(
             "--timeout 300ms",
-            &format!("{completed} exec sleep 1000"),
+            &format!("{completed} hang"),
             "ERROR",
             "timed out after 300ms",
         );
@@ -269,8 +269,7 @@ mod what_a_command_says {
     fn a_timeout_ends_the_whole_process_group_even_if_it_will_not_listen() {
         let sheet = TempSheet::new(ONE);
         // The grandchild ignores SIGTERM, and holds stderr open.
-        let script =
-            "sh -c 'trap \"\" TERM; echo $$ > grandchild; while :; do sleep 1000; done' & wait";
+        let script = "sh -c 'trap \"\" TERM; echo $$ > grandchild; while [ -e $PWD ]; do sleep 0.1; done' & wait";
         let ended = end(&mut sheet.run("--timeout 500ms", script)).with(1);
         assert_eq!(
             sheet.cell("P1", "ERROR_MESSAGE"),
@@ -286,7 +285,7 @@ mod what_a_command_says {
         let sheet = TempSheet::new(ONE);
         let mut run = Running::start(
             sheet
-                .run("", "sleep 1000 > /dev/null & echo $! > background")
+                .run("", "hang > /dev/null & echo $! > background")
                 .stdin(std::process::Stdio::null()),
         );
         wait_until("the run is over", || !run.is_running());
@@ -394,8 +393,8 @@ mod options {
     fn halt_now_breaks_running_jobs_off_and_they_keep_their_state() {
         let sheet = TempSheet::pending(10);
         let script = "case $TICKOFF_PO in
-            PO0) until [ -s sleeper ]; do sleep 0.01; done; exit 1;;
-            PO1) echo $$ > sleeper; exec sleep 1000;;
+            PO0) await sleeper; exit 1;;
+            PO1) echo $$ > sleeper; hang;;
         esac";
         end(&mut sheet.run("-j 2 --halt now,fail=1", script)).with(5);
         assert_eq!(statuses(&sheet)[..3], ["ERROR", "PENDING", "PENDING"]);
@@ -620,7 +619,7 @@ fn results_that_cannot_be_written_to_the_sheet_are_kept_and_said_with_exit_code_
     // From now on no file of this run may grow beyond that: the journal can, a new version cannot.
     let mut run = Running::start(&mut sheet.run(
         "-j 1 --limit 2 --quiet",
-        "touch started; until [ -e limited ]; do sleep 0.01; done; kill -INT $PPID; sleep 0.1",
+        "touch started; await limited; kill -INT $PPID; sleep 0.1",
     ));
     wait_until("the first job runs", || {
         sheet.folder().join("started").exists()

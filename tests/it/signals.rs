@@ -8,7 +8,7 @@ use crate::command_line::{Running, end, is_alive, wait_until};
 use crate::fixture::TempSheet;
 
 /// Notes its start, waits until it may go on, and notes its end.
-const PATIENT: &str = "echo start >> log; until [ -e go ]; do sleep 0.01; done; echo end >> log";
+const PATIENT: &str = "echo start >> log; await go; echo end >> log";
 
 const STOPPING: &str = "WARN stopping: running commands may finish; once more kills them";
 
@@ -72,7 +72,7 @@ fn sighup_does_the_same() {
 #[track_caller]
 fn check_kills_jobs(first: Signal, second: Signal, code: i32) {
     let sheet = TempSheet::pending(4);
-    let script = "test $TICKOFF_PO = PO0 && exit; sh -c 'echo $$ >> pids; exec sleep 1000' & echo $$ >> pids; wait";
+    let script = "test $TICKOFF_PO = PO0 && exit; sh -c 'echo $$ >> pids; while [ -e $PWD ]; do sleep 0.1; done' & echo $$ >> pids; wait";
     let run = Running::start(&mut sheet.run("-j 2", script));
     wait_until("two jobs run", || sheet.lines("pids").len() == 4);
     run.signal(first);
