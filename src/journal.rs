@@ -221,6 +221,10 @@ impl Journal {
         match (&mut self.open, there) {
             (None, None) => Ok(News::Unknown(Vec::new())),
             (None, Some(_)) => Ok(News::Unknown(self.load()?.1)),
+            // A crash left it without a head; somebody may have begun it anew.
+            (Some(log), Some(inode)) if log.inode == inode && log.end == 0 => {
+                Ok(News::Unknown(self.load()?.1))
+            }
             (Some(log), Some(inode)) if log.inode == inode => {
                 let mut frames = Vec::new();
                 let mut end = log.end;
@@ -644,6 +648,19 @@ mod tests {
         assert!(
             matches!(theirs.catch_up().unwrap(), News::Frames(frames) if frames == [frame("C")])
         );
+    }
+
+    #[test]
+    fn a_log_that_a_crash_left_without_its_head_is_begun_by_whoever_writes_first() {
+        let fixture = Fixture::new();
+        std::fs::write(fixture.target.sibling(NAME), [0; 64]).unwrap();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        theirs.append(&frame("A")).unwrap();
+        assert!(
+            matches!(ours.catch_up().unwrap(), News::Unknown(frames) if frames == [frame("A")])
+        );
+        ours.append(&frame("B")).unwrap();
+        assert_eq!(fixture.open().unwrap().2, [frame("A"), frame("B")]);
     }
 
     #[test]
