@@ -45,6 +45,11 @@ pub(crate) fn detect(
             problem,
         }
     };
+    if let Some(delimiter) = given
+        && (!delimiter.is_ascii() || matches!(delimiter, 0 | b'"' | b'\r' | b'\n'))
+    {
+        return Err(Error::Delimiter { delimiter });
+    }
     grammar::refuse_foreign_bytes(bytes).map_err(malformed)?;
     let candidates = match &given {
         Some(delimiter) => std::slice::from_ref(delimiter),
@@ -197,6 +202,20 @@ mod tests {
         check_refused(
             b"PO_NUMBER;\xff\n",
             "in.csv:1:11: the header and the key column must be UTF-8",
+        );
+    }
+
+    #[test]
+    fn what_cannot_separate_fields_is_no_delimiter() {
+        for given in [0, b'"', b'\r', b'\n', 0xc3] {
+            let sheet = [b"K", &[given][..], b"PO_NUMBER"].concat();
+            let error = detect(&sheet, "PO_NUMBER", Some(given), Path::new("in.csv")).unwrap_err();
+            assert!(matches!(error, Error::Delimiter { delimiter } if delimiter == given));
+        }
+        let error = Error::Delimiter { delimiter: 0 }.to_string();
+        assert_eq!(
+            error,
+            "a delimiter must be an ASCII character, and no quote, line break or NUL, not \\u{0}"
         );
     }
 }

@@ -67,6 +67,12 @@ pub enum Error {
         /// The columns that are there.
         columns: Vec<String>,
     },
+    /// What was given as the delimiter cannot be one.
+    #[error("a delimiter must be an ASCII character, and no quote, line break or NUL, not {}", Escaped::text(&char::from(*delimiter).to_string()))]
+    Delimiter {
+        /// What was given.
+        delimiter: u8,
+    },
     /// The bytes of the sheet are not a CSV that can be kept intact.
     #[error("{}:{line}:{column}: {problem}", Escaped::path(path))]
     Malformed {

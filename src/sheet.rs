@@ -33,7 +33,8 @@ use crate::version::Stamp;
 pub struct Options {
     /// The key column, matched without regard to case or surrounding blanks: `PO_NUMBER`.
     pub key: String,
-    /// The delimiter. `None`: the one of `;` `,` TAB with which the header has the key column.
+    /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
+    /// TAB with which the header has the key column.
     pub delimiter: Option<u8>,
     /// Whether a PO may stand in several rows: no.
     pub duplicates: Duplicates,
@@ -129,8 +130,8 @@ impl Sheet {
     /// Reads a sheet and what its journal adds to it. Nothing is locked and nothing is changed.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::NotAFile`], and what makes a file unfit as a sheet: [`Error::Empty`],
-    /// [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
+    /// [`Error::Io`], [`Error::NotAFile`], [`Error::Delimiter`], and what makes a file unfit as a sheet:
+    /// [`Error::Empty`], [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         const ATTEMPTS: usize = 100;
