@@ -151,19 +151,32 @@ impl Serialize for Updates {
     }
 }
 
-/// A JSON object. Numbers and booleans are taken as they are written, `null` as an empty cell, and
-/// an array of texts as the `;`-separated list that `AttachmentName` holds.
+/// A JSON object. Booleans and integers are taken as they are written, other numbers as the shortest
+/// text of the same 64-bit float, `null` as an empty cell, and an array of texts as the `;`-separated
+/// list that `AttachmentName` holds. An integer beyond 64 bits would lose digits and is refused.
 impl<'de> Deserialize<'de> for Updates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let object = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
         let mut updates = Updates::new();
         for (column, value) in object {
+            if loses_digits(&value) {
+                return Err(D::Error::custom(format!(
+                    "the value of {column:?} is an integer beyond 64 bits: write it as a text"
+                )));
+            }
             let text = cell_text(value)
                 .ok_or_else(|| D::Error::custom(format!("the value of {column:?} must be a text, a number, true, false, null or a list of texts")))?;
             updates = updates.set(column, text);
         }
         Ok(updates)
     }
+}
+
+/// JSON's integers beyond 64 bits have been read as floats.
+fn loses_digits(value: &serde_json::Value) -> bool {
+    value
+        .as_f64()
+        .is_some_and(|number| number.abs() >= i64::MAX as f64 && !value.is_u64() && !value.is_i64())
 }
 
 fn cell_text(value: serde_json::Value) -> Option<String> {
@@ -311,5 +324,21 @@ mod tests {
         ];
         assert_eq!(updates.iter().collect::<Vec<_>>(), want);
         assert!(serde_json::from_str::<Updates>(r#"{"A":{}}"#).is_err());
+    }
+
+    #[test]
+    fn an_integer_that_would_lose_digits_is_refused() {
+        for kept in ["18446744073709551615", "-9223372036854775808", "1e3"] {
+            let updates = serde_json::from_str::<Updates>(&format!("{{\"A\":{kept}}}"));
+            let want = if kept == "1e3" { "1000.0" } else { kept };
+            assert_eq!(updates.unwrap().get("A"), Some(want));
+        }
+        let error = serde_json::from_str::<Updates>(r#"{"A":18446744073709551616}"#).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the value of \"A\" is an integer beyond 64 bits: write it as a text"),
+            "{error}"
+        );
     }
 }
