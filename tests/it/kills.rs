@@ -102,7 +102,9 @@ fn run_to_the_end_under_kills(seed: &mut u64) -> u64 {
 
         if over {
             assert_eq!(sheet.status()["completed"], 446);
-            assert_eq!(sheet.leftovers(), ["log"]);
+            // There is no log if the last kill came when all was done.
+            let left = sheet.leftovers();
+            assert!(left.iter().all(|name| name == "log"), "{left:?}");
             for backup in sheet.backup_names() {
                 assert_eq!(
                     std::fs::read_to_string(sheet.backups().join(backup)).unwrap(),
