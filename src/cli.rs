@@ -20,6 +20,8 @@ mod run;
 mod set;
 mod status;
 
+use std::sync::Arc;
+
 use args::Command;
 use exit::Exit;
 
@@ -33,6 +35,7 @@ pub fn run(command: &Command) -> Exit {
         _ => Display::stderr(LogFormat::Human, Verbosity::Quiet),
     };
     display.take_log();
+    survive_file_size_limits();
     let ended = match command {
         Command::Run(args) => run::run(args, &display),
         Command::Status(args) => status::run(args),
@@ -48,4 +51,12 @@ pub fn run(command: &Command) -> Exit {
         failure.report(&display);
         failure.exit()
     })
+}
+
+/// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
+///
+/// An empty handler does. Ignoring the signal would too, but commands would inherit that. Should
+/// there be none, the limit kills the program, which loses nothing either.
+fn survive_file_size_limits() {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
 }

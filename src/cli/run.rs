@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tickoff::{
     CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
@@ -141,9 +141,6 @@ impl Interruption {
         let failed = |error: std::io::Error| {
             Failure::Other(Exit::NotWritten, format!("cannot handle signals: {error}"))
         };
-        // An empty handler makes a file-size limit an error of the write that met it. Ignoring the
-        // signal would do so too, but commands would inherit that.
-        signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
         let heeded = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|&signal| !is_ignored(signal));

@@ -332,6 +332,34 @@ mod the_file_system {
         }
     }
 
+    #[test]
+    fn a_limit_on_the_size_of_files() {
+        let contents = contents();
+        let sheet = TempSheet::new(&contents);
+        for (command, arguments) in [
+            ("run", &["--", "true"][..]),
+            ("apply", &[]),
+            ("init", &[]),
+            ("set", &["PO1", "STATUS=ERROR"]),
+        ] {
+            let program = sheet.tickoff(command);
+            let mut limited = Command::new("sh");
+            limited
+                .args(["-c", "ulimit -f 16; exec \"$0\" \"$@\""])
+                .arg(program.get_program())
+                .args(program.get_args())
+                .args(arguments)
+                .stdin(Stdio::null());
+            let ended = end(&mut limited).with(3);
+            assert_eq!(
+                sheet.without_folder(&ended.stderr),
+                "tickoff: cannot copy DIR/input.csv: File too large (os error 27)\n",
+                "{command}"
+            );
+            check_untouched(&sheet, contents.as_bytes());
+        }
+    }
+
     /// A sheet of about 40 kB.
     fn contents() -> String {
         let mut text = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\n".to_owned();
