@@ -6,43 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use crate::campaign::{random, tries};
 use crate::command_line::{Running, end};
 use crate::fixture::TempSheet;
 use crate::oracle::RawSheet;
 
 const JOB: &str = "echo \"$TICKOFF_WORKER $TICKOFF_PO\" >> log";
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().expect("it is a number"))
-}
-
-/// Numbers that look random: SplitMix64 (Steele, Lea and Flood, OOPSLA '14).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[test]
 fn kills_at_any_moment_lose_nothing_acknowledged_and_repeat_none_of_it() {
-    let wanted = number("TICKOFF_KILLS").unwrap_or(6);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let mut seed = number("TICKOFF_SEED").unwrap_or(now.as_micros() as u64);
-    println!("TICKOFF_SEED={seed}");
+    let wanted = tries("TICKOFF_KILLS", 6);
+    let mut random = random();
     let mut kills = 0;
     while kills < wanted {
-        kills += run_to_the_end_under_kills(&mut seed);
+        kills += run_to_the_end_under_kills(&mut random);
     }
     println!("{kills} kills");
 }
 
 /// One sheet, processed by runs of which all but the last are killed. Returns how many were.
-fn run_to_the_end_under_kills(seed: &mut u64) -> u64 {
+fn run_to_the_end_under_kills(random: &mut fastrand::Rng) -> u64 {
     let sheet = TempSheet::sample("orders-446.csv");
     let original = sheet.text();
     let before = RawSheet::parse(&original, ';').cells("COUPA_URL");
@@ -52,7 +35,7 @@ fn run_to_the_end_under_kills(seed: &mut u64) -> u64 {
         let mut run = Running::start(&mut sheet.run("-j 4 --quiet", JOB));
         // The last one is left to come to its end.
         let patience = if kill < 6 {
-            next(seed) % 250_000
+            random.u64(..250_000)
         } else {
             u64::MAX / 2_000
         };

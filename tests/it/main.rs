@@ -12,6 +12,8 @@ mod several;
 #[cfg(feature = "cli")]
 mod backup;
 #[cfg(feature = "cli")]
+mod campaign;
+#[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
 mod errors;
