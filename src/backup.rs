@@ -406,9 +406,7 @@ impl BackupManager {
     /// What is in the folder under a name of ours, newest first.
     fn entries(&self) -> Result<Vec<Entry>> {
         let read = Error::io("read", &self.folder);
-        let listing = match std::fs::read_dir(&self.folder)
-            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        {
+        let listing = match target::read_folder(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             listing => listing.map_err(read)?,
         };

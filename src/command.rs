@@ -43,6 +43,7 @@ use crate::pool::{Job, MAX_ERROR_CHARS, Outcome, Stop, StopLevel, error_message}
 use crate::record::{
     COLUMNS, ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, same_column,
 };
+use crate::target::open_at;
 use crate::update::Updates;
 
 /// The largest result file that is read.
@@ -632,7 +633,7 @@ impl Tail {
 /// Reads a result file and removes it; `None` if the command wrote none.
 fn take_result(path: &Path) -> std::result::Result<Option<Updates>, String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let result = match rustix::fs::open(path, flags, Mode::empty()) {
+    let result = match open_at(CWD, path, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP | Errno::NXIO) => Err("it is not a regular file".to_owned()),
         Err(errno) => Err(format!("it cannot be read: {errno}")),

@@ -38,6 +38,8 @@ use crate::record::same_column;
 use crate::target::Target;
 
 const NAME: &str = "journal";
+/// A log that is being written to replace it.
+const NEXT: &str = "journal.next";
 const PREFIX: usize = 12;
 /// The longest frame. A batch is at most a queue of operations, each of some cells of 32,767
 /// characters; what is longer than this is not a length.
@@ -172,6 +174,7 @@ impl Journal {
             open: None,
             tainted: false,
         };
+        journal.remove_next()?;
         let (found, frames) = journal.load()?;
         Ok((journal, found, frames))
     }
@@ -294,14 +297,10 @@ impl Journal {
 
     /// Replaces the log by a new file that holds these frames, durably.
     pub(crate) fn start_over(&mut self, frames: &[Frame]) -> Result<()> {
-        const NEXT: &str = "journal.next";
         self.tainted = true;
+        self.remove_next()?;
         let path = self.target.sibling(NEXT);
         let next = self.target.sibling_name(NEXT);
-        match rustix::fs::unlinkat(self.target.folder(), &next, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(errno) => return Err(Error::sys("remove", path)(errno)),
-        }
         let file = self.target.open_sibling(NEXT)?;
         let bytes = encode_log(&self.head, frames);
         file.write_all_at(&bytes, 0)
@@ -323,6 +322,15 @@ impl Journal {
         self.target.sync_folder()?;
         self.tainted = false;
         Ok(())
+    }
+
+    /// Removes a new log that did not come to replace the old one; nothing relies on it.
+    fn remove_next(&self) -> Result<()> {
+        let next = self.target.sibling_name(NEXT);
+        match rustix::fs::unlinkat(self.target.folder(), next, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::sys("remove", self.target.sibling(NEXT))(errno)),
+        }
     }
 
     /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only

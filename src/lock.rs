@@ -128,12 +128,15 @@ impl Drop for SessionLock {
 }
 
 fn try_lock(file: &File, path: &Path) -> Result<bool> {
-    match FileExt::try_lock_exclusive(file) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
-            Ok(false)
+    loop {
+        match FileExt::try_lock_exclusive(file) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
+                return Ok(false);
+            }
+            Err(error) => return Err(Error::io("lock", path)(error)),
         }
-        Err(error) => Err(Error::io("lock", path)(error)),
     }
 }
 

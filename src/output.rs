@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::grammar::{decode, encode};
 use crate::index::RecordIndex;
 use crate::sheet::{Sheet, text};
+use crate::target::open_at;
 
 /// Makes a copy of a sheet for a session, unless it is there already.
 ///
@@ -48,7 +49,7 @@ fn create(path: &Path, mut source: &File) -> Result<()> {
     let failed = || Error::io("create", path);
     let mode = source.metadata().map_err(failed())?.mode() & 0o666;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&folder, ".", flags, Mode::from_raw_mode(mode | 0o600));
+    let file = open_at(&folder, ".", flags, Mode::from_raw_mode(mode | 0o600));
     let mut file = File::from(file.map_err(|errno| failed()(errno.into()))?);
     io::copy(&mut source, &mut file)
         .and_then(|_| file.flush())

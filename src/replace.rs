@@ -32,7 +32,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::{Error, Result};
 use crate::lease::{Lease, Leased};
 use crate::snapshot::{Snapshot, is_unsupported, unnamed_file};
-use crate::target::Target;
+use crate::target::{Target, open_at, read_folder};
 use crate::version::{ContentHash, Look, Stamp, Version, hash_file};
 
 /// A new version, complete, synced and verified, that is not public yet.
@@ -137,11 +137,9 @@ impl<'t> Replacement<'t> {
                     | OFlags::CLOEXEC
                     | OFlags::NOFOLLOW;
                 let file =
-                    rustix::fs::openat(target.folder(), &name, flags, Mode::RUSR | Mode::WUSR)
-                        .map_err(Error::sys(
-                            "create a temporary file in",
-                            target.folder_path(),
-                        ))?;
+                    open_at(target.folder(), &name, flags, Mode::RUSR | Mode::WUSR).map_err(
+                        Error::sys("create a temporary file in", target.folder_path()),
+                    )?;
                 (file.into(), Some(name))
             }
             Err(error) => return Err(error),
@@ -297,10 +295,10 @@ impl Drop for Replacement<'_> {
 
 /// What a crash left under temporary names.
 pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
-    let failed = || Error::io("read", target.folder_path());
     let mut edits = Vec::new();
-    for entry in std::fs::read_dir(target.folder_path()).map_err(failed())? {
-        let name = entry.map_err(failed())?.file_name();
+    let failed = Error::io("read", target.folder_path());
+    for entry in read_folder(target.folder_path()).map_err(failed)? {
+        let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let Some(kind) = temporary_kind(target, name) else {
             continue;
@@ -360,7 +358,7 @@ fn temporary_kind(target: &Target, name: &str) -> Option<Temporary> {
 
 fn open_displaced(target: &Target, name: &str) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::openat(target.folder(), name, flags, Mode::empty())
+    open_at(target.folder(), name, flags, Mode::empty())
         .map(File::from)
         .map_err(Error::sys("open", target.folder_path().join(name)))
 }

@@ -15,7 +15,7 @@ use memmap2::Mmap;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
-use crate::target::Target;
+use crate::target::{Target, open_at};
 
 /// The bytes of one version of the sheet.
 pub(crate) enum Snapshot {
@@ -62,7 +62,7 @@ impl Deref for Snapshot {
 pub(crate) fn unnamed_file(target: &Target) -> Result<File> {
     let mode = Mode::RUSR | Mode::WUSR;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    rustix::fs::openat(target.folder(), ".", flags, mode)
+    open_at(target.folder(), ".", flags, mode)
         .map(File::from)
         .map_err(Error::sys(
             "create a temporary file in",
@@ -94,8 +94,7 @@ fn file_that_lost_its_name(target: &Target) -> Result<File> {
     );
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let failed = || Error::sys("create a temporary file in", target.folder_path());
-    let file = rustix::fs::openat(target.folder(), &name, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(failed())?;
+    let file = open_at(target.folder(), &name, flags, Mode::RUSR | Mode::WUSR).map_err(failed())?;
     rustix::fs::unlinkat(target.folder(), &name, rustix::fs::AtFlags::empty()).map_err(failed())?;
     Ok(file.into())
 }

@@ -4,9 +4,9 @@
 //! journal. Our own files are opened without following symlinks and refused when they are not
 //! regular files or belong to a stranger; they take mode and group from the sheet.
 
-use std::fs::{File, Metadata};
+use std::fs::{DirEntry, File, Metadata};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -118,7 +118,7 @@ impl Target {
     /// write lease of somebody else's; it means nothing for reading a regular file.
     pub(crate) fn open_sheet(&self) -> Result<(File, Metadata)> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty())
+        let file = open_at(&self.folder, &self.name, flags, Mode::empty())
             .map(File::from)
             .map_err(Error::sys("open", &self.path))?;
         let metadata = file.metadata().map_err(Error::io("read", &self.path))?;
@@ -145,11 +145,9 @@ impl Target {
         let path = self.sibling(extension);
         let name = self.sibling_name(extension);
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(&self.folder, &name, flags, Mode::empty()) {
+        let file = match open_at(&self.folder, &name, flags, Mode::empty()) {
             Err(rustix::io::Errno::NOENT) => match self.create_sibling(&name) {
-                Err(rustix::io::Errno::EXIST) => {
-                    rustix::fs::openat(&self.folder, &name, flags, Mode::empty())
-                }
+                Err(rustix::io::Errno::EXIST) => open_at(&self.folder, &name, flags, Mode::empty()),
                 created => created,
             },
             opened => opened,
@@ -163,9 +161,9 @@ impl Target {
     pub(crate) fn open_sibling_to_read(&self, extension: &str) -> Result<Option<File>> {
         let path = self.sibling(extension);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        match rustix::fs::openat(
+        match open_at(
             &self.folder,
-            self.sibling_name(extension),
+            &self.sibling_name(extension),
             flags,
             Mode::empty(),
         ) {
@@ -181,7 +179,7 @@ impl Target {
     fn create_sibling(&self, name: &str) -> rustix::io::Result<OwnedFd> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = open_at(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?;
         share_like(&file, self.mode, self.owner, self.group)?;
         Ok(file)
     }
@@ -261,6 +259,26 @@ impl Target {
     }
 }
 
+/// What is in a folder; an interrupting signal does not make this fail.
+pub(crate) fn read_folder(path: &Path) -> io::Result<Vec<DirEntry>> {
+    loop {
+        match std::fs::read_dir(path).and_then(Iterator::collect) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
+/// openat(2), which an interrupting signal does not make fail.
+pub(crate) fn open_at(
+    folder: impl AsFd,
+    name: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+    mode: Mode,
+) -> rustix::io::Result<OwnedFd> {
+    rustix::io::retry_on_intr(|| rustix::fs::openat(&folder, name, flags, mode))
+}
+
 /// Gives a file that was created private the sheet's mode, and its owner and group as far as we may.
 /// Without the right to the group, the group's permissions stay away too.
 fn share_like(file: &OwnedFd, mode: u32, owner: u32, group: u32) -> rustix::io::Result<()> {
@@ -296,8 +314,11 @@ fn network_filesystem(kind: u64) -> Option<&'static str> {
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     match std::fs::create_dir(path) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
-            return Ok(());
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return match std::fs::metadata(path).map_err(Error::io("read", path))? {
+                there if there.is_dir() => Ok(()),
+                _ => Err(Error::io("create", path)(error)),
+            };
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path

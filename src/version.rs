@@ -136,9 +136,11 @@ pub(crate) fn hash_file(mut file: &File) -> io::Result<ContentHash> {
     let mut buffer = vec![0; 256 << 10];
     file.rewind()?;
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.digest128()),
-            read => hasher.update(&buffer[..read]),
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.digest128()),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -35,14 +35,13 @@ fn copy_bytes(source: &File, source_path: &Path, mut copy: &File, copy_path: &Pa
     let mut source = FromStart::of(source);
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        match source
-            .read(&mut chunk)
-            .map_err(Error::io("read", source_path))?
-        {
-            0 => return Ok(()),
-            read => copy
+        match source.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => copy
                 .write_all(&chunk[..read])
                 .map_err(Error::io("write", copy_path))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("read", source_path)(error)),
         }
     }
 }

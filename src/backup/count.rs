@@ -23,7 +23,10 @@ pub(super) fn records(mut csv: impl Read) -> io::Result<usize> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let mut count = 0_usize;
     loop {
-        let input = csv.fill_buf()?;
+        let input = match csv.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            input => input?,
+        };
         let at_end = input.is_empty();
         let (read, records) = feed(&mut reader, input);
         count += records;

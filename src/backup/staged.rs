@@ -13,19 +13,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::target::open_at;
+
 /// A folder held open: what is made in it goes there even if its path comes to mean another.
 pub(super) struct Folder(File);
 
 impl Folder {
     pub(super) fn open(path: &Path) -> rustix::io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Folder(rustix::fs::open(path, flags, Mode::empty())?.into()))
+        Ok(Folder(open_at(CWD, path, flags, Mode::empty())?.into()))
     }
 
     /// Begins a new file in it.
     pub(super) fn stage(&self) -> rustix::io::Result<Staged<'_>> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.0, ".", flags, private()) {
+        match open_at(&self.0, ".", flags, private()) {
             Ok(file) => Ok(Staged {
                 folder: self,
                 file: file.into(),
@@ -45,7 +47,7 @@ impl Folder {
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!(".tickoff-{}-{number}.tmp", std::process::id());
-            match rustix::fs::openat(&self.0, &name, flags, private()) {
+            match open_at(&self.0, &name, flags, private()) {
                 Err(Errno::EXIST) => {}
                 opened => {
                     return Ok(Staged {

@@ -35,3 +35,14 @@ mod run;
 mod samples;
 #[cfg(feature = "cli")]
 mod signals;
+
+// What takes the registers of a process to see, or to change, what it asks of the system.
+#[cfg(all(feature = "cli", target_arch = "x86_64"))]
+mod crash_states;
+#[cfg(all(feature = "cli", target_arch = "x86_64"))]
+mod tracer;
+#[cfg(not(target_arch = "x86_64"))]
+#[test]
+fn crash_states_and_faults() {
+    eprintln!("SKIPPED: system calls can only be traced on x86-64");
+}
