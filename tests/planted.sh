@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Breaks each promise on purpose and shows which test catches it.
+#
+#   tests/planted.sh [NAME...]     all of tests/planted/*.patch, or some of them
+#   tests/planted.sh --check       only whether every patch still applies (seconds)
+#
+# Each patch says the promise that it breaks and the command that must fail. It is applied to a copy
+# of HEAD under target/; nothing in the checkout changes. Exits with 1 if a broken promise passes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+copy=$root/target/planted
+export CARGO_TARGET_DIR=$root/target/planted-target
+
+rm -rf "$copy"
+mkdir -p "$copy"
+git archive HEAD | tar -x -C "$copy"
+cd "$copy"
+git init -q .
+
+check=
+if [ "${1:-}" = --check ]; then
+    check=yes
+    shift
+fi
+if [ $# -gt 0 ]; then
+    patches=()
+    for name in "$@"; do patches+=("$root/tests/planted/$name.patch"); done
+else
+    patches=("$root"/tests/planted/*.patch)
+fi
+
+missed=0
+for patch in "${patches[@]}"; do
+    name=$(basename "$patch" .patch)
+    promise=$(sed -n 's/^Promise: //p' "$patch")
+    command=$(sed -n 's/^Caught by: //p' "$patch")
+    if ! git apply --check "$patch"; then
+        echo "STALE   $name: it does not apply any more"
+        missed=1
+        continue
+    fi
+    [ -z "$check" ] || continue
+    git apply "$patch"
+    log=$root/target/planted-$name.log
+    # What does not compile is not caught.
+    if ! (eval "${command%% -- *} --no-run") >"$log" 2>&1; then
+        echo "BROKEN  $name: it does not compile, see $log"
+        missed=1
+    elif (eval "timeout 600 $command") >>"$log" 2>&1; then
+        echo "MISSED  $name: $promise"
+        missed=1
+    else
+        caught=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort -u | paste -sd' ')
+        echo "caught  $name: ${caught:-$command}"
+    fi
+    git apply --reverse "$patch"
+done
+exit $missed
