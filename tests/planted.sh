@@ -43,16 +43,22 @@ for patch in "${patches[@]}"; do
     [ -z "$check" ] || continue
     git apply "$patch"
     log=$root/target/planted-$name.log
-    # What does not compile is not caught.
-    if ! (eval "${command%% -- *} --no-run") >"$log" 2>&1; then
+    # What does not compile, or does not run, is not caught.
+    if ! bash -c "${command%% -- *} --no-run" >"$log" 2>&1; then
         echo "BROKEN  $name: it does not compile, see $log"
         missed=1
-    elif (eval "timeout 600 $command") >>"$log" 2>&1; then
-        echo "MISSED  $name: $promise"
-        missed=1
     else
+        status=0
+        timeout 600 bash -c "$command" >>"$log" 2>&1 || status=$?
         caught=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort -u | paste -sd' ')
-        echo "caught  $name: ${caught:-$command}"
+        if [ -n "$caught" ]; then
+            echo "caught  $name: $caught"
+        elif [ $status = 124 ]; then
+            echo "caught  $name: hangs in $command"
+        else
+            echo "MISSED  $name: $promise (see $log)"
+            missed=1
+        fi
     fi
     git apply --reverse "$patch"
 done

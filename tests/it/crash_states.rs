@@ -3,9 +3,10 @@
 //! Commands run, some to their end and some until a `kill -9` in the middle; all that they do to the
 //! files in the sheet's folder is recorded (see [`crate::tracer`]). At every step of that history the
 //! disk may hold what was synced, and of what was not any part: each 512-byte sector of a write, a new
-//! size without the data, each change of a folder but that changes of one name keep their order. That
-//! is more than ext4 and xfs do, and what POSIX allows; the approach is that of ALICE (Pillai et al.,
-//! "All File Systems Are Not Created Equal", OSDI '14).
+//! size without the data, each change of a folder but that changes of one name keep their order. Now
+//! and then a sync fails; what it was to sync stays in doubt, whatever a later one says. All this is
+//! more than ext4 and xfs do, and what POSIX allows; the approach is that of ALICE (Pillai et al., "All
+//! File Systems Are Not Created Equal", OSDI '14).
 //!
 //! In each of these states the sheet must be a complete version, and so must be each backup; the next
 //! session must find everything that was acknowledged before, and leave nothing behind. The campaign
@@ -18,6 +19,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use tickoff::{Options, Session};
 
 use crate::campaign::{random, tries};
@@ -44,6 +46,9 @@ enum Step {
     Write(FileId, usize, Vec<u8>),
     Resize(FileId, usize),
     Sync(FileId),
+    /// The system said that it failed: what was to be synced may never reach the disk, whatever a
+    /// later sync says.
+    FailedSync(FileId),
     SyncFolder(Name),
     /// The caller was told that this operation is durable.
     Told(u64),
@@ -65,6 +70,29 @@ struct FileOnDisk {
     now: Vec<u8>,
     /// Writes and resizes that no sync has followed, by sectors.
     pending: Vec<Step>,
+    /// Writes whose sync failed.
+    doubtful: Vec<Step>,
+}
+
+impl FileOnDisk {
+    fn choices(&self) -> usize {
+        let unsure = self.doubtful.len() + self.pending.len();
+        unsure + usize::from(unsure > 0)
+    }
+
+    fn crash(&self, mut chosen: impl FnMut() -> bool) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        for step in self.doubtful.iter().chain(&self.pending) {
+            if chosen() {
+                change(&mut bytes, step);
+            }
+        }
+        // The new size, but not all of the data.
+        if self.choices() > 0 && chosen() {
+            bytes.resize(self.now.len(), 0);
+        }
+        bytes
+    }
 }
 
 fn folder_of(name: &str) -> &str {
@@ -81,6 +109,16 @@ fn change(bytes: &mut Vec<u8>, step: &Step) {
         }
         Step::Resize(_, size) => bytes.resize(*size, 0),
         other => panic!("{other:?} changes no file"),
+    }
+}
+
+/// Whether two writes are about the same bytes.
+fn overlap(one: &Step, other: &Step) -> bool {
+    match (one, other) {
+        (Step::Write(_, a, old), Step::Write(_, b, new)) => {
+            a < &(b + new.len()) && b < &(a + old.len())
+        }
+        _ => false,
     }
 }
 
@@ -123,8 +161,19 @@ impl Disk {
             }
             Step::Sync(file) => {
                 let entry = self.files.entry(*file).or_default();
-                entry.durable.clone_from(&entry.now);
-                entry.pending.clear();
+                for step in std::mem::take(&mut entry.pending) {
+                    entry.doubtful.retain(|old| !overlap(old, &step));
+                    change(&mut entry.durable, &step);
+                }
+            }
+            Step::FailedSync(file) => {
+                let entry = self.files.entry(*file).or_default();
+                for step in std::mem::take(&mut entry.pending) {
+                    match step {
+                        Step::Resize(..) => change(&mut entry.durable, &step),
+                        written => entry.doubtful.push(written),
+                    }
+                }
             }
             Step::SyncFolder(folder) => {
                 let (synced, pending) = std::mem::take(&mut self.pending)
@@ -147,12 +196,8 @@ impl Disk {
         self.pending.len()
             + named
                 .iter()
-                .map(|file| self.files[file].pending.len())
+                .map(|file| self.files[file].choices())
                 .sum::<usize>()
-            + named
-                .iter()
-                .filter(|file| !self.files[file].pending.is_empty())
-                .count()
     }
 
     fn may_have_names(&self) -> BTreeSet<FileId> {
@@ -178,20 +223,7 @@ impl Disk {
         }
         let mut contents: HashMap<FileId, Vec<u8>> = HashMap::new();
         for file in self.may_have_names() {
-            let on_disk = &self.files[&file];
-            let mut bytes = on_disk.durable.clone();
-            if !on_disk.pending.is_empty() {
-                for step in &on_disk.pending {
-                    if chosen() {
-                        change(&mut bytes, step);
-                    }
-                }
-                // The new size, but not all of the data.
-                if chosen() {
-                    bytes.resize(on_disk.now.len(), 0);
-                }
-            }
-            contents.insert(file, bytes);
+            contents.insert(file, self.files[&file].crash(&mut chosen));
         }
         names
             .into_iter()
@@ -217,6 +249,9 @@ struct Recorder<'f> {
     /// Kill the program before this call that changes something, counted from 0.
     kill_at: Option<usize>,
     changes: usize,
+    /// Let this sync of a file fail, counted from 0.
+    fail_sync_at: Option<usize>,
+    syncs: usize,
 }
 
 impl Recorder<'_> {
@@ -260,14 +295,24 @@ impl Watch for Recorder<'_> {
                 return Verdict::Kill;
             }
         }
+        if matches!(call.name, "fsync" | "fdatasync") && !is_folder(call) {
+            self.syncs += 1;
+            if self.fail_sync_at.is_some_and(|at| self.syncs == at + 1) {
+                return Verdict::Fail(Errno::EIO);
+            }
+        }
         Verdict::Pass
     }
 
     fn after(&mut self, call: &Call, returned: i64) {
+        let arguments = call.arguments;
         let Ok(returned) = u64::try_from(returned) else {
+            if matches!(call.name, "fsync" | "fdatasync") {
+                let file = self.file(call, arguments[0]);
+                self.steps.push(Step::FailedSync(file));
+            }
             return;
         };
-        let arguments = call.arguments;
         match call.name {
             "open" | "openat" => {
                 const TMPFILE: u64 = libc::O_TMPFILE as u64;
@@ -297,7 +342,7 @@ impl Watch for Recorder<'_> {
                     .filter(|line| !line.is_empty())
                 {
                     let answer: serde_json::Value = serde_json::from_slice(line).unwrap();
-                    if answer["ok"] == true {
+                    if answer["durable"] == true {
                         self.steps
                             .push(Step::Told(answer["operation_id"].as_u64().unwrap()));
                     }
@@ -336,10 +381,7 @@ impl Watch for Recorder<'_> {
                 self.steps.push(Step::Resize(file, size as usize));
             }
             "fsync" | "fdatasync" => {
-                let step = if fs::metadata(call.descriptor(arguments[0]))
-                    .unwrap()
-                    .is_dir()
-                {
+                let step = if is_folder(call) {
                     Step::SyncFolder(self.name(&call.path))
                 } else {
                     Step::Sync(self.file(call, arguments[0]))
@@ -366,11 +408,22 @@ impl Watch for Recorder<'_> {
     }
 }
 
+fn is_folder(call: &Call) -> bool {
+    fs::metadata(call.descriptor(call.arguments[0])).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// What was done to a sheet, step by step.
 struct History {
     steps: Vec<Step>,
     /// The PO and the value of each operation that was submitted.
     operations: Vec<(String, u64)>,
+}
+
+fn operations_told(steps: &[Step]) -> usize {
+    steps
+        .iter()
+        .filter(|step| matches!(step, Step::Told(_)))
+        .count()
 }
 
 /// Some commands on a sheet of whose rows each has a number: the last operation on it.
@@ -383,6 +436,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
         steps: Vec::new(),
         kill_at: None,
         changes: 0,
+        fail_sync_at: None,
+        syncs: 0,
     };
     let file = recorder.create(fs::metadata(sheet.path()).unwrap().ino());
     recorder.steps.extend([
@@ -397,6 +452,7 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
     for _ in 0..random.usize(2..5) {
         let mut command = tickoff();
         command.current_dir(sheet.folder());
+        let submitted = operations.len();
         let mut submit = |po: String| {
             let value = operations.len() as u64 + 1;
             operations.push((po, value));
@@ -430,13 +486,21 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
                 command.stdin(File::open(input).unwrap());
             }
         }
-        recorder.changes = 0;
+        (recorder.changes, recorder.syncs) = (0, 0);
         recorder.kill_at = random.bool().then(|| random.usize(..120));
+        recorder.fail_sync_at = random.bool().then(|| random.usize(..12));
+        let before = operations_told(&recorder.steps);
         let ended = trace(&mut command, &folder, &mut recorder);
         match (ended.code, set) {
             (0, Some(value)) => recorder.steps.push(Step::Told(value)),
             (0 | -9, _) => {}
+            // A session that cannot sync its log before it begins does not begin.
+            (3, _) if ended.stderr.contains("cannot sync") => {}
             _ => panic!("{command:?}: {ended:#?}"),
+        }
+        if ended.code == 0 {
+            let told = operations_told(&recorder.steps) - before;
+            assert_eq!(told, operations.len() - submitted, "each is answered");
         }
     }
     History {
