@@ -20,9 +20,9 @@
 //! abandoned then, and a new one takes everything that was written in this session.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -415,29 +415,37 @@ impl Journal {
 pub(crate) struct Log {
     head: Option<Head>,
     pub(crate) frames: Vec<Frame>,
-    end: u64,
+    /// Behind the last valid frame.
+    pub(crate) end: u64,
     /// Where a frame is not valid though valid ones follow.
-    damage: Option<u64>,
+    pub(crate) damage: Option<u64>,
 }
 
-pub(crate) fn read_log(file: &File, target: &Target) -> Result<Log> {
+fn read_log(mut file: &File, target: &Target) -> Result<Log> {
     let path = target.sibling(NAME);
-    let read = |offset| read_frame(file, offset).map_err(Error::io("read", &path));
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(Error::io("read", &path))?;
+    scan(&bytes, &path)
+}
+
+/// Reads the bytes of a log; `path` is only named in errors.
+pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
     let mut log = Log {
         head: None,
         frames: Vec::new(),
         end: 0,
         damage: None,
     };
-    if let Some((payload, end)) = read(0)? {
-        log.head = Some(parse(&payload, 0, &path)?);
-        log.end = end;
-        while let Some((payload, end)) = read(log.end)? {
-            log.frames.push(parse(&payload, log.end, &path)?);
-            log.end = end;
+    while let Some(payload) = payload_at(&bytes[log.end as usize..], log.end) {
+        match log.head {
+            None => log.head = Some(parse(payload, log.end, path)?),
+            Some(_) => log.frames.push(parse(payload, log.end, path)?),
         }
+        log.end += (PREFIX + payload.len()) as u64;
     }
-    if has_valid_frame_after(file, log.end).map_err(Error::io("read", &path))? {
+    if has_valid_frame_after(&bytes[log.end as usize..], log.end) {
         log.damage = Some(log.end);
     }
     Ok(log)
@@ -476,7 +484,8 @@ pub(crate) fn encode_log(head: &Head, frames: &[Frame]) -> Vec<u8> {
     bytes
 }
 
-fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
+/// Adds the frame that holds this content where it stands at an offset of the log.
+pub(crate) fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
     let prefix = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     serde_json::to_writer(&mut *out, content).expect("frames are plain data");
@@ -487,27 +496,34 @@ fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
     out[prefix + 4..prefix + PREFIX].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// The payload of the valid frame at an offset, and where it ends.
+/// The payload of the valid frame at an offset, and where it ends. Reads no more than that frame.
 fn read_frame(file: &File, offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
-    let mut prefix = [0; PREFIX];
-    if let Err(error) = file.read_exact_at(&mut prefix, offset) {
+    let mut frame = vec![0; PREFIX];
+    if let Err(error) = file.read_exact_at(&mut frame, offset) {
         return if error.kind() == io::ErrorKind::UnexpectedEof {
             Ok(None)
         } else {
             Err(error)
         };
     }
-    let (length, checksum) = split(&prefix);
-    if length == 0
-        || length > MAX_FRAME_BYTES
-        || offset + (PREFIX + length) as u64 > file.metadata()?.len()
-    {
+    let (length, _) = split(&frame);
+    let end = offset + (PREFIX + length) as u64;
+    if length > MAX_FRAME_BYTES || end > file.metadata()?.len() {
         return Ok(None);
     }
-    let mut payload = vec![0; length];
-    file.read_exact_at(&mut payload, offset + PREFIX as u64)?;
-    let valid = xxh3_64_with_seed(&payload, offset) == checksum;
-    Ok(valid.then(|| (payload, offset + (PREFIX + length) as u64)))
+    frame.resize(PREFIX + length, 0);
+    file.read_exact_at(&mut frame[PREFIX..], offset + PREFIX as u64)?;
+    Ok(payload_at(&frame, offset).map(|payload| (payload.to_vec(), end)))
+}
+
+/// The payload of the valid frame with which the bytes begin that stand at this offset of the log.
+fn payload_at(bytes: &[u8], offset: u64) -> Option<&[u8]> {
+    let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
+    let (length, checksum) = split(prefix);
+    let payload = rest.get(..length)?;
+    let valid =
+        (1..=MAX_FRAME_BYTES).contains(&length) && xxh3_64_with_seed(payload, offset) == checksum;
+    valid.then_some(payload)
 }
 
 fn split(prefix: &[u8]) -> (usize, u64) {
@@ -516,26 +532,16 @@ fn split(prefix: &[u8]) -> (usize, u64) {
     (length as usize, checksum)
 }
 
-/// Looks for a frame at every byte behind an offset. Every payload begins like a JSON object.
-fn has_valid_frame_after(file: &File, offset: u64) -> io::Result<bool> {
-    let length = file.metadata()?.len().saturating_sub(offset) as usize;
-    let mut rest = vec![0; length];
-    file.read_exact_at(&mut rest, offset)?;
-    Ok(memmem::find_iter(&rest, b"{\"").any(|payload| {
-        let Some(at) = payload.checked_sub(PREFIX).filter(|&at| at > 0) else {
-            return false;
-        };
-        let (length, checksum) = split(&rest[at..]);
-        rest.get(payload..payload + length)
-            .is_some_and(|payload| xxh3_64_with_seed(payload, offset + at as u64) == checksum)
-    }))
+/// Looks for a frame at every byte behind the first of those at an offset. Every payload begins like
+/// a JSON object.
+fn has_valid_frame_after(bytes: &[u8], offset: u64) -> bool {
+    memmem::find_iter(bytes, b"{\"").any(|payload| {
+        let at = payload.checked_sub(PREFIX).filter(|&at| at > 0);
+        at.is_some_and(|at| payload_at(&bytes[at..], offset + at as u64).is_some())
+    })
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(
-    payload: &[u8],
-    offset: u64,
-    path: &std::path::Path,
-) -> Result<T> {
+fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8], offset: u64, path: &Path) -> Result<T> {
     serde_json::from_slice(payload).map_err(|error| Error::Journal {
         path: path.to_owned(),
         problem: format!("holds at byte {offset} what this version cannot read: {error}"),
