@@ -2,6 +2,8 @@
 //! byte in its place and every key in the index.
 #![no_main]
 
+mod csv_crate;
+
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
@@ -97,18 +99,10 @@ fn the_csv_crate_reads_the_same(bytes: &[u8], delimiter: u8, ours: &[Record]) ->
     if ours.is_empty() && bytes.contains(&0) {
         return 0;
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(bytes);
-    let mut theirs = reader.byte_records();
+    let theirs = csv_crate::records(bytes, delimiter);
+    assert!(theirs.len() >= ours.len());
     let mut previous_end = 0;
-    for (span, fields) in ours {
-        let record = theirs
-            .next()
-            .expect("the csv crate has as many records")
-            .expect("memory can be read");
+    for ((span, fields), record) in ours.iter().zip(&theirs) {
         assert_eq!(record.len(), fields.len());
         for (theirs, ours) in record.iter().zip(fields) {
             assert_eq!(theirs, decode(&bytes[ours.clone()]));
@@ -118,7 +112,7 @@ fn the_csv_crate_reads_the_same(bytes: &[u8], delimiter: u8, ours: &[Record]) ->
         assert!((previous_end..=span.start).contains(&begin));
         previous_end = span.end;
     }
-    theirs.count()
+    theirs.len() - ours.len()
 }
 
 fn every_key_is_found(bytes: &[u8], delimiter: u8, column: usize, ours: &[Record]) {
