@@ -202,6 +202,16 @@ impl Journal {
             self.start_over(&log.frames)?;
             return Ok((log.head, log.frames));
         }
+        if log.torn {
+            tracing::info!(
+                journal = %escape(&self.path().display().to_string()),
+                offset = log.end,
+                "the journal ends in the middle of a frame, as a crash leaves it: what was not acknowledged yet is dropped"
+            );
+            // What comes next may be shorter, and the rest of this would be behind it.
+            file.set_len(log.end)
+                .map_err(Error::io("write", self.path()))?;
+        }
         let inode = file
             .metadata()
             .map_err(Error::io("read", self.path()))?
@@ -419,6 +429,8 @@ pub(crate) struct Log {
     pub(crate) end: u64,
     /// Where a frame is not valid though valid ones follow.
     pub(crate) damage: Option<u64>,
+    /// Whether more than reserved space is behind the last valid frame.
+    torn: bool,
 }
 
 fn read_log(mut file: &File, target: &Target) -> Result<Log> {
@@ -437,6 +449,7 @@ pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
         frames: Vec::new(),
         end: 0,
         damage: None,
+        torn: false,
     };
     while let Some(payload) = payload_at(&bytes[log.end as usize..], log.end) {
         match log.head {
@@ -445,9 +458,11 @@ pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
         }
         log.end += (PREFIX + payload.len()) as u64;
     }
-    if has_valid_frame_after(&bytes[log.end as usize..], log.end) {
+    let rest = &bytes[log.end as usize..];
+    if has_valid_frame_after(rest, log.end) {
         log.damage = Some(log.end);
     }
+    log.torn = log.damage.is_none() && rest.iter().any(|&byte| byte != 0);
     Ok(log)
 }
 
@@ -704,6 +719,18 @@ mod tests {
             }
         }
         assert_eq!(fixture.kept_aside(), 0);
+    }
+
+    #[test]
+    fn nothing_of_a_torn_tail_is_left_behind_what_is_written_next() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame(&"B".repeat(99))]);
+        std::fs::write(fixture.target.sibling(NAME), &log[..ends[1] - 1]).unwrap();
+        fixture.open().unwrap().0.append(&frame("C")).unwrap();
+        let bytes = std::fs::read(fixture.target.sibling(NAME)).unwrap();
+        let read = scan(&bytes, fixture.target.path()).unwrap();
+        assert_eq!(read.frames, [frame("A"), frame("C")]);
+        assert_eq!(read.end, bytes.len() as u64);
     }
 
     #[test]
