@@ -734,6 +734,65 @@ mod tests {
     }
 
     #[test]
+    fn a_flipped_bit_loses_its_own_frame_and_those_behind_it() {
+        let fixture = Fixture::new();
+        let frames = [frame("A"), frame("B"), frame("C")];
+        let (mut log, ends) = fixture.log(&frames);
+        let (begin, last) = (ends[1], ends[2]);
+        log.resize(last + 64, 0);
+        for bit in 0..log.len() * 8 {
+            log[bit / 8] ^= 1 << (bit % 8);
+            let read = scan(&log, fixture.target.path()).unwrap();
+            log[bit / 8] ^= 1 << (bit % 8);
+            let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
+            assert_eq!(read.frames, frames[..whole], "bit {bit}");
+            assert_eq!(read.damage.is_some(), bit / 8 < begin, "bit {bit}");
+            assert_eq!(read.torn, bit / 8 >= begin, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn frames_that_stand_elsewhere_than_they_were_written_are_damage() {
+        let fixture = Fixture::new();
+        let frames = [frame("A"), frame("B"), frame("C")];
+        let (log, ends) = fixture.log(&frames);
+        let [a, b, c] = [&log[..ends[0]], &log[ends[0]..ends[1]], &log[ends[1]..]];
+        let check = |parts: &[&[u8]], whole: usize, is_damaged: bool| {
+            let read = scan(&parts.concat(), fixture.target.path()).unwrap();
+            assert_eq!(read.frames, frames[..whole]);
+            assert_eq!(read.damage, is_damaged.then_some(read.end));
+        };
+        check(&[a, b, c], 3, false);
+        check(&[a, b, c, c], 3, false);
+        check(&[a, b, b, c], 2, false);
+        check(&[a, c], 1, false);
+        // Of equal length, so that the third stands where it was written.
+        check(&[a, c, c], 1, true);
+        check(&[a, c, b], 1, false);
+        check(&[&vec![0; a.len()], b, c], 0, true);
+    }
+
+    #[test]
+    fn a_length_that_no_frame_has_is_not_believed() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame("B")]);
+        let within = (ends[1] - ends[0] - PREFIX) as u32;
+        let huge = [within + 1, MAX_FRAME_BYTES as u32, u32::MAX];
+        for length in huge.into_iter().chain([0, 1, within - 1]) {
+            for (at, whole) in [(0, 0), (ends[0], 1)] {
+                let mut bytes = log.clone();
+                bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+                std::fs::write(fixture.target.sibling(NAME), bytes).unwrap();
+                let (mut journal, _, frames) = fixture.open().unwrap();
+                assert_eq!(frames, [frame("A")][..whole], "{length} at {at}");
+                assert!(
+                    matches!(journal.catch_up().unwrap(), News::Frames(f) | News::Unknown(f) if f.is_empty())
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_flipped_bit_stops_the_replay_there_and_the_file_is_kept() {
         let fixture = Fixture::new();
         let (log, ends) = fixture.log(&[frame("A"), frame("B"), frame("C")]);
