@@ -2,8 +2,11 @@
 //! what follows from it, and nothing else.
 #![no_main]
 
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tickoff::fuzzing::{apply, read};
 use tickoff::{COLUMNS, CsvRecord, Error, ProcessingStatus, Sheet, Updates};
 
@@ -40,12 +43,14 @@ fn sheet(bytes: &[u8]) -> Sheet {
     read(bytes, "PO_NUMBER", None).expect("it is a sheet").0
 }
 
-/// Each value is a text that the line has for that column.
+/// Each value is a text that the line has for that column, an integer with the line's digits.
 fn says_what_the_line_says(line: &[u8], updates: &Updates) {
-    let line: Value = serde_json::from_slice(line).expect("it was understood");
-    let said = line["updates"].as_object().expect("it was understood");
+    let raw: BTreeMap<String, &RawValue> = serde_json::from_slice(line).expect("it was understood");
+    let said = raw["updates"].get();
+    let digits: BTreeMap<String, &RawValue> = serde_json::from_str(said).expect("it is an object");
+    let said: Map<String, Value> = serde_json::from_str(said).expect("it is an object");
     assert_eq!(updates.iter().count(), said.len());
-    for ((column, value), (name, json)) in updates.iter().zip(said) {
+    for ((column, value), (name, json)) in updates.iter().zip(&said) {
         assert_eq!(column, name);
         match json {
             Value::Null => assert_eq!(value, ""),
@@ -54,7 +59,14 @@ fn says_what_the_line_says(line: &[u8], updates: &Updates) {
                 let texts: Vec<&str> = texts.iter().map(|text| text.as_str().unwrap()).collect();
                 assert_eq!(value, texts.join(";"));
             }
-            Value::Number(_) | Value::Bool(_) => assert_eq!(value, json.to_string()),
+            Value::Bool(_) => assert_eq!(value, json.to_string()),
+            Value::Number(_) => {
+                let written = digits[name].get();
+                if written != "-0" && !written.contains(['.', 'e', 'E']) {
+                    assert_eq!(value, written);
+                }
+                assert_eq!(value.parse::<f64>(), written.parse());
+            }
             Value::Object(_) => panic!("an object is no value"),
         }
     }
