@@ -1,35 +1,49 @@
 //! What the fuzz targets hold against their models: thin functions over bytes in memory. Behind the
 //! feature `fuzzing`, and no part of the public API.
 
-use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use chrono::DateTime;
 
 use crate::dialect;
-use crate::grammar::{self, BOM, Records};
+use crate::error::{Problem, Result};
+use crate::grammar::{self, BOM, Malformed, Records};
+use crate::index::{Index, RecordIndex};
+use crate::integrity::{self, Diagnostic};
 use crate::journal::{self, CellUpdate, Frame, Head, RowUpdate};
 use crate::merge;
 use crate::render;
 use crate::sheet::{Duplicates, Options, Sheet};
 use crate::snapshot::Snapshot;
-use crate::target::Target;
+use crate::update::{OperationId, Updates, WriteOperation};
+use crate::writer;
+
+const PATH: &str = "fuzz.csv";
 
 /// A record's bytes, and its fields' raw bytes.
 pub type Record = (Range<usize>, Vec<Range<usize>>);
 
-/// The records of some bytes; `None` if they are refused.
-pub fn records(bytes: &[u8], delimiter: u8) -> Option<Vec<Record>> {
-    grammar::refuse_foreign_bytes(bytes).ok()?;
-    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
-    let mut records = Records::new(bytes, delimiter, start);
+/// The records of some bytes, as far as they can be read, and what stopped the reading where.
+pub fn records(bytes: &[u8], delimiter: u8) -> (Vec<Record>, Option<(usize, Problem)>) {
     let mut found = Vec::new();
-    while let Some(span) = records.next_record().ok()? {
-        found.push((span, records.fields().to_vec()));
+    let refused = |malformed: Malformed| Some((malformed.offset, malformed.problem));
+    if let Err(malformed) = grammar::refuse_foreign_bytes(bytes) {
+        return (found, refused(malformed));
     }
-    Some(found)
+    let mut records = Records::new(bytes, delimiter, begin(bytes));
+    loop {
+        match records.next_record() {
+            Ok(Some(span)) => found.push((span, records.fields().to_vec())),
+            Ok(None) => return (found, None),
+            Err(malformed) => return (found, refused(malformed)),
+        }
+    }
+}
+
+/// Where the first record may begin: behind the byte order mark.
+fn begin(bytes: &[u8]) -> usize {
+    if bytes.starts_with(BOM) { BOM.len() } else { 0 }
 }
 
 /// What a reader sees in a raw field.
@@ -37,86 +51,208 @@ pub fn decode(raw: &[u8]) -> Vec<u8> {
     grammar::decode(raw).into_owned()
 }
 
-/// The delimiter of a sheet with the key column `K`; `None` if it is refused.
-pub fn delimiter(bytes: &[u8]) -> Option<u8> {
-    dialect::detect(bytes, "K", None, Path::new("fuzz.csv"))
-        .ok()
-        .map(|(dialect, _)| dialect.delimiter)
+/// 1-based line and byte of an offset.
+pub fn position(bytes: &[u8], offset: usize) -> (u64, u64) {
+    grammar::position(bytes, offset)
 }
 
-/// The next version of a sheet with the key column `K` after updates (key, column, value), proven as
-/// a real one is; `None` if the sheet is refused.
-pub fn rewrite(sheet: &[u8], updates: &[(String, String, String)]) -> Option<Vec<u8>> {
-    let options = Options {
-        key: "K".into(),
+/// An index over bytes in which every record is a row.
+pub struct Keys<'a> {
+    bytes: &'a [u8],
+    index: Index,
+}
+
+impl<'a> Keys<'a> {
+    /// Indexes bytes that [`records`] reads to their end; `None` if a key is refused.
+    pub fn of(bytes: &'a [u8], delimiter: u8, column: usize) -> Option<Keys<'a>> {
+        let index = Index::build(bytes, delimiter, column, begin(bytes), |_, _| {}).ok()?;
+        Some(Keys { bytes, index })
+    }
+
+    /// How many rows there are, and how many of them have no key.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.index.len(), self.index.unkeyed)
+    }
+
+    /// The rows of a key.
+    pub fn rows(&self, key: &str) -> Vec<usize> {
+        let rows = self.index.rows(self.bytes, key);
+        rows.map(RecordIndex::slot).collect()
+    }
+
+    /// A row's first byte, its line, and its key.
+    pub fn row(&self, row: usize) -> (usize, u64, String) {
+        let row = RecordIndex::from_slot(row);
+        let key = self.index.key(self.bytes, row).into_owned();
+        (self.index.start(row), self.index.line(self.bytes, row), key)
+    }
+}
+
+/// What [`dialect::detect`] finds.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Form {
+    pub delimiter: u8,
+    pub header_start: usize,
+    pub terminator: &'static [u8],
+    pub quote_all: bool,
+    pub names: Vec<String>,
+}
+
+/// The form of a sheet.
+pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
+    dialect::detect(bytes, key, given, Path::new(PATH)).map(|(dialect, names)| Form {
+        delimiter: dialect.delimiter,
+        header_start: dialect.header_start,
+        terminator: dialect.terminator,
+        quote_all: dialect.quote_all,
+        names,
+    })
+}
+
+fn options(key: &str, delimiter: Option<u8>) -> Options {
+    Options {
+        key: key.into(),
+        delimiter,
         duplicates: Duplicates::All,
         ..Options::default()
-    };
-    let snapshot = Snapshot::Owned(sheet.to_vec());
-    let sheet = Sheet::build(snapshot, Path::new("fuzz.csv"), &options).ok()?;
-    let rows = updates
-        .iter()
-        .map(|(po, column, value)| row(po, column, value))
-        .collect();
-    merge::apply(
-        &sheet,
-        &[Frame {
-            at: DateTime::UNIX_EPOCH,
-            rows,
-        }],
-    );
+    }
+}
+
+fn build(bytes: &[u8], options: &Options) -> Result<Sheet> {
+    Sheet::build(Snapshot::Owned(bytes.to_vec()), Path::new(PATH), options)
+}
+
+fn next_version(sheet: &Sheet) -> Vec<u8> {
     let mut next = Vec::new();
-    render::render(&sheet, &mut next).expect("memory takes it");
-    render::verify(&sheet, &next).expect("what was rendered is right");
+    render::render(sheet, &mut next).expect("memory takes it");
+    render::verify(sheet, &next).expect("what was rendered is right");
+    next
+}
+
+/// A sheet, which may have a PO in several rows, and what `check` finds in it.
+pub fn read(bytes: &[u8], key: &str, delimiter: Option<u8>) -> Result<(Sheet, Vec<Diagnostic>)> {
+    let sheet = build(bytes, &options(key, delimiter))?;
+    let findings = integrity::findings(&sheet);
+    Ok((sheet, findings))
+}
+
+/// A new value: key, column, value.
+pub type Update = (String, String, String);
+
+/// The next version of a sheet after updates that a journal holds, proven as a real one is; `None`
+/// if the sheet is refused.
+pub fn rewrite(
+    sheet: &[u8],
+    key: &str,
+    delimiter: Option<u8>,
+    updates: &[Update],
+) -> Option<Vec<u8>> {
+    let sheet = build(sheet, &options(key, delimiter)).ok()?;
+    let before = sheet.bytes().to_vec();
+    merge::apply(&sheet, &[frame(updates)]);
+    let next = next_version(&sheet);
+    assert_eq!(render::differs(&sheet), next != before);
     Some(next)
 }
 
-/// A log with one frame for each PO.
-pub fn log(pos: &[String]) -> Vec<u8> {
+/// The next version of a sheet with the key column `PO_NUMBER` after one operation, as a queue would
+/// take it.
+///
+/// # Errors
+/// As the queue answers.
+pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> Result<Vec<u8>> {
+    let options = options("PO_NUMBER", None);
+    let sheet = build(sheet, &options)?;
+    let operation = WriteOperation {
+        operation_id: OperationId(1),
+        po_number: po.to_owned(),
+        updates,
+        timestamp: DateTime::UNIX_EPOCH,
+        retry_count: 0,
+        priority: 0,
+        force,
+    };
+    let frame = writer::frame_of(&sheet, &options, &operation)?;
+    let unplaced = merge::apply(&sheet, frame.as_slice());
+    assert!(unplaced.is_empty(), "what was accepted has its place");
+    Ok(next_version(&sheet))
+}
+
+/// A log that has these frames, and where its head and each of them ends.
+pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
     let head = Head {
-        sheet: TARGET.1.path().to_owned(),
+        sheet: PATH.into(),
         key: "K".into(),
         session: None,
         created: DateTime::UNIX_EPOCH,
     };
-    let frames = pos.iter().map(|po| Frame {
-        at: DateTime::UNIX_EPOCH,
-        rows: vec![row(po, "A", "x")],
-    });
-    journal::encode_log(&head, &frames.collect::<Vec<_>>())
+    let mut bytes = Vec::new();
+    journal::encode(&head, 0, &mut bytes);
+    let mut ends = vec![bytes.len()];
+    for updates in frames {
+        let offset = bytes.len() as u64;
+        journal::encode(&frame(updates), offset, &mut bytes);
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
 }
 
-/// The POs of the frames in a log; `None` if it is refused.
-pub fn read_log(bytes: &[u8]) -> Option<Vec<String>> {
-    let mut file = tempfile::tempfile().expect("a temporary file can be had");
-    file.write_all(bytes).expect("it takes the bytes");
-    let log = journal::read_log(&file, &TARGET.1).ok()?;
-    Some(
-        log.frames
+/// Puts a frame with any JSON at an offset of a log, as appending does.
+pub fn put_frame(log: &mut Vec<u8>, offset: usize, json: &serde_json::Value) {
+    let mut frame = Vec::new();
+    journal::encode(json, offset as u64, &mut frame);
+    log.resize(log.len().max(offset + frame.len()), 0);
+    log[offset..offset + frame.len()].copy_from_slice(&frame);
+}
+
+/// The same for a frame of updates.
+pub fn append(log: &mut Vec<u8>, offset: usize, updates: &[Update]) {
+    let frame = serde_json::to_value(frame(updates)).expect("frames are plain data");
+    put_frame(log, offset, &frame);
+}
+
+/// A log as it was read: its frames, where the last of them ends, and whether it is damaged.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Log {
+    pub frames: Vec<Vec<Update>>,
+    pub end: usize,
+    pub damaged: bool,
+}
+
+/// Reads a log.
+pub fn read_log(bytes: &[u8]) -> Result<Log> {
+    let log = journal::scan(bytes, Path::new(PATH))?;
+    let updates = |row: RowUpdate| {
+        let po = row.po;
+        row.cells
             .into_iter()
-            .flat_map(|frame| frame.rows)
-            .map(|row| row.po)
+            .map(move |cell| (po.clone(), cell.column, cell.value))
+    };
+    Ok(Log {
+        frames: log
+            .frames
+            .into_iter()
+            .map(|frame| frame.rows.into_iter().flat_map(updates).collect())
             .collect(),
-    )
+        end: log.end as usize,
+        damaged: log.damage.is_some(),
+    })
 }
 
-static TARGET: LazyLock<(tempfile::TempDir, Target)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a temporary folder can be had");
-    let path = folder.path().join("fuzz.csv");
-    std::fs::write(&path, "K\n").expect("it takes a file");
-    let target = Target::open(&path).expect("it is a sheet");
-    (folder, target)
-});
-
-fn row(po: &str, column: &str, value: &str) -> RowUpdate {
-    let cell = CellUpdate {
-        column: column.into(),
-        value: value.into(),
-        before: vec![String::new()],
-        outside: false,
+fn frame(updates: &[Update]) -> Frame {
+    let row = |(po, column, value): &Update| RowUpdate {
+        po: po.clone(),
+        cells: vec![CellUpdate {
+            column: column.clone(),
+            value: value.clone(),
+            before: vec![String::new()],
+            outside: false,
+        }],
     };
-    RowUpdate {
-        po: po.into(),
-        cells: vec![cell],
+    Frame {
+        at: DateTime::UNIX_EPOCH,
+        rows: updates.iter().map(row).collect(),
     }
 }

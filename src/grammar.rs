@@ -13,6 +13,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::{memchr, memchr3};
 
@@ -180,11 +181,15 @@ pub(crate) fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     }
     // The delimiter is irrelevant inside one field, so one that it cannot hold outside quotes, where
     // the boundary would have been, and a terminator that no file holds serve for all dialects.
-    let mut reader = csv_core::ReaderBuilder::new()
-        .delimiter(0)
-        .terminator(csv_core::Terminator::Any(0))
-        .nfa(true)
-        .build();
+    // Building a reader takes a hundred times as long as copying one and reading a field.
+    static READER: LazyLock<csv_core::Reader> = LazyLock::new(|| {
+        csv_core::ReaderBuilder::new()
+            .delimiter(0)
+            .terminator(csv_core::Terminator::Any(0))
+            .nfa(true)
+            .build()
+    });
+    let mut reader = READER.clone();
     let mut output = vec![0; raw.len()];
     let (_, _, written) = reader.read_field(raw, &mut output);
     output.truncate(written);

@@ -20,9 +20,9 @@
 //! abandoned then, and a new one takes everything that was written in this session.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -204,6 +204,16 @@ impl Journal {
             );
             self.start_over(&log.frames)?;
             return Ok((log.head, log.frames));
+        }
+        if log.torn {
+            tracing::info!(
+                journal = %escape(&self.path().display().to_string()),
+                offset = log.end,
+                "the journal ends in the middle of a frame, as a crash leaves it: what was not acknowledged yet is dropped"
+            );
+            // What comes next may be shorter, and the rest of this would be behind it.
+            file.set_len(log.end)
+                .map_err(Error::io("write", self.path()))?;
         }
         let inode = file
             .metadata()
@@ -423,31 +433,44 @@ impl Journal {
 pub(crate) struct Log {
     head: Option<Head>,
     pub(crate) frames: Vec<Frame>,
-    end: u64,
+    /// Behind the last valid frame.
+    pub(crate) end: u64,
     /// Where a frame is not valid though valid ones follow.
-    damage: Option<u64>,
+    pub(crate) damage: Option<u64>,
+    /// Whether more than reserved space is behind the last valid frame.
+    torn: bool,
 }
 
-pub(crate) fn read_log(file: &File, target: &Target) -> Result<Log> {
+fn read_log(mut file: &File, target: &Target) -> Result<Log> {
     let path = target.sibling(NAME);
-    let read = |offset| read_frame(file, offset).map_err(Error::io("read", &path));
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(Error::io("read", &path))?;
+    scan(&bytes, &path)
+}
+
+/// Reads the bytes of a log; `path` is only named in errors.
+pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
     let mut log = Log {
         head: None,
         frames: Vec::new(),
         end: 0,
         damage: None,
+        torn: false,
     };
-    if let Some((payload, end)) = read(0)? {
-        log.head = Some(parse(&payload, 0, &path)?);
-        log.end = end;
-        while let Some((payload, end)) = read(log.end)? {
-            log.frames.push(parse(&payload, log.end, &path)?);
-            log.end = end;
+    while let Some(payload) = payload_at(&bytes[log.end as usize..], log.end) {
+        match log.head {
+            None => log.head = Some(parse(payload, log.end, path)?),
+            Some(_) => log.frames.push(parse(payload, log.end, path)?),
         }
+        log.end += (PREFIX + payload.len()) as u64;
     }
-    if has_valid_frame_after(file, log.end).map_err(Error::io("read", &path))? {
+    let rest = &bytes[log.end as usize..];
+    if has_valid_frame_after(rest, log.end) {
         log.damage = Some(log.end);
     }
+    log.torn = log.damage.is_none() && rest.iter().any(|&byte| byte != 0);
     Ok(log)
 }
 
@@ -484,7 +507,8 @@ pub(crate) fn encode_log(head: &Head, frames: &[Frame]) -> Vec<u8> {
     bytes
 }
 
-fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
+/// Adds the frame that holds this content where it stands at an offset of the log.
+pub(crate) fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
     let prefix = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     serde_json::to_writer(&mut *out, content).expect("frames are plain data");
@@ -495,27 +519,34 @@ fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
     out[prefix + 4..prefix + PREFIX].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// The payload of the valid frame at an offset, and where it ends.
+/// The payload of the valid frame at an offset, and where it ends. Reads no more than that frame.
 fn read_frame(file: &File, offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
-    let mut prefix = [0; PREFIX];
-    if let Err(error) = file.read_exact_at(&mut prefix, offset) {
+    let mut frame = vec![0; PREFIX];
+    if let Err(error) = file.read_exact_at(&mut frame, offset) {
         return if error.kind() == io::ErrorKind::UnexpectedEof {
             Ok(None)
         } else {
             Err(error)
         };
     }
-    let (length, checksum) = split(&prefix);
-    if length == 0
-        || length > MAX_FRAME_BYTES
-        || offset + (PREFIX + length) as u64 > file.metadata()?.len()
-    {
+    let (length, _) = split(&frame);
+    let end = offset + (PREFIX + length) as u64;
+    if length > MAX_FRAME_BYTES || end > file.metadata()?.len() {
         return Ok(None);
     }
-    let mut payload = vec![0; length];
-    file.read_exact_at(&mut payload, offset + PREFIX as u64)?;
-    let valid = xxh3_64_with_seed(&payload, offset) == checksum;
-    Ok(valid.then(|| (payload, offset + (PREFIX + length) as u64)))
+    frame.resize(PREFIX + length, 0);
+    file.read_exact_at(&mut frame[PREFIX..], offset + PREFIX as u64)?;
+    Ok(payload_at(&frame, offset).map(|payload| (payload.to_vec(), end)))
+}
+
+/// The payload of the valid frame with which the bytes begin that stand at this offset of the log.
+fn payload_at(bytes: &[u8], offset: u64) -> Option<&[u8]> {
+    let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
+    let (length, checksum) = split(prefix);
+    let payload = rest.get(..length)?;
+    let valid =
+        (1..=MAX_FRAME_BYTES).contains(&length) && xxh3_64_with_seed(payload, offset) == checksum;
+    valid.then_some(payload)
 }
 
 fn split(prefix: &[u8]) -> (usize, u64) {
@@ -524,26 +555,16 @@ fn split(prefix: &[u8]) -> (usize, u64) {
     (length as usize, checksum)
 }
 
-/// Looks for a frame at every byte behind an offset. Every payload begins like a JSON object.
-fn has_valid_frame_after(file: &File, offset: u64) -> io::Result<bool> {
-    let length = file.metadata()?.len().saturating_sub(offset) as usize;
-    let mut rest = vec![0; length];
-    file.read_exact_at(&mut rest, offset)?;
-    Ok(memmem::find_iter(&rest, b"{\"").any(|payload| {
-        let Some(at) = payload.checked_sub(PREFIX).filter(|&at| at > 0) else {
-            return false;
-        };
-        let (length, checksum) = split(&rest[at..]);
-        rest.get(payload..payload + length)
-            .is_some_and(|payload| xxh3_64_with_seed(payload, offset + at as u64) == checksum)
-    }))
+/// Looks for a frame at every byte behind the first of those at an offset. Every payload begins like
+/// a JSON object.
+fn has_valid_frame_after(bytes: &[u8], offset: u64) -> bool {
+    memmem::find_iter(bytes, b"{\"").any(|payload| {
+        let at = payload.checked_sub(PREFIX).filter(|&at| at > 0);
+        at.is_some_and(|at| payload_at(&bytes[at..], offset + at as u64).is_some())
+    })
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(
-    payload: &[u8],
-    offset: u64,
-    path: &std::path::Path,
-) -> Result<T> {
+fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8], offset: u64, path: &Path) -> Result<T> {
     serde_json::from_slice(payload).map_err(|error| Error::Journal {
         path: path.to_owned(),
         problem: format!("holds at byte {offset} what this version cannot read: {error}"),
@@ -706,6 +727,77 @@ mod tests {
             }
         }
         assert_eq!(fixture.kept_aside(), 0);
+    }
+
+    #[test]
+    fn nothing_of_a_torn_tail_is_left_behind_what_is_written_next() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame(&"B".repeat(99))]);
+        std::fs::write(fixture.target.sibling(NAME), &log[..ends[1] - 1]).unwrap();
+        fixture.open().unwrap().0.append(&frame("C")).unwrap();
+        let bytes = std::fs::read(fixture.target.sibling(NAME)).unwrap();
+        let read = scan(&bytes, fixture.target.path()).unwrap();
+        assert_eq!(read.frames, [frame("A"), frame("C")]);
+        assert_eq!(read.end, bytes.len() as u64);
+    }
+
+    #[test]
+    fn a_flipped_bit_loses_its_own_frame_and_those_behind_it() {
+        let fixture = Fixture::new();
+        let frames = [frame("A"), frame("B"), frame("C")];
+        let (mut log, ends) = fixture.log(&frames);
+        let (begin, last) = (ends[1], ends[2]);
+        log.resize(last + 64, 0);
+        for bit in 0..log.len() * 8 {
+            log[bit / 8] ^= 1 << (bit % 8);
+            let read = scan(&log, fixture.target.path()).unwrap();
+            log[bit / 8] ^= 1 << (bit % 8);
+            let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
+            assert_eq!(read.frames, frames[..whole], "bit {bit}");
+            assert_eq!(read.damage.is_some(), bit / 8 < begin, "bit {bit}");
+            assert_eq!(read.torn, bit / 8 >= begin, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn frames_that_stand_elsewhere_than_they_were_written_are_damage() {
+        let fixture = Fixture::new();
+        let frames = [frame("A"), frame("B"), frame("C")];
+        let (log, ends) = fixture.log(&frames);
+        let [a, b, c] = [&log[..ends[0]], &log[ends[0]..ends[1]], &log[ends[1]..]];
+        let check = |parts: &[&[u8]], whole: usize, is_damaged: bool| {
+            let read = scan(&parts.concat(), fixture.target.path()).unwrap();
+            assert_eq!(read.frames, frames[..whole]);
+            assert_eq!(read.damage, is_damaged.then_some(read.end));
+        };
+        check(&[a, b, c], 3, false);
+        check(&[a, b, c, c], 3, false);
+        check(&[a, b, b, c], 2, false);
+        check(&[a, c], 1, false);
+        // Of equal length, so that the third stands where it was written.
+        check(&[a, c, c], 1, true);
+        check(&[a, c, b], 1, false);
+        check(&[&vec![0; a.len()], b, c], 0, true);
+    }
+
+    #[test]
+    fn a_length_that_no_frame_has_is_not_believed() {
+        let fixture = Fixture::new();
+        let (log, ends) = fixture.log(&[frame("A"), frame("B")]);
+        let within = (ends[1] - ends[0] - PREFIX) as u32;
+        let huge = [within + 1, MAX_FRAME_BYTES as u32, u32::MAX];
+        for length in huge.into_iter().chain([0, 1, within - 1]) {
+            for (at, whole) in [(0, 0), (ends[0], 1)] {
+                let mut bytes = log.clone();
+                bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+                std::fs::write(fixture.target.sibling(NAME), bytes).unwrap();
+                let (mut journal, _, frames) = fixture.open().unwrap();
+                assert_eq!(frames, [frame("A")][..whole], "{length} at {at}");
+                assert!(
+                    matches!(journal.catch_up().unwrap(), News::Frames(f) | News::Unknown(f) if f.is_empty())
+                );
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod outside;
 mod restore;
 
 use batch::Batch;
+#[cfg(feature = "fuzzing")]
+pub(crate) use batch::frame_of;
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;

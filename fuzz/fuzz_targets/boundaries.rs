@@ -1,53 +1,140 @@
-//! Any bytes are refused, or read as the csv crate reads them, with every byte in its place.
+//! Any bytes are refused for a reason that is there, or read as the csv crate reads them, with every
+//! byte in its place and every key in the index.
 #![no_main]
 
+mod csv_crate;
+
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::fuzz_target;
-use tickoff::fuzzing::{decode, records};
+use tickoff::Problem;
+use tickoff::fuzzing::{Keys, Record, decode, position, records};
+
+const DELIMITERS: &[u8] = b";,\t|: x\xc3";
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (choice, bytes) = input;
-    let delimiter = b";,\t"[choice as usize % 3];
-    let Some(ours) = records(bytes, delimiter) else {
-        return;
-    };
+    let delimiter = DELIMITERS[choice as usize % DELIMITERS.len()];
+    let (ours, refused) = records(bytes, delimiter);
+    let rest = every_byte_has_its_place(bytes, delimiter, &ours);
+    match &refused {
+        None => assert!(all_terminators(&bytes[rest..])),
+        Some((offset, problem)) => the_reason_is_there(bytes, delimiter, *offset, problem),
+    }
+    let more = the_csv_crate_reads_the_same(bytes, delimiter, &ours);
+    match refused {
+        None => {
+            assert_eq!(more, 0);
+            for column in 0..3 {
+                every_key_is_found(bytes, delimiter, column, &ours);
+            }
+        }
+        // It swallows the rest of the file.
+        Some((_, Problem::UnterminatedQuote)) => assert_eq!(more, 1),
+        Some(_) => {}
+    }
+});
 
+fn all_terminators(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| b"\r\n".contains(byte))
+}
+
+/// Returns where the last record ends.
+fn every_byte_has_its_place(bytes: &[u8], delimiter: u8, ours: &[Record]) -> usize {
     let mut covered = if bytes.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
         0
     };
-    for (span, fields) in &ours {
-        assert!(
-            bytes[covered..span.start]
-                .iter()
-                .all(|byte| b"\r\n".contains(byte))
-        );
+    for (i, (span, fields)) in ours.iter().enumerate() {
+        let between = &bytes[covered..span.start];
+        assert!(all_terminators(between));
+        assert!(i == 0 || between.starts_with(b"\n") || between.starts_with(b"\r\n"));
         assert_eq!(fields[0].start, span.start);
-        assert!(
-            fields
-                .windows(2)
-                .all(|pair| pair[0].end + 1 == pair[1].start && bytes[pair[0].end] == delimiter)
-        );
+        let adjoin = |pair: &[std::ops::Range<usize>]| {
+            pair[0].end + 1 == pair[1].start && bytes[pair[0].end] == delimiter
+        };
+        assert!(fields.windows(2).all(adjoin));
         covered = fields.last().expect("a record has a field").end;
         assert_eq!(covered, span.end);
     }
-    assert!(bytes[covered..].iter().all(|byte| b"\r\n".contains(byte)));
+    covered
+}
 
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(bytes);
-    let mut theirs = reader.byte_records();
-    for (_, fields) in &ours {
-        let record = theirs
-            .next()
-            .expect("the csv crate has as many records")
-            .expect("memory can be read");
+fn the_reason_is_there(bytes: &[u8], delimiter: u8, offset: usize, problem: &Problem) {
+    let before = &bytes[..offset];
+    match problem {
+        Problem::Utf16 => assert!(bytes[0] >= 0xfe && bytes[1] >= 0xfe && offset == 0),
+        Problem::Nul => assert!(bytes[offset] == 0 && !before.contains(&0)),
+        Problem::LoneCarriageReturn => {
+            assert!(bytes[offset] == b'\r' && bytes.get(offset + 1) != Some(&b'\n'))
+        }
+        Problem::UnterminatedQuote => {
+            assert_eq!(bytes[offset], b'"');
+            assert!(
+                before.is_empty()
+                    || before == b"\xef\xbb\xbf"
+                    || before.ends_with(b"\n")
+                    || before.ends_with(&[delimiter])
+            );
+            let quotes = bytes[offset..].iter().filter(|&&byte| byte == b'"');
+            assert!(quotes.count() % 2 == 1);
+        }
+        other => panic!("{other} in {} bytes", bytes.len()),
+    }
+    let (line, column) = position(bytes, offset);
+    let lines: Vec<&[u8]> = before.split(|&byte| byte == b'\n').collect();
+    assert_eq!(line, lines.len() as u64);
+    let last = lines[lines.len() - 1].len();
+    let mark = if line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+        last.min(3)
+    } else {
+        0
+    };
+    assert_eq!(column, (last - mark) as u64 + 1);
+}
+
+/// Returns how many records more the csv crate reads.
+fn the_csv_crate_reads_the_same(bytes: &[u8], delimiter: u8, ours: &[Record]) -> usize {
+    if ours.is_empty() && bytes.contains(&0) {
+        return 0;
+    }
+    let theirs = csv_crate::records(bytes, delimiter);
+    assert!(theirs.len() >= ours.len());
+    let mut previous_end = 0;
+    for ((span, fields), record) in ours.iter().zip(&theirs) {
         assert_eq!(record.len(), fields.len());
         for (theirs, ours) in record.iter().zip(fields) {
             assert_eq!(theirs, decode(&bytes[ours.clone()]));
         }
+        // Its records begin with what is left of the terminators before them.
+        let begin = record.position().expect("it was read").byte() as usize;
+        assert!((previous_end..=span.start).contains(&begin));
+        previous_end = span.end;
     }
-    assert!(theirs.next().is_none());
-});
+    theirs.len() - ours.len()
+}
+
+fn every_key_is_found(bytes: &[u8], delimiter: u8, column: usize, ours: &[Record]) {
+    let raw = |record: &Record| record.1.get(column).map(|field| &bytes[field.clone()]);
+    let is_text = |record| raw(record).is_none_or(|raw| std::str::from_utf8(raw).is_ok());
+    let Some(keys) = Keys::of(bytes, delimiter, column) else {
+        return assert!(!ours.iter().all(is_text));
+    };
+    assert!(ours.iter().all(is_text));
+    let mut rows_of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (row, record) in ours.iter().enumerate() {
+        let key = String::from_utf8(decode(raw(record).unwrap_or_default())).expect("it is text");
+        let key = key.trim().to_owned();
+        let start = record.0.start;
+        let line = bytes[..start].iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+        assert_eq!(keys.row(row), (start, line, key.clone()));
+        rows_of.entry(key).or_default().push(row);
+    }
+    let unkeyed = rows_of.remove("").map_or(0, |rows| rows.len());
+    assert_eq!(keys.counts(), (ours.len(), unkeyed));
+    assert!(keys.rows("").is_empty() && keys.rows("\0").is_empty());
+    for (key, rows) in &rows_of {
+        assert_eq!(keys.rows(&format!("\t{key} ")), *rows);
+    }
+}

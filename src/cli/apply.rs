@@ -7,6 +7,8 @@
 //! that sends everything before it reads its first answer would block us, and we would block it.
 //! What waits there is only what that program has not read yet.
 
+mod request;
+
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -14,15 +16,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use tickoff::{
-    DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue, escape,
-};
+use tickoff::{DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue};
 
 use super::args::ApplyArgs;
 use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use super::output::json_line;
 use crate::progress::Display;
+use request::Request;
 
 /// The longest line that is taken, in bytes.
 const MAX_LINE_BYTES: u64 = 16 << 20;
@@ -94,12 +95,14 @@ fn pump<O: Send>(
                     Request::refused(format!("the line is longer than {MAX_LINE_BYTES} bytes"))
                 }
             };
-            let outcome = line.submit(formulas, &submit);
+            let mut warning = None;
+            let outcome = submit_line(&mut line, formulas, &submit, &mut warning);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
                     number,
                     line,
+                    warning,
                     outcome,
                 })
                 .expect("answering goes on until this is dropped");
@@ -120,6 +123,8 @@ struct Submitted<O> {
     /// 1-based.
     number: u64,
     line: Request,
+    /// Beside the result, what is to be said of it.
+    warning: Option<String>,
     outcome: Result<O, Refusal>,
 }
 
@@ -154,78 +159,26 @@ impl From<Error> for Refusal {
     }
 }
 
-/// One line as it was understood.
-struct Request {
-    /// As it came; null if there was none.
-    operation_id: Value,
-    po_number: Option<String>,
-    updates: Result<Updates, Refusal>,
-    /// Beside the result, what is to be said of it.
-    warning: Option<String>,
-}
-
-impl Request {
-    fn refused(message: String) -> Request {
-        let updates = Err(Refusal::of_line(message));
-        Request {
-            operation_id: Value::Null,
-            po_number: None,
-            updates,
-            warning: None,
-        }
+/// Hands a line's updates on; they are gone from it afterwards. What is to be said of them beside the
+/// result goes to `warning`.
+fn submit_line<O>(
+    line: &mut Request,
+    formulas: Formulas,
+    submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
+    warning: &mut Option<String>,
+) -> Result<O, Refusal> {
+    let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
+    let updates = updates.map_err(Refusal::of_line)?;
+    let po = line
+        .po_number
+        .as_deref()
+        .expect("updates without a PO are refused");
+    match formulas.judge(po, &updates) {
+        Some(Finding::Refusal(message)) => return Err(Refusal::of_line(message)),
+        Some(Finding::Warning(message)) => *warning = Some(message),
+        None => {}
     }
-
-    /// Keeps as much as can be understood, so that a refusal can be answered by its id.
-    fn parse(line: &[u8]) -> Request {
-        let mut object: serde_json::Map<String, Value> = match serde_json::from_slice(line) {
-            Ok(object) => object,
-            Err(error) => {
-                return Request::refused(format!(
-                    "not a JSON object: {}",
-                    escape(&error.to_string())
-                ));
-            }
-        };
-        let mut take = |name| object.remove(name);
-        let operation_id = take("operation_id").unwrap_or_default();
-        let po_number = match take("po_number") {
-            Some(Value::String(po)) => Some(po),
-            Some(Value::Number(po)) => Some(po.to_string()),
-            _ => None,
-        };
-        let updates = match take("updates") {
-            _ if po_number.is_none() => Err("po_number must be a text or a number".into()),
-            None => Err("updates is missing".into()),
-            Some(updates) => {
-                serde_json::from_value(updates).map_err(|error| escape(&error.to_string()))
-            }
-        };
-        Request {
-            operation_id,
-            po_number,
-            updates: updates.map_err(Refusal::of_line),
-            warning: None,
-        }
-    }
-
-    /// Hands the updates on; they are gone from here afterwards.
-    fn submit<O>(
-        &mut self,
-        formulas: Formulas,
-        submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
-    ) -> Result<O, Refusal> {
-        let updates = std::mem::replace(&mut self.updates, Ok(Updates::new()))?;
-        let po = self
-            .po_number
-            .as_deref()
-            .expect("updates without a PO are refused");
-        match formulas.judge(po, &updates) {
-            Some(Finding::Refusal(message)) => return Err(Refusal::of_line(message)),
-            Some(Finding::Warning(message)) => self.warning = Some(message),
-            None => {}
-        }
-        Ok(submit(po, updates)?)
-    }
+    Ok(submit(po, updates)?)
 }
 
 /// The answer to one line.
@@ -260,10 +213,14 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
         for Submitted {
             number,
             line,
+            warning,
             outcome,
         } in lines
         {
             let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
+            if let Some(message) = warning {
+                (self.report)(format!("line {number}: {message}"));
+            }
             self.answer(number, &line, outcome.err());
         }
         match self.lost {
@@ -273,14 +230,8 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
     }
 
     fn answer(&mut self, number: u64, line: &Request, refusal: Option<Refusal>) {
-        for message in line
-            .warning
-            .iter()
-            .chain(refusal.iter().map(|refusal| &refusal.message))
-        {
-            (self.report)(format!("line {number}: {message}"));
-        }
         if let Some(refusal) = &refusal {
+            (self.report)(format!("line {number}: {}", refusal.message));
             self.exit = self.exit.and(refusal.exit);
             if let Some(advice) = refusal.advice {
                 (self.report)(advice.to_owned());

@@ -140,6 +140,18 @@ impl Batch {
     }
 }
 
+/// The frame of one operation, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn frame_of(
+    sheet: &Sheet,
+    options: &Options,
+    operation: &WriteOperation,
+) -> Result<Option<Frame>> {
+    let mut batch = Batch::default();
+    batch.add(sheet, options, operation, operation.timestamp)?;
+    Ok(batch.into_frame(sheet))
+}
+
 /// The column in which a value goes; a name that the sheet lacks is one that may be added. A value
 /// that only follows from the status is dropped where it has no place.
 fn column_for<'a>(

@@ -4,6 +4,7 @@
 mod byte_exact;
 mod fixture;
 mod handler;
+mod journal_damage;
 mod outside;
 mod queue;
 mod several;
