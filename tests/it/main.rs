@@ -16,6 +16,8 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod editors;
+#[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
 mod kills;
