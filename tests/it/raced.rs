@@ -99,3 +99,36 @@ fn rights_that_are_taken_away_then_stay_taken_away() {
     let mode = std::fs::metadata(sheet.path()).unwrap().mode();
     assert_eq!(mode & 0o7777, 0o600, "{mode:o}");
 }
+
+/// The version with the new row is displaced, and before it is merged, its author goes on from the
+/// one that displaced it.
+#[test]
+fn a_row_that_comes_then_for_another_one_is_kept_in_a_copy_at_least() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(mut set) = set_held_at_its_exchange(&sheet, "delay_enter=500000:delay_exit=500000")
+    else {
+        return;
+    };
+    let save = |text: String| {
+        let saved = sheet.folder().join("saved.csv");
+        std::fs::write(&saved, text).unwrap();
+        std::fs::rename(saved, sheet.path()).unwrap();
+    };
+    save(SHEET.replace("B;PENDING;;;", "C;PENDING;;;new"));
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    save(sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs"));
+    assert!(set.wait().unwrap().success());
+    let table = sheet.table();
+    assert_eq!(
+        (&*table["A"]["note"], &*table["B"]["note"]),
+        ("ours", "theirs")
+    );
+    let is_kept = |name: &String| {
+        let copy = std::fs::read_to_string(sheet.backups().join(name)).unwrap();
+        copy.contains("C;PENDING;;;new")
+    };
+    assert!(
+        table.contains_key("C") || sheet.backup_names().iter().any(is_kept),
+        "the row C is lost"
+    );
+}
