@@ -517,18 +517,52 @@ fn split(prefix: &[u8]) -> (usize, u64) {
 }
 
 /// Looks for a frame at every byte behind an offset. Every payload begins like a JSON object.
+///
+/// A file may be far longer than what is in it, or than memory: it is read in pieces, and its holes
+/// are not read at all.
 fn has_valid_frame_after(file: &File, offset: u64) -> io::Result<bool> {
-    let length = file.metadata()?.len().saturating_sub(offset) as usize;
-    let mut rest = vec![0; length];
-    file.read_exact_at(&mut rest, offset)?;
-    Ok(memmem::find_iter(&rest, b"{\"").any(|payload| {
-        let Some(at) = payload.checked_sub(PREFIX).filter(|&at| at > 0) else {
-            return false;
-        };
-        let (length, checksum) = split(&rest[at..]);
-        rest.get(payload..payload + length)
-            .is_some_and(|payload| xxh3_64_with_seed(payload, offset + at as u64) == checksum)
-    }))
+    const PIECE_BYTES: usize = 1 << 20;
+    const BEGINNING: &[u8] = b"{\"";
+    let mut piece = vec![0; PIECE_BYTES];
+    // Where the payload of the first frame behind the offset would begin.
+    let mut at = offset + 1 + PREFIX as u64;
+    while let Some(data) = next_data(file, at)? {
+        at = data;
+        let read = read_piece(file, &mut piece, at)?;
+        for found in memmem::find_iter(&piece[..read], BEGINNING) {
+            if read_frame(file, at + found as u64 - PREFIX as u64)?.is_some() {
+                return Ok(true);
+            }
+        }
+        if read < BEGINNING.len() {
+            break;
+        }
+        // A beginning may lie across the end of the piece.
+        at += (read + 1 - BEGINNING.len()) as u64;
+    }
+    Ok(false)
+}
+
+/// The first byte from `at` on that is not in a hole; `at` itself where the filesystem cannot tell.
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => Ok(Some(data)),
+        Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(rustix::io::Errno::INVAL) => Ok(Some(at)),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Fills the piece as far as the file goes.
+fn read_piece(file: &File, piece: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match file.read_at(&mut piece[filled..], at + filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(

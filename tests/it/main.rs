@@ -20,6 +20,8 @@ mod editors;
 #[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
+mod hostile;
+#[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
 mod oracle;
