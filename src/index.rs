@@ -225,6 +225,12 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_collide_in_one_index_do_not_in_another() {
+        let hash = |index: Index| index.hasher.hash_one("A");
+        assert_ne!(hash(index("K\nA\n")), hash(index("K\nA\n")));
+    }
+
+    #[test]
     fn a_repeated_key_has_all_its_rows_in_order() {
         let sheet = "K\nA\nB\nA\n A\nB";
         let index = index(sheet);

@@ -17,10 +17,12 @@
 //!
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
-//! abandoned then, and a new one takes everything that was written in this session.
+//! abandoned then, and a new one takes everything that was written in this session. A process that
+//! was killed before it could do so leaves frames that can be read and may never reach the disk; so
+//! whoever appends behind the frames of others writes those again, and its sync includes them.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +46,7 @@ const PREFIX: usize = 12;
 /// The longest frame. A batch is at most a queue of operations, each of some cells of 32,767
 /// characters; what is longer than this is not a length.
 const MAX_FRAME_BYTES: usize = 1 << 30;
+const BEGINNING: &[u8] = b"{\"";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
 
@@ -99,6 +102,8 @@ struct OpenLog {
     inode: u64,
     /// Behind the last valid frame: all before it was read or written by us.
     end: u64,
+    /// From here on stand frames of others, whose sync may have failed.
+    unsure_from: u64,
 }
 
 /// What was found in the log.
@@ -223,6 +228,7 @@ impl Journal {
             file,
             inode,
             end: log.end,
+            unsure_from: 0,
         });
         Ok((log.head, log.frames))
     }
@@ -270,17 +276,22 @@ impl Journal {
                 file,
                 inode,
                 end: 0,
+                unsure_from: 0,
             });
         }
         let log = self.open.as_mut().expect("opened above");
-        let mut bytes = Vec::new();
+        let from = log.unsure_from;
+        let mut bytes = vec![0; (log.end - from) as usize];
+        log.file
+            .read_exact_at(&mut bytes, from)
+            .map_err(Error::io("read", &path))?;
         if log.end == 0 {
             encode(&self.head, 0, &mut bytes);
         }
-        encode(frame, log.end + bytes.len() as u64, &mut bytes);
+        encode(frame, from + bytes.len() as u64, &mut bytes);
         let written = log
             .file
-            .write_all_at(&bytes, log.end)
+            .write_all_at(&bytes, from)
             .map_err(Error::io("write", &path))
             .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)))
             .and_then(|()| {
@@ -296,7 +307,8 @@ impl Journal {
             log.file.set_len(log.end).ok();
             return written;
         }
-        log.end += bytes.len() as u64;
+        log.end = from + bytes.len() as u64;
+        log.unsure_from = log.end;
         Ok(())
     }
 
@@ -328,6 +340,7 @@ impl Journal {
             file,
             inode,
             end: bytes.len() as u64,
+            unsure_from: bytes.len() as u64,
         });
         self.target.sync_folder()?;
         self.tainted = false;
@@ -441,17 +454,13 @@ pub(crate) struct Log {
     torn: bool,
 }
 
-fn read_log(mut file: &File, target: &Target) -> Result<Log> {
-    let path = target.sibling(NAME);
-    let mut bytes = Vec::new();
-    file.rewind()
-        .and_then(|()| file.read_to_end(&mut bytes))
-        .map_err(Error::io("read", &path))?;
-    scan(&bytes, &path)
+fn read_log(file: &File, target: &Target) -> Result<Log> {
+    scan(file, &target.sibling(NAME))
 }
 
-/// Reads the bytes of a log; `path` is only named in errors.
-pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
+/// Reads a log; `path` is only named in errors.
+pub(crate) fn scan(source: &(impl Source + ?Sized), path: &Path) -> Result<Log> {
+    let failed = || Error::io("read", path);
     let mut log = Log {
         head: None,
         frames: Vec::new(),
@@ -459,19 +468,81 @@ pub(crate) fn scan(bytes: &[u8], path: &Path) -> Result<Log> {
         damage: None,
         torn: false,
     };
-    while let Some(payload) = payload_at(&bytes[log.end as usize..], log.end) {
+    while let Some((payload, end)) = read_frame(source, log.end).map_err(failed())? {
         match log.head {
-            None => log.head = Some(parse(payload, log.end, path)?),
-            Some(_) => log.frames.push(parse(payload, log.end, path)?),
+            None => log.head = Some(parse(&payload, log.end, path)?),
+            Some(_) => log.frames.push(parse(&payload, log.end, path)?),
         }
-        log.end += (PREFIX + payload.len()) as u64;
+        log.end = end;
     }
-    let rest = &bytes[log.end as usize..];
-    if has_valid_frame_after(rest, log.end) {
-        log.damage = Some(log.end);
-    }
-    log.torn = log.damage.is_none() && rest.iter().any(|&byte| byte != 0);
+    let (mut torn, mut damaged) = (false, false);
+    for_each_piece(source, log.end, |piece, at| {
+        torn |= piece.iter().any(|&byte| byte != 0);
+        damaged = damaged || has_valid_frame(source, piece, at, log.end)?;
+        Ok(())
+    })
+    .map_err(failed())?;
+    log.damage = damaged.then_some(log.end);
+    log.torn = torn && !damaged;
     Ok(log)
+}
+
+/// Where the bytes of a log are.
+pub(crate) trait Source {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn size(&self) -> io::Result<u64>;
+    /// The first byte from an offset on that is not in a hole, as far as that is known.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
+
+    /// Fills the buffer as far as there are bytes.
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl Source for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(self, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            Err(rustix::io::Errno::INVAL) => Ok(Some(offset)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Source for [u8] {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok((offset < self.len() as u64).then_some(offset))
+    }
 }
 
 fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
@@ -520,33 +591,23 @@ pub(crate) fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
 }
 
 /// The payload of the valid frame at an offset, and where it ends. Reads no more than that frame.
-fn read_frame(file: &File, offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
-    let mut frame = vec![0; PREFIX];
-    if let Err(error) = file.read_exact_at(&mut frame, offset) {
-        return if error.kind() == io::ErrorKind::UnexpectedEof {
-            Ok(None)
-        } else {
-            Err(error)
-        };
-    }
-    let (length, _) = split(&frame);
-    let end = offset + (PREFIX + length) as u64;
-    if length > MAX_FRAME_BYTES || end > file.metadata()?.len() {
+fn read_frame(
+    source: &(impl Source + ?Sized),
+    offset: u64,
+) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let mut prefix = [0; PREFIX];
+    if source.fill(&mut prefix, offset)? < PREFIX {
         return Ok(None);
     }
-    frame.resize(PREFIX + length, 0);
-    file.read_exact_at(&mut frame[PREFIX..], offset + PREFIX as u64)?;
-    Ok(payload_at(&frame, offset).map(|payload| (payload.to_vec(), end)))
-}
-
-/// The payload of the valid frame with which the bytes begin that stand at this offset of the log.
-fn payload_at(bytes: &[u8], offset: u64) -> Option<&[u8]> {
-    let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
-    let (length, checksum) = split(prefix);
-    let payload = rest.get(..length)?;
-    let valid =
-        (1..=MAX_FRAME_BYTES).contains(&length) && xxh3_64_with_seed(payload, offset) == checksum;
-    valid.then_some(payload)
+    let (length, checksum) = split(&prefix);
+    let end = offset + (PREFIX + length) as u64;
+    if !(1..=MAX_FRAME_BYTES).contains(&length) || end > source.size()? {
+        return Ok(None);
+    }
+    let mut payload = vec![0; length];
+    let read = source.fill(&mut payload, offset + PREFIX as u64)?;
+    let valid = read == length && xxh3_64_with_seed(&payload, offset) == checksum;
+    Ok(valid.then_some((payload, end)))
 }
 
 fn split(prefix: &[u8]) -> (usize, u64) {
@@ -555,13 +616,45 @@ fn split(prefix: &[u8]) -> (usize, u64) {
     (length as usize, checksum)
 }
 
-/// Looks for a frame at every byte behind the first of those at an offset. Every payload begins like
-/// a JSON object.
-fn has_valid_frame_after(bytes: &[u8], offset: u64) -> bool {
-    memmem::find_iter(bytes, b"{\"").any(|payload| {
-        let at = payload.checked_sub(PREFIX).filter(|&at| at > 0);
-        at.is_some_and(|at| payload_at(&bytes[at..], offset + at as u64).is_some())
-    })
+/// Looks for a frame in the bytes that stand at an offset of the log, behind `end`. Every payload
+/// begins like a JSON object.
+fn has_valid_frame(
+    source: &(impl Source + ?Sized),
+    piece: &[u8],
+    at: u64,
+    end: u64,
+) -> io::Result<bool> {
+    for payload in memmem::find_iter(piece, BEGINNING) {
+        let frame = (at + payload as u64).checked_sub(PREFIX as u64);
+        if let Some(frame) = frame.filter(|&frame| frame > end)
+            && read_frame(source, frame)?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads all from an offset on, in pieces that overlap by so little that nothing is overlooked.
+///
+/// A file may be far longer than what is in it, or than memory: its holes are not read.
+fn for_each_piece(
+    source: &(impl Source + ?Sized),
+    mut at: u64,
+    mut look: impl FnMut(&[u8], u64) -> io::Result<()>,
+) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let behind = source.size()?.saturating_sub(at);
+    let mut piece = vec![0; behind.min(PIECE_BYTES) as usize];
+    while let Some(data) = source.next_data(at)? {
+        let read = source.fill(&mut piece, data)?;
+        look(&piece[..read], data)?;
+        if read < BEGINNING.len() {
+            break;
+        }
+        at = data + (read + 1 - BEGINNING.len()) as u64;
+    }
+    Ok(())
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8], offset: u64, path: &Path) -> Result<T> {
@@ -736,7 +829,7 @@ mod tests {
         std::fs::write(fixture.target.sibling(NAME), &log[..ends[1] - 1]).unwrap();
         fixture.open().unwrap().0.append(&frame("C")).unwrap();
         let bytes = std::fs::read(fixture.target.sibling(NAME)).unwrap();
-        let read = scan(&bytes, fixture.target.path()).unwrap();
+        let read = scan(bytes.as_slice(), fixture.target.path()).unwrap();
         assert_eq!(read.frames, [frame("A"), frame("C")]);
         assert_eq!(read.end, bytes.len() as u64);
     }
@@ -750,7 +843,7 @@ mod tests {
         log.resize(last + 64, 0);
         for bit in 0..log.len() * 8 {
             log[bit / 8] ^= 1 << (bit % 8);
-            let read = scan(&log, fixture.target.path()).unwrap();
+            let read = scan(log.as_slice(), fixture.target.path()).unwrap();
             log[bit / 8] ^= 1 << (bit % 8);
             let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
             assert_eq!(read.frames, frames[..whole], "bit {bit}");
@@ -766,7 +859,7 @@ mod tests {
         let (log, ends) = fixture.log(&frames);
         let [a, b, c] = [&log[..ends[0]], &log[ends[0]..ends[1]], &log[ends[1]..]];
         let check = |parts: &[&[u8]], whole: usize, is_damaged: bool| {
-            let read = scan(&parts.concat(), fixture.target.path()).unwrap();
+            let read = scan(parts.concat().as_slice(), fixture.target.path()).unwrap();
             assert_eq!(read.frames, frames[..whole]);
             assert_eq!(read.damage, is_damaged.then_some(read.end));
         };

@@ -97,9 +97,10 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         })
 }
 
-/// The cells that differ between two bases and that tickoff did not write. An update goes to every
-/// row of its PO, so rows whose PO is repeated are left out.
-pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
+/// The cells that differ between two bases and that tickoff did not write, and whether they are all
+/// that is new: rows that came, changes in rows without a PO and cells that are not UTF-8 are no
+/// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
+pub(crate) fn edits(old: &Sheet, new: &Sheet) -> (Vec<RowUpdate>, bool) {
     let (from, to) = (old.schema(), new.schema());
     let columns: Vec<(usize, usize, &String)> = to
         .columns()
@@ -109,10 +110,14 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
         .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
         .collect();
     let mut updates = Vec::new();
+    let mut is_all = unkeyed(old).eq(unkeyed(new));
     for row in new.all_rows() {
         let po = new.po(row);
         let before: Vec<RecordIndex> = old.rows(&po).take(2).collect();
-        let [before] = before[..] else { continue };
+        let [before] = before[..] else {
+            is_all &= po.is_empty();
+            continue;
+        };
         if new.rows(&po).nth(1).is_some() {
             continue;
         }
@@ -122,9 +127,13 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
             .filter(|(_, column, _)| ours.get(*column).is_none())
             .filter_map(|&(was, is, name)| {
                 let (was_raw, is_raw) = (old.base_cell(before, was), new.base_cell(row, is));
-                let value = std::str::from_utf8(&is_raw)
-                    .ok()
-                    .filter(|_| was_raw != is_raw)?;
+                if was_raw == is_raw {
+                    return None;
+                }
+                let Ok(value) = std::str::from_utf8(&is_raw) else {
+                    is_all = false;
+                    return None;
+                };
                 Some(CellUpdate {
                     column: name.clone(),
                     value: value.to_owned(),
@@ -140,7 +149,15 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> Vec<RowUpdate> {
             updates.push(RowUpdate { po, cells });
         }
     }
-    updates
+    (updates, is_all)
+}
+
+/// The bytes of the rows that have no PO.
+fn unkeyed(sheet: &Sheet) -> impl Iterator<Item = &[u8]> {
+    sheet
+        .all_rows()
+        .filter(|&row| sheet.po(row).is_empty())
+        .map(|row| &sheet.bytes()[sheet.base_record(row).0])
 }
 
 /// Results as a table of their own, for a person who wants to put them back.
@@ -310,8 +327,8 @@ mod tests {
         );
         let new = sheet("B;PENDING;mine\nA;PENDING;x\nC;;new\n");
         transfer(&old, &new, &[]);
-        let edits = edits(&old, &new);
-        assert_eq!(edits.len(), 1);
+        let (edits, is_all) = edits(&old, &new);
+        assert_eq!((edits.len(), is_all), (1, false));
         assert_eq!(
             (edits[0].po.as_str(), edits[0].cells[0].value.as_str()),
             ("B", "mine")
@@ -321,7 +338,9 @@ mod tests {
     /// A sheet on which another program's edit of A's note, `x` to `mine`, is held.
     fn with_held_edit() -> Sheet {
         let (old, new) = (sheet("A;PENDING;x\n"), sheet("A;PENDING;mine\n"));
-        apply(&new, &[frame(edits(&old, &new))]);
+        let (edits, is_all) = edits(&old, &new);
+        assert!(is_all);
+        apply(&new, &[frame(edits)]);
         new
     }
 

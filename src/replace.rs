@@ -10,7 +10,8 @@
 //! 4. The two names are exchanged (`renameat2`), so that the public name is never without a
 //!    complete file and the displaced one is not lost, whatever it is. A plain rename after a
 //!    comparison loses the edits that fall between the two.
-//! 5. The folder is synced. If the lease is still held and the displaced file is the expected one,
+//! 5. Rights that were changed since the new version got the old one's are taken over from the
+//!    displaced file, and the folder is synced. If the lease is still held and the displaced file is the expected one,
 //!    nobody wrote to it, and it is removed. Otherwise somebody's edit is in the displaced file,
 //!    and the caller merges it.
 //!
@@ -43,6 +44,15 @@ pub(crate) struct Replacement<'t> {
     name: Option<String>,
     hash: ContentHash,
     written_at: SystemTime,
+    /// What it took over from the version that was public when it was written.
+    rights: Rights,
+}
+
+/// Mode, owner and group.
+type Rights = (u32, u32, u32);
+
+fn rights(of: &Metadata) -> Rights {
+    (of.mode() & 0o7777, of.uid(), of.gid())
 }
 
 /// What came of the attempt to make a new version public.
@@ -100,7 +110,7 @@ impl<'t> Replacement<'t> {
         new.hash = hashing.hasher.digest128();
         let end = (&new.file).stream_position().map_err(failed(doing))?;
         new.file.set_len(end).map_err(failed(doing))?;
-        copy_metadata(target, old, &new.file)?;
+        new.rights = copy_metadata(target, old, &new.file)?;
         new.file
             .sync_all()
             .map_err(failed("sync a new version of"))?;
@@ -119,7 +129,7 @@ impl<'t> Replacement<'t> {
     /// Finds out, before anything runs, whether a replacement could keep owner and mode.
     pub(crate) fn rehearse(target: &Target) -> Result<()> {
         let (old, _) = target.open_sheet()?;
-        copy_metadata(target, &old, &Replacement::create(target)?.file)
+        copy_metadata(target, &old, &Replacement::create(target)?.file).map(drop)
     }
 
     fn create(target: &'t Target) -> Result<Self> {
@@ -150,6 +160,7 @@ impl<'t> Replacement<'t> {
             name,
             hash: 0,
             written_at: SystemTime::UNIX_EPOCH,
+            rights: (0, 0, 0),
         })
     }
 
@@ -187,6 +198,7 @@ impl<'t> Replacement<'t> {
             Err(Errno::INVAL | Errno::NOSYS) => {
                 rustix::fs::renameat(folder, &name, folder, target.name()).map_err(failed)?;
                 self.name = None;
+                self.take_changed_rights(&public);
                 target.sync_folder()?;
                 drop(lease);
                 return Ok(Publication::Done(self.version()?, Some(public)));
@@ -195,9 +207,10 @@ impl<'t> Replacement<'t> {
         }
         // What has the temporary name now is not ours to remove until we know what it is.
         self.name = None;
+        let displaced = open_displaced(target, &name)?;
+        self.take_changed_rights(&displaced);
         target.sync_folder()?;
         let version = self.version()?;
-        let displaced = open_displaced(target, &name)?;
         let stamp = Stamp::of(
             &displaced
                 .metadata()
@@ -240,6 +253,26 @@ impl<'t> Replacement<'t> {
         self.name = None;
         target.sync_folder()?;
         Ok(Publication::Done(self.version()?, None))
+    }
+
+    /// Somebody may have changed the sheet's rights between the writing and the exchange, perhaps to
+    /// shut others out. Contents and results are safe by now, so a failure is only worth a warning.
+    fn take_changed_rights(&self, displaced: &File) {
+        let taken = displaced
+            .metadata()
+            .map_err(Error::io("read", self.target.path()))
+            .and_then(|metadata| {
+                if rights(&metadata) == self.rights || !metadata.is_file() {
+                    return Ok(());
+                }
+                copy_metadata(self.target, displaced, &self.file)?;
+                self.file
+                    .sync_all()
+                    .map_err(Error::io("sync", self.target.path()))
+            });
+        if let Err(error) = taken {
+            tracing::warn!(error = %error.chain(), "a change of the sheet's owner or mode was not kept");
+        }
     }
 
     fn take_name(&mut self, replaces: ContentHash) -> Result<String> {
@@ -370,7 +403,8 @@ fn unlink(target: &Target, name: &str) -> Result<()> {
     }
 }
 
-fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
+/// Returns the rights that were taken over.
+fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<Rights> {
     let failed = || Error::io("keep owner and mode of", target.path());
     let read = |file: &File| file.metadata().map_err(failed());
     let (from, to): (Metadata, Metadata) = (read(old)?, read(new)?);
@@ -382,7 +416,7 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
     rustix::fs::fchmod(new, Mode::from_raw_mode(from.mode() & 0o7777))
         .map_err(|errno| failed()(errno.into()))?;
     let Ok(names) = old.list_xattr() else {
-        return Ok(());
+        return Ok(rights(&from));
     };
     for name in names {
         let Some(value) = old.get_xattr(&name).map_err(failed())? else {
@@ -396,7 +430,7 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<()> {
             set => set.map_err(failed())?,
         }
     }
-    Ok(())
+    Ok(rights(&from))
 }
 
 /// Finds out early that there is no space. A filesystem that cannot reserve any only says so later.

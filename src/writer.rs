@@ -461,7 +461,10 @@ impl Writer {
             return Ok(Checkpoint::Later);
         }
         let gone = match self.public.look(&self.target)? {
-            Look::Same => false,
+            Look::Same => {
+                self.missing_since = None;
+                false
+            }
             Look::Other(file, stamp) => {
                 self.missing_since = None;
                 if !self.merge_public(&file, stamp)? {
@@ -621,12 +624,17 @@ impl Writer {
     /// Forgets what was known: all of it was made visible by somebody else, who emptied the log.
     fn read_anew(&mut self) -> Result<()> {
         let frames = self.journal.load()?.1;
-        let Some((snapshot, version)) = take(&self.target)? else {
-            return Err(Error::Busy {
-                path: self.target.path().to_owned(),
-            });
+        let busy = || Error::Busy {
+            path: self.target.path().to_owned(),
         };
-        let sheet = Sheet::build(snapshot, self.target.path(), &self.options)?;
+        let (snapshot, version) = take(&self.target)?.ok_or_else(busy)?;
+        let built = Sheet::build(snapshot, self.target.path(), &self.options);
+        if outside::is_suspicious(&built, &self.sheet.load())
+            && version.stamp.age() < SETTLE_SUSPICIOUS
+        {
+            return Err(busy());
+        }
+        let sheet = built?;
         self.unplaced = merge::apply(&sheet, &frames);
         self.behind = render::differs(&sheet);
         self.public = version;

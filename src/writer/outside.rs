@@ -84,13 +84,13 @@ impl Writer {
         if Arc::ptr_eq(&old, &new) {
             return Ok(true);
         }
-        if new.len() > old.len() || new.columns() != old.columns() || new.has_repeated() {
+        let (rows, is_all) = merge::edits(&old, &new);
+        if !is_all || new.columns() != old.columns() || new.has_repeated() {
             let kept = self
                 .backups
                 .keep_copy(&edit.file, "outside", &self.session_id)?;
             tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
         }
-        let rows = merge::edits(&old, &new);
         if !rows.is_empty() {
             self.make_durable(Frame {
                 at: Utc::now(),
@@ -105,9 +105,7 @@ impl Writer {
     fn merge_version(&mut self, snapshot: Snapshot, file: &File, age: Duration) -> Result<bool> {
         let old = self.sheet.load_full();
         let built = Sheet::build(snapshot, self.target.path(), &self.options);
-        let suspicious = built
-            .as_ref()
-            .map_or(true, |new| new.progress().total < old.progress().total);
+        let suspicious = is_suspicious(&built, &old);
         if suspicious && age < SETTLE_SUSPICIOUS {
             return Ok(false);
         }
@@ -144,4 +142,10 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whether a version may be half written, though nobody has it open: it is no sheet, or lost rows.
+pub(super) fn is_suspicious(new: &Result<Sheet>, old: &Sheet) -> bool {
+    new.as_ref()
+        .map_or(true, |new| new.progress().total < old.progress().total)
 }

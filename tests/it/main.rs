@@ -17,7 +17,11 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod editors;
+#[cfg(feature = "cli")]
 mod errors;
+#[cfg(feature = "cli")]
+mod hostile;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]

@@ -217,3 +217,29 @@ fn a_file_whose_mtime_was_set_back_is_still_seen_as_edited() {
     complete(&handler, "B");
     assert_eq!(sheet.cell("C", "STATUS"), "pending");
 }
+
+#[test]
+fn a_sheet_that_was_deleted_once_and_came_back_is_waited_for_when_it_is_deleted_again() {
+    let sheet = TempSheet::new(SHEET);
+    let handler = sheet.open();
+    let aside = sheet.folder().join("aside");
+    let wait = |milliseconds| std::thread::sleep(Duration::from_millis(milliseconds));
+    std::thread::scope(|scope| {
+        std::fs::rename(sheet.path(), &aside).unwrap();
+        let backup = scope.spawn(|| handler.create_session_backup("s").unwrap());
+        wait(100);
+        std::fs::rename(&aside, sheet.path()).unwrap();
+        backup.join().unwrap();
+        wait(2_000);
+        std::fs::rename(sheet.path(), &aside).unwrap();
+        let update = scope.spawn(|| complete(&handler, "A"));
+        wait(500);
+        assert!(
+            !sheet.path().exists(),
+            "another program may be about to make it again"
+        );
+        std::fs::rename(&aside, sheet.path()).unwrap();
+        update.join().unwrap();
+    });
+    assert_eq!(sheet.cell("A", "STATUS"), "COMPLETED");
+}

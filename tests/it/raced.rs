@@ -5,6 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ const SHEET: &str =
 
 /// `tickoff set A note=ours`, held for half a second just before its exchange.
 fn set_before_its_exchange(sheet: &TempSheet) -> Option<Child> {
+    set_held_at_its_exchange(sheet, "delay_enter=500000")
+}
+
+fn set_held_at_its_exchange(sheet: &TempSheet, delays: &str) -> Option<Child> {
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o"])
@@ -24,7 +29,7 @@ fn set_before_its_exchange(sheet: &TempSheet) -> Option<Child> {
             "-e",
             "trace=renameat2",
             "-e",
-            "inject=renameat2:delay_enter=500000",
+            &format!("inject=renameat2:{delays}"),
         ])
         .arg(env!("CARGO_BIN_EXE_tickoff"))
         .args(["set", "input.csv", "A", "note=ours"])
@@ -79,4 +84,51 @@ fn an_edit_in_place_that_begins_then_is_not_lost_with_the_old_version() {
     .unwrap();
     drop(file);
     check_both_are_there(&sheet, set);
+}
+
+#[test]
+fn rights_that_are_taken_away_then_stay_taken_away() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(mut set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let set_mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(sheet.path(), set_mode(0o600)).unwrap();
+    assert!(set.wait().unwrap().success());
+    assert_eq!(sheet.cell("A", "note"), "ours");
+    let mode = std::fs::metadata(sheet.path()).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o600, "{mode:o}");
+}
+
+/// The version with the new row is displaced, and before it is merged, its author goes on from the
+/// one that displaced it.
+#[test]
+fn a_row_that_comes_then_for_another_one_is_kept_in_a_copy_at_least() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(mut set) = set_held_at_its_exchange(&sheet, "delay_enter=500000:delay_exit=500000")
+    else {
+        return;
+    };
+    let save = |text: String| {
+        let saved = sheet.folder().join("saved.csv");
+        std::fs::write(&saved, text).unwrap();
+        std::fs::rename(saved, sheet.path()).unwrap();
+    };
+    save(SHEET.replace("B;PENDING;;;", "C;PENDING;;;new"));
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    save(sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs"));
+    assert!(set.wait().unwrap().success());
+    let table = sheet.table();
+    assert_eq!(
+        (&*table["A"]["note"], &*table["B"]["note"]),
+        ("ours", "theirs")
+    );
+    let is_kept = |name: &String| {
+        let copy = std::fs::read_to_string(sheet.backups().join(name)).unwrap();
+        copy.contains("C;PENDING;;;new")
+    };
+    assert!(
+        table.contains_key("C") || sheet.backup_names().iter().any(is_kept),
+        "the row C is lost"
+    );
 }

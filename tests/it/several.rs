@@ -206,3 +206,25 @@ fn restoring_a_deleted_sheet_is_refused_while_a_session_runs_and_keeps_its_journ
         sheet.leftovers()
     );
 }
+
+#[test]
+fn a_handler_that_has_to_read_anew_does_not_take_over_a_half_written_sheet() {
+    let sheet = TempSheet::pending(5);
+    let ours = sheet.open();
+    ours.update_record("PO1", done()).unwrap();
+    let theirs = sheet.open();
+    theirs.update_record("PO2", done()).unwrap();
+    // The log of which we know is gone.
+    theirs.finish().unwrap();
+    let text = sheet.text();
+    std::fs::write(sheet.path(), "").unwrap();
+    std::thread::scope(|scope| {
+        let update = scope.spawn(|| ours.update_record("PO3", done()));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::fs::write(sheet.path(), text).unwrap();
+        update.join().unwrap().unwrap();
+    });
+    for po in ["PO1", "PO2", "PO3"] {
+        assert_eq!(sheet.cell(po, "STATUS"), "COMPLETED", "{po}");
+    }
+}

@@ -1,0 +1,371 @@
+//! Another program edits the sheet as fast as it can while results are written as fast as they can
+//! be (P2, P3).
+//!
+//! Afterwards every value that the editor wrote last, and every result that was acknowledged, is in
+//! the sheet; and whenever the editor itself had nothing half written, a reader saw a complete one.
+//! The campaign is `TICKOFF_EDITS=20000 cargo test --release --test it editors`: so many edits of
+//! each kind. `TICKOFF_SEED` replays its choices, though not the moments at which they fall.
+
+mod editor;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tickoff::{CsvHandler, DEFAULT_CAPACITY, Error, Options, Session, Until, WriteQueue};
+
+use crate::campaign::{random, tries};
+use crate::command_line::{Running, end};
+use crate::fixture::TempSheet;
+use editor::{Edit, Editor, NOTE, Table, UNTOUCHED};
+
+const ROWS: usize = 24;
+
+fn sheet(rows: usize) -> TempSheet {
+    let mut text = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;result;note\n".to_owned();
+    for row in 0..rows {
+        text += &format!("PO{row};PENDING;;;;{UNTOUCHED}\n");
+    }
+    TempSheet::new(text)
+}
+
+/// What another program sees of the sheet while it is worked on.
+#[derive(Default)]
+struct Watch {
+    half_written: AtomicU64,
+    over: AtomicBool,
+    edits: AtomicU64,
+    results: AtomicU64,
+    looks: AtomicU64,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Reads the sheet again and again until all is over. Whatever does not end is ended.
+    fn look(&self, sheet: &TempSheet, rows: usize) {
+        let done = || {
+            (
+                self.edits.load(Ordering::SeqCst),
+                self.results.load(Ordering::SeqCst),
+            )
+        };
+        let mut last = (done(), Instant::now());
+        while !self.is_over() {
+            if done() != last.0 {
+                last = (done(), Instant::now());
+            } else if last.1.elapsed() > Duration::from_secs(100) {
+                eprintln!(
+                    "nothing has happened for 100 s: it hangs after {:?}",
+                    last.0
+                );
+                std::process::exit(101);
+            }
+            let before = self.half_written.load(Ordering::SeqCst);
+            let text = fs::read_to_string(sheet.path());
+            let after = self.half_written.load(Ordering::SeqCst);
+            if before % 2 == 1 || before != after {
+                continue;
+            }
+            let text = text.unwrap();
+            let pos = match Table::parse(&text) {
+                Ok(table) => table
+                    .cells(NOTE)
+                    .keys()
+                    .filter(|po| po.starts_with("PO"))
+                    .count(),
+                Err(problem) => panic!("{problem}: a reader saw an incomplete sheet:\n{text}"),
+            };
+            assert_eq!(pos, rows, "a reader saw rows missing:\n{text}");
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// Ends the watching and the writing, also when a test fails.
+struct UntilDropped<'a>(&'a Watch);
+
+impl Drop for UntilDropped<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Where the editor's values may be in the end.
+#[derive(Clone, Copy, PartialEq)]
+enum Kept {
+    InTheSheet,
+    /// Or in a copy beside the backups, because more than cells was changed.
+    OrInACopy,
+}
+
+#[track_caller]
+fn check(
+    sheet: &TempSheet,
+    notes: &BTreeMap<String, String>,
+    results: &BTreeMap<String, String>,
+    kept: Kept,
+) {
+    let text = sheet.text();
+    let table = Table::parse(&text).unwrap_or_else(|problem| panic!("{problem} in {text}"));
+    let shown = table.cells("result");
+    for (po, result) in results {
+        assert_eq!(
+            shown.get(po.as_str()),
+            Some(&result.as_str()),
+            "the result of {po} is lost"
+        );
+    }
+    let shown = table.cells(NOTE);
+    let copies: Vec<String> = sheet
+        .backup_names()
+        .iter()
+        .filter(|name| name.contains(".outside"))
+        .map(|name| fs::read_to_string(sheet.backups().join(name)).unwrap())
+        .collect();
+    for (po, note) in notes {
+        let is_shown = shown.get(po.as_str()) == Some(&note.as_str());
+        let is_kept = kept == Kept::OrInACopy && copies.iter().any(|copy| copy.contains(note));
+        assert!(
+            is_shown || is_kept,
+            "{po} has the note {:?} instead of {note}: an edit is lost",
+            shown.get(po.as_str())
+        );
+    }
+    assert_eq!(sheet.leftovers(), [""; 0]);
+}
+
+/// Writes results to some rows until all is over; returns the last of each.
+fn write_results(
+    name: &str,
+    rows: std::ops::Range<usize>,
+    watch: &Watch,
+    mut write: impl FnMut(&str, &str) -> tickoff::Result<()>,
+) -> BTreeMap<String, String> {
+    let mut results = BTreeMap::new();
+    for (number, row) in rows.cycle().enumerate() {
+        if watch.is_over() {
+            break;
+        }
+        let (po, result) = (format!("PO{row}"), format!("{name}{number}"));
+        match write(&po, &result) {
+            // Durable, and another program was at the sheet for so long.
+            Ok(()) | Err(Error::NotVisible { .. }) => {}
+            Err(error) => panic!("{po}: {}", error.chain()),
+        }
+        results.insert(po, result);
+        watch.results.fetch_add(1, Ordering::SeqCst);
+    }
+    results
+}
+
+/// A session with a queue, and two handlers besides, write results while another program edits.
+fn edit_during_a_session(edits: &[Edit], wanted: u64, random: &mut fastrand::Rng, kept: Kept) {
+    let sheet = sheet(ROWS);
+    let watch = Watch::default();
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    session.prepare(ROWS).unwrap();
+    let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
+    queue.start_writer_thread().unwrap();
+    let handlers: [CsvHandler; 2] = [sheet.open(), sheet.open()];
+    let mut editor = Editor::new(&sheet, random.fork(), &watch.half_written);
+    let results = std::thread::scope(|scope| {
+        let (watch, queue, handlers) = (&watch, &queue, &handlers);
+        let until_dropped = UntilDropped(watch);
+        scope.spawn(|| watch.look(&sheet, ROWS));
+        let queued = scope.spawn(|| {
+            write_results("q", 0..8, watch, |po, result| {
+                let operation = queue.submit_write(po, [("result", result)])?;
+                queue.wait(&operation, Until::Durable)
+            })
+        });
+        let direct = [8..15, 15..22]
+            .into_iter()
+            .zip(handlers)
+            .map(|(rows, handler)| {
+                scope.spawn(move || {
+                    write_results("h", rows, watch, |po, result| {
+                        handler.update_record(po, [("result", result)])
+                    })
+                })
+            });
+        let direct: Vec<_> = direct.collect();
+        for _ in 0..wanted {
+            let edit = random.choice(edits).copied().unwrap();
+            editor.make(edit);
+            watch.edits.fetch_add(1, Ordering::SeqCst);
+            editor.rest();
+        }
+        drop(until_dropped);
+        let mut results = queued.join().unwrap();
+        for writer in direct {
+            results.extend(writer.join().unwrap());
+        }
+        results
+    });
+    queue.stop_writer_thread(Duration::from_secs(60)).unwrap();
+    let conflicts: Vec<_> = handlers
+        .iter()
+        .chain([&**session.handler()])
+        .flat_map(CsvHandler::take_conflicts)
+        .collect();
+    assert!(conflicts.is_empty(), "{conflicts:?}");
+    for handler in &handlers {
+        handler.finish().unwrap();
+    }
+    drop(handlers);
+    session.finish().unwrap();
+    check(&sheet, &editor.notes, &results, kept);
+    println!(
+        "{edits:?}: {} edits, {} results, {} looks",
+        watch.edits.into_inner(),
+        watch.results.into_inner(),
+        watch.looks.into_inner()
+    );
+}
+
+/// So many edits, in sheets of a few hundred each.
+fn campaign(edits: &[Edit], few: u64, kept: Kept) {
+    let mut random = random();
+    let mut left = tries("TICKOFF_EDITS", few);
+    while left > 0 {
+        let now = left.min(400);
+        edit_during_a_session(edits, now, &mut random, kept);
+        left -= now;
+    }
+}
+
+#[test]
+fn replacements_lose_nothing_and_take_nothing_away() {
+    campaign(
+        &[Edit::Replaced, Edit::Linked, Edit::Exchanged],
+        60,
+        Kept::InTheSheet,
+    );
+}
+
+#[test]
+fn edits_in_place_lose_nothing_and_take_nothing_away() {
+    campaign(&[Edit::Overwritten, Edit::Rewritten], 20, Kept::InTheSheet);
+}
+
+#[test]
+fn a_sheet_that_is_cut_off_and_restored_has_all_edits_and_results() {
+    campaign(&[Edit::CutOff], 20, Kept::InTheSheet);
+}
+
+#[test]
+fn a_sheet_that_is_deleted_and_made_again_has_all_edits_and_results() {
+    campaign(&[Edit::Recreated], 20, Kept::InTheSheet);
+}
+
+#[test]
+fn rows_and_columns_that_come_and_go_lose_nothing() {
+    campaign(&[Edit::Reshaped, Edit::Replaced], 20, Kept::OrInACopy);
+}
+
+#[test]
+fn rows_that_are_appended_are_kept() {
+    campaign(&[Edit::Appended], 20, Kept::OrInACopy);
+}
+
+#[test]
+fn all_kinds_of_edits_together_lose_nothing() {
+    const ALL: [Edit; 9] = [
+        Edit::Replaced,
+        Edit::Linked,
+        Edit::Exchanged,
+        Edit::Overwritten,
+        Edit::Rewritten,
+        Edit::Appended,
+        Edit::CutOff,
+        Edit::Recreated,
+        Edit::Reshaped,
+    ];
+    campaign(&ALL, 30, Kept::OrInACopy);
+}
+
+/// `tickoff run -j 4`, and a `tickoff set` after the other, while another program edits.
+#[test]
+fn a_run_ends_well_under_all_kinds_of_edits() {
+    const ROWS: usize = 300;
+    let mut random = random();
+    let mut left = tries("TICKOFF_EDITS", 300) / 10 + 1;
+    while left > 0 {
+        let sheet = sheet(ROWS);
+        let watch = Watch::default();
+        let mut editor = Editor::new(&sheet, random.fork(), &watch.half_written);
+        // The last command waits for the editor, so that the run outlives every edit.
+        let script = "[ $TICKOFF_PO != PO0 ] || await over";
+        let run = Running::start(&mut sheet.run("-j 4 --quiet", script));
+        let results = run_and_edit(&sheet, &watch, &mut editor, &mut random, &mut left, ROWS);
+        fs::write(sheet.folder().join("over"), "").unwrap();
+        let ended = run.end();
+        assert_eq!(ended.code, 0, "{ended:#?}");
+        fs::remove_file(sheet.folder().join("over")).unwrap();
+        let text = sheet.text();
+        let table = Table::parse(&text).unwrap();
+        let statuses = table.cells("STATUS");
+        let completed = statuses
+            .iter()
+            .filter(|(po, status)| po.starts_with("PO") && **status == "COMPLETED")
+            .count();
+        assert_eq!(completed, ROWS, "{ended:#?}\n{text}");
+        check(&sheet, &editor.notes, &results, Kept::OrInACopy);
+        println!(
+            "a run of {ROWS}: {} edits, {} sets, {} looks",
+            watch.edits.into_inner(),
+            watch.results.into_inner(),
+            watch.looks.into_inner()
+        );
+    }
+}
+
+fn run_and_edit(
+    sheet: &TempSheet,
+    watch: &Watch,
+    editor: &mut Editor<'_>,
+    random: &mut fastrand::Rng,
+    left: &mut u64,
+    rows: usize,
+) -> BTreeMap<String, String> {
+    const EDITS: [Edit; 6] = [
+        Edit::Replaced,
+        Edit::Linked,
+        Edit::Exchanged,
+        Edit::Overwritten,
+        Edit::Rewritten,
+        Edit::Reshaped,
+    ];
+    std::thread::scope(|scope| {
+        let until_dropped = UntilDropped(watch);
+        scope.spawn(|| watch.look(sheet, rows));
+        let sets = scope.spawn(|| {
+            write_results("s", 1..4, watch, |po, result| {
+                let result = format!("result={result}");
+                end(sheet.tickoff("set").args([po, result.as_str()])).with(0);
+                Ok(())
+            })
+        });
+        let begun = Instant::now();
+        let all_done = |sheet: &TempSheet| {
+            Table::parse(&sheet.text()).is_ok_and(|table| {
+                let done = |status: &&&str| **status == "COMPLETED";
+                table.cells("STATUS").values().filter(done).count() + 1 >= rows
+            })
+        };
+        while *left > 0 && (begun.elapsed() < Duration::from_secs(1) || !all_done(sheet)) {
+            editor.make(random.choice(EDITS).unwrap());
+            watch.edits.fetch_add(1, Ordering::SeqCst);
+            *left -= 1;
+            editor.rest();
+        }
+        drop(until_dropped);
+        sets.join().unwrap()
+    })
+}

@@ -1,0 +1,141 @@
+//! Nothing that tickoff makes is ever open to anybody who could not read the sheet, whatever the
+//! umask is: backups, temporary files, journal, locks and kept copies.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::command_line::Running;
+use crate::fixture::TempSheet;
+use crate::hostile::{NOBODY, after};
+
+const GROUP: u32 = 4242;
+
+/// Everything beside the sheet and among the backups: name, mode, group.
+fn made(sheet: &TempSheet) -> Vec<(String, u32, u32)> {
+    let mut made = Vec::new();
+    for folder in [sheet.folder(), &sheet.backups()] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            // It may be gone again.
+            if let Ok(metadata) = entry
+                .metadata()
+                .or_else(|_| entry.path().symlink_metadata())
+                && metadata.is_file()
+            {
+                let name = entry.file_name().into_string().unwrap();
+                made.push((name, metadata.mode() & 0o7777, metadata.gid()));
+            }
+        }
+    }
+    made
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs under an umask while everything that appears is looked at: nobody but `group` may ever have
+/// more than `mode` gives.
+#[track_caller]
+fn check(umask: &str, mode: u32, group: Option<u32>) {
+    let rows: String = (0..40).map(|i| format!("P{i};;;;\n")).collect();
+    let sheet = TempSheet::new(format!(
+        "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\n{rows}"
+    ));
+    if let Some(group) = group
+        && chown(sheet.path(), None, Some(group)).is_err()
+    {
+        eprintln!("SKIPPED: only root can give a sheet to a foreign group");
+        return;
+    }
+    set_mode(sheet.path(), mode);
+    // The first command takes a row away, so that a copy is kept, and one command edits.
+    let script = "case $TICKOFF_PO in P1) (umask 077; grep -v P39 input.csv > saved); mv saved input.csv;; esac";
+    let mut run = Running::start(&mut after(
+        &format!("umask {umask}"),
+        &sheet.run("-j 2 --quiet", script),
+    ));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = 0_u64;
+            while !over.load(Ordering::SeqCst) {
+                for (name, has, gid) in made(&sheet) {
+                    let is_ours = name != "input.csv" && name != "saved";
+                    // The file that was edited in may be less open than the sheet was.
+                    let allowed = if group.is_none_or(|group| group == gid) {
+                        mode
+                    } else {
+                        mode & !0o070
+                    };
+                    assert_eq!(
+                        has & 0o077 & !allowed,
+                        0,
+                        "{name} has mode {has:o} and group {gid}"
+                    );
+                    seen += u64::from(is_ours);
+                }
+            }
+            seen
+        });
+        while run.is_running() && !watch.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        over.store(true, Ordering::SeqCst);
+        assert!(watch.join().unwrap() > 100, "nothing was there to look at");
+    });
+    run.end().with(0);
+    let names = sheet.backup_names();
+    assert!(
+        names.iter().any(|name| name.ends_with(".outside.csv")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_private_sheet_stays_private_under_any_umask() {
+    check("0", 0o600, None);
+    check("0777", 0o600, None);
+}
+
+#[test]
+fn a_sheet_of_a_foreign_group_is_open_to_that_group_alone() {
+    if rustix::process::geteuid().is_root() {
+        check("0", 0o640, Some(GROUP));
+        check("0777", 0o640, Some(GROUP));
+    } else {
+        eprintln!("SKIPPED: only root can give a sheet to a foreign group");
+    }
+}
+
+/// Who may not give a file to the sheet's group does not open it to another one.
+#[test]
+fn a_user_outside_the_sheets_group_opens_nothing_to_others() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a sheet to a foreign group");
+        return;
+    }
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;\n");
+    chown(sheet.folder(), Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(sheet.path(), Some(NOBODY), Some(GROUP)).unwrap();
+    set_mode(sheet.path(), 0o640);
+    let mut run = sheet.tickoff("run");
+    run.args(["--quiet", "--", "true"]).uid(NOBODY).gid(NOBODY);
+    let Ok(output) = run.output() else {
+        eprintln!("SKIPPED: the program cannot be run by another user here");
+        return;
+    };
+    // Replacing the sheet would take it away from its group, which is said before anything runs.
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for (name, mode, group) in made(&sheet) {
+        let allowed = if group == GROUP { 0o640 } else { 0o600 };
+        assert_eq!(
+            mode & !allowed,
+            0,
+            "{name} has mode {mode:o} and group {group}"
+        );
+    }
+}
