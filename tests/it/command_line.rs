@@ -141,6 +141,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What it has said on stdout so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
     /// Waits until it has said this on stderr.
     #[track_caller]
     pub fn wait_until_it_says(&self, text: &str) {

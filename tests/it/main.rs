@@ -16,11 +16,15 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod disk;
+#[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
 mod oracle;
+#[cfg(feature = "cli")]
+mod power;
 #[cfg(feature = "cli")]
 mod processes;
 #[cfg(feature = "cli")]
