@@ -60,7 +60,7 @@ fn cut_again_and_again(format: Format, options: &'static str) {
     let begun = Instant::now();
     let (mut cuts, mut acknowledged) = (0, 0);
     while cuts < wanted {
-        let mut round = Round::new(&disk);
+        let mut round = Round::new(&disk, options.contains("data=writeback"));
         while !round.session(&mut disk, &mut random, wanted - cuts) {}
         cuts += round.cuts;
         acknowledged += round.acknowledged.len() + round.acknowledged_sets;
@@ -78,6 +78,8 @@ struct Round {
     outside: tempfile::TempDir,
     /// The sheet without the cells that are written here.
     untouched: String,
+    /// The filesystem may show another file's data in one that was removed.
+    may_mix_versions: bool,
     cuts: u64,
     /// POs whose result was acknowledged.
     acknowledged: BTreeSet<String>,
@@ -98,7 +100,7 @@ struct Session {
 }
 
 impl Round {
-    fn new(disk: &Disk) -> Round {
+    fn new(disk: &Disk, may_mix_versions: bool) -> Round {
         let sheet = TempSheet::sample_on(&disk.path(), "orders-446.csv");
         for path in [sheet.path(), sheet.folder(), &disk.path()] {
             File::open(path).unwrap().sync_all().unwrap();
@@ -107,6 +109,7 @@ impl Round {
             untouched: untouched(&sheet.text()),
             sheet,
             outside: tempfile::tempdir().unwrap(),
+            may_mix_versions,
             cuts: 0,
             acknowledged: BTreeSet::new(),
             acknowledged_sets: 0,
@@ -310,7 +313,8 @@ impl Round {
         };
         let public = read(|path, options| Sheet::read_without_journal(path, options));
         let durable = read(|path, options| Sheet::read(path, options));
-        assert_eq!(untouched(&self.sheet.text()), self.untouched);
+        let text = untouched(&self.sheet.text());
+        assert!(text == self.untouched, "what nobody touched is {text}");
         for sheet in [&public, &durable] {
             self.check_rows_are_whole(sheet);
             if let Some(lines) = &lines {
@@ -403,12 +407,19 @@ impl Round {
         let backups = self.sheet.backup_names();
         assert!(!backups.is_empty());
         for backup in backups {
+            // With data=writeback ext4 gives the blocks of a removed file away before the removal is
+            // durable. After a cut the old version is there again, under its temporary name and with
+            // another version's bytes: it cannot be told from somebody's edit, and is kept.
+            if backup.ends_with(".outside.csv") && self.may_mix_versions {
+                continue;
+            }
             assert!(
-                backup.starts_with("input_") && backup.ends_with(".csv"),
+                backup.starts_with("input_") && !backup.ends_with(".outside.csv"),
                 "{backup}"
             );
             let text = std::fs::read_to_string(self.sheet.backups().join(&backup)).unwrap();
-            assert_eq!(untouched(&text), self.untouched, "{backup}");
+            let text = untouched(&text);
+            assert!(text == self.untouched, "{backup} is {text}");
         }
     }
 
