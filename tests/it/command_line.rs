@@ -146,6 +146,11 @@ impl Running {
         self.stdout.so_far()
     }
 
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Waits until it has said this on stderr.
     #[track_caller]
     pub fn wait_until_it_says(&self, text: &str) {

@@ -29,16 +29,16 @@ impl Disk {
     /// A disk with a filesystem that is mounted with these options. That takes root and the
     /// filesystem's tools; without them the test is skipped, and says so.
     pub fn new(format: Format, options: &'static str) -> Option<Disk> {
-        Disk::in_memory(format, options, None)
+        Disk::in_memory(format, options, false)
     }
 
-    /// A disk that claims to be larger than what it lies on: writes end in the page cache, and only
-    /// a sync finds out that there is no room.
-    pub fn thin(format: Format, room: &str) -> Option<Disk> {
-        Disk::in_memory(format, "", Some(room))
+    /// A disk that claims to be larger than what it lies on, once [`Disk::leave_room`] has limited
+    /// that: writes end in the page cache, and only a sync finds out that there is no room.
+    pub fn thin(format: Format) -> Option<Disk> {
+        Disk::in_memory(format, "", true)
     }
 
-    fn in_memory(format: Format, options: &'static str, room: Option<&str>) -> Option<Disk> {
+    fn in_memory(format: Format, options: &'static str, is_thin: bool) -> Option<Disk> {
         let folder = tempfile::tempdir_in("/dev/shm")
             .or_else(|_| tempfile::tempdir())
             .unwrap();
@@ -52,18 +52,17 @@ impl Disk {
             is_thin: false,
             is_mounted: false,
         };
-        if let Err(why) = disk.set_up(format, room) {
+        if let Err(why) = disk.set_up(format, is_thin) {
             eprintln!("SKIPPED: no {format:?} disk of its own, which takes root and mkfs: {why}");
             return None;
         }
         Some(disk)
     }
 
-    fn set_up(&mut self, format: Format, room: Option<&str>) -> Result<(), String> {
-        let below = self.folder.path().join("below");
-        if let Some(room) = room {
-            let size = format!("size={room}");
-            say("mount", &["-t", "tmpfs", "-o", &size, "none"], &below)?;
+    fn set_up(&mut self, format: Format, is_thin: bool) -> Result<(), String> {
+        let below = self.below();
+        if is_thin {
+            say("mount", &["-t", "tmpfs", "none"], &below)?;
             self.is_thin = true;
         }
         let image = below.join("image");
@@ -89,6 +88,13 @@ impl Disk {
             Format::Xfs => say("mkfs.xfs", &["-q", "-K"], &image)?,
         };
         self.device = say("losetup", &["-f", "--show"], &image)?;
+        if is_thin {
+            // A loop device calls a write a success of which only the beginning found room, which is
+            // a lie that nobody can see through. A single page has room or has not.
+            let name = self.device.trim_start_matches("/dev/");
+            std::fs::write(format!("/sys/block/{name}/queue/max_sectors_kb"), "4")
+                .map_err(|error| format!("max_sectors_kb: {error}"))?;
+        }
         self.mount()
     }
 
@@ -97,17 +103,18 @@ impl Disk {
         self.folder.path().join("mounted")
     }
 
-    /// Where its image lies, and its room: another filesystem if the disk is thin.
-    pub fn below(&self) -> PathBuf {
-        self.folder.path().join("below")
+    /// Leaves a thin disk so many bytes for what it does not hold yet.
+    #[track_caller]
+    pub fn leave_room(&self, bytes: u64) {
+        use std::os::unix::fs::MetadataExt;
+        assert!(self.is_thin);
+        let image = std::fs::metadata(self.below().join("image")).unwrap();
+        let options = format!("remount,size={}", image.blocks() * 512 + bytes);
+        say("mount", &["-o", &options], &self.below()).unwrap();
     }
 
-    /// Gives a thin disk other room.
-    #[track_caller]
-    pub fn set_room(&self, room: &str) {
-        assert!(self.is_thin);
-        let options = format!("remount,size={room}");
-        say("mount", &["-o", &options], &self.below()).unwrap();
+    fn below(&self) -> PathBuf {
+        self.folder.path().join("below")
     }
 
     /// From now on nothing reaches the disk: what the page cache and the filesystem's log hold is

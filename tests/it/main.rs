@@ -20,6 +20,8 @@ mod disk;
 #[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
+mod full_disk;
+#[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
 mod oracle;
@@ -39,3 +41,5 @@ mod run;
 mod samples;
 #[cfg(feature = "cli")]
 mod signals;
+#[cfg(feature = "cli")]
+mod thin_disk;
