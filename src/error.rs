@@ -258,6 +258,22 @@ impl Error {
         move |errno| attach(errno.into())
     }
 
+    /// Whether a result could not be made durable for a reason that somebody can take away while it
+    /// waits: a full disk, a used-up quota, a lock or a sheet that others hold.
+    pub(crate) fn may_pass(&self) -> bool {
+        let Error::NotDurable { source, .. } = self else {
+            return false;
+        };
+        match &**source {
+            Error::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            Error::LockTimeout { .. } | Error::Busy { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The error and its causes in one line, as the program prints it.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

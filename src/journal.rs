@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use memchr::memmem;
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, FallocateFlags, fallocate};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -49,6 +50,8 @@ const MAX_FRAME_BYTES: usize = 1 << 30;
 const BEGINNING: &[u8] = b"{\"";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
+/// By how much the log's room grows when the reserved space is used up.
+const GROWTH_BYTES: u64 = 64 << 10;
 
 /// Cell updates that were made durable together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +98,8 @@ pub(crate) struct Journal {
     open: Option<OpenLog>,
     /// A write or a sync failed: nothing is acknowledged through this log any more.
     tainted: bool,
+    /// What the last append or new log took, or would have taken.
+    wanted_bytes: u64,
 }
 
 struct OpenLog {
@@ -104,6 +109,42 @@ struct OpenLog {
     end: u64,
     /// From here on stand frames of others, whose sync may have failed.
     unsure_from: u64,
+    /// Up to where the filesystem has given us space, as far as we know.
+    room: u64,
+}
+
+impl OpenLog {
+    fn new(file: File, end: u64) -> io::Result<OpenLog> {
+        let metadata = file.metadata()?;
+        Ok(OpenLog {
+            file,
+            inode: metadata.ino(),
+            end,
+            unsure_from: 0,
+            room: metadata.len(),
+        })
+    }
+
+    /// Gets space up to there before anything is written: on a full disk the log stays as it is,
+    /// and goes on with whatever fits. Otherwise a frame that fails half way costs the log, and the
+    /// new one needs room for all of it once more.
+    fn make_room(&mut self, upto: u64) -> io::Result<()> {
+        if upto <= self.room {
+            return Ok(());
+        }
+        let allocate = |upto: u64| {
+            let (mode, length) = (FallocateFlags::KEEP_SIZE, upto - self.end);
+            rustix::io::retry_on_intr(|| fallocate(&self.file, mode, self.end, length))
+                .map(|()| upto)
+        };
+        match allocate(upto + GROWTH_BYTES).or_else(|_| allocate(upto)) {
+            Ok(room) => self.room = room,
+            // The write itself will tell.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
 }
 
 /// What was found in the log.
@@ -154,7 +195,7 @@ impl Journal {
         let name = target.sibling_name(NAME);
         match rustix::fs::statat(target.folder(), name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.st_ino)),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Error::sys("read", target.sibling(NAME))(errno)),
         }
     }
@@ -178,6 +219,7 @@ impl Journal {
             head,
             open: None,
             tainted: false,
+            wanted_bytes: 0,
         };
         journal.remove_next()?;
         let (found, frames) = journal.load()?;
@@ -220,16 +262,8 @@ impl Journal {
             file.set_len(log.end)
                 .map_err(Error::io("write", self.path()))?;
         }
-        let inode = file
-            .metadata()
-            .map_err(Error::io("read", self.path()))?
-            .ino();
-        self.open = Some(OpenLog {
-            file,
-            inode,
-            end: log.end,
-            unsure_from: 0,
-        });
+        let open = OpenLog::new(file, log.end).map_err(Error::io("read", self.path()))?;
+        self.open = Some(open);
         Ok((log.head, log.frames))
     }
 
@@ -260,7 +294,7 @@ impl Journal {
         }
     }
 
-    /// Makes a frame durable. After an error it is not, and the log is tainted: only
+    /// Makes a frame durable. After an error it is not; if the log is tainted then, only
     /// [`Journal::start_over`] makes it usable again.
     pub(crate) fn append(&mut self, frame: &Frame) -> Result<()> {
         assert!(
@@ -271,13 +305,7 @@ impl Journal {
         let created = self.open.is_none();
         if created {
             let file = self.target.open_sibling(NAME)?;
-            let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
-            self.open = Some(OpenLog {
-                file,
-                inode,
-                end: 0,
-                unsure_from: 0,
-            });
+            self.open = Some(OpenLog::new(file, 0).map_err(Error::io("read", &path))?);
         }
         let log = self.open.as_mut().expect("opened above");
         let from = log.unsure_from;
@@ -289,6 +317,9 @@ impl Journal {
             encode(&self.head, 0, &mut bytes);
         }
         encode(frame, from + bytes.len() as u64, &mut bytes);
+        self.wanted_bytes = bytes.len() as u64;
+        log.make_room(from + self.wanted_bytes)
+            .map_err(Error::io("write", &path))?;
         let written = log
             .file
             .write_all_at(&bytes, from)
@@ -312,6 +343,11 @@ impl Journal {
         Ok(())
     }
 
+    /// How many bytes the last frame, or new log, took or would have taken.
+    pub(crate) fn wanted_bytes(&self) -> u64 {
+        self.wanted_bytes
+    }
+
     /// Whether the log has to be started over before anything is acknowledged.
     pub(crate) fn is_tainted(&self) -> bool {
         self.tainted
@@ -323,25 +359,33 @@ impl Journal {
         self.remove_next()?;
         let path = self.target.sibling(NEXT);
         let next = self.target.sibling_name(NEXT);
-        let file = self.target.open_sibling(NEXT)?;
         let bytes = encode_log(&self.head, frames);
-        file.write_all_at(&bytes, 0)
-            .map_err(Error::io("write", &path))?;
-        file.sync_all().map_err(Error::io("sync", &path))?;
-        let inode = file.metadata().map_err(Error::io("read", &path))?.ino();
-        rustix::fs::renameat(
-            self.target.folder(),
-            &next,
-            self.target.folder(),
-            self.name(),
-        )
-        .map_err(Error::sys("rename", &path))?;
-        self.open = Some(OpenLog {
-            file,
-            inode,
-            end: bytes.len() as u64,
-            unsure_from: bytes.len() as u64,
-        });
+        self.wanted_bytes = bytes.len() as u64;
+        let file = self.target.open_sibling(NEXT)?;
+        let begun = file
+            .write_all_at(&bytes, 0)
+            .map_err(Error::io("write", &path))
+            .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
+            .and_then(|()| OpenLog::new(file, self.wanted_bytes).map_err(Error::io("read", &path)))
+            .and_then(|log| {
+                let folder = self.target.folder();
+                rustix::fs::renameat(folder, &next, folder, self.name())
+                    .map_err(Error::sys("rename", &path))?;
+                Ok(log)
+            });
+        match begun {
+            Ok(log) => {
+                self.open = Some(OpenLog {
+                    unsure_from: log.end,
+                    ..log
+                });
+            }
+            Err(error) => {
+                // What there is of it takes up room that the next attempt needs.
+                self.remove_next().ok();
+                return Err(error);
+            }
+        }
         self.target.sync_folder()?;
         self.tainted = false;
         Ok(())
@@ -362,17 +406,16 @@ impl Journal {
         if self.open.is_none() {
             self.start_over(&[])?;
         }
-        let log = self.open.as_ref().expect("opened above");
+        let path = self.path();
+        let log = self.open.as_mut().expect("opened above");
         let wanted = (64 * 1024 + 256 * pending as u64).min(MAX_RESERVED_BYTES);
         let reserved = log.file.write_all_at(&vec![0; wanted as usize], log.end);
         if let Err(error) = reserved {
             tracing::warn!(%error, bytes = wanted, "no space could be reserved for the journal");
-            return log
-                .file
-                .set_len(log.end)
-                .map_err(Error::io("write", self.path()));
+            return log.file.set_len(log.end).map_err(Error::io("write", path));
         }
-        let synced = log.file.sync_all().map_err(Error::io("sync", self.path()));
+        log.room = log.end + wanted;
+        let synced = log.file.sync_all().map_err(Error::io("sync", path));
         self.tainted |= synced.is_err();
         synced
     }
@@ -388,7 +431,7 @@ impl Journal {
         self.open = None;
         match rustix::fs::unlinkat(self.target.folder(), self.name(), AtFlags::empty()) {
             Ok(()) => self.target.sync_folder(),
-            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Error::sys("remove", self.path())(errno)),
         }
     }
@@ -433,7 +476,7 @@ impl Journal {
                     AtFlags::empty(),
                 );
                 match linked {
-                    Err(rustix::io::Errno::EXIST) => None,
+                    Err(Errno::EXIST) => None,
                     linked => Some(linked.map(|()| target.sibling(&kept))),
                 }
             })
@@ -591,10 +634,7 @@ pub(crate) fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
 }
 
 /// The payload of the valid frame at an offset, and where it ends. Reads no more than that frame.
-fn read_frame(
-    source: &(impl Source + ?Sized),
-    offset: u64,
-) -> io::Result<Option<(Vec<u8>, u64)>> {
+fn read_frame(source: &(impl Source + ?Sized), offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
     let mut prefix = [0; PREFIX];
     if source.fill(&mut prefix, offset)? < PREFIX {
         return Ok(None);

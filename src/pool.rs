@@ -3,7 +3,11 @@
 //! This file owns three guarantees. *A crash repeats at most one PO a worker*: a worker takes its
 //! next PO only once the result of the last one is durable. *Nothing is done twice that is done*:
 //! the PO's present status is looked at each time it is handed out. *No PO ends the run*: a job that
-//! panics, a result that is refused, a result that cannot be made durable cost that PO alone.
+//! panics and a result that is refused cost that PO alone.
+//!
+//! A result that cannot be made durable waits, and its worker with it, while that may pass: a full
+//! disk is not worth a day's work. Only a stop ends the wait. Where waiting helps nothing, the run
+//! ends, because every later result would be lost like this one.
 //!
 //! POs that wait for another attempt lie in a heap, so that no worker waits with them. Nobody has
 //! to be woken when one is put there: a worker sleeps only when every PO has been handed out once,
@@ -15,6 +19,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +38,13 @@ pub const MAX_ERROR_CHARS: usize = 1_000;
 
 /// The longest wait between two attempts at a PO, unless the first wait is longer.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// How soon a result that found no room is tried again at first; each further wait is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest of these waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long results still wait for room after a first stop. A second one ends the wait at once.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// A number of workers that process a list of POs and record each result as they go.
 ///
@@ -126,11 +138,13 @@ impl<'a> WorkerPool<'a> {
     /// Processes the POs and returns when every one has a result or the run was stopped.
     ///
     /// With a queue, a PO that is done or gone when its turn comes is skipped; any other gets what
-    /// `work` made of it, durable before that worker takes its next PO. A result that cannot be
-    /// recorded is logged, told to the callback, counted as `unpersisted`, and leaves its PO as it
-    /// was; the run goes on, except when the queue is stopped or its writer died, because then no
-    /// later result could be recorded either. When a thread cannot be started the run has fewer
-    /// workers.
+    /// `work` made of it, durable before that worker takes its next PO. On a full disk results wait,
+    /// and their workers with them, until there is room or the run is stopped: 5 s longer after
+    /// [`Stop::soon`], not longer after [`Stop::now`]. A result that cannot be recorded is logged,
+    /// told to the callback, named in `unpersisted`, and leaves its PO as it was. If it could not be
+    /// made durable, the queue is stopped or its writer died, the run ends as after
+    /// [`Stop::soon`], because no later result could be recorded either. When a thread cannot be
+    /// started the run has fewer workers.
     ///
     /// # Panics
     /// If the callback panics; the other workers finish first. A panic in `work` makes its PO an
@@ -147,6 +161,7 @@ impl<'a> WorkerPool<'a> {
             work: &work,
             schedule: Mutex::default(),
             summary: Mutex::default(),
+            results_wait: AtomicBool::new(false),
         };
         thread::scope(|scope| {
             for worker in 1..self.workers.min(pos.len()) {
@@ -260,8 +275,8 @@ pub struct PoolSummary {
     pub not_run: usize,
     /// Attempts after the first, over all POs.
     pub retried: usize,
-    /// Results, counted above by what they say, that are not durable.
-    pub unpersisted: usize,
+    /// The POs of results, counted above by what they say, that are not durable.
+    pub unpersisted: Vec<String>,
     /// Whether the halt policy ended the run.
     pub halted: bool,
     /// From the start of the run to its end.
@@ -413,8 +428,13 @@ impl Stop {
 
     /// Returns at that time, or at once when a stop is requested.
     fn sleep_until(&self, due: Instant) {
+        self.sleep_at(StopLevel::Continue, due);
+    }
+
+    /// Returns at that time, or at once when a more urgent stop than this is requested.
+    fn sleep_at(&self, known: StopLevel, due: Instant) {
         let mut level = lock(&self.0.level);
-        while *level == StopLevel::Continue {
+        while *level <= known {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -432,6 +452,9 @@ struct Run<'r, 'a, S, W> {
     work: &'r W,
     schedule: Mutex<Schedule>,
     summary: Mutex<PoolSummary>,
+    /// Whether it was said that results wait for room. Written and read by workers, each by one
+    /// swap; nothing else hangs on it.
+    results_wait: AtomicBool,
 }
 
 impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
@@ -529,11 +552,7 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
             return (verdict, Ok(()));
         };
         let began = Instant::now();
-        let submitted = match self.pool.forced {
-            true => queue.submit_forced(po, updates.clone()),
-            false => queue.submit_write(po, updates.clone()),
-        };
-        let persisted = submitted.and_then(|operation| queue.wait(&operation, Until::Durable));
+        let persisted = self.persist(queue, po, updates);
         lock(&self.summary).recording += began.elapsed();
 
         match &persisted {
@@ -558,11 +577,52 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
             }
             Err(refused) => {
                 error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
-                if matches!(refused, Error::QueueStopped | Error::WriterDied { .. }) {
+                if matches!(
+                    refused,
+                    Error::NotDurable { .. } | Error::QueueStopped | Error::WriterDied { .. }
+                ) {
                     self.pool.stop.soon();
                 }
                 (verdict, persisted)
             }
+        }
+    }
+
+    /// Submits a result until it is durable, or until that cannot or may not be waited for.
+    fn persist(&self, queue: &WriteQueue, po: &str, updates: &Updates) -> Result<()> {
+        let stop = &self.pool.stop;
+        let mut wait = FIRST_WAIT;
+        let mut give_up_at = None;
+        loop {
+            let known = stop.level();
+            let submitted = match self.pool.forced {
+                true => queue.submit_forced(po, updates.clone()),
+                false => queue.submit_write(po, updates.clone()),
+            };
+            let error = match submitted.and_then(|operation| queue.wait(&operation, Until::Durable))
+            {
+                Err(error) if error.may_pass() => error,
+                done => {
+                    if done.is_ok() && self.results_wait.swap(false, Ordering::Relaxed) {
+                        info!("results are written again");
+                    }
+                    return done;
+                }
+            };
+            let now = Instant::now();
+            let mut due = now + wait;
+            if known > StopLevel::Continue {
+                let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
+                if known == StopLevel::Now || now >= last {
+                    return Err(error);
+                }
+                due = due.min(last);
+            }
+            if !self.results_wait.swap(true, Ordering::Relaxed) {
+                error!(error = %error.chain(), "results wait until they can be written, and no PO is begun meanwhile; a stop gives them up");
+            }
+            stop.sleep_at(known, due);
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
@@ -587,7 +647,9 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
         let processed = {
             let mut summary = lock(&self.summary);
             summary.count(verdict);
-            summary.unpersisted += usize::from(persisted.is_err());
+            if persisted.is_err() {
+                summary.unpersisted.push(po.to_owned());
+            }
             let level = self.pool.halt.after(summary.errors);
             if level > StopLevel::Continue && !summary.halted {
                 summary.halted = true;

@@ -330,7 +330,7 @@ fn summary_line(summary: &PoolSummary) -> String {
     for (count, what) in [
         (summary.retried, "attempts repeated"),
         (summary.not_run, "left for the next run"),
-        (summary.unpersisted, "not recorded"),
+        (summary.unpersisted.len(), "not recorded"),
     ] {
         if count > 0 {
             line.push_str(&format!("; {count} {what}"));
@@ -483,7 +483,7 @@ mod tests {
             other: 1,
             retried: 3,
             not_run: 5,
-            unpersisted: 2,
+            unpersisted: vec!["P1".into(), "P2".into()],
             ..summary()
         };
         assert_eq!(

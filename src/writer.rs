@@ -107,6 +107,8 @@ pub(crate) struct Writer {
     conflicts: Vec<Conflict>,
     /// The last checkpoint failed after all its retries; the next one tries only once.
     failing: bool,
+    /// The same for the journal.
+    journal_failing: bool,
     /// Whether this writer made anything durable.
     wrote: bool,
     /// Somebody emptied the log: base and overlay are older than what is public.
@@ -179,6 +181,7 @@ impl Writer {
             put_off_since: None,
             conflicts: merged.conflicts,
             failing: false,
+            journal_failing: false,
             wrote: false,
             stale: false,
             writes: Writes::default(),
@@ -347,15 +350,26 @@ impl Writer {
             frames.push(frame.clone());
             self.journal.start_over(&frames)
         };
+        let retries = if self.journal_failing { 0 } else { RETRIES };
         let retried = std::cell::Cell::new(0);
         let done = (&mut attempt)
-            .retry(backoff(RETRIES))
+            .retry(backoff(retries))
             .notify(|error: &Error, _| {
                 retried.set(retried.get() + 1);
                 tracing::warn!(error = %error.chain(), "the journal could not be written, trying again");
             })
             .call();
         self.writes.retried += retried.get();
+        if let Err(error) = &done
+            && !self.journal_failing
+        {
+            tracing::error!(
+                error = %error.chain(),
+                needed_bytes = self.journal.wanted_bytes(),
+                "the journal could not be written"
+            );
+        }
+        self.journal_failing = done.is_err();
         done?;
         let sheet = self.sheet.load();
         let unplaced = merge::apply(&sheet, std::slice::from_ref(&frame));

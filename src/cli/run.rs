@@ -105,6 +105,14 @@ fn tell(display: &Display, summary: &Summary) {
             escape(&backup.to_string_lossy())
         ));
     }
+    let unsaved = &summary.pool.unpersisted;
+    if !unsaved.is_empty() {
+        let unsaved: Vec<_> = unsaved.iter().map(|po| escape(po)).collect();
+        display.report(format!(
+            "the results of {} are not saved: once the cause is gone, the next tickoff run processes these POs again",
+            unsaved.join(", ")
+        ));
+    }
     if let Some(error) = &summary.not_visible {
         display.report(error.chain());
         if let Some(advice) = advice(error) {
@@ -118,7 +126,7 @@ fn exit(summary: &Summary, interruption: &Interruption) -> Exit {
         (summary.pool.errors > 0, Exit::SomeFailed),
         (summary.pool.halted, Exit::Halted),
         (
-            summary.pool.unpersisted > 0 || summary.not_visible.is_some(),
+            !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
             Exit::NotWritten,
         ),
     ];

@@ -141,6 +141,16 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What it has said on stdout so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Waits until it has said this on stderr.
     #[track_caller]
     pub fn wait_until_it_says(&self, text: &str) {

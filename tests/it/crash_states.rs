@@ -374,6 +374,7 @@ impl Watch for Recorder<'_> {
                 let file = self.file(call, arguments[0]);
                 self.steps.push(Step::Resize(file, arguments[1] as usize));
             }
+            "fallocate" if arguments[1] == u64::from(libc::FALLOC_FL_KEEP_SIZE as u32) => {}
             "fallocate" => {
                 assert_eq!(arguments[1], 0, "{call:?} is not modelled");
                 let file = self.file(call, arguments[0]);

@@ -58,14 +58,19 @@ impl TempSheet {
 
     /// A copy of a sheet in `tests/data`.
     pub fn sample(name: &str) -> TempSheet {
-        TempSheet::new(
-            std::fs::read(
-                Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("tests/data")
-                    .join(name),
-            )
-            .unwrap(),
-        )
+        TempSheet::new(sample(name))
+    }
+
+    /// The same on a disk that is mounted there.
+    #[cfg(feature = "cli")]
+    pub fn sample_on(disk: &Path, name: &str) -> TempSheet {
+        TempSheet::on(disk, sample(name))
+    }
+
+    /// A sheet on a disk that is mounted there.
+    #[cfg(feature = "cli")]
+    pub fn on(disk: &Path, contents: impl AsRef<[u8]>) -> TempSheet {
+        TempSheet::in_folder(tempfile::tempdir_in(disk).unwrap(), false, contents)
     }
 
     /// `rows` pending rows `PO0`, `PO1`, … under the full header.
@@ -152,6 +157,11 @@ impl TempSheet {
         names.sort();
         names
     }
+}
+
+fn sample(name: &str) -> Vec<u8> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    std::fs::read(data.join(name)).unwrap()
 }
 
 impl Drop for TempSheet {

@@ -17,15 +17,21 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod disk;
+#[cfg(feature = "cli")]
 mod editors;
 #[cfg(feature = "cli")]
 mod errors;
+#[cfg(feature = "cli")]
+mod full_disk;
 #[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
 mod oracle;
+#[cfg(feature = "cli")]
+mod power;
 #[cfg(feature = "cli")]
 mod processes;
 #[cfg(feature = "cli")]
@@ -40,10 +46,14 @@ mod run;
 mod samples;
 #[cfg(feature = "cli")]
 mod signals;
+#[cfg(feature = "cli")]
+mod thin_disk;
 
 // What takes the registers of a process to see, or to change, what it asks of the system.
 #[cfg(all(feature = "cli", target_arch = "x86_64"))]
 mod crash_states;
+#[cfg(all(feature = "cli", target_arch = "x86_64"))]
+mod faults;
 #[cfg(all(feature = "cli", target_arch = "x86_64"))]
 mod tracer;
 #[cfg(not(target_arch = "x86_64"))]

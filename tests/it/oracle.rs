@@ -88,6 +88,17 @@ impl RawSheet {
         }
     }
 
+    /// Empties the cells of a column.
+    #[track_caller]
+    pub fn blank(&mut self, name: &str) {
+        let column = self.column(name).unwrap();
+        for (fields, _) in &mut self.rows[1..] {
+            if let Some(field) = fields.get_mut(column) {
+                field.clear();
+            }
+        }
+    }
+
     /// The POs in the order of the sheet, each with its cell of a column.
     #[track_caller]
     pub fn cells(&self, name: &str) -> Vec<(String, String)> {

@@ -1,0 +1,214 @@
+//! A disk that becomes full while a session runs: the run does not die, results wait, and are
+//! written once there is room.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::command_line::{Running, end, wait_until};
+use crate::disk::{Disk, Format};
+use crate::fixture::TempSheet;
+
+const ROWS: usize = 400;
+
+fn contents() -> String {
+    let mut text = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\n".to_owned();
+    for i in 0..ROWS {
+        text += &format!("PO{i};PENDING;;;{}\n", "x".repeat(80));
+    }
+    text
+}
+
+/// Fills the disk once.
+const FILL: &str = "echo $TICKOFF_PO >> $LOG; \
+     [ -e $LOG.full ] || { touch $LOG.full; cat /dev/zero > filler 2> /dev/null; }; true;";
+/// A result of which few fit into the space that the journal has reserved.
+const LONG: &str = "printf '{\"note\":\"%s\"}' $NOTE > $TICKOFF_RESULT";
+
+/// A run on a disk that its first job fills.
+struct Run<'s> {
+    sheet: &'s TempSheet,
+    outside: tempfile::TempDir,
+}
+
+impl Run<'_> {
+    fn on(sheet: &TempSheet) -> Run<'_> {
+        Run {
+            sheet,
+            outside: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn start(&self, options: &str, script: &str) -> Running {
+        let mut command = self.sheet.run(options, script);
+        command
+            .env("LOG", self.outside.path().join("log"))
+            .env("NOTE", note());
+        Running::start(&mut command)
+    }
+
+    /// POs that a job was run for, in their order.
+    fn log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.outside.path().join("log")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.sheet.folder().join("filler")).unwrap();
+    }
+}
+
+fn note() -> String {
+    "y".repeat(30_000)
+}
+
+/// Runs until results wait for room, and a moment longer.
+#[track_caller]
+fn check_results_wait_for_room(sheet: &TempSheet) {
+    let run = Run::on(sheet);
+    let mut running = run.start("-j 2 --limit 20", &format!("{FILL} {LONG}"));
+    running.wait_until_it_says("results wait until they can be written");
+    // Another worker may have been told a moment ago that its result is durable.
+    sleep(Duration::from_millis(300));
+    let begun = run.log().len();
+    sleep(Duration::from_millis(700));
+    assert!(running.is_running());
+    assert_eq!(run.log().len(), begun, "no PO is begun while results wait");
+    assert_eq!(sheet.text().lines().count(), ROWS + 1);
+    run.make_room();
+    let ended = running.end().with(0);
+    assert!(ended.stderr.contains("results are written again"));
+    // Not with each attempt; a second time if the other worker's result still found room.
+    assert!(
+        ended.stderr.matches("results wait").count() <= 2,
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("needed_bytes=30"), "{ended:?}");
+
+    let ran = run.log();
+    assert_eq!(ran.len(), 20, "none ran twice");
+    let table = sheet.table();
+    for po in ran {
+        assert_eq!(table[&po]["STATUS"], "COMPLETED");
+        assert_eq!(table[&po]["note"], note());
+    }
+    assert_eq!(sheet.leftovers(), [""; 0]);
+}
+
+#[test]
+fn results_wait_for_room_on_tmpfs() {
+    if let Some(sheet) = TempSheet::on_small_disk("4m", contents()) {
+        check_results_wait_for_room(&sheet);
+    }
+}
+
+#[test]
+fn results_wait_for_room_on_ext4() {
+    if let Some(disk) = Disk::new(Format::Ext4, "") {
+        check_results_wait_for_room(&TempSheet::on(&disk.path(), contents()));
+    }
+}
+
+/// The signals stop a run whose results wait; the next run finishes the work.
+#[track_caller]
+fn check_stopped(signals: &[Signal]) {
+    let Some(sheet) = TempSheet::on_small_disk("4m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    let mut running = run.start("-j 1 --quiet", &format!("{FILL} {LONG}"));
+    running.wait_until_it_says("results wait until they can be written");
+    for (i, &signal) in signals.iter().enumerate() {
+        wait_until("the signal before it is heeded", || {
+            i == 0 || !running.is_running() || {
+                sleep(Duration::from_millis(100));
+                true
+            }
+        });
+        running.signal(signal);
+    }
+    let ended = running.end().with(6);
+    let ran = run.log();
+    let (unsaved, saved) = ran.split_last().unwrap();
+    let said = sheet.without_folder(&ended.stderr);
+    assert!(
+        said.contains(&format!("tickoff: the results of {unsaved} are not saved: once the cause is gone, the next tickoff run processes these POs again\n")),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"),
+        "{said}"
+    );
+    let status = sheet.status();
+    assert_eq!(status["completed"], saved.len());
+    assert_eq!(status["pending"], ROWS - saved.len());
+
+    run.make_room();
+    end(&mut sheet
+        .run("-j 1 --quiet --limit 3", "echo $TICKOFF_PO >> $LOG; true")
+        .env("LOG", run.outside.path().join("log")))
+    .with(0);
+    assert_eq!(run.log()[ran.len()], *unsaved, "it is processed again");
+    for po in saved {
+        assert_eq!(sheet.cell(po, "note"), note());
+    }
+    assert_eq!(sheet.leftovers(), [""; 0]);
+}
+
+#[test]
+fn two_interruptions_give_up_what_waits_and_say_so() {
+    check_stopped(&[Signal::INT, Signal::INT]);
+}
+
+#[test]
+fn one_termination_does_after_a_last_chance() {
+    check_stopped(&[Signal::TERM]);
+}
+
+#[test]
+fn acknowledgements_go_on_in_the_reserved_space() {
+    let Some(sheet) = TempSheet::on_small_disk("4m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    let ended = run.start("-j 4 --quiet", FILL).end().with(6);
+    assert!(
+        ended.stderr.contains("nothing is lost") && !ended.stderr.contains("not saved"),
+        "{ended:?}"
+    );
+    assert_eq!(run.log().len(), ROWS);
+    assert_eq!(sheet.status()["completed"], ROWS);
+    run.make_room();
+    end(sheet.tickoff("set").args(["PO7", "note=n"])).with(0);
+    assert!(
+        sheet
+            .table()
+            .values()
+            .all(|row| row["STATUS"] == "COMPLETED")
+    );
+}
+
+#[test]
+fn a_disk_that_is_gone_ends_the_run_and_names_what_is_not_saved() {
+    let Some(disk) = Disk::new(Format::Ext4, "") else {
+        return;
+    };
+    let sheet = TempSheet::on(&disk.path(), contents());
+    let run = Run::on(&sheet);
+    let running = run.start("-j 2 --quiet", "echo $TICKOFF_PO >> $LOG; sleep 0.05");
+    wait_until("some are done", || {
+        run.outside.path().join("log").exists() && run.log().len() > 6
+    });
+    let before = run.log().len();
+    disk.cut_power();
+    let ended = running.end().with(6);
+    let ran = run.log();
+    assert!(ran.len() <= before + 4, "it goes on in vain: {ran:?}");
+    let (_, unsaved) = ended.stderr.split_once("the results of ").unwrap();
+    let (unsaved, _) = unsaved.split_once(" are not saved: ").unwrap();
+    assert!(
+        unsaved.split(", ").all(|po| ran.contains(&po.to_owned())),
+        "{unsaved}"
+    );
+}
