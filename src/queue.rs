@@ -33,6 +33,8 @@ use crate::writer::{Checkpoint, PATIENCE, Writes};
 
 #[cfg(test)]
 mod fake;
+#[cfg(all(test, loom))]
+mod interleavings;
 #[cfg(all(test, shuttle))]
 mod schedules;
 mod sync;
@@ -309,7 +311,10 @@ struct Ticket {
 
 impl Ticket {
     fn set(&self, state: u8, error: Option<Error>) {
-        self.error.store(error.map(Arc::new));
+        // An error stays when the state moves on: who has seen the old state may not have read it yet.
+        if let Some(error) = error {
+            self.error.store(Some(Arc::new(error)));
+        }
         self.state.store(state, Ordering::Release);
     }
 
