@@ -187,6 +187,7 @@ fn a_writer_that_dies_in_a_commit_wakes_everybody() {
         }
         stop(&shared, thread);
         assert!(shared.queue.is_empty());
+        assert_eq!(shared.counts().0, 0);
         assert!(matches!(
             shared.failure.load_full().as_deref(),
             Some(Error::WriterDied { .. })
@@ -228,6 +229,30 @@ fn a_writer_that_dies_while_it_writes_the_sheet_wakes_everybody() {
             assert_eq!(durable, fake.committed().contains(&operation.id()));
         }
         assert!(answers.iter().flatten().count() > 0);
+    });
+}
+
+#[test]
+fn a_queue_that_got_no_thread_answers_whoever_was_faster() {
+    check(|| {
+        let shared = Arc::new(Shared::new(1));
+        // Open, as it is while its thread is asked for.
+        shared.closed.store(false, Ordering::SeqCst);
+        let worker = |_| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let operation = submit(&shared, "A", Full::Wait)?;
+                shared.wait(&operation.ticket, Until::Durable)
+            })
+        };
+        let threads = (0..3).map(worker).collect();
+        shared.end();
+        for answer in joined(threads) {
+            assert!(matches!(
+                answer,
+                Err(Error::WriterDied { .. } | Error::QueueStopped)
+            ));
+        }
     });
 }
 

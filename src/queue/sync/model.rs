@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AtomicUsize, Condvar, Mutex, Ordering, thread};
+use crate::queue::lock;
 
 /// crossbeam's `ArrayQueue`, access by access and ordering by ordering: a queue behind a mutex would
 /// order more than the real one does, and would never be seen in the middle of a push. Only the
@@ -177,7 +178,7 @@ impl<T> ArcSwapOption<T> {
             values.push(value);
             values.len() - 1
         };
-        self.current.swap(index, Ordering::SeqCst);
+        self.current.swap(index, Ordering::AcqRel);
     }
 
     pub fn load_full(&self) -> Option<Arc<T>> {
@@ -240,7 +241,7 @@ impl Parker {
 
     pub fn park(&self) {
         let (token, arrived) = &*self.0.0;
-        let mut token = crate::queue::lock(token);
+        let mut token = lock(token);
         while !*token {
             token = arrived.wait(token).expect("nothing panics under it");
         }
@@ -254,14 +255,14 @@ impl Parker {
             return self.park();
         }
         thread::yield_now();
-        *crate::queue::lock(&self.0.0.0) = false;
+        *lock(&self.0.0.0) = false;
         NOW.set(NOW.get().max(deadline.0));
     }
 }
 
 impl Unparker {
     pub fn unpark(&self) {
-        *crate::queue::lock(&self.0.0) = true;
+        *lock(&self.0.0) = true;
         self.0.1.notify_one();
     }
 }
