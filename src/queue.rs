@@ -18,22 +18,32 @@
 //! is why there is no size below which each batch is followed by its rewrite.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
-use crossbeam_queue::ArrayQueue;
-use crossbeam_utils::sync::{Parker, Unparker};
-use crossbeam_utils::{Backoff, CachePadded};
+use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::handler::CsvHandler;
 use crate::update::{OperationId, Updates, WriteOperation};
 use crate::writer::{Checkpoint, PATIENCE, Writes};
+
+#[cfg(test)]
+mod fake;
+#[cfg(all(test, loom))]
+mod interleavings;
+#[cfg(all(test, shuttle))]
+mod schedules;
+mod sync;
+
+use sync::thread::{self, JoinHandle};
+use sync::{
+    ArcSwapOption, ArrayQueue, AtomicBool, AtomicU8, AtomicUsize, Backoff, Condvar, Instant, Mutex,
+    MutexGuard, Ordering, Parker, Unparker,
+};
 
 /// How many operations a queue holds unless another capacity is asked for.
 pub const DEFAULT_CAPACITY: usize = 1024;
@@ -120,7 +130,8 @@ impl WriteQueue {
     /// [`Error::Io`] if the system gives no thread.
     pub fn start_writer_thread(&self) -> Result<()> {
         let mut thread = lock(&self.thread);
-        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) && !self.shared.is_closed() {
+        // A thread that ends, or dies, has closed it.
+        if !self.shared.is_closed() {
             return Ok(());
         }
         if let Some(ended) = thread.take() {
@@ -204,18 +215,13 @@ impl WriteQueue {
     /// What the queue has done so far.
     pub fn get_queue_status(&self) -> QueueStatus {
         let Writes { retried, last } = *lock(&self.shared.writes);
-        let completed = self.shared.completed.load(Ordering::Relaxed);
-        let failed = self.shared.failed.load(Ordering::Relaxed);
+        let (pending, completed, failed) = self.shared.counts();
         QueueStatus {
-            pending: self
-                .shared
-                .accepted
-                .load(Ordering::Relaxed)
-                .saturating_sub(completed + failed),
+            pending,
             completed,
             failed,
             retried,
-            high_water_mark: self.shared.high_water_mark.load(Ordering::Relaxed) as u64,
+            high_water_mark: self.shared.high_water_mark.load(Ordering::Relaxed),
             last_write_time: last,
         }
     }
@@ -300,7 +306,10 @@ struct Ticket {
 
 impl Ticket {
     fn set(&self, state: u8, error: Option<Error>) {
-        self.error.store(error.map(Arc::new));
+        // An error stays when the state moves on: who has seen the old state may not have read it yet.
+        if let Some(error) = error {
+            self.error.store(Some(Arc::new(error)));
+        }
         self.state.store(state, Ordering::Release);
     }
 
@@ -329,6 +338,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if self.ticket.state.load(Ordering::Acquire) == WAITING {
             self.shared.closed.store(true, Ordering::SeqCst);
+            self.shared
+                .failed
+                .fetch_add(u64::from(self.operation.is_some()), Ordering::Relaxed);
             self.ticket.set(
                 FAILED,
                 Some(Error::WriterDied {
@@ -365,7 +377,7 @@ struct Shared {
     accepted: AtomicU64,
     completed: AtomicU64,
     failed: AtomicU64,
-    high_water_mark: AtomicUsize,
+    high_water_mark: AtomicU64,
     writes: Mutex<Writes>,
     unparker: ArcSwapOption<Unparker>,
 }
@@ -386,7 +398,7 @@ impl Shared {
             accepted: AtomicU64::new(0),
             completed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            high_water_mark: AtomicUsize::new(0),
+            high_water_mark: AtomicU64::new(0),
             writes: Mutex::default(),
             unparker: ArcSwapOption::empty(),
         }
@@ -401,14 +413,23 @@ impl Shared {
         shared.ended.store(false, Ordering::SeqCst);
         shared.closed.store(false, Ordering::SeqCst);
         let thread_shared = Arc::clone(shared);
-        let started = std::thread::Builder::new()
+        let started = thread::Builder::new()
             .name("tickoff-writer".into())
             .spawn(move || thread_shared.serve(&store, &parker));
         started.map_err(|error| {
-            shared.closed.store(true, Ordering::SeqCst);
-            shared.ended.store(true, Ordering::SeqCst);
+            shared.end();
             Error::io("start a thread in", "this process")(error)
         })
+    }
+
+    /// How many operations are pending, completed and failed.
+    fn counts(&self) -> (u64, u64, u64) {
+        let completed = self.completed.load(Ordering::Relaxed);
+        let failed = self.failed.load(Ordering::Relaxed);
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        // An operation may be answered before it is counted as accepted.
+        let pending = accepted.saturating_sub(completed + failed);
+        (pending, completed, failed)
     }
 
     fn is_closed(&self) -> bool {
@@ -458,7 +479,7 @@ impl Shared {
             match self.queue.push(entry) {
                 Ok(()) => {
                     self.high_water_mark
-                        .fetch_max(self.queue.len(), Ordering::Relaxed);
+                        .fetch_max(self.queue.len() as u64, Ordering::Relaxed);
                     return Ok(());
                 }
                 Err(refused) if full == Full::Refuse => {
@@ -557,14 +578,20 @@ impl Shared {
             tracing::error!(%message, "the writer thread died");
             self.failure
                 .store(Some(Arc::new(Error::WriterDied { message })));
-            self.closed.store(true, Ordering::SeqCst);
         }
-        // After a panic submitters may still be on their way in: they see that it is closed.
+        self.end();
+    }
+
+    /// Refuses what is still on its way in, and ends.
+    fn end(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        // Submitters that saw it open may still be in front of their push; later ones see that it is
+        // closed.
         while self.announced.load(Ordering::SeqCst) > 0 || !self.queue.is_empty() {
             drop(self.queue.pop());
             drop(lock(&self.room.0));
             self.room.1.notify_all();
-            std::thread::yield_now();
+            thread::yield_now();
         }
         self.ended.store(true, Ordering::SeqCst);
         self.wake_waiters();
@@ -721,100 +748,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use super::fake::{Fake, full_disk, start, stop, submit};
     use super::*;
-
-    type CommitOne = dyn Fn(&WriteOperation) -> Result<()> + Send + Sync;
-
-    /// A store that does as it is told, operation by operation.
-    struct Fake {
-        commits: Mutex<Vec<Vec<u64>>>,
-        commit: Box<CommitOne>,
-        checkpoint: Box<dyn Fn(usize) -> Result<Checkpoint> + Send + Sync>,
-        checkpoints: AtomicUsize,
-    }
-
-    impl Fake {
-        fn new() -> Fake {
-            Fake {
-                commits: Mutex::default(),
-                commit: Box::new(|_| Ok(())),
-                checkpoint: Box::new(|_| Ok(Checkpoint::Visible)),
-                checkpoints: AtomicUsize::new(0),
-            }
-        }
-    }
-
-    impl Store for Arc<Fake> {
-        fn commit(&self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
-            lock(&self.commits).push(
-                operations
-                    .iter()
-                    .map(|operation| operation.operation_id.0)
-                    .collect(),
-            );
-            operations
-                .iter()
-                .map(|operation| (self.commit)(operation))
-                .collect()
-        }
-
-        fn checkpoint(&self) -> Result<Checkpoint> {
-            (self.checkpoint)(self.checkpoints.fetch_add(1, Ordering::SeqCst))
-        }
-
-        fn busy(&self) -> Error {
-            full_disk()
-        }
-
-        fn writes(&self) -> Writes {
-            Writes::default()
-        }
-    }
-
-    fn start(capacity: usize, fake: Fake) -> (Arc<Shared>, Arc<Fake>, JoinHandle<()>) {
-        let (shared, fake) = (Arc::new(Shared::new(capacity)), Arc::new(fake));
-        let thread = Shared::start(&shared, Arc::clone(&fake)).unwrap();
-        (shared, fake, thread)
-    }
-
-    fn submit(shared: &Arc<Shared>, po: &str, full: Full) -> Result<Operation> {
-        shared.submit(Some((po, Updates::new(), false)), full)
-    }
-
-    fn stop(shared: &Shared, thread: JoinHandle<()>) {
-        assert!(shared.close(Duration::from_secs(60)));
-        thread.join().unwrap();
-    }
-
-    fn full_disk() -> Error {
-        Error::NotVisible {
-            path: "in.csv".into(),
-            source: Box::new(Error::io("write", "in.csv")(
-                std::io::Error::from_raw_os_error(28),
-            )),
-        }
-    }
 
     #[test]
     fn a_full_queue_refuses_or_waits() {
-        let gate = Arc::new(Mutex::new(()));
-        let closed = lock(&gate);
+        let gate = Arc::new((AtomicBool::new(false), Mutex::new(())));
+        let closed = lock(&gate.1);
         let inner = Arc::clone(&gate);
-        let commit = Box::new(move |_: &WriteOperation| {
-            drop(lock(&inner));
+        let commit = move |_: &WriteOperation| {
+            inner.0.store(true, Ordering::SeqCst);
+            drop(lock(&inner.1));
             Ok(())
-        });
-        let (shared, fake, thread) = start(
-            2,
-            Fake {
-                commit,
-                ..Fake::new()
-            },
-        );
+        };
+        let (shared, fake, thread) = start(2, Fake::committing(commit));
         let first = submit(&shared, "A", Full::Wait).unwrap();
-        while lock(&fake.commits).is_empty() {
+        while !gate.0.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }
         submit(&shared, "B", Full::Refuse).unwrap();
@@ -834,26 +785,20 @@ mod tests {
         let last = waiting.join().unwrap().unwrap();
         shared.wait(&first.ticket, Until::Durable).unwrap();
         shared.wait(&last.ticket, Until::Visible).unwrap();
-        assert_eq!(lock(&fake.commits).concat().len(), 4);
+        assert_eq!(fake.committed().len(), 4);
         stop(&shared, thread);
     }
 
     #[test]
     fn a_result_whose_write_failed_is_durable_and_becomes_visible_with_the_next_write() {
-        let checkpoint = Box::new(|n| {
+        let checkpoint = |n| {
             if n == 0 {
                 Err(full_disk())
             } else {
                 Ok(Checkpoint::Visible)
             }
-        });
-        let (shared, _, thread) = start(
-            8,
-            Fake {
-                checkpoint,
-                ..Fake::new()
-            },
-        );
+        };
+        let (shared, _, thread) = start(8, Fake::checkpointing(checkpoint));
         let first = submit(&shared, "A", Full::Wait).unwrap();
         assert!(matches!(
             shared.wait(&first.ticket, Until::Visible),
@@ -868,13 +813,7 @@ mod tests {
 
     #[test]
     fn stopping_ends_although_the_sheet_cannot_be_written_and_says_so() {
-        let (shared, _, thread) = start(
-            8,
-            Fake {
-                checkpoint: Box::new(|_| Err(full_disk())),
-                ..Fake::new()
-            },
-        );
+        let (shared, _, thread) = start(8, Fake::checkpointing(|_| Err(full_disk())));
         submit(&shared, "A", Full::Wait).unwrap();
         stop(&shared, thread);
         assert!(matches!(
@@ -885,19 +824,11 @@ mod tests {
 
     #[test]
     fn each_operation_of_a_batch_gets_its_own_answer() {
-        let commit = Box::new(
-            |operation: &WriteOperation| match operation.po_number.as_str() {
-                "bad" => Err(Error::UnknownPo { po: "bad".into() }),
-                _ => Ok(()),
-            },
-        );
-        let (shared, _, thread) = start(
-            8,
-            Fake {
-                commit,
-                ..Fake::new()
-            },
-        );
+        let commit = |operation: &WriteOperation| match operation.po_number.as_str() {
+            "bad" => Err(Error::UnknownPo { po: "bad".into() }),
+            _ => Ok(()),
+        };
+        let (shared, _, thread) = start(8, Fake::committing(commit));
         let operations: Vec<Operation> = ["A", "bad", "B"]
             .iter()
             .map(|po| submit(&shared, po, Full::Wait).unwrap())
@@ -912,17 +843,11 @@ mod tests {
 
     #[test]
     fn a_dying_writer_wakes_every_waiter_with_an_error() {
-        let commit = Box::new(|operation: &WriteOperation| {
+        let commit = |operation: &WriteOperation| {
             assert_ne!(operation.po_number, "poison", "planted");
             Ok(())
-        });
-        let (shared, _, thread) = start(
-            1,
-            Fake {
-                commit,
-                ..Fake::new()
-            },
-        );
+        };
+        let (shared, _, thread) = start(1, Fake::committing(commit));
         let answers: Vec<Result<()>> = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..8)
                 .map(|i| {
@@ -949,18 +874,13 @@ mod tests {
             Err(Error::QueueStopped)
         ));
         stop(&shared, thread);
+        assert_eq!(shared.counts().0, 0);
     }
 
     #[test]
     fn a_writer_that_dies_while_it_writes_the_sheet_wakes_who_waits_for_it() {
-        let checkpoint = Box::new(|_| panic!("planted"));
-        let (shared, _, thread) = start(
-            8,
-            Fake {
-                checkpoint,
-                ..Fake::new()
-            },
-        );
+        let checkpoint = |_| panic!("planted");
+        let (shared, _, thread) = start(8, Fake::checkpointing(checkpoint));
         let operation = submit(&shared, "A", Full::Wait).unwrap();
         let visible = shared.wait(&operation.ticket, Until::Visible);
         assert!(
@@ -973,17 +893,11 @@ mod tests {
 
     #[test]
     fn a_short_obstacle_after_a_long_pause_is_waited_out() {
-        let checkpoint = Box::new(|n| match n {
+        let checkpoint = |n| match n {
             0 => Ok(Checkpoint::Later),
             _ => Ok(Checkpoint::Visible),
-        });
-        let (shared, _, thread) = start(
-            8,
-            Fake {
-                checkpoint,
-                ..Fake::new()
-            },
-        );
+        };
+        let (shared, _, thread) = start(8, Fake::checkpointing(checkpoint));
         let operation = submit(&shared, "A", Full::Wait).unwrap();
         shared.wait(&operation.ticket, Until::Visible).unwrap();
         stop(&shared, thread);
@@ -992,7 +906,7 @@ mod tests {
 
     #[test]
     fn nothing_that_was_accepted_while_the_queue_is_stopped_is_lost() {
-        for _ in 0..200 {
+        for _ in 0..if cfg!(miri) { 5 } else { 200 } {
             let (shared, fake, thread) = start(2, Fake::new());
             let accepted: usize = std::thread::scope(|scope| {
                 let workers: Vec<_> = (0..3)
@@ -1011,18 +925,19 @@ mod tests {
                     .sum()
             });
             thread.join().unwrap();
-            assert_eq!(lock(&fake.commits).concat().len(), accepted);
+            assert_eq!(fake.committed().len(), accepted);
         }
     }
 
     #[test]
     fn a_burst_costs_few_rewrites() {
         let (shared, fake, thread) = start(64, Fake::new());
-        for _ in 0..6400 {
+        let burst = if cfg!(miri) { 200 } else { 6400 };
+        for _ in 0..burst {
             submit(&shared, "A", Full::Wait).unwrap();
         }
         stop(&shared, thread);
-        assert_eq!(lock(&fake.commits).concat().len(), 6400);
-        assert!(fake.checkpoints.load(Ordering::SeqCst) <= lock(&fake.commits).len());
+        assert_eq!(fake.committed().len(), burst);
+        assert!(fake.checkpoints.load(Ordering::SeqCst) <= fake.commits().len());
     }
 }

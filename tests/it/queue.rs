@@ -1,6 +1,7 @@
 //! The contract of `WriteQueue`, on real sheets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tickoff::{CsvHandler, DEFAULT_CAPACITY, Error, ProcessingStatus, Until, Updates, WriteQueue};
@@ -176,5 +177,105 @@ fn four_workers_behind_a_small_queue_and_a_second_handler_lose_nothing() {
             "Acme"
         };
         assert_eq!(table[&format!("PO{i}")]["SUPPLIER"], want, "PO{i}");
+    }
+}
+
+/// Made for ThreadSanitizer: `TICKOFF_ROUNDS` repeats it.
+#[test]
+fn hammered_from_all_sides_a_queue_loses_nothing() {
+    let rounds = std::env::var("TICKOFF_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    for _ in 0..rounds {
+        hammer();
+    }
+}
+
+/// Submitters of every kind, readers, flushes, restarts, another handler and another program, all at
+/// once on one sheet.
+fn hammer() {
+    let sheet = TempSheet::pending(12);
+    let queue = started(&sheet, 2);
+    let other = CsvHandler::open(sheet.path(), sheet.backups()).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (queue, sheet, is_over) = (&queue, &sheet, &is_over);
+        let submitters: Vec<_> = (0..4)
+            .map(|worker| scope.spawn(move || submit_numbers(queue, &format!("PO{worker}"))))
+            .collect();
+        let restarts = scope.spawn(move || {
+            for _ in 0..5 {
+                assert!(queue.stop_writer_thread(Duration::from_secs(60)).unwrap());
+                queue.start_writer_thread().unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        scope.spawn(move || {
+            for value in 0..20 {
+                other
+                    .update_record("PO4", [("SUPPLIER", value.to_string())])
+                    .unwrap();
+            }
+        });
+        scope.spawn(move || {
+            for i in 5..12 {
+                let row = format!("PO{i};PENDING;Acme");
+                let edited = format!("PO{i};PENDING;outside");
+                let saved = sheet.folder().join("saved.csv");
+                std::fs::write(&saved, sheet.text().replace(&row, &edited)).unwrap();
+                std::fs::rename(saved, sheet.path()).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let handler = queue.handler();
+                    let progress = handler.get_processing_progress();
+                    assert_eq!((progress.total, progress.pending), (12, 12));
+                    assert!(handler.record("PO0").is_some());
+                    assert_eq!(handler.get_pending_records().len(), 12);
+                    assert_eq!(queue.get_queue_status().failed, 0);
+                }
+            });
+        }
+        for submitter in submitters {
+            submitter.join().unwrap();
+        }
+        restarts.join().unwrap();
+        is_over.store(true, Ordering::Relaxed);
+    });
+    queue.flush().unwrap();
+    let table = sheet.table();
+    for i in 0..12 {
+        let want = if i < 4 {
+            "49"
+        } else if i < 5 {
+            "19"
+        } else {
+            "outside"
+        };
+        assert_eq!(table[&format!("PO{i}")]["SUPPLIER"], want, "PO{i}");
+    }
+    assert_eq!(queue.get_queue_status().completed, 4 * 50);
+}
+
+/// Submits 0 to 49 for one PO, again if the queue is stopped, and waits in every way for some.
+fn submit_numbers(queue: &WriteQueue, po: &str) {
+    for value in 0..50 {
+        let operation = loop {
+            match queue.submit_write(po, [("SUPPLIER", value.to_string())]) {
+                Ok(operation) => break operation,
+                Err(Error::QueueStopped) => std::thread::yield_now(),
+                Err(error) => panic!("{}", error.chain()),
+            }
+        };
+        match value % 8 {
+            0 => queue.wait(&operation, Until::Durable).unwrap(),
+            4 => queue.wait(&operation, Until::Visible).unwrap(),
+            7 => match queue.flush() {
+                Ok(()) | Err(Error::QueueStopped) => {}
+                Err(error) => panic!("{}", error.chain()),
+            },
+            _ => {}
+        }
     }
 }
