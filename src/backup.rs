@@ -21,7 +21,7 @@ mod origin;
 mod staged;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -472,13 +472,11 @@ impl BackupManager {
 
     /// The session that holds the sheet, or that died holding it: one that ends clears its name.
     fn session_at_work(&self) -> Option<String> {
-        let file = Target::open(&self.sheet)
+        let mut file = Target::open(&self.sheet)
             .ok()?
             .open_sibling_to_read("session")
             .ok()??;
-        serde_json::from_reader::<_, Holder>(file.take(4096))
-            .ok()
-            .map(|holder| holder.session)
+        Holder::read(&mut file).map(|holder| holder.session)
     }
 
     fn sheet_name(&self) -> String {

@@ -95,7 +95,7 @@ impl SessionLock {
         if !try_lock(&file, &path)? {
             return Err(Error::SessionHeld {
                 path: target.path().to_owned(),
-                holder: Holder::read(&mut file),
+                holder: Holder::read(&mut file).unwrap_or_else(Holder::unknown),
             });
         }
         let mut lock = SessionLock {
@@ -154,19 +154,21 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn read(file: &mut File) -> Holder {
+    /// What the session lock's file tells.
+    pub(crate) fn read(file: &mut File) -> Option<Holder> {
         let mut text = String::new();
-        let read = file
-            .rewind()
-            .and_then(|()| file.take(4096).read_to_string(&mut text));
-        read.ok()
-            .and_then(|_| serde_json::from_str(&text).ok())
-            .unwrap_or(Holder {
-                pid: 0,
-                host: "unknown host".into(),
-                session: "unknown".into(),
-                started: DateTime::UNIX_EPOCH,
-            })
+        file.rewind().ok()?;
+        file.take(4096).read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn unknown() -> Holder {
+        Holder {
+            pid: 0,
+            host: "unknown host".into(),
+            session: "unknown".into(),
+            started: DateTime::UNIX_EPOCH,
+        }
     }
 
     fn write(&self, file: &mut File) -> std::io::Result<()> {

@@ -510,18 +510,22 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
     }
 }
 
+/// What was so when the power was cut.
+#[derive(Default)]
+struct Known<'h> {
+    /// Every complete version that the sheet ever was.
+    versions: HashSet<Vec<u8>>,
+    submitted: HashSet<(String, String)>,
+    acknowledged: BTreeMap<&'h str, u64>,
+    sync_failed: bool,
+}
+
 /// Puts the folder into a state, and checks what the next session makes of it.
-fn check(
-    sheet: &TempSheet,
-    state: &BTreeMap<Name, Vec<u8>>,
-    versions: &HashSet<Vec<u8>>,
-    acknowledged: &BTreeMap<&str, u64>,
-    submitted: &HashSet<(String, String)>,
-) {
+fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
     for (name, bytes) in state {
         if name == "input.csv" || name.starts_with("backup/input_") {
             assert!(
-                versions.contains(bytes),
+                known.versions.contains(bytes),
                 "{name} is no complete version: {:?}",
                 String::from_utf8_lossy(bytes)
             );
@@ -538,7 +542,7 @@ fn check(
         .and_then(Session::finish)
         .unwrap();
     let table = sheet.table();
-    for (po, value) in acknowledged {
+    for (po, value) in &known.acknowledged {
         let shown = &table[*po]["note"];
         assert!(
             shown.parse::<u64>().is_ok_and(|shown| shown >= *value),
@@ -548,12 +552,19 @@ fn check(
     for (po, cells) in &table {
         let shown = &cells["note"];
         assert!(
-            shown.is_empty() || submitted.contains(&(po.clone(), shown.clone())),
+            shown.is_empty() || known.submitted.contains(&(po.clone(), shown.clone())),
             "{po} shows {shown:?}, which nobody submitted"
         );
         assert_eq!(cells["SUPPLIER"], format!("of {po}"));
     }
-    let left = sheet.leftovers();
+    // After a failed sync a frame may be missing in front of one that nobody was told of: that looks
+    // like damage, and is kept.
+    let kept = |name: &String| known.sync_failed && name.contains(".journal.damaged-");
+    let left: Vec<String> = sheet
+        .leftovers()
+        .into_iter()
+        .filter(|name| !kept(name))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -581,26 +592,32 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
         fs::write(sheet.path(), &text).unwrap();
         let history = record(&sheet, &mut random);
         histories += 1;
-        let submitted: HashSet<(String, String)> = history
-            .operations
-            .iter()
-            .map(|(po, value)| (po.clone(), value.to_string()))
-            .collect();
+        let mut known = Known {
+            versions: HashSet::from([text.clone().into_bytes()]),
+            submitted: history
+                .operations
+                .iter()
+                .map(|(po, value)| (po.clone(), value.to_string()))
+                .collect(),
+            ..Known::default()
+        };
         let mut disk = Disk::default();
-        let mut versions = HashSet::from([text.clone().into_bytes()]);
-        let mut acknowledged: BTreeMap<&str, u64> = BTreeMap::new();
         let mut now: BTreeMap<Name, FileId> = BTreeMap::new();
         for (at, step) in history.steps.iter().enumerate() {
             disk.take(step);
             if !names_in(step).is_empty() {
                 rename(&mut now, step);
                 if let Some(file) = now.get("input.csv").and_then(|file| disk.files.get(file)) {
-                    versions.insert(file.now.clone());
+                    known.versions.insert(file.now.clone());
                 }
             }
-            if let Step::Told(value) = step {
-                let (po, _) = &history.operations[*value as usize - 1];
-                acknowledged.insert(po, *value);
+            match step {
+                Step::Told(value) => {
+                    let (po, _) = &history.operations[*value as usize - 1];
+                    known.acknowledged.insert(po, *value);
+                }
+                Step::FailedSync(_) => known.sync_failed = true,
+                _ => {}
             }
             // The steps that put the sheet there are not ours.
             if at < 3 {
@@ -619,8 +636,8 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
                         (false, _) => random.bool(),
                     }
                 });
-                if seen.insert(digest(&(&state, &acknowledged))) {
-                    check(&sheet, &state, &versions, &acknowledged, &submitted);
+                if seen.insert(digest(&(&state, &known.acknowledged))) {
+                    check(&sheet, &state, &known);
                 }
             }
         }
