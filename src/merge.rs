@@ -10,6 +10,10 @@
 //! replacements one of them was lost so: its author read the public file in that moment, changed
 //! another cell, and saved. Such edits are therefore written to the journal like results, but give
 //! way to any value that is new to them.
+//!
+//! A version that shows what a cell had before us may have been read before we wrote, or its author
+//! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
+//! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
 
 use std::collections::HashSet;
 

@@ -185,3 +185,26 @@ fn an_edit_that_was_displaced_takes_nothing_away_when_the_journal_is_gone() {
     let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;first\n"));
     displace_two_edits(&sheet);
 }
+
+/// The edit lies in the displaced file and has to rest there; its author reads the version without it,
+/// and saves that with another edit.
+#[test]
+fn an_edit_that_its_author_could_not_see_for_a_moment_is_held() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let edited = SHEET.replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    file.write_all(edited.as_bytes()).unwrap();
+    drop(file);
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    let next = sheet
+        .text()
+        .replace("B;PENDING;;;", "B;PENDING;2026-01-05T10:15:00Z;;");
+    let saved = sheet.folder().join("saved.csv");
+    std::fs::write(&saved, next).unwrap();
+    std::fs::rename(saved, sheet.path()).unwrap();
+    check_both_are_there(&sheet, set);
+    assert_eq!(sheet.cell("B", "LAST_PROCESSED"), "2026-01-05T10:15:00Z");
+}
