@@ -10,6 +10,12 @@
 //! replacements one of them was lost so: its author read the public file in that moment, changed
 //! another cell, and saved. Such edits are therefore written to the journal like results, but give
 //! way to any value that is new to them.
+//!
+//! A version that shows what a cell had before us may have been read before we wrote, or its author
+//! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
+//! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
+
+use std::collections::HashSet;
 
 use crate::escape::escape;
 use crate::grammar::encode;
@@ -97,10 +103,26 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         })
 }
 
+/// Edits of other programs that are held: PO, column, value.
+pub(crate) type Held = HashSet<(String, String, String)>;
+
+/// Those that are held in a sheet.
+pub(crate) fn held(sheet: &Sheet) -> Held {
+    written(sheet)
+        .flat_map(|RowUpdate { po, cells }| {
+            let held = cells.into_iter().filter(|cell| cell.outside);
+            held.map(move |cell| (po.clone(), cell.column, cell.value))
+        })
+        .collect()
+}
+
 /// The cells that differ between two bases and that tickoff did not write, and whether they are all
 /// that is new: rows that came, changes in rows without a PO and cells that are not UTF-8 are no
 /// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
-pub(crate) fn edits(old: &Sheet, new: &Sheet) -> (Vec<RowUpdate>, bool) {
+///
+/// `held` are the edits that were held when the new base lost its public name. An edit of one of its
+/// cells that came to be held since, through another process, is a later one, and stays.
+pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, bool) {
     let (from, to) = (old.schema(), new.schema());
     let columns: Vec<(usize, usize, &String)> = to
         .columns()
@@ -109,6 +131,10 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> (Vec<RowUpdate>, bool) {
         .filter(|&(column, _)| column != to.key)
         .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
         .collect();
+    let is_held = |po: &str, column: usize, value: &str| {
+        let column = from.columns()[column].clone();
+        held.contains(&(po.to_owned(), column, value.to_owned()))
+    };
     let mut updates = Vec::new();
     let mut is_all = unkeyed(old).eq(unkeyed(new));
     for row in new.all_rows() {
@@ -134,15 +160,23 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet) -> (Vec<RowUpdate>, bool) {
                     is_all = false;
                     return None;
                 };
-                Some(CellUpdate {
+                let mut cell = CellUpdate {
                     column: name.clone(),
                     value: value.to_owned(),
-                    before: vec![
-                        text(was_raw).into_owned(),
-                        old.cell(before, was).into_owned(),
-                    ],
+                    before: vec![text(was_raw).into_owned()],
                     outside: true,
-                })
+                };
+                let earlier = old.overlay().row(before).unwrap_or_default();
+                match earlier.get(was) {
+                    Some(later) if later.outside && !is_held(&po, was, &later.value) => {
+                        cell.before
+                            .push(std::mem::replace(&mut cell.value, later.value.to_string()));
+                        cell.before
+                            .extend(later.before.iter().map(ToString::to_string));
+                    }
+                    _ => cell.before.push(old.cell(before, was).into_owned()),
+                }
+                Some(cell)
             })
             .collect();
         if !cells.is_empty() {
@@ -327,7 +361,7 @@ mod tests {
         );
         let new = sheet("B;PENDING;mine\nA;PENDING;x\nC;;new\n");
         transfer(&old, &new, &[]);
-        let (edits, is_all) = edits(&old, &new);
+        let (edits, is_all) = edits(&old, &new, &Held::new());
         assert_eq!((edits.len(), is_all), (1, false));
         assert_eq!(
             (edits[0].po.as_str(), edits[0].cells[0].value.as_str()),
@@ -338,10 +372,24 @@ mod tests {
     /// A sheet on which another program's edit of A's note, `x` to `mine`, is held.
     fn with_held_edit() -> Sheet {
         let (old, new) = (sheet("A;PENDING;x\n"), sheet("A;PENDING;mine\n"));
-        let (edits, is_all) = edits(&old, &new);
+        let (edits, is_all) = edits(&old, &new, &Held::new());
         assert!(is_all);
         apply(&new, &[frame(edits)]);
         new
+    }
+
+    #[test]
+    fn an_edit_that_came_to_be_held_since_is_later_than_that_of_a_displaced_file() {
+        let older = || sheet("A;PENDING;older\n");
+        let held_now = with_held_edit();
+        let edited = |held: &Held| {
+            let new = older();
+            transfer(&held_now, &new, &[]);
+            apply(&new, &[frame(edits(&held_now, &new, held).0)]);
+            cell(&new, "A", "note")
+        };
+        assert_eq!(edited(&Held::new()), "mine");
+        assert_eq!(edited(&held(&held_now)), "older", "it was edited again");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod restore;
 use batch::Batch;
 #[cfg(feature = "fuzzing")]
 pub(crate) use batch::frame_of;
+use outside::Unmerged;
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
@@ -35,7 +36,7 @@ use crate::lease::{Lease, Leased};
 use crate::lock::{SessionLock, WriteGuard, WriteLock};
 use crate::merge::{self, Conflict, Merged};
 use crate::render;
-use crate::replace::{self, Displaced, Publication, Replacement};
+use crate::replace::{self, Publication, Replacement};
 use crate::sheet::{Options, Sheet};
 use crate::snapshot::{Snapshot, scratch_file};
 use crate::target::Target;
@@ -97,8 +98,7 @@ pub(crate) struct Writer {
     behind: bool,
     /// Results whose row or column is not in the sheet.
     unplaced: Vec<RowUpdate>,
-    /// Files with an edit that is not merged yet.
-    displaced: Vec<Displaced>,
+    displaced: Vec<Unmerged>,
     /// Displaced files that somebody may still be writing to, where there are no leases.
     watched: Vec<(File, Stamp, Instant)>,
     missing_since: Option<Instant>,
@@ -528,7 +528,7 @@ impl Writer {
             Publication::Busy | Publication::Edited => return Ok(Checkpoint::Later),
             Publication::Displaced(version, edit) => {
                 self.public = version;
-                self.displaced.push(edit);
+                self.displaced.push(Unmerged::new(edit, &sheet));
                 return Ok(Checkpoint::Later);
             }
             Publication::Done(version, watch) => {
@@ -585,7 +585,7 @@ impl Writer {
             match replacement.publish(&mut writer.public)? {
                 Publication::Done(..) => Ok(Some(())),
                 Publication::Displaced(_, edit) => {
-                    writer.displaced.push(edit);
+                    writer.displaced.push(Unmerged::new(edit, &sheet));
                     Ok(Some(()))
                 }
                 Publication::Busy | Publication::Edited => Ok(None),
@@ -649,6 +649,7 @@ impl Writer {
             return Err(busy());
         }
         let sheet = built?;
+        self.displaced.iter_mut().for_each(Unmerged::lose_its_base);
         self.unplaced = merge::apply(&sheet, &frames);
         self.behind = render::differs(&sheet);
         self.public = version;

@@ -16,11 +16,36 @@ use crate::error::{Error, Result};
 use crate::escape::escape;
 use crate::journal::Frame;
 use crate::lease::{Lease, Leased};
-use crate::merge;
+use crate::merge::{self, Held};
 use crate::replace::Displaced;
 use crate::sheet::Sheet;
 use crate::snapshot::Snapshot;
 use crate::version::Stamp;
+
+/// A displaced file with an edit that is not merged yet.
+pub(super) struct Unmerged {
+    edit: Displaced,
+    /// The edits that were held when it lost its public name.
+    held: Held,
+    /// The base that it is an edit of was forgotten: compared with a later one, whatever others wrote
+    /// since would look like an edit that took it back.
+    is_stray: bool,
+}
+
+impl Unmerged {
+    pub(super) fn new(edit: Displaced, sheet: &Sheet) -> Unmerged {
+        Unmerged {
+            edit,
+            held: merge::held(sheet),
+            is_stray: false,
+        }
+    }
+
+    /// The sheet is read anew.
+    pub(super) fn lose_its_base(&mut self) {
+        self.is_stray = true;
+    }
+}
 
 impl Writer {
     /// Takes the public file, which another program changed, as the new base. `false`: not yet.
@@ -49,11 +74,11 @@ impl Writer {
 
     /// Merges the edits in displaced files. `false`: somebody is still writing to one.
     pub(super) fn merge_displaced(&mut self) -> Result<bool> {
-        while let Some(edit) = self.displaced.pop() {
-            match self.merge_edit(&edit) {
-                Ok(true) => edit.remove(&self.target)?,
+        while let Some(unmerged) = self.displaced.pop() {
+            match self.merge_edit(&unmerged) {
+                Ok(true) => unmerged.edit.remove(&self.target)?,
                 not_merged => {
-                    self.displaced.push(edit);
+                    self.displaced.push(unmerged);
                     return not_merged;
                 }
             }
@@ -64,7 +89,12 @@ impl Writer {
     /// Merges the edit in a displaced file. Until now the public file showed nothing of it, and its
     /// author may have gone on from there, so the edited cells go into the journal: a later version
     /// that shows what they held before did not mean to undo them.
-    fn merge_edit(&mut self, edit: &Displaced) -> Result<bool> {
+    fn merge_edit(&mut self, unmerged: &Unmerged) -> Result<bool> {
+        let Unmerged {
+            edit,
+            held,
+            is_stray,
+        } = unmerged;
         let read = || Error::io("read", self.target.path());
         let age = Stamp::of(&edit.file.metadata().map_err(read())?).age();
         let quiet = match Lease::take(&edit.file) {
@@ -75,6 +105,13 @@ impl Writer {
         if !quiet {
             return Ok(false);
         }
+        if *is_stray {
+            let kept = self
+                .backups
+                .keep_copy(&edit.file, "outside", &self.session_id)?;
+            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed the sheet while it was replaced, and others have gone on since; a copy of its version is kept");
+            return Ok(true);
+        }
         let old = self.sheet.load_full();
         let snapshot = Snapshot::copy(&self.target, &edit.file)?;
         if !self.merge_version(snapshot, &edit.file, age)? {
@@ -84,7 +121,7 @@ impl Writer {
         if Arc::ptr_eq(&old, &new) {
             return Ok(true);
         }
-        let (rows, is_all) = merge::edits(&old, &new);
+        let (rows, is_all) = merge::edits(&old, &new, held);
         if !is_all || new.columns() != old.columns() || new.has_repeated() {
             let kept = self
                 .backups

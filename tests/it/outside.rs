@@ -243,3 +243,72 @@ fn a_sheet_that_was_deleted_once_and_came_back_is_waited_for_when_it_is_deleted_
     });
     assert_eq!(sheet.cell("A", "STATUS"), "COMPLETED");
 }
+
+/// The sheet's inode, which changes when it is replaced.
+fn inode(sheet: &TempSheet) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(sheet.path()).unwrap())
+}
+
+#[test]
+fn a_sheet_that_is_empty_or_cut_off_is_left_to_its_author_for_a_while() {
+    for length in [0, 70] {
+        let sheet = TempSheet::new(SHEET);
+        let handler = sheet.open();
+        complete(&handler, "A");
+        let text = sheet.text();
+        let before = inode(&sheet);
+        let file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+        file.set_len(length).unwrap();
+        drop(file);
+        std::thread::scope(|scope| {
+            let update = scope.spawn(|| complete(&handler, "B"));
+            std::thread::sleep(Duration::from_millis(600));
+            assert_eq!(
+                (inode(&sheet), sheet.text().len() as u64),
+                (before, length),
+                "it was replaced while its author was at it"
+            );
+            std::fs::write(sheet.path(), &text).unwrap();
+            update.join().unwrap();
+        });
+        assert_eq!(
+            sheet.text(),
+            text.replace("B;PENDING;;;", "B;COMPLETED;t;;")
+        );
+    }
+}
+
+#[test]
+fn a_sheet_that_is_edited_in_place_rests_before_it_is_replaced() {
+    let sheet = TempSheet::new(SHEET.replace("C;PENDING;;;", "C;PENDING;;;00"));
+    let handler = sheet.open();
+    complete(&handler, "A");
+    // A busy machine may not get to look in time.
+    let mut is_seen = false;
+    for attempt in 10..60 {
+        let before = inode(&sheet);
+        let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+        let edited = std::time::Instant::now();
+        file.seek(SeekFrom::End(-3)).unwrap();
+        file.write_all(attempt.to_string().as_bytes()).unwrap();
+        drop(file);
+        std::thread::scope(|scope| {
+            let update = scope.spawn(|| {
+                handler
+                    .update_record("B", [("ERROR_MESSAGE", attempt.to_string())])
+                    .unwrap();
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            let after = inode(&sheet);
+            if edited.elapsed() < Duration::from_millis(180) {
+                assert_eq!(after, before, "it was replaced in less than 200 ms");
+                is_seen = true;
+            }
+            update.join().unwrap();
+        });
+        assert_eq!(sheet.cell("C", "note"), attempt.to_string());
+        if is_seen {
+            break;
+        }
+    }
+}

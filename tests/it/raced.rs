@@ -9,6 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tickoff::{Options, Session};
+
 use crate::command_line::wait_until;
 use crate::fixture::TempSheet;
 
@@ -21,6 +23,15 @@ fn set_before_its_exchange(sheet: &TempSheet) -> Option<Child> {
 }
 
 fn set_held_at_its_exchange(sheet: &TempSheet, delays: &str) -> Option<Child> {
+    let child = set_with_delays(sheet, "A", delays)?;
+    wait_until("the new version has its temporary name", || {
+        sheet.leftovers().iter().any(|name| name.ends_with(".tmp"))
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    Some(child)
+}
+
+fn set_with_delays(sheet: &TempSheet, po: &str, delays: &str) -> Option<Child> {
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o"])
@@ -32,18 +43,14 @@ fn set_held_at_its_exchange(sheet: &TempSheet, delays: &str) -> Option<Child> {
             &format!("inject=renameat2:{delays}"),
         ])
         .arg(env!("CARGO_BIN_EXE_tickoff"))
-        .args(["set", "input.csv", "A", "note=ours"])
+        .args(["set", "input.csv", po, "note=ours"])
         .current_dir(sheet.folder())
         .stderr(Stdio::null());
-    let Ok(child) = strace.spawn() else {
+    let child = strace.spawn();
+    if child.is_err() {
         eprintln!("SKIPPED: strace is not here");
-        return None;
-    };
-    wait_until("the new version has its temporary name", || {
-        sheet.leftovers().iter().any(|name| name.ends_with(".tmp"))
-    });
-    std::thread::sleep(Duration::from_millis(100));
-    Some(child)
+    }
+    child.ok()
 }
 
 #[track_caller]
@@ -131,4 +138,73 @@ fn a_row_that_comes_then_for_another_one_is_kept_in_a_copy_at_least() {
         table.contains_key("C") || sheet.backup_names().iter().any(is_kept),
         "the row C is lost"
     );
+}
+
+/// Two processes displace an edit each, and the first of the two edits, which has to rest, is merged
+/// last: it does not undo the second one.
+fn displace_two_edits(sheet: &TempSheet) {
+    let text = sheet.text();
+    let Some(mut one) = set_before_its_exchange(sheet) else {
+        return;
+    };
+    // It waits for the write lock, which the first one holds.
+    let mut other = set_with_delays(sheet, "B", "delay_enter=120000").unwrap();
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    file.write_all(text.replace("first", "early").as_bytes())
+        .unwrap();
+    drop(file);
+    wait_until("the other one is about to exchange", || {
+        let temporary = |name: &String| name.ends_with(".tmp");
+        sheet.text().contains("ours") && sheet.leftovers().iter().any(temporary)
+    });
+    std::thread::sleep(Duration::from_millis(60));
+    let saved = sheet.folder().join("saved.csv");
+    std::fs::write(&saved, sheet.text().replace("first", "later")).unwrap();
+    std::fs::rename(saved, sheet.path()).unwrap();
+    assert!(one.wait().unwrap().success() && other.wait().unwrap().success());
+    let note = |po| sheet.cell(po, "note");
+    assert_eq!(
+        (note("A"), note("B"), note("C")),
+        ("ours".into(), "ours".into(), "later".into())
+    );
+}
+
+#[test]
+fn of_two_edits_of_a_cell_that_were_displaced_the_later_one_stays() {
+    let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;first\n"));
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    // Its journal stays while it is open.
+    session.prepare(3).unwrap();
+    displace_two_edits(&sheet);
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("C", "note"), "later");
+}
+
+#[test]
+fn an_edit_that_was_displaced_takes_nothing_away_when_the_journal_is_gone() {
+    let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;first\n"));
+    displace_two_edits(&sheet);
+}
+
+/// The edit lies in the displaced file and has to rest there; its author reads the version without it,
+/// and saves that with another edit.
+#[test]
+fn an_edit_that_its_author_could_not_see_for_a_moment_is_held() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let edited = SHEET.replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    file.write_all(edited.as_bytes()).unwrap();
+    drop(file);
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    let next = sheet
+        .text()
+        .replace("B;PENDING;;;", "B;PENDING;2026-01-05T10:15:00Z;;");
+    let saved = sheet.folder().join("saved.csv");
+    std::fs::write(&saved, next).unwrap();
+    std::fs::rename(saved, sheet.path()).unwrap();
+    check_both_are_there(&sheet, set);
+    assert_eq!(sheet.cell("B", "LAST_PROCESSED"), "2026-01-05T10:15:00Z");
 }

@@ -178,9 +178,18 @@ impl<'a> Editor<'a> {
         Table::parse(&text).unwrap_or_else(|problem| panic!("{problem} in {text}"))
     }
 
+    /// Any row, and every other time one of the first, so that cells are changed again soon.
+    fn some_row(&mut self, table: &Table) -> usize {
+        let rows = match self.random.bool() {
+            true => table.rows.len(),
+            false => 2,
+        };
+        self.random.usize(..rows)
+    }
+
     /// Changes the note of some row.
     fn change(&mut self, table: &mut Table, token: &str) {
-        let row = self.random.usize(..table.rows.len());
+        let row = self.some_row(table);
         let (key, note) = (table.column(KEY), table.column(NOTE));
         token.clone_into(&mut table.rows[row][note]);
         self.notes
@@ -232,7 +241,7 @@ impl<'a> Editor<'a> {
 
     fn overwrite(&mut self, token: &str) {
         let (mut file, table) = self.open();
-        let row = self.random.usize(..table.rows.len());
+        let row = self.some_row(&table);
         let (key, note) = (table.column(KEY), table.column(NOTE));
         let length = |cells: &[String]| cells.iter().map(|cell| cell.len() + 1).sum::<usize>();
         let before: usize = std::iter::once(&table.header)

@@ -120,7 +120,7 @@ fn a_conflict_is_reported_harmlessly() {
     let sheet =
         TempSheet::new("PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;;;;\nP2;;;;\n");
     let script = "case $TICKOFF_PO in P1) echo '{\"note\":\"ours\"}' > $TICKOFF_RESULT;; \
-        P2) sed -i \"s/ours/$(printf '\\033[2J theirs')/\" input.csv;; esac";
+        P2) until grep -q ours input.csv || [ ! -e $PWD ]; do sleep 0.01; done; sed -i \"s/ours/$(printf '\\033[2J theirs')/\" input.csv;; esac";
     let ended = end(&mut sheet.run("-j 1", script)).with(0);
     assert!(ended.stderr.contains("theirs"), "{ended:#?}");
     check_harmless("run", &ended.stderr);
