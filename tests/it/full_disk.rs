@@ -145,10 +145,8 @@ fn check_stopped(signals: &[Signal]) {
     assert_eq!(status["pending"], ROWS - saved.len());
 
     run.make_room();
-    end(&mut sheet
-        .run("-j 1 --quiet --limit 3", "echo $TICKOFF_PO >> $LOG; true")
-        .env("LOG", run.outside.path().join("log")))
-    .with(0);
+    let mut next = sheet.run("-j 1 --quiet --limit 3", "echo $TICKOFF_PO >> $LOG; true");
+    end(next.env("LOG", run.outside.path().join("log"))).with(0);
     assert_eq!(run.log()[ran.len()], *unsaved, "it is processed again");
     for po in saved {
         assert_eq!(sheet.cell(po, "note"), note());
