@@ -188,6 +188,28 @@ fn acknowledgements_go_on_in_the_reserved_space() {
 }
 
 #[test]
+fn a_result_that_does_not_fit_there_keeps_no_other_from_it() {
+    let Some(sheet) = TempSheet::on_small_disk("4m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    // The reserved space holds two long results and many short ones.
+    let script = format!("{FILL} case $TICKOFF_PO in PO0|PO1|PO2) {LONG};; esac");
+    let running = run.start("-j 2 --limit 40 --quiet", &script);
+    wait_until("all but one are acknowledged", || {
+        sheet.status()["completed"] == 39
+    });
+    running.wait_until_it_says("results wait until they can be written");
+    run.make_room();
+    running.end().with(0);
+    assert_eq!(run.log().len(), 40);
+    for po in ["PO0", "PO1", "PO2"] {
+        assert_eq!(sheet.cell(po, "note"), note());
+    }
+    assert_eq!(sheet.leftovers(), [""; 0]);
+}
+
+#[test]
 fn a_disk_that_is_gone_ends_the_run_and_names_what_is_not_saved() {
     let Some(disk) = Disk::new(Format::Ext4, "") else {
         return;
