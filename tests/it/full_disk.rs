@@ -145,10 +145,8 @@ fn check_stopped(signals: &[Signal]) {
     assert_eq!(status["pending"], ROWS - saved.len());
 
     run.make_room();
-    end(&mut sheet
-        .run("-j 1 --quiet --limit 3", "echo $TICKOFF_PO >> $LOG; true")
-        .env("LOG", run.outside.path().join("log")))
-    .with(0);
+    let mut next = sheet.run("-j 1 --quiet --limit 3", "echo $TICKOFF_PO >> $LOG; true");
+    end(next.env("LOG", run.outside.path().join("log"))).with(0);
     assert_eq!(run.log()[ran.len()], *unsaved, "it is processed again");
     for po in saved {
         assert_eq!(sheet.cell(po, "note"), note());
@@ -187,6 +185,28 @@ fn acknowledgements_go_on_in_the_reserved_space() {
             .values()
             .all(|row| row["STATUS"] == "COMPLETED")
     );
+}
+
+#[test]
+fn a_result_that_does_not_fit_there_keeps_no_other_from_it() {
+    let Some(sheet) = TempSheet::on_small_disk("4m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    // The reserved space holds two long results and many short ones.
+    let script = format!("{FILL} case $TICKOFF_PO in PO0|PO1|PO2) {LONG};; esac");
+    let running = run.start("-j 2 --limit 40 --quiet", &script);
+    wait_until("all but one are acknowledged", || {
+        sheet.status()["completed"] == 39
+    });
+    running.wait_until_it_says("results wait until they can be written");
+    run.make_room();
+    running.end().with(0);
+    assert_eq!(run.log().len(), 40);
+    for po in ["PO0", "PO1", "PO2"] {
+        assert_eq!(sheet.cell(po, "note"), note());
+    }
+    assert_eq!(sheet.leftovers(), [""; 0]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn on_ext4() {
     cut_again_and_again(Format::Ext4, "");
 }
 
-/// Without this option ext4 hides that a file was not synced before it took another's place.
+/// Without this option ext4 syncs by itself a file that is renamed over another.
 #[test]
 fn on_ext4_that_does_not_sync_by_itself() {
     cut_again_and_again(Format::Ext4, "noauto_da_alloc");
