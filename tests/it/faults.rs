@@ -26,6 +26,8 @@ pub enum Fault {
     Error(Errno),
     /// Half of what was asked for is read or written.
     Short,
+    /// `kill -9`.
+    Kill,
 }
 
 pub const FAULTS: &[Fault] = &[
@@ -36,6 +38,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::Error(Errno::EMFILE),
     Fault::Error(Errno::EINTR),
     Fault::Short,
+    Fault::Kill,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,13 @@ enum Lasting {
 }
 
 impl Fault {
+    fn lastings(self) -> &'static [Lasting] {
+        match self {
+            Fault::Kill => &[Lasting::Once],
+            _ => &[Lasting::Once, Lasting::FromThenOn],
+        }
+    }
+
     /// Whether the system could answer so to this call.
     fn applies_to(self, call: &Call) -> bool {
         const O_TMPFILE: u64 = libc::O_TMPFILE as u64;
@@ -56,7 +66,7 @@ impl Fault {
             "write" | "pwrite64" | "copy_file_range" | "fallocate" | "ftruncate"
         );
         match self {
-            Fault::Error(Errno::EIO) => true,
+            Fault::Error(Errno::EIO) | Fault::Kill => true,
             Fault::Error(Errno::ENOSPC | Errno::EDQUOT) => {
                 creates
                     || grows
@@ -124,6 +134,7 @@ impl Watch for Plan {
         match self.fault {
             Fault::Error(errno) => Verdict::Fail(errno),
             Fault::Short => Verdict::Short,
+            Fault::Kill => Verdict::Kill,
         }
     }
 }
@@ -360,6 +371,11 @@ impl Bench {
             Fault::Error(Errno::EINTR) | Fault::Short => {
                 assert_eq!(ended.code, 0, "{what} {ended:#?}")
             }
+            Fault::Kill => {
+                assert_eq!(ended.code, -9, "{what} {ended:#?}");
+                // What it had started may still write its line.
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
             Fault::Error(errno) => {
                 assert!([0, 3, 4, 6].contains(&ended.code), "{what} {ended:#?}");
                 if ended.code != 0 {
@@ -390,9 +406,9 @@ fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
     if std::env::var("TICKOFF_FAULTS").is_ok_and(|value| value == "all") {
         for work in &works {
             for fault in FAULTS {
-                for lasting in [Lasting::Once, Lasting::FromThenOn] {
+                for lasting in fault.lastings() {
                     tried += (1..)
-                        .take_while(|at| bench.try_fault(work, *fault, lasting, *at))
+                        .take_while(|at| bench.try_fault(work, *fault, *lasting, *at))
                         .count();
                 }
             }
@@ -402,7 +418,7 @@ fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
         while tried < 60 {
             let work = &works[random.usize(..works.len())];
             let fault = FAULTS[random.usize(..FAULTS.len())];
-            let lasting = [Lasting::Once, Lasting::FromThenOn][random.usize(..2)];
+            let lasting = fault.lastings()[random.usize(..fault.lastings().len())];
             tried += usize::from(bench.try_fault(work, fault, lasting, random.usize(1..300)));
         }
     }

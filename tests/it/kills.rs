@@ -4,7 +4,9 @@
 //! few kills are tried. `TICKOFF_SEED` replays one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::campaign::{random, tries};
 use crate::command_line::{Running, end};
@@ -24,31 +26,90 @@ fn kills_at_any_moment_lose_nothing_acknowledged_and_repeat_none_of_it() {
     println!("{kills} kills");
 }
 
+/// When a run is killed.
+#[derive(Debug)]
+enum Kill {
+    After(Duration),
+    /// Before its n-th file operation: a moment that is over too soon to be met by chance.
+    #[cfg(target_arch = "x86_64")]
+    AtOperation(usize),
+    Never,
+}
+
+impl Kill {
+    fn choose(random: &mut fastrand::Rng, rows: usize) -> Kill {
+        #[cfg(target_arch = "x86_64")]
+        if random.bool() {
+            return Kill::AtOperation(random.usize(..300 + 60 * rows));
+        }
+        Kill::After(Duration::from_micros(
+            random.u64(..30_000 + 500 * rows as u64),
+        ))
+    }
+
+    /// Runs a command, and says whether it came to its end.
+    fn run(&self, command: &mut Command, folder: &Path) -> bool {
+        match self {
+            Kill::After(patience) => {
+                let mut run = Running::start(command);
+                let deadline = Instant::now() + *patience;
+                while run.is_running() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_micros(300));
+                }
+                let over = !run.is_running();
+                if over {
+                    run.end().with(0);
+                } else {
+                    run.kill();
+                }
+                over
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kill::AtOperation(at) => {
+                use crate::tracer::{Call, Verdict, trace};
+                let mut seen = 0;
+                let ended = trace(command, folder, &mut |_: &Call| {
+                    seen += 1;
+                    if seen > *at {
+                        Verdict::Kill
+                    } else {
+                        Verdict::Pass
+                    }
+                });
+                assert!([0, -9].contains(&ended.code), "{ended:#?}");
+                ended.code == 0
+            }
+            Kill::Never => {
+                end(command).with(0);
+                true
+            }
+        }
+    }
+}
+
 /// One sheet, processed by runs of which all but the last are killed. Returns how many were.
 fn run_to_the_end_under_kills(random: &mut fastrand::Rng) -> u64 {
+    let rows = [12, 60, 446][random.usize(..3)];
     let sheet = TempSheet::sample("orders-446.csv");
+    let lines: Vec<String> = sheet
+        .text()
+        .lines()
+        .take(rows + 1)
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    std::fs::write(sheet.path(), lines.concat()).unwrap();
     let original = sheet.text();
     let before = RawSheet::parse(&original, ';').cells("COUPA_URL");
     let mut acknowledged = BTreeSet::new();
-    for kill in 0.. {
+    for killed in 0.. {
         std::fs::remove_file(sheet.folder().join("log")).ok();
-        let mut run = Running::start(&mut sheet.run("-j 4 --quiet", JOB));
-        // The last one is left to come to its end.
-        let patience = if kill < 6 {
-            random.u64(..250_000)
-        } else {
-            u64::MAX / 2_000
+        let kill = match killed {
+            0..6 => Kill::choose(random, rows),
+            _ => Kill::Never,
         };
-        let deadline = SystemTime::now() + Duration::from_micros(patience);
-        while run.is_running() && SystemTime::now() < deadline {
-            std::thread::sleep(Duration::from_micros(300));
-        }
-        let over = !run.is_running();
-        if over {
-            run.end().with(0);
-        } else {
-            run.kill();
-            // What the killed run had started may still write its line.
+        let over = kill.run(&mut sheet.run("-j 4 --quiet", JOB), sheet.folder());
+        // What a killed run had started may still write its line.
+        if !over {
             std::thread::sleep(Duration::from_millis(10));
         }
 
@@ -57,7 +118,7 @@ fn run_to_the_end_under_kills(random: &mut fastrand::Rng) -> u64 {
             let (worker, po) = line.split_once(' ').unwrap();
             assert!(
                 !acknowledged.contains(po),
-                "{po} was acknowledged and is processed again"
+                "{po} was acknowledged and is processed again after {kill:?}"
             );
             by_worker
                 .entry(worker.to_owned())
@@ -80,11 +141,11 @@ fn run_to_the_end_under_kills(random: &mut fastrand::Rng) -> u64 {
             .collect();
         assert!(
             lost.is_empty(),
-            "{lost:?} were acknowledged and are pending again"
+            "{lost:?} were acknowledged and are pending again after {kill:?}"
         );
 
         if over {
-            assert_eq!(sheet.status()["completed"], 446);
+            assert_eq!(sheet.status()["completed"], rows);
             // There is no log if the last kill came when all was done.
             let left = sheet.leftovers();
             assert!(left.iter().all(|name| name == "log"), "{left:?}");
@@ -94,7 +155,7 @@ fn run_to_the_end_under_kills(random: &mut fastrand::Rng) -> u64 {
                     original
                 );
             }
-            return kill;
+            return killed;
         }
     }
     unreachable!("the seventh run is not killed")
