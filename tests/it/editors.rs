@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tickoff::{CsvHandler, DEFAULT_CAPACITY, Error, Options, Session, Until, WriteQueue};
 
 use crate::campaign::{random, tries};
-use crate::command_line::{Running, end};
+use crate::command_line::{Running, end, wait_until};
 use crate::fixture::TempSheet;
 use editor::{Edit, Editor, NOTE, Table, UNTOUCHED};
 
@@ -301,13 +301,17 @@ fn a_run_ends_well_under_all_kinds_of_edits() {
         let watch = Watch::default();
         let mut editor = Editor::new(&sheet, random.fork(), &watch.half_written);
         // The last command waits for the editor, so that the run outlives every edit.
-        let script = "[ $TICKOFF_PO != PO0 ] || await over";
+        // It has begun: one that finds the sheet busy for ten seconds is refused, and nothing is lost.
+        let script = "[ $TICKOFF_PO != PO0 ] || { : > begun; await over; }";
         let run = Running::start(&mut sheet.run("-j 4 --quiet", script));
+        wait_until("it has begun", || sheet.folder().join("begun").exists());
         let results = run_and_edit(&sheet, &watch, &mut editor, &mut random, &mut left, ROWS);
         fs::write(sheet.folder().join("over"), "").unwrap();
         let ended = run.end();
         assert_eq!(ended.code, 0, "{ended:#?}");
-        fs::remove_file(sheet.folder().join("over")).unwrap();
+        for name in ["begun", "over"] {
+            fs::remove_file(sheet.folder().join(name)).unwrap();
+        }
         let text = sheet.text();
         let table = Table::parse(&text).unwrap();
         let statuses = table.cells("STATUS");
