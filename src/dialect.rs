@@ -154,6 +154,11 @@ mod tests {
         check("PO_NUMBER,a;\"b\nA,x\"\n", b',', &names);
         check("PO_NUMBER,a;\"b\nA,y\n", b',', &names);
         check("PO_NUMBER,a;\"b\nA,\"\"\";PO_NUMBER;\"\n", b',', &names);
+        check(
+            "a;PO_NUMBER;\"b,PO_NUMBER,c\n1,2,3\"\n",
+            b',',
+            &["a;PO_NUMBER;\"b", "PO_NUMBER", "c"],
+        );
     }
 
     #[test]

@@ -110,6 +110,12 @@ pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
     })
 }
 
+/// Where the header ends when it is read with this delimiter, if it has the key column then.
+pub fn header_end(bytes: &[u8], key: &str, delimiter: u8) -> Option<usize> {
+    let found = dialect::detect(bytes, key, Some(delimiter), Path::new(PATH));
+    found.ok().map(|(dialect, _)| dialect.header_end)
+}
+
 fn options(key: &str, delimiter: Option<u8>) -> Options {
     Options {
         key: key.into(),

@@ -327,6 +327,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_becomes_the_text_of_the_same_float() {
+        for written in ["184467.4073709275807", "0.1", "1e-300"] {
+            let json = format!("{{\"A\":{written}}}");
+            let updates: Updates = serde_json::from_str(&json).unwrap();
+            let text = updates.get("A").unwrap();
+            assert_eq!(text.parse::<f64>(), written.parse::<f64>(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_integer_that_would_lose_digits_is_refused() {
         for kept in ["18446744073709551615", "-9223372036854775808", "1e3"] {
             let updates = serde_json::from_str::<Updates>(&format!("{{\"A\":{kept}}}"));

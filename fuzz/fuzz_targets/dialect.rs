@@ -4,7 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use tickoff::Error;
-use tickoff::fuzzing::{Update, form, read, rewrite};
+use tickoff::fuzzing::{Update, form, header_end, read, rewrite};
+
+/// Those that are tried.
+const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
 fuzz_target!(|input: (Option<u8>, bool, [&str; 3], &[u8])| {
     let (given, by_number, values, sheet) = input;
@@ -17,6 +20,15 @@ fuzz_target!(|input: (Option<u8>, bool, [&str; 3], &[u8])| {
     assert!(found.names.iter().any(key_column));
     if given.is_none() {
         assert_eq!(form(sheet, key, Some(found.delimiter)).unwrap(), found);
+        // No other reading ends the header sooner: what stands behind it does not decide.
+        let end = |delimiter| header_end(sheet, key, delimiter);
+        let ours = end(found.delimiter).expect("it was read");
+        assert!(
+            DELIMITERS
+                .into_iter()
+                .filter_map(end)
+                .all(|other| ours <= other)
+        );
     }
     let (read, findings) = match read(sheet, key, given) {
         Ok(read) => read,
