@@ -264,14 +264,19 @@ impl Error {
         let Error::NotDurable { source, .. } = self else {
             return false;
         };
-        match &**source {
-            Error::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
-            Error::LockTimeout { .. } | Error::Busy { .. } => true,
-            _ => false,
-        }
+        source.is_for_want_of_room()
+            || matches!(**source, Error::LockTimeout { .. } | Error::Busy { .. })
+    }
+
+    /// Whether the disk is full or a quota used up.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        let Error::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
     }
 
     /// The error and its causes in one line, as the program prints it.

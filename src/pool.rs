@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -161,7 +161,7 @@ impl<'a> WorkerPool<'a> {
             work: &work,
             schedule: Mutex::default(),
             summary: Mutex::default(),
-            results_wait: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
         };
         thread::scope(|scope| {
             for worker in 1..self.workers.min(pos.len()) {
@@ -452,9 +452,9 @@ struct Run<'r, 'a, S, W> {
     work: &'r W,
     schedule: Mutex<Schedule>,
     summary: Mutex<PoolSummary>,
-    /// Whether it was said that results wait for room. Written and read by workers, each by one
-    /// swap; nothing else hangs on it.
-    results_wait: AtomicBool,
+    /// How many results wait for room. Counted by the workers that have them; only what is said
+    /// hangs on it.
+    waiting: AtomicUsize,
 }
 
 impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
@@ -590,39 +590,48 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
 
     /// Submits a result until it is durable, or until that cannot or may not be waited for.
     fn persist(&self, queue: &WriteQueue, po: &str, updates: &Updates) -> Result<()> {
-        let stop = &self.pool.stop;
+        let submit = || {
+            let operation = match self.pool.forced {
+                true => queue.submit_forced(po, updates.clone()),
+                false => queue.submit_write(po, updates.clone()),
+            }?;
+            queue.wait(&operation, Until::Durable)
+        };
+        match submit() {
+            Err(error) if error.may_pass() => {
+                if self.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+                    error!(error = %error.chain(), "results wait until they can be written, and their workers with them; a stop gives them up");
+                }
+                let done = self.keep_trying(submit, error);
+                if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && done.is_ok() {
+                    info!("no result waits any more");
+                }
+                done
+            }
+            done => done,
+        }
+    }
+
+    fn keep_trying(&self, submit: impl Fn() -> Result<()>, mut error: Error) -> Result<()> {
         let mut wait = FIRST_WAIT;
         let mut give_up_at = None;
         loop {
-            let known = stop.level();
-            let submitted = match self.pool.forced {
-                true => queue.submit_forced(po, updates.clone()),
-                false => queue.submit_write(po, updates.clone()),
-            };
-            let error = match submitted.and_then(|operation| queue.wait(&operation, Until::Durable))
-            {
-                Err(error) if error.may_pass() => error,
-                done => {
-                    if done.is_ok() && self.results_wait.swap(false, Ordering::Relaxed) {
-                        info!("results are written again");
-                    }
-                    return done;
-                }
-            };
+            let level = self.pool.stop.level();
             let now = Instant::now();
             let mut due = now + wait;
-            if known > StopLevel::Continue {
+            if level > StopLevel::Continue {
                 let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
-                if known == StopLevel::Now || now >= last {
+                if level == StopLevel::Now || now >= last {
                     return Err(error);
                 }
                 due = due.min(last);
             }
-            if !self.results_wait.swap(true, Ordering::Relaxed) {
-                error!(error = %error.chain(), "results wait until they can be written, and no PO is begun meanwhile; a stop gives them up");
-            }
-            stop.sleep_at(known, due);
+            self.pool.stop.sleep_at(level, due);
             wait = (wait * 2).min(LONGEST_WAIT);
+            match submit() {
+                Err(again) if again.may_pass() => error = again,
+                done => return done,
+            }
         }
     }
 

@@ -279,29 +279,39 @@ impl Writer {
     /// Makes operations durable, all in one journal frame, and answers each of them.
     ///
     /// An operation that is refused changes nothing and does not keep the others from being
-    /// written. If the journal cannot be written, none of them was applied.
+    /// written. If the journal cannot be written, none of them was applied; if that is for want of
+    /// room, each gets a frame of its own, because some of them may find it.
     pub(crate) fn commit(&mut self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
-        let (answers, frame) = match self.begin(operations) {
-            Ok((_held, answers, batch)) => {
-                let Some(frame) = batch.into_frame(&self.sheet.load()) else {
-                    return answers;
-                };
-                (answers, self.make_durable(frame))
-            }
-            Err(error) => (operations.iter().map(|_| Ok(())).collect(), Err(error)),
+        let (answers, error) = match self.commit_together(operations) {
+            (answers, Ok(())) => return answers,
+            (answers, Err(error)) => (answers, error),
         };
-        match frame {
-            Ok(()) => answers,
-            Err(error) => operations
+        if operations.len() > 1 && error.is_for_want_of_room() && !self.journal.is_tainted() {
+            return operations
                 .iter()
-                .zip(answers)
-                .map(|(operation, answer)| {
-                    answer.and(Err(Error::NotDurable {
-                        po: operation.po_number.clone(),
-                        source: Box::new(error.clone()),
-                    }))
-                })
-                .collect(),
+                .flat_map(|&operation| self.commit(&[operation]))
+                .collect();
+        }
+        operations
+            .iter()
+            .zip(answers)
+            .map(|(operation, answer)| {
+                answer.and(Err(Error::NotDurable {
+                    po: operation.po_number.clone(),
+                    source: Box::new(error.clone()),
+                }))
+            })
+            .collect()
+    }
+
+    /// The answers that do not depend on the journal, and what came of the frame.
+    fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
+        match self.begin(operations) {
+            Ok((_held, answers, batch)) => match batch.into_frame(&self.sheet.load()) {
+                Some(frame) => (answers, self.make_durable(frame)),
+                None => (answers, Ok(())),
+            },
+            Err(error) => (operations.iter().map(|_| Ok(())).collect(), Err(error)),
         }
     }
 

@@ -55,7 +55,7 @@ fn cut_again_and_again(format: Format, options: &'static str) {
     let Some(mut disk) = Disk::new(format, options) else {
         return;
     };
-    let wanted = tries("TICKOFF_POWER_CUTS", 8).div_ceil(4);
+    let wanted = tries("TICKOFF_POWER_CUTS", 4).div_ceil(4);
     let mut random = random();
     let begun = Instant::now();
     let (mut cuts, mut acknowledged) = (0, 0);
