@@ -55,6 +55,11 @@ impl Call {
         PathBuf::from(format!("/proc/{}/fd/{number}", self.pid))
     }
 
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).unwrap();
+    }
+
     /// Bytes of the program's memory.
     pub fn memory(&self, address: u64, length: usize) -> Vec<u8> {
         memory(self.pid, address, length)
