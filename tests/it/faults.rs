@@ -113,6 +113,8 @@ struct Plan {
     seen: usize,
     hit: Option<Call>,
     failed: usize,
+    /// Whether it is told to stop after a while of failures.
+    stops: bool,
 }
 
 impl Watch for Plan {
@@ -136,7 +138,8 @@ impl Watch for Plan {
         self.failed += 1;
         // A run waits for room until somebody stops it, or, the second time, stops it at once.
         if matches!(self.fault, Fault::Error(Errno::ENOSPC | Errno::EDQUOT))
-            && [40, 41].contains(&self.failed)
+            && self.stops
+            && [12, 13].contains(&self.failed)
         {
             call.signal(Signal::SIGTERM);
         }
@@ -364,6 +367,7 @@ impl Bench {
             seen: 0,
             hit: None,
             failed: 0,
+            stops: work.arguments.starts_with("run"),
         };
         let ended = self.trace(work, &mut plan);
         let Some(call) = &plan.hit else {
@@ -387,7 +391,7 @@ impl Bench {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
             Fault::Error(errno) => {
-                let stopped = plan.failed > 40 && ended.code == 143;
+                let stopped = plan.failed >= 12 && ended.code == 143;
                 assert!(
                     stopped || [0, 3, 4, 6].contains(&ended.code),
                     "{what} {ended:#?}"
