@@ -748,6 +748,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+// miri runs these, on crossbeam's real queue:
+// `MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --lib --no-default-features -- queue:: overlay::`
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::fake::{Fake, full_disk, start, stop, submit};

@@ -180,7 +180,12 @@ fn four_workers_behind_a_small_queue_and_a_second_handler_lose_nothing() {
     }
 }
 
-/// Made for ThreadSanitizer: `TICKOFF_ROUNDS` repeats it.
+/// Made for ThreadSanitizer; `TICKOFF_ROUNDS` repeats it:
+///
+/// ```text
+/// RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan cargo test \
+///     -Zbuild-std --target x86_64-unknown-linux-gnu --no-default-features --test it queue::
+/// ```
 #[test]
 fn hammered_from_all_sides_a_queue_loses_nothing() {
     let rounds = std::env::var("TICKOFF_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());

@@ -3,7 +3,8 @@
 //! loom treats a SeqCst access as Acquire and Release, under which "I write mine, then read yours"
 //! fails although it cannot; only its SeqCst *fence* is one. So an access that asks for SeqCst gets
 //! the fences that compilers for weak machines put around it. One that asks for less gets none,
-//! which is how an ordering that is too weak shows.
+//! which is how an ordering that is too weak shows, unless the SeqCst access next to it makes up for
+//! it here: a fence orders more than the access does.
 
 use loom::sync::atomic::{self, Ordering, fence};
 
