@@ -187,6 +187,13 @@ impl Journal {
         if let Some(head) = &log.head {
             check_head(head, target, key)?;
         }
+        if let Some(offset) = log.damage {
+            tracing::warn!(
+                journal = %escape(&target.sibling(NAME).display().to_string()),
+                offset,
+                "the journal is damaged; results behind this offset are not shown"
+            );
+        }
         Ok(log.frames)
     }
 

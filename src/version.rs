@@ -7,7 +7,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -43,13 +43,6 @@ impl Stamp {
             changed: other.changed,
             ..*self
         } == *other
-    }
-
-    /// How long ago the file was last touched; zero if that lies in the future.
-    pub(crate) fn age(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(self.changed_at())
-            .unwrap_or_default()
     }
 
     fn changed_at(&self) -> SystemTime {
@@ -127,6 +120,30 @@ impl Version {
     }
 }
 
+/// How long a file has been left alone.
+///
+/// By its own time, or since this stamp was first seen, whichever is longer: after the clock was set
+/// back a file's time lies in the future for as long as that was.
+#[derive(Default)]
+pub(crate) struct Rest(Option<(Stamp, Instant)>);
+
+impl Rest {
+    pub(crate) fn of(&mut self, stamp: &Stamp) -> Duration {
+        let since = match self.0 {
+            Some((seen, since)) if seen == *stamp => since,
+            _ => {
+                let now = Instant::now();
+                self.0 = Some((*stamp, now));
+                now
+            }
+        };
+        SystemTime::now()
+            .duration_since(stamp.changed_at())
+            .unwrap_or_default()
+            .max(since.elapsed())
+    }
+}
+
 pub(crate) fn hash_bytes(bytes: &[u8]) -> ContentHash {
     xxhash_rust::xxh3::xxh3_128(bytes)
 }
@@ -142,5 +159,31 @@ pub(crate) fn hash_file(mut file: &File) -> io::Result<ContentHash> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(changed: i64) -> Stamp {
+        Stamp {
+            dev: 1,
+            inode: 1,
+            size: 1,
+            modified: (0, 0),
+            changed: (changed, 0),
+        }
+    }
+
+    #[test]
+    fn a_file_from_the_future_rests_from_when_it_was_seen() {
+        let (future, touched) = (stamp(i64::from(u32::MAX)), stamp(i64::from(u32::MAX) + 1));
+        let mut rest = Rest::default();
+        assert!(rest.of(&future) < Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(rest.of(&future) >= Duration::from_millis(20));
+        assert!(rest.of(&touched) < rest.of(&stamp(0)));
+        assert!(rest.of(&stamp(0)) > Duration::from_secs(1_000_000));
     }
 }

@@ -41,7 +41,7 @@ use crate::sheet::{Options, Sheet};
 use crate::snapshot::{Snapshot, scratch_file};
 use crate::target::Target;
 use crate::update::WriteOperation;
-use crate::version::{Look, Stamp, Version, hash_bytes};
+use crate::version::{Look, Rest, Stamp, Version, hash_bytes};
 
 /// How long a sheet that was changed in place must have rested before it is merged.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -102,6 +102,8 @@ pub(crate) struct Writer {
     /// Displaced files that somebody may still be writing to, where there are no leases.
     watched: Vec<(File, Stamp, Instant)>,
     missing_since: Option<Instant>,
+    /// How long the version of another program that was looked at last has been left alone.
+    rest: Rest,
     /// Since when checkpoints have been put off for another program.
     put_off_since: Option<Instant>,
     conflicts: Vec<Conflict>,
@@ -178,6 +180,7 @@ impl Writer {
             displaced: Vec::new(),
             watched: Vec::new(),
             missing_since: None,
+            rest: Rest::default(),
             put_off_since: None,
             conflicts: merged.conflicts,
             failing: false,
@@ -654,7 +657,7 @@ impl Writer {
         let (snapshot, version) = take(&self.target)?.ok_or_else(busy)?;
         let built = Sheet::build(snapshot, self.target.path(), &self.options);
         if outside::is_suspicious(&built, &self.sheet.load())
-            && version.stamp.age() < SETTLE_SUSPICIOUS
+            && self.rest.of(&version.stamp) < SETTLE_SUSPICIOUS
         {
             return Err(busy());
         }

@@ -51,6 +51,11 @@ step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \
     cargo test --release --lib --no-default-features queue::schedules -- --nocapture
 step loom env RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom \
     cargo test --release --lib --no-default-features queue::interleavings -- --nocapture
+step miri env MIRIFLAGS=-Zmiri-disable-isolation \
+    cargo +nightly miri test --lib --no-default-features -- queue:: overlay::
+step races env RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR=target/tsan \
+    TICKOFF_ROUNDS=5 cargo test -Zbuild-std --target x86_64-unknown-linux-gnu \
+    --no-default-features --test it -- queue:: handler:: several:: outside::
 step fuzz fuzz/campaign 50000000
 step planted tests/planted.sh
 exit $failed

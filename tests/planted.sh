@@ -12,8 +12,9 @@ root=$PWD
 copy=$root/target/planted
 export CARGO_TARGET_DIR=$root/target/planted-target
 
-rm -rf "$copy"
 mkdir -p "$copy"
+# What was built there before may stay.
+find "$copy" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
 git archive HEAD | tar -x -C "$copy"
 cd "$copy"
 git init -q .
@@ -30,11 +31,36 @@ else
     patches=("$root"/tests/planted/*.patch)
 fi
 
+# Runs one of the commands that must catch the bug which is applied.
+try() {
+    local log=$root/target/planted-$name.log compile status=0 caught
+    case $command in
+        *'cargo fuzz run'*) compile='cargo fuzz build -s none' ;;
+        *) compile="${command%% -- *} --no-run" ;;
+    esac
+    # What does not compile, or does not run, is not caught.
+    if ! bash -c "$compile" >"$log" 2>&1; then
+        echo "BROKEN  $name: it does not compile, see $log"
+        missed=1
+        return
+    fi
+    timeout 600 bash -c "$command" >>"$log" 2>&1 || status=$?
+    caught=$(sed -n -e 's/^test \(.*\) \.\.\. FAILED$/\1/p' \
+        -e 's/^SUMMARY: libFuzzer: deadly signal$/fuzz target/p' "$log" | sort -u | paste -sd' ')
+    if [ -n "$caught" ]; then
+        echo "caught  $name: $caught"
+    elif [ $status = 124 ]; then
+        echo "caught  $name: hangs in $command"
+    else
+        echo "MISSED  $name: $promise (see $log)"
+        missed=1
+    fi
+}
+
 missed=0
 for patch in "${patches[@]}"; do
     name=$(basename "$patch" .patch)
     promise=$(sed -n 's/^Promise: //p' "$patch")
-    command=$(sed -n 's/^Caught by: //p' "$patch")
     if ! git apply --check "$patch"; then
         echo "STALE   $name: it does not apply any more"
         missed=1
@@ -42,24 +68,9 @@ for patch in "${patches[@]}"; do
     fi
     [ -z "$check" ] || continue
     git apply "$patch"
-    log=$root/target/planted-$name.log
-    # What does not compile, or does not run, is not caught.
-    if ! bash -c "${command%% -- *} --no-run" >"$log" 2>&1; then
-        echo "BROKEN  $name: it does not compile, see $log"
-        missed=1
-    else
-        status=0
-        timeout 600 bash -c "$command" >>"$log" 2>&1 || status=$?
-        caught=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort -u | paste -sd' ')
-        if [ -n "$caught" ]; then
-            echo "caught  $name: $caught"
-        elif [ $status = 124 ]; then
-            echo "caught  $name: hangs in $command"
-        else
-            echo "MISSED  $name: $promise (see $log)"
-            missed=1
-        fi
-    fi
+    while IFS= read -r command <&3; do
+        try
+    done 3< <(sed -n 's/^Caught by: //p' "$patch")
     git apply --reverse "$patch"
 done
 exit $missed

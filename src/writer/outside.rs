@@ -56,7 +56,7 @@ impl Writer {
         let patient = self
             .put_off_since
             .is_none_or(|since| since.elapsed() < SETTLE_SUSPICIOUS);
-        if in_place && patient && stamp.age() < SETTLE {
+        if in_place && patient && self.rest.of(&stamp) < SETTLE {
             return Ok(false);
         }
         let Some((snapshot, version)) = take(&self.target)? else {
@@ -65,7 +65,8 @@ impl Writer {
         if version.stamp != stamp {
             return Ok(false);
         }
-        if self.merge_version(snapshot, file, stamp.age())? {
+        let age = self.rest.of(&stamp);
+        if self.merge_version(snapshot, file, age)? {
             self.public = version;
             return Ok(true);
         }
@@ -96,7 +97,8 @@ impl Writer {
             is_stray,
         } = unmerged;
         let read = || Error::io("read", self.target.path());
-        let age = Stamp::of(&edit.file.metadata().map_err(read())?).age();
+        let stamp = Stamp::of(&edit.file.metadata().map_err(read())?);
+        let age = self.rest.of(&stamp);
         let quiet = match Lease::take(&edit.file) {
             Leased::Held(_) => !edit.in_place || age >= SETTLE,
             Leased::Refused => false,

@@ -272,6 +272,13 @@ mod told {
         let mut damaged = crashed.journal.clone();
         damaged[crashed.ends[1] + 20] ^= 1;
         crashed.put(&damaged);
+        let shown = end(&mut crashed.sheet.tickoff("status")).with(0);
+        let want = format!(
+            "WARN the journal is damaged; results behind this offset are not shown journal=DIR/{JOURNAL} offset={}\n",
+            crashed.ends[1]
+        );
+        let said = crashed.sheet.without_folder(&shown.stderr);
+        assert!(said.contains(&want), "{said}");
         let ended = run(&crashed).with(0);
         let [kept] = &crashed.kept_aside()[..] else {
             panic!("{:?}", crashed.sheet.leftovers());
