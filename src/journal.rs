@@ -18,8 +18,9 @@
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
 //! abandoned then, and a new one takes everything that was written in this session. A process that
-//! was killed before it could do so leaves frames that can be read and may never reach the disk; so
-//! whoever appends behind the frames of others writes those again, and its sync includes them.
+//! was killed before it could do so, or before its sync, leaves frames that can be read and may never
+//! reach the disk; so the frames of others are written again, and synced, before anything stands
+//! behind them.
 
 use std::fs::File;
 use std::io;
@@ -123,6 +124,18 @@ impl OpenLog {
             unsure_from: 0,
             room: metadata.len(),
         })
+    }
+
+    /// Writes the frames of others again and syncs them, before anything stands behind them.
+    fn sync_frames_of_others(&mut self) -> io::Result<()> {
+        if self.unsure_from < self.end {
+            let mut bytes = vec![0; (self.end - self.unsure_from) as usize];
+            self.file.read_exact_at(&mut bytes, self.unsure_from)?;
+            self.file.write_all_at(&bytes, self.unsure_from)?;
+            self.file.sync_data()?;
+            self.unsure_from = self.end;
+        }
+        Ok(())
     }
 
     /// Gets space up to there before anything is written: on a full disk the log stays as it is,
@@ -315,21 +328,17 @@ impl Journal {
             self.open = Some(OpenLog::new(file, 0).map_err(Error::io("read", &path))?);
         }
         let log = self.open.as_mut().expect("opened above");
-        let from = log.unsure_from;
-        let mut bytes = vec![0; (log.end - from) as usize];
-        log.file
-            .read_exact_at(&mut bytes, from)
-            .map_err(Error::io("read", &path))?;
+        let mut bytes = Vec::new();
         if log.end == 0 {
             encode(&self.head, 0, &mut bytes);
         }
-        encode(frame, from + bytes.len() as u64, &mut bytes);
+        encode(frame, log.end + bytes.len() as u64, &mut bytes);
         self.wanted_bytes = bytes.len() as u64;
-        log.make_room(from + self.wanted_bytes)
+        log.make_room(log.end + self.wanted_bytes)
             .map_err(Error::io("write", &path))?;
         let written = log
-            .file
-            .write_all_at(&bytes, from)
+            .sync_frames_of_others()
+            .and_then(|()| log.file.write_all_at(&bytes, log.end))
             .map_err(Error::io("write", &path))
             .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)))
             .and_then(|()| {
@@ -345,7 +354,7 @@ impl Journal {
             log.file.set_len(log.end).ok();
             return written;
         }
-        log.end = from + bytes.len() as u64;
+        log.end += bytes.len() as u64;
         log.unsure_from = log.end;
         Ok(())
     }
