@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use crate::error::Problem;
 
@@ -58,6 +58,10 @@ pub(crate) struct Records<'a> {
     delimiter: u8,
     at: usize,
     fields: Vec<Range<usize>>,
+    /// The record that [`Records::next_unsplit`] read without looking for its fields.
+    unsplit: Option<Range<usize>>,
+    /// Line feeds before `at`.
+    line: u64,
 }
 
 impl<'a> Records<'a> {
@@ -68,12 +72,78 @@ impl<'a> Records<'a> {
             delimiter,
             at,
             fields: Vec::new(),
+            unsplit: None,
+            line: count_lines(&bytes[..at]),
         }
     }
 
     /// The raw bytes of each field, quotes included, as offsets from the start of the file.
     pub(crate) fn fields(&self) -> &[Range<usize>] {
         &self.fields
+    }
+
+    /// The next record and the 0-based line on which it begins, or `None` at the end. Its fields are
+    /// only looked for if it is long or odd; [`Records::field`] gives them in any case.
+    pub(crate) fn next_unsplit(&mut self) -> Result<Option<(Range<usize>, u64)>, Malformed> {
+        let from = self.at;
+        if let Some((span, has_quotes)) = self.next_plain() {
+            let line = self.line;
+            self.line += match has_quotes {
+                true => count_lines(&self.bytes[from..self.at]),
+                false => 1,
+            };
+            self.unsplit = Some(span.clone());
+            return Ok(Some((span, line)));
+        }
+        self.unsplit = None;
+        let Some(span) = self.next_record()? else {
+            return Ok(None);
+        };
+        let line = self.line + count_lines(&self.bytes[from..span.start]);
+        self.line = line + count_lines(&self.bytes[span.start..self.at]);
+        Ok(Some((span, line)))
+    }
+
+    /// The next record if it is a plain one, and whether it has quotes: it begins here, ends with a
+    /// line feed, its quotes are where RFC 4180 puts them, and it is too short to have too many
+    /// fields.
+    fn next_plain(&mut self) -> Option<(Range<usize>, bool)> {
+        let (bytes, start) = (self.bytes, self.at);
+        let mut at = start;
+        let mut has_quotes = false;
+        let line_feed = loop {
+            let found = at + memchr2(b'\n', b'"', &bytes[at..])?;
+            if bytes[found] == b'\n' {
+                break found;
+            }
+            if found != start && bytes[found - 1] != self.delimiter {
+                return None;
+            }
+            has_quotes = true;
+            at = quoted_end(bytes, found)?;
+            let follows = *bytes.get(at)?;
+            if follows != self.delimiter && follows != b'\n' && follows != b'\r' {
+                return None;
+            }
+        };
+        let end = match memchr(b'\r', &bytes[start..line_feed]) {
+            None => line_feed,
+            Some(end) if start + end + 1 == line_feed => start + end,
+            Some(_) => return None,
+        };
+        if end == start || end - start >= MAX_FIELDS {
+            return None;
+        }
+        self.at = line_feed + 1;
+        Some((start..end, has_quotes))
+    }
+
+    /// The raw bytes of a field of the record read last, as offsets from the start of the file.
+    pub(crate) fn field(&self, column: usize) -> Option<Range<usize>> {
+        let Some(span) = &self.unsplit else {
+            return self.fields.get(column).cloned();
+        };
+        nth_field(self.bytes, self.delimiter, span.start, column)
     }
 
     /// The next record without its terminator, or `None` at the end.
@@ -138,26 +208,33 @@ impl<'a> Records<'a> {
 fn field_end(bytes: &[u8], delimiter: u8, start: usize) -> Result<usize, Malformed> {
     let mut at = start;
     if bytes.get(start) == Some(&b'"') {
-        at += 1;
-        loop {
-            let Some(quote) = memchr(b'"', &bytes[at..]) else {
-                return Err(Malformed {
-                    offset: start,
-                    problem: Problem::UnterminatedQuote,
-                });
-            };
-            at += quote + 1;
-            if bytes.get(at) != Some(&b'"') {
-                break;
-            }
-            at += 1;
-        }
+        at = quoted_end(bytes, start).ok_or(Malformed {
+            offset: start,
+            problem: Problem::UnterminatedQuote,
+        })?;
     }
     Ok(memchr3(delimiter, b'\n', b'\r', &bytes[at..]).map_or(bytes.len(), |found| at + found))
 }
 
-/// The raw bytes of one field of the record that begins at `start`, which has been read before.
-pub(crate) fn nth_field(bytes: &[u8], delimiter: u8, start: usize, column: usize) -> Option<&[u8]> {
+/// Behind the quote that closes the one which stands here; `None` if there is none.
+fn quoted_end(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    loop {
+        at += memchr(b'"', &bytes[at..])? + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// Where one field lies of the record that begins at `start`, which has been read before.
+pub(crate) fn nth_field(
+    bytes: &[u8],
+    delimiter: u8,
+    start: usize,
+    column: usize,
+) -> Option<Range<usize>> {
     let mut at = start;
     for _ in 0..column {
         let end = field_end(bytes, delimiter, at).ok()?;
@@ -166,7 +243,7 @@ pub(crate) fn nth_field(bytes: &[u8], delimiter: u8, start: usize, column: usize
         }
         at = end + 1;
     }
-    Some(&bytes[at..field_end(bytes, delimiter, at).ok()?])
+    Some(at..field_end(bytes, delimiter, at).ok()?)
 }
 
 /// What a reader of the CSV sees in a raw field.
@@ -339,6 +416,26 @@ mod tests {
         ) {
             if let Ok(table) = ours(&input, delimiter) {
                 prop_assert_eq!(table, csv_crate(&input, delimiter));
+            }
+        }
+
+        #[test]
+        fn a_record_that_is_not_split_is_the_same_record(
+            input in prop::collection::vec(prop::sample::select(b"a\";\n\r\n; b".to_vec()), 0..40),
+        ) {
+            let mut split = Records::new(&input, b';', 0);
+            let mut unsplit = Records::new(&input, b';', 0);
+            loop {
+                let (wanted, found) = (split.next_record(), unsplit.next_unsplit());
+                let lines = |span: &Range<usize>| count_lines(&input[..span.start]);
+                prop_assert_eq!(
+                    found.clone(),
+                    wanted.map(|span| span.map(|span| (span.clone(), lines(&span))))
+                );
+                let (Ok(Some(_)), fields) = (found, split.fields()) else { break };
+                for column in 0..=fields.len() {
+                    prop_assert_eq!(unsplit.field(column), fields.get(column).cloned());
+                }
             }
         }
 

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
 
 use hashbrown::HashTable;
 
@@ -30,6 +29,8 @@ impl RecordIndex {
 }
 
 const LINES_EVERY: usize = 1024;
+/// After so many rows it is guessed how many there are.
+const SAMPLE: usize = 1024;
 
 pub(crate) struct Index {
     delimiter: u8,
@@ -54,7 +55,7 @@ impl Index {
         delimiter: u8,
         key: usize,
         header_end: usize,
-        mut each: impl FnMut(RecordIndex, &[Range<usize>]),
+        mut each: impl FnMut(RecordIndex, &Records<'_>),
     ) -> Result<Index, Malformed> {
         let mut index = Index {
             delimiter,
@@ -67,9 +68,7 @@ impl Index {
             unkeyed: 0,
         };
         let mut records = Records::new(bytes, delimiter, header_end);
-        let mut counted_to = 0;
-        let mut line = 0;
-        while let Some(span) = records.next_record()? {
+        while let Some((span, line)) = records.next_unsplit()? {
             let row = index.starts.len();
             if row >= MAX_RECORDS {
                 return Err(Malformed {
@@ -78,26 +77,40 @@ impl Index {
                 });
             }
             if row.is_multiple_of(LINES_EVERY) {
-                line += grammar::count_lines(&bytes[counted_to..span.start]);
-                counted_to = span.start;
                 index.lines.push(line);
             }
+            if row == SAMPLE {
+                let expected =
+                    (bytes.len() - header_end) / ((span.start - header_end) / row).max(1);
+                index.reserve(bytes, expected);
+            }
             index.starts.push(span.start as u64);
-            if let Some(field) = records.fields().get(key) {
+            if let Some(field) = records.field(key) {
                 if std::str::from_utf8(&bytes[field.clone()]).is_err() {
                     return Err(Malformed {
                         offset: field.start,
                         problem: Problem::InvalidUtf8,
                     });
                 }
-                index.insert(bytes, row as u32, &trimmed(&bytes[field.clone()]));
+                index.insert(bytes, row as u32, &trimmed(&bytes[field]));
             } else {
                 index.unkeyed += 1;
             }
-            each(RecordIndex(row as u32), records.fields());
+            each(RecordIndex(row as u32), &records);
         }
         index.starts.shrink_to_fit();
         Ok(index)
+    }
+
+    /// Makes room for so many rows, so that the table is not built again and again.
+    fn reserve(&mut self, bytes: &[u8], rows: usize) {
+        self.starts.reserve(rows - self.starts.len().min(rows));
+        let (starts, delimiter, column) = (&self.starts, self.delimiter, self.key);
+        self.by_key
+            .reserve(rows - self.by_key.len().min(rows), |&row| {
+                self.hasher
+                    .hash_one(key_at(bytes, delimiter, column, starts[row as usize]))
+            });
     }
 
     fn insert(&mut self, bytes: &[u8], row: u32, key: &str) {
@@ -171,7 +184,8 @@ impl Index {
 }
 
 fn key_at(bytes: &[u8], delimiter: u8, column: usize, start: u64) -> Cow<'_, str> {
-    grammar::nth_field(bytes, delimiter, start as usize, column).map_or(Cow::Borrowed(""), trimmed)
+    grammar::nth_field(bytes, delimiter, start as usize, column)
+        .map_or(Cow::Borrowed(""), |field| trimmed(&bytes[field]))
 }
 
 fn trimmed(raw: &[u8]) -> Cow<'_, str> {

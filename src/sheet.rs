@@ -126,6 +126,15 @@ fn code(status: &ProcessingStatus) -> u8 {
     }
 }
 
+/// The code of a raw status field.
+fn status_code(raw: &[u8]) -> u8 {
+    match raw {
+        b"" | b"PENDING" => 0,
+        b"COMPLETED" => 1,
+        raw => code(&ProcessingStatus::parse(&text(decode(raw)))),
+    }
+}
+
 impl Sheet {
     /// Reads a sheet and what its journal adds to it. Nothing is locked and nothing is changed.
     ///
@@ -190,22 +199,16 @@ impl Sheet {
         })?;
 
         let mut codes = Vec::new();
-        let status = |fields: &[Range<usize>]| {
-            let raw = schema.status.and_then(|column| fields.get(column));
-            raw.map_or(0, |field| {
-                code(&ProcessingStatus::parse(&text(decode(
-                    &bytes[field.clone()],
-                ))))
-            })
+        let status = |record: &Records<'_>| {
+            let raw = schema.status.and_then(|column| record.field(column));
+            raw.map_or(0, |field| status_code(&bytes[field]))
         };
         let index = Index::build(
             &bytes,
             dialect.delimiter,
             schema.key,
             dialect.header_end,
-            |_, fields| {
-                codes.push(AtomicU8::new(status(fields)));
-            },
+            |_, record| codes.push(AtomicU8::new(status(record))),
         )
         .map_err(malformed)?;
         let statuses = codes.into_boxed_slice();
@@ -216,9 +219,9 @@ impl Sheet {
                 }
             }
         }
-        let counts: [AtomicUsize; CODES] = Default::default();
+        let mut counts = [0; CODES];
         for status in &statuses {
-            counts[status.load(Ordering::Relaxed) as usize].fetch_add(1, Ordering::Relaxed);
+            counts[status.load(Ordering::Relaxed) as usize] += 1;
         }
 
         let overlay = Overlay::new(index.len());
@@ -231,7 +234,7 @@ impl Sheet {
             index,
             overlay,
             statuses,
-            counts,
+            counts: counts.map(AtomicUsize::new),
         };
         match options.duplicates {
             Duplicates::Refuse => sheet.refuse_duplicates()?,
@@ -396,7 +399,7 @@ impl Sheet {
     pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
         let start = self.index.start(row);
         grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
-            .map_or(Cow::Borrowed(&[]), decode)
+            .map_or(Cow::Borrowed(&[]), |field| decode(&self.bytes[field]))
     }
 
     /// What a cell holds now.
