@@ -9,7 +9,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-copy=$root/target/planted
+check=
+if [ "${1:-}" = --check ]; then
+    check=yes
+    shift
+fi
+copy=$root/target/planted${check:+-check}
 export CARGO_TARGET_DIR=$root/target/planted-target
 
 mkdir -p "$copy"
@@ -19,11 +24,6 @@ git archive HEAD | tar -x -C "$copy"
 cd "$copy"
 git init -q .
 
-check=
-if [ "${1:-}" = --check ]; then
-    check=yes
-    shift
-fi
 if [ $# -gt 0 ]; then
     patches=()
     for name in "$@"; do patches+=("$root/tests/planted/$name.patch"); done
