@@ -60,7 +60,7 @@ pub(crate) struct Records<'a> {
     fields: Vec<Range<usize>>,
     /// The record that [`Records::next_unsplit`] read without looking for its fields.
     unsplit: Option<Range<usize>>,
-    /// Line feeds before `at`.
+    /// Line feeds between where [`Records::next_unsplit`] began and `at`.
     line: u64,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Records<'a> {
             at,
             fields: Vec::new(),
             unsplit: None,
-            line: count_lines(&bytes[..at]),
+            line: 0,
         }
     }
 
@@ -82,8 +82,9 @@ impl<'a> Records<'a> {
         &self.fields
     }
 
-    /// The next record and the 0-based line on which it begins, or `None` at the end. Its fields are
-    /// only looked for if it is long or odd; [`Records::field`] gives them in any case.
+    /// The next record and the line on which it begins, counted from 0 where the reading began, or
+    /// `None` at the end. Its fields are only looked for if it is long or odd; [`Records::field`]
+    /// gives them in any case.
     pub(crate) fn next_unsplit(&mut self) -> Result<Option<(Range<usize>, u64)>, Malformed> {
         let from = self.at;
         if let Some((span, has_quotes)) = self.next_plain() {

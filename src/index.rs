@@ -68,6 +68,7 @@ impl Index {
             unkeyed: 0,
         };
         let mut records = Records::new(bytes, delimiter, header_end);
+        let lines_before = grammar::count_lines(&bytes[..header_end]);
         while let Some((span, line)) = records.next_unsplit()? {
             let row = index.starts.len();
             if row >= MAX_RECORDS {
@@ -77,7 +78,7 @@ impl Index {
                 });
             }
             if row.is_multiple_of(LINES_EVERY) {
-                index.lines.push(line);
+                index.lines.push(lines_before + line);
             }
             if row == SAMPLE {
                 let expected =
