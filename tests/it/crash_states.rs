@@ -249,8 +249,8 @@ struct Recorder<'f> {
     /// Kill the program before this call that changes something, counted from 0.
     kill_at: Option<usize>,
     changes: usize,
-    /// Let this sync of a file fail, counted from 0.
-    fail_sync_at: Option<usize>,
+    /// Let this sync of a file fail, or kill the program before it, counted from 0.
+    at_sync: Option<(usize, Verdict)>,
     syncs: usize,
 }
 
@@ -297,8 +297,10 @@ impl Watch for Recorder<'_> {
         }
         if matches!(call.name, "fsync" | "fdatasync") && !is_folder(call) {
             self.syncs += 1;
-            if self.fail_sync_at.is_some_and(|at| self.syncs == at + 1) {
-                return Verdict::Fail(Errno::EIO);
+            if let Some((at, verdict)) = self.at_sync
+                && self.syncs == at + 1
+            {
+                return verdict;
             }
         }
         Verdict::Pass
@@ -437,7 +439,7 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
         steps: Vec::new(),
         kill_at: None,
         changes: 0,
-        fail_sync_at: None,
+        at_sync: None,
         syncs: 0,
     };
     let file = recorder.create(fs::metadata(sheet.path()).unwrap().ino());
@@ -488,8 +490,12 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             }
         }
         (recorder.changes, recorder.syncs) = (0, 0);
-        recorder.kill_at = random.bool().then(|| random.usize(..120));
-        recorder.fail_sync_at = random.bool().then(|| random.usize(..12));
+        recorder.kill_at = (random.u8(..3) == 0).then(|| random.usize(..120));
+        recorder.at_sync = match random.u8(..3) {
+            0 => None,
+            1 => Some((random.usize(..12), Verdict::Fail(Errno::EIO))),
+            _ => Some((random.usize(..12), Verdict::Kill)),
+        };
         let before = operations_told(&recorder.steps);
         let ended = trace(&mut command, &folder, &mut recorder);
         match (ended.code, set) {
