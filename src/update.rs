@@ -153,7 +153,7 @@ impl Serialize for Updates {
 
 /// A JSON object. Booleans and integers are taken as they are written, other numbers as the shortest
 /// text of the same 64-bit float, `null` as an empty cell, and an array of texts as the `;`-separated
-/// list that `AttachmentName` holds. An integer beyond 64 bits would lose digits and is refused.
+/// list that `AttachmentName` holds. A number beyond 64-bit integers is refused: it may have lost digits.
 impl<'de> Deserialize<'de> for Updates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let object = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for Updates {
         for (column, value) in object {
             if loses_digits(&value) {
                 return Err(D::Error::custom(format!(
-                    "the value of {column:?} is an integer beyond 64 bits: write it as a text"
+                    "the value of {column:?} is a number beyond 64 bits: write it as a text"
                 )));
             }
             let text = cell_text(value)
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Updates {
     }
 }
 
-/// JSON's integers beyond 64 bits have been read as floats.
+/// JSON's integers beyond 64 bits have been read as floats, which cannot be told from other large ones.
 fn loses_digits(value: &serde_json::Value) -> bool {
     value
         .as_f64()
@@ -347,7 +347,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("the value of \"A\" is an integer beyond 64 bits: write it as a text"),
+                .starts_with("the value of \"A\" is a number beyond 64 bits: write it as a text"),
             "{error}"
         );
     }
