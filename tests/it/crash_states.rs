@@ -18,9 +18,13 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use tickoff::{Options, Session};
+use serde_json::Value;
+use tickoff::{CsvHandler, DEFAULT_CAPACITY, Options, Session, Until, Updates, WriteQueue};
 
 use crate::campaign::{random, tries};
 use crate::command_line::tickoff;
@@ -339,11 +343,11 @@ impl Watch for Recorder<'_> {
             }
             "write" if call.is_output() => {
                 let text = call.memory(arguments[1], returned as usize);
-                for line in text
-                    .split(|byte| *byte == b'\n')
-                    .filter(|line| !line.is_empty())
-                {
-                    let answer: serde_json::Value = serde_json::from_slice(line).unwrap();
+                for line in text.split(|byte| *byte == b'\n') {
+                    // The test that stands for a program says more than its answers.
+                    let Ok(answer) = serde_json::from_slice::<Value>(line) else {
+                        continue;
+                    };
                     if answer["durable"] == true {
                         self.steps
                             .push(Step::Told(answer["operation_id"].as_u64().unwrap()));
@@ -462,9 +466,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             value
         };
         let row = |random: &mut fastrand::Rng| format!("P{}", random.usize(..ROWS));
-        let kind = random.usize(..4);
         let mut set = None;
-        match kind {
+        match random.usize(..5) {
             0 => {
                 let po = row(random);
                 let value = submit(po.clone());
@@ -474,6 +477,20 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             1 => {
                 command.args(["run", "input.csv", "-j", "2", "--quiet", "--limit", "3"]);
                 command.args(["--", "true"]);
+            }
+            2 => {
+                let updates: Vec<String> = (0..random.usize(1..4))
+                    .map(|_| {
+                        let po = row(random);
+                        format!("{po}={}", submit(po.clone()))
+                    })
+                    .collect();
+                command = Command::new(std::env::current_exe().unwrap());
+                command
+                    .args(["--ignored", "--nocapture", "--exact"])
+                    .arg("crash_states::a_program_that_uses_the_library")
+                    .current_dir(sheet.folder())
+                    .env("TICKOFF_UPDATES", updates.join(" "));
             }
             _ => {
                 let lines: String = (0..random.usize(1..60))
@@ -523,6 +540,25 @@ struct Known<'h> {
     versions: HashSet<Vec<u8>>,
     submitted: HashSet<(String, String)>,
     acknowledged: BTreeMap<&'h str, u64>,
+}
+
+/// What a history runs, besides the program's commands: a queue without a session. It says what is
+/// durable as `apply --ack` does.
+#[test]
+#[ignore = "it is a program that another test runs"]
+fn a_program_that_uses_the_library() {
+    let updates = std::env::var("TICKOFF_UPDATES").expect("another test runs this one");
+    let handler = CsvHandler::open("input.csv", "backup").unwrap();
+    let queue = WriteQueue::new(Arc::new(handler), DEFAULT_CAPACITY);
+    queue.start_writer_thread().unwrap();
+    for update in updates.split(' ') {
+        let (po, value) = update.split_once('=').unwrap();
+        let updates = Updates::new().set("note", value);
+        let operation = queue.submit_write(po, updates).unwrap();
+        queue.wait(&operation, Until::Durable).unwrap();
+        println!("\n{{\"operation_id\":{value},\"durable\":true}}");
+    }
+    assert!(queue.stop_writer_thread(Duration::from_secs(60)).unwrap());
 }
 
 /// Puts the folder into a state, and checks what the next session makes of it.
