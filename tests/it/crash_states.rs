@@ -54,6 +54,8 @@ enum Step {
     /// later sync says.
     FailedSync(FileId),
     SyncFolder(Name),
+    /// Another program changed the file and synced it.
+    Edit(FileId, Vec<u8>),
     /// The caller was told that this operation is durable.
     Told(u64),
 }
@@ -169,6 +171,14 @@ impl Disk {
                     entry.doubtful.retain(|old| !overlap(old, &step));
                     change(&mut entry.durable, &step);
                 }
+            }
+            Step::Edit(file, bytes) => {
+                let entry = self.files.entry(*file).or_default();
+                *entry = FileOnDisk {
+                    durable: bytes.clone(),
+                    now: bytes.clone(),
+                    ..FileOnDisk::default()
+                };
             }
             Step::FailedSync(file) => {
                 let entry = self.files.entry(*file).or_default();
@@ -526,6 +536,16 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             let told = operations_told(&recorder.steps) - before;
             assert_eq!(told, operations.len() - submitted, "each is answered");
         }
+        // Another program's turn, unless results wait in a journal for the next command.
+        if random.bool() && sheet.leftovers().is_empty() {
+            let (row, value) = (random.usize(..ROWS), operations.len() as u64 + 1);
+            operations.push((format!("P{row}"), value));
+            let text = edit(&sheet.text(), row, value);
+            fs::write(sheet.path(), &text).unwrap();
+            let file = recorder.ids[&fs::metadata(sheet.path()).unwrap().ino()];
+            let edited = Step::Edit(file, text.into_bytes());
+            recorder.steps.extend([edited, Step::Told(value)]);
+        }
     }
     History {
         steps: recorder.steps,
@@ -540,6 +560,21 @@ struct Known<'h> {
     versions: HashSet<Vec<u8>>,
     submitted: HashSet<(String, String)>,
     acknowledged: BTreeMap<&'h str, u64>,
+}
+
+/// The sheet with another note in a row.
+fn edit(text: &str, row: usize, note: u64) -> String {
+    text.split_inclusive('\n')
+        .enumerate()
+        .map(|(line, text)| {
+            let mut fields: Vec<&str> = text.split(';').collect();
+            let note = note.to_string();
+            if line == row + 1 {
+                fields[3] = &note;
+            }
+            fields.join(";")
+        })
+        .collect()
 }
 
 /// What a history runs, besides the program's commands: a queue without a session. It says what is
@@ -639,8 +674,10 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
         let mut now: BTreeMap<Name, FileId> = BTreeMap::new();
         for (at, step) in history.steps.iter().enumerate() {
             disk.take(step);
-            if !names_in(step).is_empty() {
-                rename(&mut now, step);
+            if !names_in(step).is_empty() || matches!(step, Step::Edit(..)) {
+                if !names_in(step).is_empty() {
+                    rename(&mut now, step);
+                }
                 if let Some(file) = now.get("input.csv").and_then(|file| disk.files.get(file)) {
                     known.versions.insert(file.now.clone());
                 }
