@@ -263,7 +263,7 @@ struct Recorder<'f> {
     /// Kill the program before this call that changes something, counted from 0.
     kill_at: Option<usize>,
     changes: usize,
-    /// Let this sync of a file fail, or kill the program before it, counted from 0.
+    /// Let this sync fail, if it is that of a file, or kill the program before it, counted from 0.
     at_sync: Option<(usize, Verdict)>,
     syncs: usize,
 }
@@ -309,10 +309,11 @@ impl Watch for Recorder<'_> {
                 return Verdict::Kill;
             }
         }
-        if matches!(call.name, "fsync" | "fdatasync") && !is_folder(call) {
+        if matches!(call.name, "fsync" | "fdatasync") {
             self.syncs += 1;
             if let Some((at, verdict)) = self.at_sync
                 && self.syncs == at + 1
+                && (verdict == Verdict::Kill || !is_folder(call))
             {
                 return verdict;
             }
