@@ -537,8 +537,10 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             let told = operations_told(&recorder.steps) - before;
             assert_eq!(told, operations.len() - submitted, "each is answered");
         }
-        // Another program's turn, unless results wait in a journal for the next command.
-        if random.bool() && sheet.leftovers().is_empty() {
+        // Another program's turn, unless results wait in a journal for the next command. Not after a
+        // kill: one between removing the journal and syncing the folder lets a power cut bring the
+        // journal back over what was edited meanwhile.
+        if ended.code == 0 && random.bool() && sheet.leftovers().is_empty() {
             let (row, value) = (random.usize(..ROWS), operations.len() as u64 + 1);
             operations.push((format!("P{row}"), value));
             let text = edit(&sheet.text(), row, value);
