@@ -411,7 +411,7 @@ impl Journal {
     fn remove_next(&self) -> Result<()> {
         let next = self.target.sibling_name(NEXT);
         match rustix::fs::unlinkat(self.target.folder(), next, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Error::sys("remove", self.target.sibling(NEXT))(errno)),
         }
     }
