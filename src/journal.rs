@@ -15,6 +15,11 @@
 //! frame that is not valid and has no valid one behind it is the torn tail of a crash and was never
 //! acknowledged; one that has is damage, and stops the replay there.
 //!
+//! A log of which all is visible is marked as emptied, by four bytes in its first sector, and that is
+//! synced before its name goes. A sync of the folder behind the unlink was not enough: a process killed
+//! between the two, and then a power cut, brought the log back over what another program had written
+//! into the sheet meanwhile (found by the crash states). A marked log is as good as none.
+//!
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
 //! abandoned then, and a new one takes everything that was written in this session. A process that
@@ -49,6 +54,8 @@ const PREFIX: usize = 12;
 /// characters; what is longer than this is not a length.
 const MAX_FRAME_BYTES: usize = 1 << 30;
 const BEGINNING: &[u8] = b"{\"";
+/// What stands at the beginning of a log that is about to be removed; no frame is that long.
+const EMPTIED: &[u8; 4] = b"gone";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
 /// By how much the log's room grows when the reserved space is used up.
@@ -174,21 +181,22 @@ pub(crate) enum News {
 impl Journal {
     /// The log that is there, for a reader that holds no lock.
     pub(crate) fn find(target: &Target) -> Result<Option<File>> {
-        target.open_sibling_to_read(NAME)
+        let Some(file) = target.open_sibling_to_read(NAME)? else {
+            return Ok(None);
+        };
+        let emptied = is_emptied(&file).map_err(Error::io("read", target.sibling(NAME)))?;
+        Ok((!emptied).then_some(file))
     }
 
     /// Whether a log that was found is still the one that is there. The reader holds it open, so its
     /// inode number cannot have been given to another.
     pub(crate) fn is_still(target: &Target, found: Option<&File>) -> Result<bool> {
-        let inode = match found {
-            Some(file) => Some(
-                file.metadata()
-                    .map_err(Error::io("read", target.sibling(NAME)))?
-                    .ino(),
-            ),
-            None => None,
+        let inode = |log: Option<&File>| {
+            log.map(|file| file.metadata().map(|metadata| metadata.ino()))
+                .transpose()
+                .map_err(Error::io("read", target.sibling(NAME)))
         };
-        Ok(Journal::identity(target)? == inode)
+        Ok(inode(Journal::find(target)?.as_ref())? == inode(found)?)
     }
 
     /// The frames of a log that was found.
@@ -254,6 +262,12 @@ impl Journal {
             return Ok((None, Vec::new()));
         }
         let file = self.target.open_sibling(NAME)?;
+        if is_emptied(&file).map_err(Error::io("read", self.path()))? {
+            self.open = Some(OpenLog::new(file, 0).map_err(Error::io("read", self.path()))?);
+            self.remove()?;
+            self.head.clone_from(&self.own);
+            return Ok((None, Vec::new()));
+        }
         let log = read_log(&file, &self.target)?;
         if let Some(head) = &log.head {
             check_head(head, &self.target, &self.own.key)?;
@@ -299,6 +313,9 @@ impl Journal {
                 Ok(News::Unknown(self.load()?.1))
             }
             (Some(log), Some(inode)) if log.inode == inode => {
+                if is_emptied(&log.file).map_err(Error::io("read", &path))? {
+                    return Ok(News::Replaced);
+                }
                 let mut frames = Vec::new();
                 let mut end = log.end;
                 while let Some((payload, next)) =
@@ -441,15 +458,28 @@ impl Journal {
         self.head.session.is_some()
     }
 
-    /// Empties the log: all of it is visible. The folder is synced, so that no crash brings it back
-    /// over what others do next.
+    /// Empties the log: all of it is visible, and no crash brings it back over what others do next; an
+    /// emptied one that a crash brings back is harmless.
+    /// After an error the log that may still be there holds nothing that is not visible, and has to be
+    /// started over before anything is acknowledged.
     pub(crate) fn remove(&mut self) -> Result<()> {
-        self.open = None;
+        let Some(log) = &self.open else {
+            return Ok(());
+        };
+        self.tainted = true;
+        log.file
+            .write_all_at(EMPTIED, 0)
+            .map_err(Error::io("write", self.path()))?;
+        log.file
+            .sync_data()
+            .map_err(Error::io("sync", self.path()))?;
         match rustix::fs::unlinkat(self.target.folder(), self.name(), AtFlags::empty()) {
-            Ok(()) => self.target.sync_folder(),
-            Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Error::sys("remove", self.path())(errno)),
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::sys("remove", self.path())(errno)),
         }
+        self.open = None;
+        self.tainted = false;
+        Ok(())
     }
 
     /// Whether a log is there that this writer knows of.
@@ -467,7 +497,7 @@ impl Journal {
 
     /// Takes a log away from the sheet and keeps it under another name.
     pub(crate) fn keep_aside(target: &Target, why: &str) -> Result<Option<PathBuf>> {
-        if Journal::identity(target)?.is_none() {
+        if Journal::find(target)?.is_none() {
             return Ok(None);
         }
         let kept = Journal::link_aside(target, why)?;
@@ -513,6 +543,12 @@ pub(crate) struct Log {
     torn: bool,
 }
 
+/// Whether all of a log was made visible, and only its name may be left to remove.
+fn is_emptied(source: &(impl Source + ?Sized)) -> io::Result<bool> {
+    let mut beginning = [0; EMPTIED.len()];
+    Ok(source.fill(&mut beginning, 0)? == EMPTIED.len() && &beginning == EMPTIED)
+}
+
 fn read_log(file: &File, target: &Target) -> Result<Log> {
     scan(file, &target.sibling(NAME))
 }
@@ -533,6 +569,9 @@ pub(crate) fn scan(source: &(impl Source + ?Sized), path: &Path) -> Result<Log> 
             Some(_) => log.frames.push(parse(&payload, log.end, path)?),
         }
         log.end = end;
+    }
+    if log.end == 0 && is_emptied(source).map_err(failed())? {
+        return Ok(log);
     }
     let (mut torn, mut damaged) = (false, false);
     for_each_piece(source, log.end, |piece, at| {
@@ -853,6 +892,28 @@ mod tests {
         assert_eq!(ours.load().unwrap().1, [frame("B")]);
         theirs.start_over(&[frame("B"), frame("C")]).unwrap();
         assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
+    }
+
+    #[test]
+    fn a_log_that_was_emptied_before_a_kill_holds_nothing_though_its_name_is_left() {
+        let fixture = Fixture::new();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        theirs.append(&frame("A")).unwrap();
+        ours.catch_up().unwrap();
+        let seen = Journal::find(&fixture.target).unwrap();
+        let again = fixture.target.sibling("again");
+        std::fs::hard_link(ours.path(), &again).unwrap();
+        theirs.remove().unwrap();
+        std::fs::rename(&again, ours.path()).unwrap();
+
+        assert!(!Journal::is_still(&fixture.target, seen.as_ref()).unwrap());
+        assert_eq!(read(&fixture.target, "PO_NUMBER").unwrap(), []);
+        assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
+        assert_eq!(ours.load().unwrap().1, []);
+        assert!(!ours.path().exists());
+        ours.append(&frame("B")).unwrap();
+        assert_eq!(fixture.open().unwrap().2, [frame("B")]);
+        assert_eq!(fixture.kept_aside(), 0);
     }
 
     #[test]

@@ -146,20 +146,20 @@ impl Sheet {
         const ATTEMPTS: usize = 100;
         let target = Target::open(path.as_ref())?;
         let mut attempt = 0;
-        let (bytes, log) = loop {
+        let (bytes, frames) = loop {
             attempt += 1;
             let log = Journal::find(&target)?;
             let (file, metadata) = target.open_sheet()?;
             let bytes = read_all(&file, &target)?;
+            let frames = Journal::read(&target, log.as_ref(), &options.key)?;
             // All that the file shows, and more, is in the log that was there before and after it
             // was read; without one, all is in the file, if nobody replaced it meanwhile.
             let settled = Journal::is_still(&target, log.as_ref())?
                 && (log.is_some() || Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata));
             if settled || attempt == ATTEMPTS {
-                break (bytes, log);
+                break (bytes, frames);
             }
         };
-        let frames = Journal::read(&target, log.as_ref(), &options.key)?;
         let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
         merge::replay(&sheet, &frames);
         Ok(sheet)

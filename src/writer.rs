@@ -276,7 +276,12 @@ impl Writer {
             tracing::warn!(kept = %escape(&kept.display().to_string()), "results whose rows another program took away are kept in a copy");
             self.unplaced.clear();
         }
-        self.journal.remove()
+        (|| self.journal.remove())
+            .retry(backoff(RETRIES))
+            .notify(|error: &Error, _| {
+                tracing::warn!(error = %error.chain(), "the journal could not be removed, trying again");
+            })
+            .call()
     }
 
     /// Makes operations durable, all in one journal frame, and answers each of them.

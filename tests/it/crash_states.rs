@@ -265,6 +265,8 @@ struct Recorder<'f> {
     changes: usize,
     /// Let this sync fail, if it is that of a file, or kill the program before it, counted from 0.
     at_sync: Option<(usize, Verdict)>,
+    /// Kill the program so many changes after the sync that failed.
+    kill_after_failure: Option<usize>,
     syncs: usize,
 }
 
@@ -315,6 +317,9 @@ impl Watch for Recorder<'_> {
                 && self.syncs == at + 1
                 && (verdict == Verdict::Kill || !is_folder(call))
             {
+                if let (Verdict::Fail(_), Some(more)) = (verdict, self.kill_after_failure) {
+                    self.kill_at = Some(self.changes + more);
+                }
                 return verdict;
             }
         }
@@ -455,6 +460,7 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
         kill_at: None,
         changes: 0,
         at_sync: None,
+        kill_after_failure: None,
         syncs: 0,
     };
     let file = recorder.create(fs::metadata(sheet.path()).unwrap().ino());
@@ -519,11 +525,13 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
         }
         (recorder.changes, recorder.syncs) = (0, 0);
         recorder.kill_at = (random.u8(..3) == 0).then(|| random.usize(..120));
+        let sync = random.usize(..12).min(random.usize(..12));
         recorder.at_sync = match random.u8(..3) {
             0 => None,
-            1 => Some((random.usize(..12), Verdict::Fail(Errno::EIO))),
-            _ => Some((random.usize(..12), Verdict::Kill)),
+            1 => Some((sync, Verdict::Fail(Errno::EIO))),
+            _ => Some((sync, Verdict::Kill)),
         };
+        recorder.kill_after_failure = random.bool().then(|| random.usize(..6));
         let before = operations_told(&recorder.steps);
         let ended = trace(&mut command, &folder, &mut recorder);
         match (ended.code, set) {
@@ -537,10 +545,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             let told = operations_told(&recorder.steps) - before;
             assert_eq!(told, operations.len() - submitted, "each is answered");
         }
-        // Another program's turn, unless results wait in a journal for the next command. Not after a
-        // kill: one between removing the journal and syncing the folder lets a power cut bring the
-        // journal back over what was edited meanwhile.
-        if ended.code == 0 && random.bool() && sheet.leftovers().is_empty() {
+        // Another program's turn, unless results wait in a journal for the next command.
+        if random.bool() && sheet.leftovers().is_empty() {
             let (row, value) = (random.usize(..ROWS), operations.len() as u64 + 1);
             operations.push((format!("P{row}"), value));
             let text = edit(&sheet.text(), row, value);
