@@ -6,7 +6,9 @@
 //! (`.input.csv.session`) is held by a session for its whole life. Never is the CSV itself locked:
 //! the exchange moves its inode from under a lock.
 //!
-//! The session lock is only ever tried, never waited for, and only while the write lock is held.
+//! The session lock is only ever tried, and only while the write lock is held. It is waited for only
+//! while nobody has it any more: a process that was killed as it started another one leaves it to that
+//! one until it executes its program (met in a campaign of kills: the next run was refused).
 
 use std::fmt;
 use std::fs::File;
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use fs2::FileExt;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -25,6 +29,9 @@ use crate::target::Target;
 
 /// How long a writer waits for other processes' writes.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a process that is about to execute its program may hold the lock of its killed parent.
+const INHERITED_LIMIT: Duration = Duration::from_secs(2);
 
 /// The write lock's file. Holding it is a [`WriteGuard`].
 pub(crate) struct WriteLock {
@@ -92,11 +99,16 @@ impl SessionLock {
     ) -> Result<SessionLock> {
         let path = target.sibling("session");
         let mut file = target.open_sibling("session")?;
-        if !try_lock(&file, &path)? {
-            return Err(Error::SessionHeld {
-                path: target.path().to_owned(),
-                holder: Holder::read(&mut file).unwrap_or_else(Holder::unknown),
-            });
+        let start = Instant::now();
+        while !try_lock(&file, &path)? {
+            let holder = Holder::read(&mut file).unwrap_or_else(Holder::unknown);
+            if !holder.has_ended() || start.elapsed() >= INHERITED_LIMIT {
+                return Err(Error::SessionHeld {
+                    path: target.path().to_owned(),
+                    holder,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         let mut lock = SessionLock {
             file,
@@ -160,6 +172,13 @@ impl Holder {
         file.rewind().ok()?;
         file.take(4096).read_to_string(&mut text).ok()?;
         serde_json::from_str(&text).ok()
+    }
+
+    fn has_ended(&self) -> bool {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return false;
+        };
+        self.host == host_name() && test_kill_process(pid) == Err(Errno::SRCH)
     }
 
     fn unknown() -> Holder {

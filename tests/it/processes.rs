@@ -1,6 +1,8 @@
 //! Several processes on one sheet: none loses what another wrote.
 
 use std::fs::File;
+use std::io::Write;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -167,6 +169,29 @@ fn a_po_that_a_person_completes_while_its_job_fails_stays_completed() {
             .contains("WARN skipped: it was completed meanwhile, that result stays po=PO0"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_run_waits_for_the_lock_that_a_killed_one_left_to_a_job_it_was_starting() {
+    let sheet = TempSheet::pending(3);
+    let mut killed = Command::new("true").spawn().unwrap();
+    killed.wait().unwrap();
+    let host = rustix::system::uname().nodename().to_owned();
+    let holder = json!({
+        "pid": killed.id(),
+        "host": host.to_str().unwrap(),
+        "session": "killed",
+        "started": "2026-11-24T08:00:00Z",
+    });
+    let mut lock = File::create(sheet.folder().join(".input.csv.session")).unwrap();
+    lock.lock().unwrap();
+    lock.write_all(holder.to_string().as_bytes()).unwrap();
+    let mut run = Running::start(&mut sheet.run("--quiet", "true"));
+    thread::sleep(Duration::from_millis(200));
+    assert!(run.is_running());
+    drop(lock);
+    run.end().with(0);
+    assert_eq!(sheet.status()["completed"], 3);
 }
 
 #[test]
