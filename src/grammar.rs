@@ -82,6 +82,19 @@ impl<'a> Records<'a> {
         &self.fields
     }
 
+    /// Those of the record that was read last.
+    pub(crate) fn into_fields(self) -> Vec<Range<usize>> {
+        self.fields
+    }
+
+    /// The next record without its terminator, or `None` at the end.
+    pub(crate) fn next_span(&mut self) -> Result<Option<Range<usize>>, Malformed> {
+        match self.next_plain() {
+            Some((span, _)) => Ok(Some(span)),
+            None => self.next_record(),
+        }
+    }
+
     /// The next record and the line on which it begins, counted from 0 where the reading began, or
     /// `None` at the end. Its fields are only looked for if it is long or odd; [`Records::field`]
     /// gives them in any case.

@@ -191,7 +191,7 @@ fn unkeyed(sheet: &Sheet) -> impl Iterator<Item = &[u8]> {
     sheet
         .all_rows()
         .filter(|&row| sheet.po(row).is_empty())
-        .map(|row| &sheet.bytes()[sheet.base_record(row).0])
+        .map(|row| &sheet.bytes()[sheet.base_span(row)])
 }
 
 /// Results as a table of their own, for a person who wants to put them back.
@@ -250,13 +250,12 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             .row(row)
             .map_or_else(OverlayRow::default, |row| (*row).clone());
         for &(column, cell) in &cells {
-            let theirs = text(sheet.base_cell(row, column));
-            if cell.outside
-                && *theirs != *cell.value
-                && !cell.before.iter().any(|before| **before == *theirs)
-            {
-                // Whoever wrote it has written something else since.
-                continue;
+            if cell.outside {
+                let theirs = text(sheet.base_cell(row, column));
+                if *theirs != *cell.value && !cell.before.iter().any(|before| **before == *theirs) {
+                    // Whoever wrote it has written something else since.
+                    continue;
+                }
             }
             overlay.write(column, &cell.value, cell.outside, &cell.before);
         }

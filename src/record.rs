@@ -208,6 +208,9 @@ fn as_map<S: serde::Serializer>(
 
 /// Whether two column names mean the same column.
 pub(crate) fn same_column(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
     let (a, b) = (a.trim(), b.trim());
     a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
 }

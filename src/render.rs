@@ -76,7 +76,8 @@ pub(crate) fn verify(sheet: &Sheet, written: &[u8]) -> Result<(), String> {
                     let schema = sheet.schema();
                     fields.len() == schema.columns().len()
                         && schema.columns().iter().zip(fields).all(|(name, field)| {
-                            std::str::from_utf8(field).is_ok_and(|field| field.trim() == name)
+                            std::str::from_utf8(&decode(&written[field.clone()]))
+                                .is_ok_and(|field| field.trim() == name)
                         })
                 })
                 .ok_or("its header reads differently")?
@@ -87,7 +88,7 @@ pub(crate) fn verify(sheet: &Sheet, written: &[u8]) -> Result<(), String> {
                         fields
                             .get(cell.column)
                             .map_or(cell.value.is_empty(), |field| {
-                                **field == *cell.value.as_bytes()
+                                *decode(&written[field.clone()]) == *cell.value.as_bytes()
                             })
                     })
                 })
@@ -112,16 +113,11 @@ fn verify_record(
     sheet: &Sheet,
     written: &[u8],
     at: usize,
-    is_right: impl FnOnce(&[Vec<u8>]) -> bool,
+    is_right: impl FnOnce(&[Range<usize>]) -> bool,
 ) -> Option<usize> {
     let mut records = Records::new(written, sheet.dialect().delimiter, at);
     let span = records.next_record().ok()??;
-    let fields: Vec<Vec<u8>> = records
-        .fields()
-        .iter()
-        .map(|field| decode(&written[field.clone()]).into_owned())
-        .collect();
-    (span.start == at && is_right(&fields)).then_some(span.end)
+    (span.start == at && is_right(records.fields())).then_some(span.end)
 }
 
 /// The plan of the next version. Without added columns it names only the changed rows; with them,
@@ -136,7 +132,7 @@ fn pieces(sheet: &Sheet) -> impl Iterator<Item = Piece> {
     };
     if sheet.schema().added().is_empty() {
         for (row, cells) in sheet.overlay().changed() {
-            push(sheet.base_record(row).0, Piece::Row(row, Some(cells)));
+            push(sheet.base_span(row), Piece::Row(row, Some(cells)));
         }
     } else {
         push(
@@ -145,7 +141,7 @@ fn pieces(sheet: &Sheet) -> impl Iterator<Item = Piece> {
         );
         for row in sheet.all_rows() {
             push(
-                sheet.base_record(row).0,
+                sheet.base_span(row),
                 Piece::Row(row, sheet.overlay().row(row)),
             );
         }

@@ -386,13 +386,18 @@ impl Sheet {
 
     /// A record of the base: its bytes without the terminator, and its raw fields.
     pub(crate) fn base_record(&self, row: RecordIndex) -> (Range<usize>, Vec<Range<usize>>) {
-        let mut records = Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row));
-        match records.next_record() {
-            Ok(Some(span)) => (span, records.fields().to_vec()),
-            _ => unreachable!(
-                "the record was read when it was indexed, and a snapshot never changes"
-            ),
-        }
+        let mut records = self.records_from(row);
+        let span = records.next_record();
+        (indexed(span), records.into_fields())
+    }
+
+    /// The same without its fields.
+    pub(crate) fn base_span(&self, row: RecordIndex) -> Range<usize> {
+        indexed(self.records_from(row).next_span())
+    }
+
+    fn records_from(&self, row: RecordIndex) -> Records<'_> {
+        Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row))
     }
 
     /// What the base holds in a cell; empty where the row is too short.
@@ -404,14 +409,19 @@ impl Sheet {
 
     /// What a cell holds now.
     pub(crate) fn cell(&self, row: RecordIndex, column: usize) -> Cow<'_, str> {
-        match self
-            .overlay
-            .row(row)
-            .as_ref()
-            .and_then(|cells| cells.get(column))
-        {
+        let written = self.overlay.row(row);
+        match written.as_ref().and_then(|cells| cells.get(column)) {
             Some(cell) => Cow::Owned(cell.value.to_string()),
             None => text(self.base_cell(row, column)),
+        }
+    }
+
+    /// A row as it is now, for whoever wants several of its cells.
+    pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
+        Shown {
+            bytes: &self.bytes,
+            fields: self.base_record(row).1,
+            written: self.overlay.row(row).unwrap_or_default(),
         }
     }
 
@@ -432,17 +442,13 @@ impl Sheet {
     }
 
     pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
-        let overlay = self.overlay.row(row).unwrap_or_default();
-        let (_, fields) = self.base_record(row);
+        let shown = self.shown(row);
         let schema = self.schema.load();
-        let cells = schema.columns().iter().enumerate().map(|(column, name)| {
-            let value = match (overlay.get(column), fields.get(column)) {
-                (Some(cell), _) => cell.value.to_string(),
-                (None, Some(field)) => text(decode(&self.bytes[field.clone()])).into_owned(),
-                (None, None) => String::new(),
-            };
-            (name.clone(), value)
-        });
+        let cells = schema
+            .columns()
+            .iter()
+            .enumerate()
+            .map(|(column, name)| (name.clone(), shown.cell(column).into_owned()));
         CsvRecord::from_cells(self.po(row), self.line(row), cells.collect())
     }
 
@@ -496,6 +502,31 @@ impl Sheet {
             }
         }
         Ok(())
+    }
+}
+
+/// What was read when it was indexed can be read again: a snapshot never changes.
+fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
+    match read {
+        Ok(Some(read)) => read,
+        _ => unreachable!("the record was read when it was indexed"),
+    }
+}
+
+/// A row as it is now.
+pub(crate) struct Shown<'s> {
+    bytes: &'s [u8],
+    fields: Vec<Range<usize>>,
+    written: Arc<OverlayRow>,
+}
+
+impl Shown<'_> {
+    pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
+        match (self.written.get(column), self.fields.get(column)) {
+            (Some(cell), _) => Cow::Borrowed(&cell.value),
+            (None, Some(field)) => text(decode(&self.bytes[field.clone()])),
+            (None, None) => Cow::Borrowed(""),
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 //! This file owns what an update *means*: which values are refused, and which cells an update of
 //! the status changes besides. How a cell is encoded is the business of `render.rs`.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, InvalidValue, Result};
-use crate::record::{
-    ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, format_timestamp, same_column,
-};
+use crate::record::{ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, same_column};
 
 /// The longest value that an update may write, in characters: what a spreadsheet's cell holds.
 pub const MAX_VALUE_CHARS: usize = 32_767;
@@ -108,24 +108,45 @@ impl Updates {
     /// The cells that are really to be written: a recognised status in its canonical spelling,
     /// `LAST_PROCESSED` with every status that does not bring its own, and no message left over
     /// from an earlier error.
-    pub(crate) fn normalised(&self, now: DateTime<Utc>) -> Updates {
-        let mut updates = self.clone();
+    pub(crate) fn cells<'a>(&'a self, now: &'a str) -> Vec<Cell<'a>> {
+        let mut cells = Vec::with_capacity(self.0.len() + 2);
+        cells.extend(self.iter().map(|(column, value)| Cell {
+            column,
+            value: Cow::Borrowed(value),
+            named: true,
+        }));
         let Some(status) = self.new_status() else {
-            return updates;
+            return cells;
         };
-        for (column, value) in &mut updates.0 {
-            if same_column(column, STATUS) {
-                status.as_str().clone_into(value);
+        for cell in &mut cells {
+            if same_column(cell.column, STATUS) && cell.value != status.as_str() {
+                cell.value = Cow::Owned(status.as_str().to_owned());
             }
         }
+        let mut imply = |column, value| {
+            cells.push(Cell {
+                column,
+                value: Cow::Borrowed(value),
+                named: false,
+            });
+        };
         if self.get(LAST_PROCESSED).is_none() {
-            updates = updates.set(LAST_PROCESSED, format_timestamp(now));
+            imply(LAST_PROCESSED, now);
         }
         if status != ProcessingStatus::Error && self.get(ERROR_MESSAGE).is_none() {
-            updates = updates.set(ERROR_MESSAGE, "");
+            imply(ERROR_MESSAGE, "");
         }
-        updates
+        cells
     }
+}
+
+/// A cell that an update comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Cell<'a> {
+    pub(crate) column: &'a str,
+    pub(crate) value: Cow<'a, str>,
+    /// Whether the update names it; otherwise it only follows from the status.
+    pub(crate) named: bool,
 }
 
 impl<C: Into<String>, V: Into<String>> FromIterator<(C, V)> for Updates {
@@ -232,10 +253,12 @@ mod tests {
 
     #[track_caller]
     fn check(updates: Updates, want: &[(&str, &str)]) {
-        let now = DateTime::parse_from_rfc3339("2026-11-24T08:00:00.75Z")
-            .unwrap()
-            .with_timezone(&Utc);
-        assert_eq!(updates.normalised(now).iter().collect::<Vec<_>>(), want);
+        let cells = updates.cells("2026-11-24T08:00:00Z");
+        let got: Vec<_> = cells
+            .iter()
+            .map(|cell| (cell.column, &*cell.value))
+            .collect();
+        assert_eq!(got, want);
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::journal::{Frame, Head, Journal, News, RowUpdate};
 use crate::lease::{Lease, Leased};
 use crate::lock::{SessionLock, WriteGuard, WriteLock};
 use crate::merge::{self, Conflict, Merged};
+use crate::record::format_timestamp;
 use crate::render;
 use crate::replace::{self, Publication, Replacement};
 use crate::sheet::{Options, Sheet};
@@ -339,11 +340,11 @@ impl Writer {
             std::thread::sleep(SOON);
         };
         let sheet = self.sheet.load();
-        let now = Utc::now();
+        let now = format_timestamp(Utc::now());
         let mut batch = Batch::default();
         let answers = operations
             .iter()
-            .map(|operation| batch.add(&sheet, &self.options, operation, now))
+            .map(|operation| batch.add(&sheet, &self.options, operation, &now))
             .collect();
         Ok((held, answers, batch))
     }

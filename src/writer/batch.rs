@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use crate::error::{Error, InvalidValue, Result};
 use crate::index::RecordIndex;
 use crate::journal::{CellUpdate, Frame, RowUpdate};
-use crate::record::{ProcessingStatus, same_column};
-use crate::schema::addable;
-use crate::sheet::{Options, Sheet};
-use crate::update::WriteOperation;
+use crate::record::ProcessingStatus;
+use crate::schema::{Schema, addable};
+use crate::sheet::{Options, Sheet, Shown};
+use crate::update::{Cell, WriteOperation};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Batch {
         sheet: &Sheet,
         options: &Options,
         operation: &WriteOperation,
-        now: DateTime<Utc>,
+        now: &str,
     ) -> Result<()> {
         let po = operation.po_number.trim();
         let row = sheet
@@ -59,29 +59,31 @@ impl Batch {
                 });
             }
         }
-        let updates = operation.updates.normalised(now);
-        let mut cells = Vec::new();
-        for (name, value) in updates.iter() {
-            let named = operation.updates.get(name).is_some();
-            if let Some(column) = column_for(sheet, options, name, value, named)? {
-                if same_column(column, &sheet.schema().columns()[sheet.schema().key]) {
-                    return Err(Error::InvalidValue {
-                        po: po.to_owned(),
-                        column: name.trim().to_owned(),
-                        reason: InvalidValue::Key,
-                    });
-                }
-                cells.push((column, value));
+        let schema = sheet.schema();
+        let cells = operation.updates.cells(now);
+        let mut places = Vec::with_capacity(cells.len());
+        for cell in &cells {
+            let place = place_for(&schema, options, cell)?;
+            if let Some(Place::At(column)) = place
+                && column == schema.key
+            {
+                return Err(Error::InvalidValue {
+                    po: po.to_owned(),
+                    column: cell.column.trim().to_owned(),
+                    reason: InvalidValue::Key,
+                });
             }
+            places.push(place);
         }
         // Only now that nothing is refused any more may the sheet change.
         let mut placed = Vec::with_capacity(cells.len());
-        for (column, value) in cells {
-            let place = match sheet.schema().position(column) {
-                Some(place) => place,
-                None => sheet.add_column(column)?,
+        for (cell, place) in cells.into_iter().zip(places) {
+            let column = match place {
+                Some(Place::At(column)) => column,
+                Some(Place::New(name)) => sheet.add_column(name)?,
+                None => continue,
             };
-            placed.push((place, value.to_owned()));
+            placed.push((column, cell.value.into_owned()));
         }
         let at = known.unwrap_or_else(|| {
             self.by_row.insert(row, self.rows.len());
@@ -113,10 +115,11 @@ impl Batch {
             .rows
             .into_iter()
             .map(|BatchRow { po, cells, .. }| {
+                let shown: Vec<Shown<'_>> = sheet.rows(&po).map(|row| sheet.shown(row)).collect();
                 let before = |column| {
-                    let mut values: Vec<String> = sheet
-                        .rows(&po)
-                        .map(|row| sheet.cell(row, column).into_owned())
+                    let mut values: Vec<String> = shown
+                        .iter()
+                        .map(|row| row.cell(column).into_owned())
                         .collect();
                     values.dedup();
                     values
@@ -148,25 +151,26 @@ pub(crate) fn frame_of(
     operation: &WriteOperation,
 ) -> Result<Option<Frame>> {
     let mut batch = Batch::default();
-    batch.add(sheet, options, operation, operation.timestamp)?;
+    let now = crate::record::format_timestamp(operation.timestamp);
+    batch.add(sheet, options, operation, &now)?;
     Ok(batch.into_frame(sheet))
 }
 
-/// The column in which a value goes; a name that the sheet lacks is one that may be added. A value
-/// that only follows from the status is dropped where it has no place.
-fn column_for<'a>(
-    sheet: &Sheet,
-    options: &Options,
-    name: &'a str,
-    value: &str,
-    named: bool,
-) -> Result<Option<&'a str>> {
-    if sheet.schema().position(name).is_some() {
-        return Ok(Some(name));
+/// Where a value goes.
+enum Place {
+    At(usize),
+    /// A column that the sheet lacks and that may be added.
+    New(&'static str),
+}
+
+/// The place of a value, if it has one: what only follows from the status needs none.
+fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Result<Option<Place>> {
+    if let Some(column) = schema.position(cell.column) {
+        return Ok(Some(Place::At(column)));
     }
-    match addable(name) {
-        Some(_) if !named && (value.is_empty() || !options.add_columns) => Ok(None),
-        Some(column) if options.add_columns => Ok(Some(column)),
-        _ => sheet.schema().require(name).map(|_| Some(name)),
+    match addable(cell.column) {
+        Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Ok(None),
+        Some(name) if options.add_columns => Ok(Some(Place::New(name))),
+        _ => schema.require(cell.column).map(|at| Some(Place::At(at))),
     }
 }
