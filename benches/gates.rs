@@ -6,15 +6,13 @@
 //! slow-down: a second `sync_data` in `Journal::append` trips `acknowledged`; a checkpoint after
 //! every batch (`PACE = 0`, and no look at the queue's length) trips both.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use tickoff::Until;
 
+mod peers;
 mod sheet;
 
 const ROWS: usize = 10_000;
@@ -44,7 +42,7 @@ const GATES: [Gate; 2] = [
         against: "append and fdatasync in groups",
         limit: 2.5,
         ours: |folder, text| update_all(folder, text, Some(Until::Durable)),
-        theirs: append_in_groups,
+        theirs: |folder, _| peers::append_in_groups(folder, ROWS),
     },
 ];
 
@@ -92,43 +90,6 @@ fn main() -> ExitCode {
 fn update_all(folder: &Path, text: &str, wait: Option<Until>) -> Duration {
     let (handler, pos) = sheet::open(folder, text);
     time(|| sheet::update_all(&handler, &pos, wait))
-}
-
-/// What acknowledging can cost at least: four threads that each wait until their line, with all that
-/// came meanwhile, is appended and synced.
-fn append_in_groups(folder: &Path, _: &str) -> Duration {
-    let mut log = File::create(folder.join("floor.log")).expect("the bench's folder is writable");
-    time(|| {
-        std::thread::scope(|scope| {
-            let (submit, submitted) = channel::<(String, SyncSender<()>)>();
-            scope.spawn(move || {
-                while let Ok(first) = submitted.recv() {
-                    let group: Vec<_> =
-                        std::iter::once(first).chain(submitted.try_iter()).collect();
-                    for (line, _) in &group {
-                        log.write_all(line.as_bytes()).expect("the disk takes it");
-                    }
-                    log.sync_data().expect("the disk syncs");
-                    for (_, answer) in group {
-                        answer.send(()).expect("the worker waits");
-                    }
-                }
-            });
-            for worker in 0..sheet::WORKERS {
-                let submit = submit.clone();
-                scope.spawn(move || {
-                    let (answer, answered) = sync_channel(1);
-                    for i in (worker..ROWS).step_by(sheet::WORKERS) {
-                        let line = format!("PO{i:08};COMPLETED;2;2026-01-05T10:00:00Z\n");
-                        submit
-                            .send((line, answer.clone()))
-                            .expect("the log is written");
-                        answered.recv().expect("the log answers");
-                    }
-                });
-            }
-        });
-    })
 }
 
 fn time(work: impl FnOnce()) -> Duration {
