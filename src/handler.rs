@@ -112,6 +112,11 @@ impl CsvHandler {
         self.sheet.load().pending_pos().collect()
     }
 
+    /// How many they are.
+    pub fn pending_count(&self) -> usize {
+        self.sheet.load().pending_rows().count()
+    }
+
     /// Rows by status.
     pub fn get_processing_progress(&self) -> ProcessingProgress {
         self.sheet.load().progress()

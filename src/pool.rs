@@ -15,6 +15,7 @@
 //! For the same reason a worker may leave as soon as nothing is waiting. Only a stop wakes sleepers.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -154,6 +155,15 @@ impl<'a> WorkerPool<'a> {
         pos: &[S],
         work: impl Fn(&Job<'_>) -> Outcome + Sync,
     ) -> PoolSummary {
+        self.run_list(pos, work)
+    }
+
+    /// The same for a list whose POs are made as they are needed.
+    pub(crate) fn run_list(
+        &self,
+        pos: &(impl PoList + ?Sized),
+        work: impl Fn(&Job<'_>) -> Outcome + Sync,
+    ) -> PoolSummary {
         let began = Instant::now();
         let run = Run {
             pool: self,
@@ -181,6 +191,22 @@ impl<'a> WorkerPool<'a> {
         summary.not_run = pos.len() - summary.processed();
         summary.elapsed = began.elapsed();
         summary
+    }
+}
+
+/// The POs of a run.
+pub(crate) trait PoList: Sync {
+    fn len(&self) -> usize;
+    fn po(&self, index: usize) -> Cow<'_, str>;
+}
+
+impl<S: AsRef<str> + Sync> PoList for [S] {
+    fn len(&self) -> usize {
+        <[S]>::len(self)
+    }
+
+    fn po(&self, index: usize) -> Cow<'_, str> {
+        Cow::Borrowed(self[index].as_ref())
     }
 }
 
@@ -446,9 +472,9 @@ impl Stop {
 }
 
 /// What the workers of one run share.
-struct Run<'r, 'a, S, W> {
+struct Run<'r, 'a, L: ?Sized, W> {
     pool: &'r WorkerPool<'a>,
-    pos: &'r [S],
+    pos: &'r L,
     work: &'r W,
     schedule: Mutex<Schedule>,
     summary: Mutex<PoolSummary>,
@@ -457,7 +483,7 @@ struct Run<'r, 'a, S, W> {
     waiting: AtomicUsize,
 }
 
-impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
+impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
     fn serve(&self, worker: usize) {
         while let Some(task) = self.next_task() {
             self.process(worker, task);
@@ -479,7 +505,7 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
     }
 
     fn process(&self, worker: usize, task: Task) {
-        let po = self.pos[task.index].as_ref();
+        let po = &*self.pos.po(task.index);
         let record = match self.pool.queue.map(|queue| present(queue, po)) {
             None => None,
             Some(Some(record)) => Some(record),
@@ -530,7 +556,7 @@ impl<S: AsRef<str>, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, S, W> {
     fn postpone(&self, task: Task, message: &str) {
         let wait = backoff(self.pool.backoff, task.attempt);
         info!(
-            po = %Escaped::text(self.pos[task.index].as_ref()),
+            po = %Escaped::text(&self.pos.po(task.index)),
             reason = %Escaped::text(message),
             "attempt {} is to be repeated in {wait:?}",
             task.attempt

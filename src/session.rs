@@ -8,6 +8,7 @@
 //! next one makes those results visible first, and continues under the interrupted one's id and
 //! backup, so that retention never evicts the only backup from before it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,9 +20,10 @@ use crate::backup::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::escape::escape;
 use crate::handler::CsvHandler;
+use crate::index::RecordIndex;
 use crate::merge::Conflict;
 use crate::output::new_rows;
-use crate::pool::{Job, Outcome, PoolSummary, WorkerPool};
+use crate::pool::{Job, Outcome, PoList, PoolSummary, WorkerPool};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
 use crate::sheet::{Options, Sheet};
 use crate::writer::{Writer, restore_unreadable};
@@ -155,16 +157,16 @@ impl Session {
         limit: usize,
         work: impl Fn(&Job<'_>) -> Outcome + Sync,
     ) -> Result<Summary> {
-        let mut pending = self.handler.pending_pos();
-        pending.truncate(limit);
-        if pending.is_empty() {
+        let results = self.handler.pending_count().min(limit);
+        if results == 0 {
             self.handler.finish()?;
             return Ok(self.summary(PoolSummary::default(), None));
         }
-        self.prepare(pending.len())?;
+        self.prepare(results)?;
+        let pending = PendingPos::of(self.handler.sheet(), limit);
         let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
         queue.start_writer_thread()?;
-        let done = pool.queue(&queue).run(&pending, work);
+        let done = pool.queue(&queue).run_list(&pending, work);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let finished = match drained {
             Err(died @ Error::WriterDied { .. }) => Err(died),
@@ -309,6 +311,31 @@ impl Session {
             elapsed: self.started.elapsed(),
             not_visible,
         }
+    }
+}
+
+/// The POs that a run processes, by their rows in the sheet as it was when the run began: four bytes a
+/// PO, where the names would take more memory than the index does. That version of the sheet stays in
+/// memory for as long, also when another program's has taken its place.
+struct PendingPos {
+    sheet: Arc<Sheet>,
+    rows: Box<[RecordIndex]>,
+}
+
+impl PendingPos {
+    fn of(sheet: Arc<Sheet>, limit: usize) -> PendingPos {
+        let rows = sheet.pending_rows().take(limit).collect();
+        PendingPos { sheet, rows }
+    }
+}
+
+impl PoList for PendingPos {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn po(&self, index: usize) -> Cow<'_, str> {
+        self.sheet.key(self.rows[index])
     }
 }
 

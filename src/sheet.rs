@@ -327,7 +327,7 @@ impl Sheet {
         self.schema.load().columns().to_vec()
     }
 
-    fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
+    pub(crate) fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
         self.keyed_rows().filter(|&row| {
             !self.is_done(&self.status_at(row))
                 && (!self.has_repeated() || self.row_for(&self.po(row)) == Some(row))
@@ -377,7 +377,11 @@ impl Sheet {
     }
 
     pub(crate) fn po(&self, row: RecordIndex) -> String {
-        self.index.key(&self.bytes, row).into_owned()
+        self.key(row).into_owned()
+    }
+
+    pub(crate) fn key(&self, row: RecordIndex) -> Cow<'_, str> {
+        self.index.key(&self.bytes, row)
     }
 
     pub(crate) fn line(&self, row: RecordIndex) -> u64 {

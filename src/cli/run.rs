@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     }
 
     let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
-    let total = session.handler().pending_pos().len().min(limit);
+    let total = session.handler().pending_count().min(limit);
     let progress = display.progress(total);
     let mut pool = WorkerPool::new(args.jobs.get())
         .retries(args.retries)
