@@ -211,8 +211,16 @@ pub(crate) fn same_column(a: &str, b: &str) -> bool {
     if a == b {
         return true;
     }
-    let (a, b) = (a.trim(), b.trim());
+    let (a, b) = (trim(a), trim(b));
     a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
+}
+
+/// `str::trim`, quick where there is nothing to trim.
+fn trim(name: &str) -> &str {
+    match name.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => name,
+        _ => name.trim(),
+    }
 }
 
 pub(crate) fn parse_count(cell: &str) -> Option<u64> {
