@@ -212,7 +212,8 @@ pub(crate) fn same_column(a: &str, b: &str) -> bool {
         return true;
     }
     let (a, b) = (trim(a), trim(b));
-    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
+    a.eq_ignore_ascii_case(b)
+        || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
 }
 
 /// `str::trim`, quick where there is nothing to trim.
@@ -248,6 +249,19 @@ pub(crate) fn format_timestamp(time: DateTime<Utc>) -> String {
 mod tests {
     use super::*;
     use ProcessingStatus::*;
+
+    #[test]
+    fn whether_two_names_are_one_column_does_not_depend_on_their_order() {
+        for (a, b, same) in [
+            (" Ü ", "ü", true),
+            ("K", "\u{212a}", true), // the sign of Kelvin
+            ("Status", "STATUS\u{a0}", true),
+            ("Ü", "u", false),
+        ] {
+            assert_eq!(same_column(a, b), same, "{a:?} {b:?}");
+            assert_eq!(same_column(b, a), same, "{b:?} {a:?}");
+        }
+    }
 
     #[test]
     fn a_status_is_read_without_regard_to_case_or_blanks() {

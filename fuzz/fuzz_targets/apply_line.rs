@@ -73,7 +73,7 @@ fn says_what_the_line_says(line: &[u8], updates: &Updates) {
 }
 
 fn same(a: &str, b: &str) -> bool {
-    a.trim().eq_ignore_ascii_case(b.trim())
+    a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
 /// What is wrong with the updates whatever the sheet holds.

@@ -21,7 +21,11 @@ fn kills_at_any_moment_lose_nothing_acknowledged_and_repeat_none_of_it() {
     let mut random = random();
     let mut kills = 0;
     while kills < wanted {
+        let before = kills;
         kills += run_to_the_end_under_kills(&mut random);
+        if kills / 500 > before / 500 {
+            eprintln!("{kills} kills so far");
+        }
     }
     println!("{kills} kills");
 }
