@@ -112,7 +112,7 @@ fn main() {
     std::fs::write(&path, &text).expect("the bench's folder is writable");
     let read = || std::fs::read(&path).expect("it was just written");
     let bytes = read();
-    let reading = Line {
+    Line {
         work: format!(
             "read and index {large} rows ({} MB)",
             bytes.len() / 1_000_000
@@ -142,7 +142,6 @@ fn main() {
         ],
     }
     .print(rounds);
-    let _ = reading;
 
     let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
     let pos = handler.pending_pos();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-const WORKERS: usize = 4;
+use crate::sheet::WORKERS;
 
 /// What acknowledging can cost at least: four threads that each wait until their line, with all that
 /// came meanwhile, is appended and synced.
