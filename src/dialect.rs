@@ -30,6 +30,9 @@ const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
 /// another delimiter would open in the header reaches into the rows, so that what a row holds
 /// would decide how the sheet is read, and no longer after the next result.
+///
+/// Bytes that no sheet may hold are looked for in the header alone, unless it is refused: a file of
+/// another kind is told that it is one.
 pub(crate) fn detect(
     bytes: &[u8],
     key: &str,
@@ -50,7 +53,7 @@ pub(crate) fn detect(
     {
         return Err(Error::Delimiter { delimiter });
     }
-    grammar::refuse_foreign_bytes(bytes).map_err(malformed)?;
+    let foreign = |upto| grammar::refuse_foreign_bytes(&bytes[..upto]).map_err(malformed);
     let candidates = match &given {
         Some(delimiter) => std::slice::from_ref(delimiter),
         None => &DELIMITERS,
@@ -61,6 +64,7 @@ pub(crate) fn detect(
     for &delimiter in candidates {
         match read_header(bytes, delimiter) {
             Ok(None) => {
+                foreign(bytes.len())?;
                 return Err(Error::Empty {
                     path: path.to_owned(),
                     key: key.to_owned(),
@@ -79,6 +83,11 @@ pub(crate) fn detect(
             Err(problem) => first_problem = first_problem.or(Some(problem)),
         }
     }
+    foreign(
+        found
+            .as_ref()
+            .map_or(bytes.len(), |(dialect, _)| dialect.header_end),
+    )?;
     match (found, first_problem) {
         (Some(found), _) => Ok(found),
         (None, Some(problem)) => Err(malformed(problem)),

@@ -14,6 +14,7 @@ use crate::integrity::{self, Diagnostic};
 use crate::journal::{self, CellUpdate, Frame, Head, RowUpdate};
 use crate::merge;
 use crate::render;
+use crate::scan::{Plan, scan};
 use crate::sheet::{Duplicates, Options, Sheet};
 use crate::snapshot::Snapshot;
 use crate::update::{OperationId, Updates, WriteOperation};
@@ -41,6 +42,26 @@ pub fn records(bytes: &[u8], delimiter: u8) -> (Vec<Record>, Option<(usize, Prob
     }
 }
 
+/// The first byte and the fields of each record, as the index comes by them.
+pub fn scanned(bytes: &[u8], delimiter: u8) -> (Vec<Record>, Option<(usize, Problem)>) {
+    let mut found = Vec::new();
+    let plan = Plan {
+        delimiter,
+        columns: usize::MAX,
+        upto: usize::MAX,
+    };
+    let ended = scan(bytes, begin(bytes), plan, |record| {
+        let fields: Vec<_> = (0..).map_while(|column| record.field(column)).collect();
+        found.push((record.start..fields[fields.len() - 1].end, fields));
+        Ok(())
+    });
+    let refused = ended.err();
+    (
+        found,
+        refused.map(|malformed| (malformed.offset, malformed.problem)),
+    )
+}
+
 /// Where the first record may begin: behind the byte order mark.
 fn begin(bytes: &[u8]) -> usize {
     if bytes.starts_with(BOM) { BOM.len() } else { 0 }
@@ -65,13 +86,15 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Indexes bytes that [`records`] reads to their end; `None` if a key is refused.
     pub fn of(bytes: &'a [u8], delimiter: u8, column: usize) -> Option<Keys<'a>> {
-        let index = Index::build(bytes, delimiter, column, begin(bytes), |_, _| {}).ok()?;
+        let index = Index::build(bytes, delimiter, column, 0, begin(bytes), |_, _| 0)
+            .ok()?
+            .0;
         Some(Keys { bytes, index })
     }
 
-    /// How many rows there are, and how many of them have no key.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.index.len(), self.index.unkeyed)
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.index.len()
     }
 
     /// The rows of a key.

@@ -58,10 +58,6 @@ pub(crate) struct Records<'a> {
     delimiter: u8,
     at: usize,
     fields: Vec<Range<usize>>,
-    /// The record that [`Records::next_unsplit`] read without looking for its fields.
-    unsplit: Option<Range<usize>>,
-    /// Line feeds between where [`Records::next_unsplit`] began and `at`.
-    line: u64,
 }
 
 impl<'a> Records<'a> {
@@ -72,14 +68,17 @@ impl<'a> Records<'a> {
             delimiter,
             at,
             fields: Vec::new(),
-            unsplit: None,
-            line: 0,
         }
     }
 
     /// The raw bytes of each field, quotes included, as offsets from the start of the file.
     pub(crate) fn fields(&self) -> &[Range<usize>] {
         &self.fields
+    }
+
+    /// Where the next one is looked for.
+    pub(crate) fn at(&self) -> usize {
+        self.at
     }
 
     /// Those of the record that was read last.
@@ -90,41 +89,16 @@ impl<'a> Records<'a> {
     /// The next record without its terminator, or `None` at the end.
     pub(crate) fn next_span(&mut self) -> Result<Option<Range<usize>>, Malformed> {
         match self.next_plain() {
-            Some((span, _)) => Ok(Some(span)),
+            Some(span) => Ok(Some(span)),
             None => self.next_record(),
         }
     }
 
-    /// The next record and the line on which it begins, counted from 0 where the reading began, or
-    /// `None` at the end. Its fields are only looked for if it is long or odd; [`Records::field`]
-    /// gives them in any case.
-    pub(crate) fn next_unsplit(&mut self) -> Result<Option<(Range<usize>, u64)>, Malformed> {
-        let from = self.at;
-        if let Some((span, has_quotes)) = self.next_plain() {
-            let line = self.line;
-            self.line += match has_quotes {
-                true => count_lines(&self.bytes[from..self.at]),
-                false => 1,
-            };
-            self.unsplit = Some(span.clone());
-            return Ok(Some((span, line)));
-        }
-        self.unsplit = None;
-        let Some(span) = self.next_record()? else {
-            return Ok(None);
-        };
-        let line = self.line + count_lines(&self.bytes[from..span.start]);
-        self.line = line + count_lines(&self.bytes[span.start..self.at]);
-        Ok(Some((span, line)))
-    }
-
-    /// The next record if it is a plain one, and whether it has quotes: it begins here, ends with a
-    /// line feed, its quotes are where RFC 4180 puts them, and it is too short to have too many
-    /// fields.
-    fn next_plain(&mut self) -> Option<(Range<usize>, bool)> {
+    /// The next record if it is a plain one: it begins here, ends with a line feed, its quotes are
+    /// where RFC 4180 puts them, and it is too short to have too many fields.
+    fn next_plain(&mut self) -> Option<Range<usize>> {
         let (bytes, start) = (self.bytes, self.at);
         let mut at = start;
-        let mut has_quotes = false;
         let line_feed = loop {
             let found = at + memchr2(b'\n', b'"', &bytes[at..])?;
             if bytes[found] == b'\n' {
@@ -133,7 +107,6 @@ impl<'a> Records<'a> {
             if found != start && bytes[found - 1] != self.delimiter {
                 return None;
             }
-            has_quotes = true;
             at = quoted_end(bytes, found)?;
             let follows = *bytes.get(at)?;
             if follows != self.delimiter && follows != b'\n' && follows != b'\r' {
@@ -149,15 +122,7 @@ impl<'a> Records<'a> {
             return None;
         }
         self.at = line_feed + 1;
-        Some((start..end, has_quotes))
-    }
-
-    /// The raw bytes of a field of the record read last, as offsets from the start of the file.
-    pub(crate) fn field(&self, column: usize) -> Option<Range<usize>> {
-        let Some(span) = &self.unsplit else {
-            return self.fields.get(column).cloned();
-        };
-        nth_field(self.bytes, self.delimiter, span.start, column)
+        Some(start..end)
     }
 
     /// The next record without its terminator, or `None` at the end.
@@ -440,16 +405,9 @@ mod tests {
             let mut split = Records::new(&input, b';', 0);
             let mut unsplit = Records::new(&input, b';', 0);
             loop {
-                let (wanted, found) = (split.next_record(), unsplit.next_unsplit());
-                let lines = |span: &Range<usize>| count_lines(&input[..span.start]);
-                prop_assert_eq!(
-                    found.clone(),
-                    wanted.map(|span| span.map(|span| (span.clone(), lines(&span))))
-                );
-                let (Ok(Some(_)), fields) = (found, split.fields()) else { break };
-                for column in 0..=fields.len() {
-                    prop_assert_eq!(unsplit.field(column), fields.get(column).cloned());
-                }
+                let (wanted, found) = (split.next_record(), unsplit.next_span());
+                prop_assert_eq!(&found, &wanted);
+                let Ok(Some(_)) = found else { break };
             }
         }
 

@@ -1,18 +1,28 @@
 //! PO → record, record → bytes.
 //!
-//! One pass over the snapshot notes where each record begins (8 bytes a row) and puts its number
-//! into a hash table that holds no keys (5 to 11 bytes a row): a key is read from the snapshot when
-//! it is compared. The hash is keyed at random, so that no sheet can be made to collide. Which line
-//! a record is on is noted for every 1,024th and counted from there.
+//! A pass over the snapshot notes where each record begins (8 bytes a row) and hashes its key; then
+//! its number goes into a hash table that holds no keys (6 to 11 bytes a row): a key is read from the
+//! snapshot when it is compared. The hash is keyed at random, so that no sheet can be made to collide.
+//! Which line a record is on is noted for every 1,024th and counted from there.
+//!
+//! A large sheet is read by all processors at once, each a part of it. Where a part begins is guessed:
+//! behind some line end. Whether that was the end of a record is known when the part before has been
+//! read; if it was not, what was read from there is thrown away, and the rest is read in one.
+//!
+//! The table is in shards that fit a processor's cache, and each is filled at once when all keys are
+//! known: a single large one makes the processor wait for memory at almost every key.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::thread;
 
 use hashbrown::HashTable;
+use memchr::memchr;
 
 use crate::error::Problem;
-use crate::grammar::{self, MAX_RECORDS, Malformed, Records, decode};
+use crate::grammar::{self, MAX_RECORDS, Malformed, count_lines, decode};
+use crate::scan::{End, Plan, Record, scan};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,111 +39,97 @@ impl RecordIndex {
 }
 
 const LINES_EVERY: usize = 1024;
-/// After so many rows it is guessed how many there are.
-const SAMPLE: usize = 1024;
+/// So many rows make full use of a table of 16,384 places, which takes 80 KiB.
+const SHARD: usize = 13_500;
+/// A part of a sheet that is worth a thread. The tests take all ways.
+const PART: usize = if cfg!(test) { 1000 } else { 4 << 20 };
+/// The most threads: they wait for the memory rather than for each other.
+const MAX_THREADS: usize = 8;
 
 pub(crate) struct Index {
     delimiter: u8,
     key: usize,
     /// The first byte of each record. Strictly increasing.
     starts: Vec<u64>,
-    /// The 0-based line of every `LINES_EVERY`th record.
-    lines: Vec<u64>,
-    by_key: HashTable<u32>,
+    /// Here and there a record and its 0-based line.
+    lines: Vec<(u32, u64)>,
+    by_key: Box<[HashTable<u32>]>,
     hasher: RandomState,
     /// The further rows of keys that are there more than once.
     repeated: HashMap<u32, Vec<u32>>,
-    /// Rows whose key is empty.
-    pub(crate) unkeyed: usize,
 }
 
 impl Index {
-    /// Indexes the records behind the header, which ends at `header_end`. `each` is shown every
-    /// record with its fields.
+    /// Indexes the records behind the header, which ends at `header_end`. `code` gives a byte to every
+    /// record, of which it sees the first `columns` fields, and whether it has a key.
     pub(crate) fn build(
         bytes: &[u8],
         delimiter: u8,
         key: usize,
+        columns: usize,
         header_end: usize,
-        mut each: impl FnMut(RecordIndex, &Records<'_>),
-    ) -> Result<Index, Malformed> {
+        code: impl Fn(&Record<'_>, bool) -> u8 + Sync,
+    ) -> Result<(Index, Vec<u8>), Malformed> {
+        let rows = &bytes[header_end..];
+        let length = usual_length(rows);
+        let finder = Finder {
+            bytes,
+            delimiter,
+            column: key,
+            columns: columns.max(key + 1),
+            hasher: RandomState::new(),
+            length,
+            shards: (rows.len() / length).div_ceil(SHARD).max(1),
+            code,
+        };
+        let mut found = finder.find_all(header_end)?;
+        let lines_before = count_lines(&bytes[..header_end]);
+        for (_, line) in &mut found.lines {
+            *line += lines_before;
+        }
         let mut index = Index {
             delimiter,
             key,
-            starts: Vec::new(),
-            lines: Vec::new(),
-            by_key: HashTable::new(),
-            hasher: RandomState::new(),
+            starts: found.starts,
+            lines: found.lines,
+            by_key: Box::default(),
+            hasher: finder.hasher,
             repeated: HashMap::new(),
-            unkeyed: 0,
         };
-        let mut records = Records::new(bytes, delimiter, header_end);
-        let lines_before = grammar::count_lines(&bytes[..header_end]);
-        while let Some((span, line)) = records.next_unsplit()? {
-            let row = index.starts.len();
-            if row >= MAX_RECORDS {
-                return Err(Malformed {
-                    offset: span.start,
-                    problem: Problem::TooManyRecords,
-                });
-            }
-            if row.is_multiple_of(LINES_EVERY) {
-                index.lines.push(lines_before + line);
-            }
-            if row == SAMPLE {
-                let expected =
-                    (bytes.len() - header_end) / ((span.start - header_end) / row).max(1);
-                index.reserve(bytes, expected);
-            }
-            index.starts.push(span.start as u64);
-            if let Some(field) = records.field(key) {
-                if std::str::from_utf8(&bytes[field.clone()]).is_err() {
-                    return Err(Malformed {
-                        offset: field.start,
-                        problem: Problem::InvalidUtf8,
-                    });
-                }
-                index.insert(bytes, row as u32, &trimmed(&bytes[field]));
-            } else {
-                index.unkeyed += 1;
-            }
-            each(RecordIndex(row as u32), &records);
+        let mut tables = Vec::with_capacity(found.keys.len());
+        for keys in found.keys {
+            tables.push(index.table(bytes, keys));
         }
-        index.starts.shrink_to_fit();
-        Ok(index)
+        index.by_key = tables.into_boxed_slice();
+        Ok((index, found.codes))
     }
 
-    /// Makes room for so many rows, so that the table is not built again and again.
-    fn reserve(&mut self, bytes: &[u8], rows: usize) {
-        self.starts.reserve(rows - self.starts.len().min(rows));
-        let (starts, delimiter, column) = (&self.starts, self.delimiter, self.key);
-        self.by_key
-            .reserve(rows - self.by_key.len().min(rows), |&row| {
-                self.hasher
-                    .hash_one(key_at(bytes, delimiter, column, starts[row as usize]))
-            });
-    }
-
-    fn insert(&mut self, bytes: &[u8], row: u32, key: &str) {
-        if key.is_empty() {
-            self.unkeyed += 1;
-            return;
-        }
-        let hash = self.hasher.hash_one(key);
+    /// Fills a shard, and notes which of its keys are repeated. While it is filled it holds places in
+    /// `keys`, so that hardly a key has to be read again.
+    fn table(&mut self, bytes: &[u8], keys: Vec<(u32, u32)>) -> HashTable<u32> {
         let (starts, delimiter, column) = (&self.starts, self.delimiter, self.key);
         let key_at = |row: u32| key_at(bytes, delimiter, column, starts[row as usize]);
-        match self.by_key.entry(
-            hash,
-            |&other| key_at(other) == key,
-            |&other| self.hasher.hash_one(key_at(other)),
-        ) {
-            hashbrown::hash_table::Entry::Occupied(first) => {
-                self.repeated.entry(*first.get()).or_default().push(row);
-            }
-            hashbrown::hash_table::Entry::Vacant(place) => {
-                place.insert(row);
+        let mut table: HashTable<u32> = HashTable::with_capacity(keys.len());
+        for (place, &(hash, row)) in keys.iter().enumerate() {
+            let same = |&other: &u32| {
+                let (other_hash, other) = keys[other as usize];
+                other_hash == hash && key_at(other) == key_at(row)
+            };
+            let rehash = |&other: &u32| spread(keys[other as usize].0);
+            match table.entry(spread(hash), same, rehash) {
+                hashbrown::hash_table::Entry::Occupied(first) => {
+                    let (_, first) = keys[*first.get() as usize];
+                    self.repeated.entry(first).or_default().push(row);
+                }
+                hashbrown::hash_table::Entry::Vacant(free) => {
+                    free.insert(place as u32);
+                }
             }
         }
+        for entry in table.iter_mut() {
+            *entry = keys[*entry as usize].1;
+        }
+        table
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -148,7 +144,8 @@ impl Index {
     /// The rows of a key, in the sheet's order: none, one, or several if the key is repeated.
     pub(crate) fn rows(&self, bytes: &[u8], key: &str) -> impl Iterator<Item = RecordIndex> {
         let key = key.trim();
-        let found = self.by_key.find(self.hasher.hash_one(key), |&row| {
+        let hash = short_hash(&self.hasher, key);
+        let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
             key_at(bytes, self.delimiter, self.key, self.starts[row as usize]) == key
         });
         let more = found
@@ -178,9 +175,178 @@ impl Index {
 
     /// The 1-based line on which a record begins.
     pub(crate) fn line(&self, bytes: &[u8], row: RecordIndex) -> u64 {
-        let noted = row.slot() / LINES_EVERY;
-        let from = self.starts[noted * LINES_EVERY] as usize;
-        self.lines[noted] + grammar::count_lines(&bytes[from..self.start(row)]) + 1
+        let behind = self.lines.partition_point(|&(noted, _)| noted <= row.0);
+        let (noted, line) = self.lines[behind - 1];
+        let from = self.starts[noted as usize] as usize;
+        line + count_lines(&bytes[from..self.start(row)]) + 1
+    }
+}
+
+/// How long a row is, as far as the first of them tell.
+fn usual_length(rows: &[u8]) -> usize {
+    const SAMPLE: usize = 256 << 10;
+    let sample = &rows[..rows.len().min(SAMPLE)];
+    (sample.len() / (count_lines(sample) as usize).max(1)).max(1)
+}
+
+/// Half of the hash decides on shard and place; whole, it would take twice the memory until the tables
+/// are filled.
+fn short_hash(hasher: &RandomState, key: &str) -> u32 {
+    (hasher.hash_one(key) >> 32) as u32
+}
+
+fn shard(hash: u32, shards: usize) -> usize {
+    (u64::from(hash) * shards as u64 >> 32) as usize
+}
+
+/// The table takes the place from the lowest bits and tells entries apart by the highest, of which those
+/// of the short hash are the same in all of a shard.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What goes over the snapshot.
+struct Finder<'b, C> {
+    bytes: &'b [u8],
+    delimiter: u8,
+    column: usize,
+    columns: usize,
+    hasher: RandomState,
+    /// Of a row, about.
+    length: usize,
+    shards: usize,
+    code: C,
+}
+
+/// The records of a part of the sheet.
+struct Found {
+    starts: Vec<u64>,
+    codes: Vec<u8>,
+    /// Every 1,024th of them, and its line, counted from where the part begins.
+    lines: Vec<(u32, u64)>,
+    /// By shard, the hash of each key and its row.
+    keys: Vec<Vec<(u32, u32)>>,
+    end: End,
+}
+
+impl Found {
+    /// Takes in the records that follow.
+    fn append(&mut self, next: Found) -> Result<(), Malformed> {
+        let rows = self.starts.len();
+        if rows + next.starts.len() > MAX_RECORDS {
+            return Err(Malformed {
+                offset: next.starts[MAX_RECORDS - rows] as usize,
+                problem: Problem::TooManyRecords,
+            });
+        }
+        let (rows, line) = (rows as u32, self.end.line);
+        self.starts.extend(next.starts);
+        self.codes.extend(next.codes);
+        let lines = next.lines.into_iter();
+        self.lines
+            .extend(lines.map(|(row, before)| (row + rows, before + line)));
+        for (keys, next) in self.keys.iter_mut().zip(next.keys) {
+            keys.extend(next.into_iter().map(|(hash, row)| (hash, row + rows)));
+        }
+        self.end = End {
+            at: next.end.at,
+            line: line + next.end.line,
+        };
+        Ok(())
+    }
+}
+
+impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
+    fn find_all(&self, from: usize) -> Result<Found, Malformed> {
+        let begins = self.further_parts(from);
+        let mut ends = begins.iter().copied().chain([usize::MAX]);
+        let first_end = ends.next().unwrap_or(usize::MAX);
+        thread::scope(|scope| {
+            let further: Vec<_> = begins
+                .iter()
+                .zip(ends)
+                .map(|(&begin, end)| {
+                    let find = move || self.find(begin, end);
+                    (begin, thread::Builder::new().spawn_scoped(scope, find))
+                })
+                .collect();
+            let mut found = self.find(from, first_end)?;
+            for (begin, part) in further {
+                match part {
+                    Ok(part) if begin == found.end.at => match part.join() {
+                        Ok(part) => found.append(part?)?,
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    },
+                    // A wrong guess, or the system gives no thread.
+                    _ => {
+                        found.append(self.find(found.end.at, usize::MAX)?)?;
+                        break;
+                    }
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Where the parts behind the first begin, as far as that can be guessed.
+    fn further_parts(&self, from: usize) -> Vec<usize> {
+        let length = self.bytes.len() - from;
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let parts = threads.min(MAX_THREADS).min(length / PART).max(1);
+        let mut begins: Vec<usize> = (1..parts)
+            .map(|part| from + length / parts * part)
+            .filter_map(|guess| Some(guess + memchr(b'\n', &self.bytes[guess..])? + 1))
+            .collect();
+        begins.dedup();
+        begins
+    }
+
+    /// Reads the records that begin in a part.
+    fn find(&self, from: usize, upto: usize) -> Result<Found, Malformed> {
+        let rows = (upto.min(self.bytes.len()) - from) / self.length;
+        let shard_rows = rows / self.shards;
+        let mut found = Found {
+            starts: Vec::with_capacity(rows + rows / 16),
+            codes: Vec::with_capacity(rows + rows / 16),
+            lines: Vec::new(),
+            keys: (0..self.shards)
+                .map(|_| Vec::with_capacity(shard_rows + shard_rows / 16))
+                .collect(),
+            end: End { at: from, line: 0 },
+        };
+        let plan = Plan {
+            delimiter: self.delimiter,
+            columns: self.columns,
+            upto,
+        };
+        found.end = scan(self.bytes, from, plan, |record| {
+            self.take(record, &mut found)
+        })?;
+        Ok(found)
+    }
+
+    fn take(&self, record: &Record<'_>, found: &mut Found) -> Result<(), Malformed> {
+        let malformed = |offset, problem| Err(Malformed { offset, problem });
+        let row = found.starts.len();
+        if row >= MAX_RECORDS {
+            return malformed(record.start, Problem::TooManyRecords);
+        }
+        if row.is_multiple_of(LINES_EVERY) {
+            found.lines.push((row as u32, record.line));
+        }
+        let field = record.field(self.column).unwrap_or_default();
+        let key = decode(&self.bytes[field.clone()]);
+        let Ok(key) = std::str::from_utf8(&key) else {
+            return malformed(field.start, Problem::InvalidUtf8);
+        };
+        let key = key.trim();
+        if !key.is_empty() {
+            let hash = short_hash(&self.hasher, key);
+            found.keys[shard(hash, self.shards)].push((hash, row as u32));
+        }
+        found.starts.push(record.start as u64);
+        found.codes.push((self.code)(record, !key.is_empty()));
+        Ok(())
     }
 }
 
@@ -205,6 +371,8 @@ fn trimmed(raw: &[u8]) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn index(sheet: &str) -> Index {
@@ -212,10 +380,12 @@ mod tests {
             sheet.as_bytes(),
             b';',
             0,
+            0,
             sheet.find('\n').unwrap(),
-            |_, _| {},
+            |_, _| 0,
         )
         .unwrap()
+        .0
     }
 
     #[test]
@@ -232,16 +402,89 @@ mod tests {
             (find("P 1"), find("P2 "), find("P\"3"), find("P4"), find("")),
             (vec![0], vec![1], vec![3], vec![], vec![])
         );
-        assert_eq!((index.len(), index.unkeyed), (4, 1));
+        assert_eq!(index.len(), 4);
+        assert_eq!(index.key(sheet.as_bytes(), RecordIndex(2)), "");
         let lines: Vec<u64> = (0..4)
             .map(|slot| index.line(sheet.as_bytes(), RecordIndex::from_slot(slot)))
             .collect();
         assert_eq!(lines, [2, 4, 6, 7]);
     }
 
+    /// Rows with keys of which many are repeated, and now and then, or often, line ends in a cell.
+    fn rows(lines_in_cells: u32) -> impl Strategy<Value = String> {
+        let plain = (0..300_u32, "[a-z]{0,40}").prop_map(|(key, cell)| format!("P{key};{cell}\n"));
+        let quoted = (0..300_u32, "([a-z;]|\"\"|\n|\r\n){0,40}");
+        let quoted = quoted.prop_map(|(key, cell)| format!("\"P{key}\";\"{cell}\"\r\n"));
+        let row = prop_oneof![10 => plain, lines_in_cells => quoted];
+        prop::collection::vec(row, 0..400).prop_map(|rows| rows.concat())
+    }
+
+    /// The index against one that is made of the records as they are read one after the other.
+    fn check(sheet: &str) -> Result<(), TestCaseError> {
+        let bytes = sheet.as_bytes();
+        let header_end = sheet.find('\n').unwrap();
+        let code = |record: &Record<'_>, _| bytes[record.start + 1];
+        let (index, codes) = Index::build(bytes, b';', 0, 0, header_end, code).unwrap();
+        let mut records = grammar::Records::new(bytes, b';', header_end);
+        let mut rows_of: HashMap<String, Vec<RecordIndex>> = HashMap::new();
+        let mut row = 0;
+        while let Some(span) = records.next_record().unwrap() {
+            let at = RecordIndex::from_slot(row);
+            let key = decode(&bytes[records.fields()[0].clone()]);
+            let key = String::from_utf8(key.into_owned()).unwrap();
+            prop_assert_eq!(index.start(at), span.start);
+            prop_assert_eq!(index.line(bytes, at), count_lines(&bytes[..span.start]) + 1);
+            prop_assert_eq!(&index.key(bytes, at), &key);
+            prop_assert_eq!(codes[row], bytes[span.start + 1]);
+            rows_of.entry(key).or_default().push(at);
+            row += 1;
+        }
+        prop_assert_eq!((index.len(), codes.len()), (row, row));
+        let repeated: HashMap<RecordIndex, Vec<RecordIndex>> = index
+            .repeated()
+            .map(|(first, more)| (first, more.collect()))
+            .collect();
+        prop_assert_eq!(index.has_repeated(), !repeated.is_empty());
+        for (key, rows) in rows_of {
+            prop_assert_eq!(&index.rows(bytes, &key).collect::<Vec<_>>(), &rows);
+            prop_assert_eq!(
+                repeated.get(&rows[0]).cloned().unwrap_or_default(),
+                &rows[1..]
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_sheet_that_is_read_in_parts_has_the_same_records(rows in rows(1)) {
+            check(&format!("KEY;TEXT\n{rows}"))?;
+        }
+
+        #[test]
+        fn a_wrong_guess_of_where_a_part_begins_is_noticed(rows in rows(100)) {
+            check(&format!("KEY;TEXT\n{rows}"))?;
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_in_a_part_is_refused_where_it_stands() {
+        let sheet = "K\n".to_owned() + &"a;\"b\nc\"\n".repeat(1000);
+        let refused = |sheet: &[u8]| Index::build(sheet, b';', 0, 0, 1, |_, _| 0).err().unwrap();
+        for at in [10, 4000, 7000, sheet.len() - 2] {
+            let mut broken = sheet.clone().into_bytes();
+            broken[at] = 0;
+            assert_eq!(refused(&broken).offset, at);
+        }
+        let open = sheet.clone() + "\"";
+        assert_eq!(refused(open.as_bytes()).offset, sheet.len());
+    }
+
     #[test]
     fn keys_that_collide_in_one_index_do_not_in_another() {
-        let hash = |index: Index| index.hasher.hash_one("A");
+        let hash = |index: Index| short_hash(&index.hasher, "A");
         assert_ne!(hash(index("K\nA\n")), hash(index("K\nA\n")));
     }
 

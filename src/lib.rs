@@ -77,6 +77,7 @@ mod grammar;
 mod index;
 mod overlay;
 mod record;
+mod scan;
 mod schema;
 mod sheet;
 mod snapshot;

@@ -23,6 +23,7 @@ use crate::journal::Journal;
 use crate::merge;
 use crate::overlay::{Overlay, OverlayRow};
 use crate::record::{CsvRecord, PO_NUMBER, ProcessingStatus};
+use crate::scan::Record;
 use crate::schema::Schema;
 use crate::snapshot::Snapshot;
 use crate::target::Target;
@@ -198,27 +199,23 @@ impl Sheet {
             })
         })?;
 
-        let mut codes = Vec::new();
-        let status = |record: &Records<'_>| {
+        let code = |record: &Record<'_>, has_key| {
             let raw = schema.status.and_then(|column| record.field(column));
-            raw.map_or(0, |field| status_code(&bytes[field]))
+            match has_key {
+                true => raw.map_or(0, |field| status_code(&bytes[field])),
+                false => UNKEYED,
+            }
         };
-        let index = Index::build(
+        let (index, codes) = Index::build(
             &bytes,
             dialect.delimiter,
             schema.key,
+            schema.status.map_or(0, |column| column + 1),
             dialect.header_end,
-            |_, record| codes.push(AtomicU8::new(status(record))),
+            code,
         )
         .map_err(malformed)?;
-        let statuses = codes.into_boxed_slice();
-        if index.unkeyed > 0 {
-            for slot in 0..index.len() {
-                if index.key(&bytes, RecordIndex::from_slot(slot)).is_empty() {
-                    statuses[slot].store(UNKEYED, Ordering::Relaxed);
-                }
-            }
-        }
+        let statuses: Box<[AtomicU8]> = codes.into_iter().map(AtomicU8::new).collect();
         let mut counts = [0; CODES];
         for status in &statuses {
             counts[status.load(Ordering::Relaxed) as usize] += 1;
