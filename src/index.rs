@@ -196,7 +196,7 @@ fn short_hash(hasher: &RandomState, key: &str) -> u32 {
 }
 
 fn shard(hash: u32, shards: usize) -> usize {
-    (u64::from(hash) * shards as u64 >> 32) as usize
+    ((u64::from(hash) * shards as u64) >> 32) as usize
 }
 
 /// The table takes the place from the lowest bits and tells entries apart by the highest, of which those
