@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::DateTime;
 
@@ -13,7 +14,7 @@ use crate::index::{Index, RecordIndex};
 use crate::integrity::{self, Diagnostic};
 use crate::journal::{self, CellUpdate, Frame, Head, RowUpdate};
 use crate::merge;
-use crate::render;
+use crate::render::{self, Next};
 use crate::scan::{Plan, scan};
 use crate::sheet::{Duplicates, Options, Sheet};
 use crate::snapshot::Snapshot;
@@ -152,11 +153,12 @@ fn build(bytes: &[u8], options: &Options) -> Result<Sheet> {
     Sheet::build(Snapshot::Owned(bytes.to_vec()), Path::new(PATH), options)
 }
 
-fn next_version(sheet: &Sheet) -> Vec<u8> {
-    let mut next = Vec::new();
-    render::render(sheet, &mut next).expect("memory takes it");
-    render::verify(sheet, &next).expect("what was rendered is right");
-    next
+fn next_version(sheet: &Arc<Sheet>) -> Vec<u8> {
+    let next = Next::of(sheet);
+    let mut written = Vec::new();
+    next.render(&mut written).expect("memory takes it");
+    next.verify(&written).expect("what was rendered is right");
+    written
 }
 
 /// A sheet, which may have a PO in several rows, and what `check` finds in it.
@@ -177,7 +179,7 @@ pub fn rewrite(
     delimiter: Option<u8>,
     updates: &[Update],
 ) -> Option<Vec<u8>> {
-    let sheet = build(sheet, &options(key, delimiter)).ok()?;
+    let sheet = Arc::new(build(sheet, &options(key, delimiter)).ok()?);
     let before = sheet.bytes().to_vec();
     merge::apply(&sheet, &[frame(updates)]);
     let next = next_version(&sheet);
@@ -192,7 +194,7 @@ pub fn rewrite(
 /// As the queue answers.
 pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> Result<Vec<u8>> {
     let options = options("PO_NUMBER", None);
-    let sheet = build(sheet, &options)?;
+    let sheet = Arc::new(build(sheet, &options)?);
     let operation = WriteOperation {
         operation_id: OperationId(1),
         po_number: po.to_owned(),

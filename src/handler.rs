@@ -5,7 +5,7 @@
 //! handlers, in one process or in several, may be open on one sheet.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use crate::schema::addable;
 use crate::sheet::{Options, ProcessingProgress, Sheet};
 use crate::target::Target;
 use crate::update::{OperationId, Updates, WriteOperation};
-use crate::writer::{Checkpoint, PATIENCE, Recovery, Writer, Writes};
+use crate::writer::{self, Checkpoint, PATIENCE, Recovery, Writer, Writes};
 
 /// A sheet opened for reading and writing.
 ///
@@ -38,6 +38,8 @@ use crate::writer::{Checkpoint, PATIENCE, Recovery, Writer, Writes};
 pub struct CsvHandler {
     sheet: Arc<ArcSwap<Sheet>>,
     writer: Mutex<Writer>,
+    /// Guards no data; taken before the writer.
+    turn: Mutex<()>,
     options: Options,
 }
 
@@ -81,6 +83,7 @@ impl CsvHandler {
         let handler = CsvHandler {
             sheet: Arc::clone(writer.sheet()),
             writer: Mutex::new(writer),
+            turn: Mutex::new(()),
             options: options.clone(),
         };
         Ok((handler, recovery))
@@ -191,24 +194,26 @@ impl CsvHandler {
     fn make_visible(&self) -> Result<()> {
         let start = Instant::now();
         loop {
-            let mut writer = self.writer()?;
-            let source = match writer.checkpoint() {
+            let source = match self.checkpoint() {
                 Ok(Checkpoint::Visible) => return Ok(()),
                 Ok(Checkpoint::Later) if start.elapsed() < PATIENCE => {
-                    drop(writer);
                     std::thread::sleep(Duration::from_millis(5));
                     continue;
                 }
-                Ok(Checkpoint::Later) => Error::Busy {
-                    path: writer.path().to_owned(),
-                },
+                Ok(Checkpoint::Later) => Error::Busy { path: self.path() },
                 Err(error) => error,
             };
             return Err(Error::NotVisible {
-                path: writer.path().to_owned(),
+                path: self.path(),
                 source: Box::new(source),
             });
         }
+    }
+
+    /// One checkpoint after the other: two at once would write the same twice.
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        writer::checkpoint(|| self.writer())
     }
 
     /// Backs up the sheet as it is, durably, to `input_YYYYMMDD_HHMMSS_{session_id}.csv`.

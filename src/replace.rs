@@ -1,8 +1,8 @@
 //! Durable, atomic replacement of the sheet that never overwrites what somebody else wrote.
 //!
 //! 1. The new version is written to a file without a name, its space reserved first, and given the
-//!    old one's owner, mode and attributes; synced; and verified. A failure up to here leaves
-//!    nothing behind, and is never answered by a second sync of the same file: after a failed
+//!    old one's owner, mode and attributes; synced; and verified, a large one at the same time. A
+//!    failure up to here leaves nothing behind, and is never answered by a second sync of the same file: after a failed
 //!    fsync the kernel may call the next one a success though the data is gone.
 //! 2. It gets the name `.input.csv.{its inode}-{hash of the version it replaces}.tmp`.
 //! 3. A read lease on the public file is taken, which is refused while anybody writes to it; the
@@ -23,18 +23,24 @@
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 use xattr::FileExt as _;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
 use crate::lease::{Lease, Leased};
 use crate::snapshot::{Snapshot, is_unsupported, unnamed_file};
 use crate::target::{Target, open_at, read_folder};
-use crate::version::{ContentHash, Look, Stamp, Version, hash_file};
+use crate::version::{ContentHash, Look, Stamp, Version, hash_bytes, hash_file};
+
+/// How much is written at once.
+const BUFFER: usize = 256 << 10;
+/// From this size on a second thread is worth its while.
+const LARGE: u64 = 1 << 20;
 
 /// A new version, complete, synced and verified, that is not public yet.
 pub(crate) struct Replacement<'t> {
@@ -90,7 +96,7 @@ impl<'t> Replacement<'t> {
         target: &'t Target,
         old: &File,
         size: u64,
-        render: impl FnOnce(&mut BufWriter<Hashing<'_>>) -> io::Result<()>,
+        render: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
         verify: impl FnOnce(&[u8]) -> std::result::Result<(), String>,
     ) -> Result<Self> {
         let written_at = SystemTime::now();
@@ -98,30 +104,41 @@ impl<'t> Replacement<'t> {
         let failed = |action| Error::io(action, target.path());
         let doing = "write a new version of";
         reserve(&new.file, size).map_err(failed(doing))?;
-        let mut hashing = Hashing {
-            file: &new.file,
-            hasher: Xxh3::new(),
-        };
-        let mut out = BufWriter::with_capacity(256 << 10, hashing);
-        render(&mut out).map_err(failed(doing))?;
-        hashing = out
-            .into_inner()
-            .map_err(|error| failed(doing)(error.into_error()))?;
-        new.hash = hashing.hasher.digest128();
+        let mut out = BufWriter::with_capacity(BUFFER, &new.file);
+        render(&mut out)
+            .and_then(|()| out.flush())
+            .map_err(failed(doing))?;
+        drop(out);
         let end = (&new.file).stream_position().map_err(failed(doing))?;
         new.file.set_len(end).map_err(failed(doing))?;
         new.rights = copy_metadata(target, old, &new.file)?;
-        new.file
-            .sync_all()
-            .map_err(failed("sync a new version of"))?;
-        let written = new
-            .read_back()
-            .map_err(failed("read back a new version of"))?;
-        verify(&written).map_err(|problem| Error::Verification {
-            path: target.path().to_owned(),
-            problem,
-        })?;
-        drop(written);
+        let verify = || {
+            let written = new
+                .read_back()
+                .map_err(failed("read back a new version of"))?;
+            verify(&written).map_err(|problem| Error::Verification {
+                path: target.path().to_owned(),
+                problem,
+            })?;
+            Ok(hash_bytes(&written))
+        };
+        let sync = || new.file.sync_all().map_err(failed("sync a new version of"));
+        new.hash = if end < LARGE {
+            sync().and_then(|()| verify())?
+        } else {
+            // The disk is busy with the one, a processor with the other.
+            thread::scope(|scope| {
+                let syncing = thread::Builder::new().spawn_scoped(scope, sync);
+                let hash = verify();
+                match syncing.map(|syncing| syncing.join()) {
+                    Ok(Ok(synced)) => synced,
+                    Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                    // The system gives no thread.
+                    Err(_) => sync(),
+                }
+                .and(hash)
+            })?
+        };
         new.written_at = written_at;
         Ok(new)
     }
@@ -136,10 +153,12 @@ impl<'t> Replacement<'t> {
         let (file, name) = match unnamed_file(target) {
             Ok(file) => (file, None),
             Err(Error::Io { source, .. }) if is_unsupported(&source) => {
+                static NUMBER: AtomicU32 = AtomicU32::new(0);
                 let name = format!(
-                    "{}-{:x}.tmp",
+                    "{}-{:x}-{:x}.tmp",
                     target.sibling_name("new"),
-                    std::process::id()
+                    std::process::id(),
+                    NUMBER.fetch_add(1, Ordering::Relaxed)
                 );
                 let flags = OFlags::RDWR
                     | OFlags::CREATE
@@ -231,7 +250,11 @@ impl<'t> Replacement<'t> {
             ));
         }
         unlink(target, &name)?;
-        Ok(Publication::Done(version, (!leased).then_some(public)))
+        if leased {
+            close_elsewhere([public, displaced], stamp.size);
+            return Ok(Publication::Done(version, None));
+        }
+        Ok(Publication::Done(version, Some(public)))
     }
 
     /// Puts the new version in a place where there is none any more.
@@ -376,10 +399,9 @@ fn temporary_kind(target: &Target, name: &str) -> Option<Temporary> {
     let rest = name
         .strip_prefix(&target.sibling_name(""))?
         .strip_suffix(".tmp")?;
-    if let Some(pid) = rest.strip_prefix("new-") {
-        return u32::from_str_radix(pid, 16)
-            .is_ok()
-            .then_some(Temporary::New);
+    if let Some(number) = rest.strip_prefix("new-") {
+        let is_hex = |part| u32::from_str_radix(part, 16).is_ok();
+        return number.split('-').all(is_hex).then_some(Temporary::New);
     }
     let (inode, hash) = rest.split_once('-')?;
     let replaced = (hash.len() == 32).then(|| ContentHash::from_str_radix(hash, 16).ok())??;
@@ -400,6 +422,15 @@ fn unlink(target: &Target, name: &str) -> Result<()> {
     match rustix::fs::unlinkat(target.folder(), name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::sys("remove", target.folder_path().join(name))(errno)),
+    }
+}
+
+/// Closes files that have no name any more. With the last reference the filesystem frees what was in
+/// them, which takes it as long for a large one as a sync does.
+fn close_elsewhere(files: [File; 2], size: u64) {
+    if size >= LARGE {
+        // Without a thread they are closed here.
+        thread::Builder::new().spawn(move || drop(files)).ok();
     }
 }
 
@@ -442,23 +473,5 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
     match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size.max(1))) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Hashes what passes through to the file.
-pub(crate) struct Hashing<'f> {
-    file: &'f File,
-    hasher: Xxh3,
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -4,7 +4,9 @@
 //! one journal frame, and published to readers; a checkpoint then makes everything durable visible
 //! by one atomic rewrite. The two are separate calls, because durable and visible are separate
 //! promises. Both run under the write lock, take in what other tickoff processes appended to the
-//! journal, and a checkpoint merges what other programs did to the CSV before it replaces it.
+//! journal, and a checkpoint merges what other programs did to the CSV before it replaces it. While a
+//! checkpoint writes the new version, which takes long for a large sheet, it holds nothing: what
+//! becomes durable meanwhile is for the next one.
 //!
 //! A half-written sheet is never taken as a base: a version that was changed in place has to have
 //! rested for [`SETTLE`], and one that lost rows or does not parse for [`SETTLE_SUSPICIOUS`].
@@ -21,7 +23,7 @@ pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -36,7 +38,7 @@ use crate::lease::{Lease, Leased};
 use crate::lock::{SessionLock, WriteGuard, WriteLock};
 use crate::merge::{self, Conflict, Merged};
 use crate::record::format_timestamp;
-use crate::render;
+use crate::render::{self, Next};
 use crate::replace::{self, Publication, Replacement};
 use crate::sheet::{Options, Sheet};
 use crate::snapshot::{Snapshot, scratch_file};
@@ -65,6 +67,92 @@ pub(crate) enum Checkpoint {
     Visible,
     /// Another program is at the sheet; try again soon.
     Later,
+}
+
+/// A new version of the sheet between its two ends. It is begun and published under the write lock, and
+/// written without any: nobody knows of its file until then.
+struct Rewrite {
+    target: Arc<Target>,
+    /// Whose owner, mode and attributes it gets.
+    like: File,
+    next: Next,
+    /// The public version; `None` if it was deleted.
+    replaces: Option<Version>,
+    /// [`Writer::changes`] that are in it.
+    changes: u64,
+}
+
+impl Rewrite {
+    fn write(&self) -> Result<Replacement<'_>> {
+        Replacement::write(
+            &self.target,
+            &self.like,
+            self.next.sheet().bytes().len() as u64,
+            |out| self.next.render(out),
+            |written| self.next.verify(written),
+        )
+    }
+}
+
+enum Begun {
+    Rewrite(Rewrite),
+    /// There is nothing to write, or it cannot be begun.
+    Nothing(Checkpoint),
+}
+
+/// Brings the public CSV up to all that was durable when it began, and holds the writer only at the
+/// beginning and at the end; results are made durable meanwhile. A failure is retried, each time as a
+/// complete new attempt; after the last one, everything is still in the journal.
+pub(crate) fn checkpoint<'w>(
+    writer: impl Fn() -> Result<MutexGuard<'w, Writer>>,
+) -> Result<Checkpoint> {
+    let failing = writer()?.failing;
+    let (result, retried) = with_retries(failing, || {
+        let rewrite = {
+            let mut writer = writer()?;
+            let held = writer.lock.acquire()?;
+            match writer.begin_rewrite(&held)? {
+                Begun::Rewrite(rewrite) => rewrite,
+                Begun::Nothing(checkpoint) => return Ok(checkpoint),
+            }
+        };
+        let replacement = rewrite.write()?;
+        // Its contents are compared now, if they have to be, and not under the lock.
+        let seen = match rewrite.replaces {
+            Some(mut version) => match version.look(&rewrite.target)? {
+                Look::Same => Some(version),
+                Look::Other(..) | Look::Missing => return Ok(Checkpoint::Later),
+            },
+            None => None,
+        };
+        let mut writer = writer()?;
+        let held = writer.lock.acquire()?;
+        if let Some(seen) = seen
+            && rewrite
+                .replaces
+                .is_some_and(|version| version.stamp == writer.public.stamp)
+        {
+            writer.public = seen;
+        }
+        writer.publish(&rewrite, replacement, &held)
+    });
+    writer()?.note(&result, retried);
+    result
+}
+
+fn with_retries(
+    failing: bool,
+    attempt: impl FnMut() -> Result<Checkpoint>,
+) -> (Result<Checkpoint>, u64) {
+    let retried = std::cell::Cell::new(0);
+    let result = attempt
+        .retry(backoff(if failing { 0 } else { RETRIES }))
+        .notify(|error: &Error, _| {
+            retried.set(retried.get() + 1);
+            tracing::warn!(error = %error.chain(), "the sheet could not be written, trying again");
+        })
+        .call();
+    (result, retried.get())
 }
 
 /// What was there when a sheet was opened for writing.
@@ -97,6 +185,8 @@ pub(crate) struct Writer {
     public: Version,
     /// Whether something durable is not visible.
     behind: bool,
+    /// How often that has begun to be so.
+    changes: u64,
     /// Results whose row or column is not in the sheet.
     unplaced: Vec<RowUpdate>,
     displaced: Vec<Unmerged>,
@@ -177,6 +267,7 @@ impl Writer {
             backups,
             public,
             behind,
+            changes: 0,
             unplaced: merged.unplaced,
             displaced: Vec::new(),
             watched: Vec::new(),
@@ -196,10 +287,6 @@ impl Writer {
     /// The sheet as readers see it, through every change of its base.
     pub(crate) fn sheet(&self) -> &Arc<ArcSwap<Sheet>> {
         &self.sheet
-    }
-
-    pub(crate) fn path(&self) -> &std::path::Path {
-        self.target.path()
     }
 
     pub(crate) fn backups(&self) -> &BackupManager {
@@ -396,9 +483,14 @@ impl Writer {
             unplaced.is_empty(),
             "every row of a frame of ours is in the sheet"
         );
-        self.behind = true;
+        self.fall_behind();
         self.wrote = true;
         Ok(())
+    }
+
+    fn fall_behind(&mut self) {
+        self.behind = true;
+        self.changes += 1;
     }
 
     /// Adds columns behind the header, if they are missing. The next checkpoint makes them visible.
@@ -410,7 +502,7 @@ impl Writer {
         for name in names {
             if sheet.schema().position(name).is_none() {
                 sheet.add_column(name)?;
-                self.behind = true;
+                self.fall_behind();
             }
         }
         Ok(())
@@ -418,24 +510,31 @@ impl Writer {
 
     /// Brings the public CSV up to all that is durable. A failure is retried, each time as a
     /// complete new attempt; after the last one, everything is still in the journal.
-    pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let retries = if self.failing { 0 } else { RETRIES };
-        let retried = std::cell::Cell::new(0);
-        let result = (|| self.attempt_unless_put_off())
-            .retry(backoff(retries))
-            .notify(|error: &Error, _| {
-                retried.set(retried.get() + 1);
-                tracing::warn!(error = %error.chain(), "the sheet could not be written, trying again");
-            })
-            .call();
-        self.writes.retried += retried.get();
-        if let Err(error) = &result
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let (result, retried) = with_retries(self.failing, || {
+            let held = self.lock.acquire()?;
+            self.checkpoint_under(&held)
+        });
+        self.note(&result, retried);
+        result
+    }
+
+    /// Remembers what came of a checkpoint.
+    fn note(&mut self, result: &Result<Checkpoint>, retried: u64) {
+        self.writes.retried += retried;
+        if let Err(error) = result
             && !self.failing
         {
             tracing::error!(error = %error.chain(), "the sheet could not be written; the results are kept in the journal");
         }
         self.failing = result.is_err();
-        result
+        match result {
+            Ok(Checkpoint::Visible) => self.put_off_since = None,
+            Ok(Checkpoint::Later) => {
+                self.put_off_since.get_or_insert_with(Instant::now);
+            }
+            Err(_) => {}
+        }
     }
 
     /// Acts on the sheet while everything durable is visible and the public file is the version that
@@ -469,31 +568,35 @@ impl Writer {
         self.when_all_is_visible(|_, _| Ok(Some(())))
     }
 
-    fn attempt_unless_put_off(&mut self) -> Result<Checkpoint> {
-        let held = self.lock.acquire()?;
-        let checkpoint = self.checkpoint_under(&held)?;
-        match checkpoint {
-            Checkpoint::Visible => self.put_off_since = None,
-            Checkpoint::Later => {
-                self.put_off_since.get_or_insert_with(Instant::now);
-            }
-        }
-        Ok(checkpoint)
-    }
-
     /// One attempt at it. [`Checkpoint::Visible`] says, besides, that the public file is the version
     /// that we know.
-    fn checkpoint_under(&mut self, _held: &WriteGuard) -> Result<Checkpoint> {
+    fn checkpoint_under(&mut self, held: &WriteGuard) -> Result<Checkpoint> {
+        let rewrite = match self.begin_rewrite(held)? {
+            Begun::Rewrite(rewrite) => rewrite,
+            Begun::Nothing(checkpoint) => return Ok(checkpoint),
+        };
+        let replacement = rewrite.write()?;
+        self.publish(&rewrite, replacement, held)
+    }
+
+    /// Takes in what others did, and plans the version that is to replace the public one.
+    fn begin_rewrite(&mut self, _held: &WriteGuard) -> Result<Begun> {
+        let later = Ok(Begun::Nothing(Checkpoint::Later));
         match self.catch_up() {
             Ok(()) => {}
-            Err(Error::Busy { .. }) => return Ok(Checkpoint::Later),
+            Err(Error::Busy { .. }) => return later,
             Err(error) => return Err(error),
         }
         self.look_at_watched()?;
         if !self.merge_displaced()? {
-            return Ok(Checkpoint::Later);
+            return later;
         }
-        let gone = match self.public.look(&self.target)? {
+        // A version that is to be replaced is compared once more before it is.
+        let look = match self.behind && self.public.glance(&self.target)? {
+            true => Look::Same,
+            false => self.public.look(&self.target)?,
+        };
+        let is_gone = match look {
             Look::Same => {
                 self.missing_since = None;
                 false
@@ -501,7 +604,7 @@ impl Writer {
             Look::Other(file, stamp) => {
                 self.missing_since = None;
                 if !self.merge_public(&file, stamp)? {
-                    return Ok(Checkpoint::Later);
+                    return later;
                 }
                 false
             }
@@ -512,35 +615,52 @@ impl Writer {
                     .elapsed()
                     < SETTLE_SUSPICIOUS
                 {
-                    return Ok(Checkpoint::Later);
+                    return later;
                 }
                 tracing::warn!("the sheet was deleted; it is written anew");
                 true
             }
         };
-        if !self.behind && !gone {
-            return Ok(Checkpoint::Visible);
+        if !self.behind && !is_gone {
+            return Ok(Begun::Nothing(Checkpoint::Visible));
         }
-        let sheet = self.sheet.load_full();
-        let opened;
-        let old = if gone {
-            self.lock.file()
-        } else {
-            opened = self.target.open_sheet()?.0;
-            &opened
+        let like = match is_gone {
+            true => self.lock.file().try_clone(),
+            false => Ok(self.target.open_sheet()?.0),
         };
-        let replacement = Replacement::write(
-            &self.target,
-            old,
-            sheet.bytes().len() as u64,
-            |out| render::render(&sheet, out),
-            |written| render::verify(&sheet, written),
-        )?;
+        Ok(Begun::Rewrite(Rewrite {
+            target: Arc::clone(&self.target),
+            like: like.map_err(Error::io("open", self.target.path()))?,
+            next: Next::of(&self.sheet.load_full()),
+            replaces: (!is_gone).then_some(self.public),
+            changes: self.changes,
+        }))
+    }
+
+    /// Puts a version that was planned into the place of the one that was public then. If anything
+    /// has come in between but results, which are for the next one, it is planned anew.
+    fn publish(
+        &mut self,
+        rewrite: &Rewrite,
+        replacement: Replacement<'_>,
+        _held: &WriteGuard,
+    ) -> Result<Checkpoint> {
+        match self.catch_up() {
+            Ok(()) => {}
+            Err(Error::Busy { .. }) => return Ok(Checkpoint::Later),
+            Err(error) => return Err(error),
+        }
         let before = self.public.stamp;
-        let publication = if gone {
-            replacement.publish_anew()?
-        } else {
-            replacement.publish(&mut self.public)?
+        let sheet = self.sheet.load_full();
+        let replaces = rewrite.replaces;
+        if !Arc::ptr_eq(&sheet, rewrite.next.sheet())
+            || replaces.is_some_and(|version| version.hash != self.public.hash)
+        {
+            return Ok(Checkpoint::Later);
+        }
+        let publication = match replaces {
+            None => replacement.publish_anew()?,
+            Some(_) => replacement.publish(&mut self.public)?,
         };
         self.missing_since = None;
         match publication {
@@ -557,9 +677,9 @@ impl Writer {
                 }
             }
         }
-        self.behind = false;
+        self.behind = self.changes != rewrite.changes;
         self.writes.last = Some(Utc::now());
-        if !sheet.schema().added().is_empty() {
+        if rewrite.next.has_added_columns() {
             self.rebase_on_own_version(&sheet)?;
         }
         Ok(Checkpoint::Visible)
@@ -583,6 +703,7 @@ impl Writer {
     pub(crate) fn append_rows(&mut self, rows: &[u8]) -> Result<()> {
         self.when_all_is_visible(|writer, _| {
             let sheet = writer.sheet.load_full();
+            let next = Next::of(&sheet);
             let (old, _) = writer.target.open_sheet()?;
             let mut end = Vec::new();
             if !sheet.bytes().ends_with(b"\n") {
@@ -593,9 +714,9 @@ impl Writer {
                 &writer.target,
                 &old,
                 (sheet.bytes().len() + end.len()) as u64,
-                |out| render::render(&sheet, out).and_then(|()| out.write_all(&end)),
+                |out| next.render(out).and_then(|()| out.write_all(&end)),
                 |written| match written.strip_suffix(end.as_slice()) {
-                    Some(before) => render::verify(&sheet, before),
+                    Some(before) => next.verify(before),
                     None => Err("the added rows are not at its end".into()),
                 },
             )?;
@@ -649,7 +770,7 @@ impl Writer {
         if !frames.is_empty() {
             self.unplaced
                 .extend(merge::apply(&self.sheet.load(), &frames));
-            self.behind = true;
+            self.fall_behind();
         }
         Ok(())
     }

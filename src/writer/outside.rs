@@ -148,7 +148,7 @@ impl Writer {
         if suspicious && age < SETTLE_SUSPICIOUS {
             return Ok(false);
         }
-        self.behind = true;
+        self.fall_behind();
         if suspicious {
             let kept = self.backups.keep_copy(file, "outside", &self.session_id)?;
             let why = built

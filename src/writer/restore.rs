@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::escape::escape;
 use crate::journal::Journal;
 use crate::lock::{SessionLock, WriteLock};
-use crate::render;
+use crate::render::Next;
 use crate::replace::{Publication, Replacement};
 use crate::sheet::{Options, Sheet};
 use crate::snapshot::Snapshot;
@@ -23,7 +23,7 @@ use crate::target::Target;
 impl Writer {
     /// Restores a backup, and returns the one that was made of what it replaced.
     pub(crate) fn restore(&mut self, backup: &Path, session: &str) -> Result<BackupMetadata> {
-        let restored = read(&self.target, backup, &self.options)?;
+        let restored = Arc::new(read(&self.target, backup, &self.options)?);
         let made = self.when_all_is_visible(|writer, _| {
             let made = writer.copy_to_backup(session)?;
             writer.remove_journal()?;
@@ -40,7 +40,7 @@ impl Writer {
             }
             Ok(Some(made))
         })?;
-        self.sheet.store(Arc::new(restored));
+        self.sheet.store(restored);
         self.behind = false;
         Ok(made)
     }
@@ -60,7 +60,7 @@ pub(crate) fn restore_unreadable(
     let lock = WriteLock::open(&target)?;
     let held = lock.acquire()?;
     let _session = SessionLock::acquire(&target, &held, session)?;
-    let restored = read(&target, backup, options)?;
+    let restored = Arc::new(read(&target, backup, options)?);
     let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
     if let Some(kept) = Journal::keep_aside(&target, "not-restored")? {
         tracing::warn!(kept = %escape(&kept.display().to_string()), "the journal of the sheet that was replaced is kept");
@@ -91,13 +91,14 @@ fn read(target: &Target, backup: &Path, options: &Options) -> Result<Sheet> {
     Sheet::build(Snapshot::copy(target, &source)?, backup, options)
 }
 
-fn write<'t>(target: &'t Target, like: &File, restored: &Sheet) -> Result<Replacement<'t>> {
+fn write<'t>(target: &'t Target, like: &File, restored: &Arc<Sheet>) -> Result<Replacement<'t>> {
+    let next = Next::of(restored);
     Replacement::write(
         target,
         like,
         restored.bytes().len() as u64,
-        |out| render::render(restored, out),
-        |written| render::verify(restored, written),
+        |out| next.render(out),
+        |written| next.verify(written),
     )
 }
 
