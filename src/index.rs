@@ -90,23 +90,28 @@ impl Index {
         let mut index = Index {
             delimiter,
             key,
-            starts: found.starts,
+            starts: std::mem::take(&mut found.starts),
             lines: found.lines,
             by_key: Box::default(),
             hasher: finder.hasher,
             repeated: HashMap::new(),
         };
-        let mut tables = Vec::with_capacity(found.keys.len());
-        for keys in found.keys {
-            tables.push(index.table(bytes, keys));
-        }
-        index.by_key = tables.into_boxed_slice();
+        let mut keys = Vec::new();
+        let tables = (0..finder.shards).map(|shard| {
+            keys.clear();
+            for part in &found.keys {
+                part.copy_shard(shard, &mut keys);
+            }
+            index.table(bytes, &keys)
+        });
+        index.by_key = tables.collect();
+        index.starts.shrink_to_fit();
         Ok((index, found.codes))
     }
 
     /// Fills a shard, and notes which of its keys are repeated. While it is filled it holds places in
     /// `keys`, so that hardly a key has to be read again.
-    fn table(&mut self, bytes: &[u8], keys: Vec<(u32, u32)>) -> HashTable<u32> {
+    fn table(&mut self, bytes: &[u8], keys: &[Key]) -> HashTable<u32> {
         let (starts, delimiter, column) = (&self.starts, self.delimiter, self.key);
         let key_at = |row: u32| key_at(bytes, delimiter, column, starts[row as usize]);
         let mut table: HashTable<u32> = HashTable::with_capacity(keys.len());
@@ -205,6 +210,49 @@ fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// A short hash, and the row whose key has it.
+type Key = (u32, u32);
+
+/// The keys of a part of the sheet, shard by shard.
+struct Keys {
+    first_row: u32,
+    sorted: Vec<Key>,
+    /// Where each shard ends.
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    /// Sorts them by counting, in an array of its own: one for each shard would be so small that the
+    /// allocator keeps what they took.
+    fn sort(unsorted: Vec<Key>, shards: usize) -> Keys {
+        let mut places = vec![0; shards];
+        for &(hash, _) in &unsorted {
+            places[shard(hash, shards)] += 1;
+        }
+        let mut before = 0;
+        for place in &mut places {
+            before += std::mem::replace(place, before);
+        }
+        let mut sorted = vec![(0, 0); unsorted.len()];
+        for key in unsorted {
+            let place = &mut places[shard(key.0, shards)];
+            sorted[*place] = key;
+            *place += 1;
+        }
+        Keys {
+            first_row: 0,
+            sorted,
+            ends: places,
+        }
+    }
+
+    fn copy_shard(&self, shard: usize, to: &mut Vec<Key>) {
+        let start = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let keys = self.sorted[start..self.ends[shard]].iter();
+        to.extend(keys.map(|&(hash, row)| (hash, row + self.first_row)));
+    }
+}
+
 /// What goes over the snapshot.
 struct Finder<'b, C> {
     bytes: &'b [u8],
@@ -224,8 +272,7 @@ struct Found {
     codes: Vec<u8>,
     /// Every 1,024th of them, and its line, counted from where the part begins.
     lines: Vec<(u32, u64)>,
-    /// By shard, the hash of each key and its row.
-    keys: Vec<Vec<(u32, u32)>>,
+    keys: Vec<Keys>,
     end: End,
 }
 
@@ -245,9 +292,10 @@ impl Found {
         let lines = next.lines.into_iter();
         self.lines
             .extend(lines.map(|(row, before)| (row + rows, before + line)));
-        for (keys, next) in self.keys.iter_mut().zip(next.keys) {
-            keys.extend(next.into_iter().map(|(hash, row)| (hash, row + rows)));
-        }
+        self.keys.extend(next.keys.into_iter().map(|keys| Keys {
+            first_row: keys.first_row + rows,
+            ..keys
+        }));
         self.end = End {
             at: next.end.at,
             line: line + next.end.line,
@@ -304,14 +352,13 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
     /// Reads the records that begin in a part.
     fn find(&self, from: usize, upto: usize) -> Result<Found, Malformed> {
         let rows = (upto.min(self.bytes.len()) - from) / self.length;
-        let shard_rows = rows / self.shards;
+        let rows = rows + rows / 16;
+        let mut keys = Vec::with_capacity(rows);
         let mut found = Found {
-            starts: Vec::with_capacity(rows + rows / 16),
-            codes: Vec::with_capacity(rows + rows / 16),
+            starts: Vec::with_capacity(rows),
+            codes: Vec::with_capacity(rows),
             lines: Vec::new(),
-            keys: (0..self.shards)
-                .map(|_| Vec::with_capacity(shard_rows + shard_rows / 16))
-                .collect(),
+            keys: Vec::new(),
             end: End { at: from, line: 0 },
         };
         let plan = Plan {
@@ -320,12 +367,18 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
             upto,
         };
         found.end = scan(self.bytes, from, plan, |record| {
-            self.take(record, &mut found)
+            self.take(record, &mut found, &mut keys)
         })?;
+        found.keys.push(Keys::sort(keys, self.shards));
         Ok(found)
     }
 
-    fn take(&self, record: &Record<'_>, found: &mut Found) -> Result<(), Malformed> {
+    fn take(
+        &self,
+        record: &Record<'_>,
+        found: &mut Found,
+        keys: &mut Vec<Key>,
+    ) -> Result<(), Malformed> {
         let malformed = |offset, problem| Err(Malformed { offset, problem });
         let row = found.starts.len();
         if row >= MAX_RECORDS {
@@ -341,8 +394,7 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         };
         let key = key.trim();
         if !key.is_empty() {
-            let hash = short_hash(&self.hasher, key);
-            found.keys[shard(hash, self.shards)].push((hash, row as u32));
+            keys.push((short_hash(&self.hasher, key), row as u32));
         }
         found.starts.push(record.start as u64);
         found.codes.push((self.code)(record, !key.is_empty()));

@@ -122,24 +122,39 @@ pub fn sqlite_in_commits_of_256(folder: &Path, rows: usize) -> Duration {
 
 /// Four threads that commit each update by itself. They share one connection: with one each, SQLite
 /// makes them wait for each other by sleeping.
-pub fn sqlite_a_commit_each(folder: &Path, rows: usize) -> Duration {
+///
+/// Returns how long each took, and all together.
+pub fn sqlite_a_commit_each(
+    folder: &Path,
+    rows: usize,
+    updates: usize,
+) -> (Vec<Duration>, Duration) {
     let connection = Mutex::new(database(folder, rows));
     let start = Instant::now();
-    std::thread::scope(|scope| {
-        for worker in 0..WORKERS {
+    let latencies = std::thread::scope(|scope| {
+        let worker = |worker| {
             let connection = &connection;
             scope.spawn(move || {
-                for i in (worker..rows).step_by(WORKERS) {
+                let mut latencies = Vec::new();
+                for i in (worker..updates).step_by(WORKERS) {
+                    let start = Instant::now();
                     let connection = connection.lock().expect("no worker panics");
                     let mut update = connection.prepare_cached(UPDATE).expect("SQLite takes it");
                     update
                         .execute((format!("PO{i:08}"), NOW))
                         .expect("SQLite takes it");
+                    latencies.push(start.elapsed());
                 }
-            });
-        }
+                latencies
+            })
+        };
+        let workers: Vec<_> = (0..WORKERS).map(worker).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("no worker panics"))
+            .collect()
     });
-    start.elapsed()
+    (latencies, start.elapsed())
 }
 
 /// How many fields csv-core finds.

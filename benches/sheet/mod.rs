@@ -1,10 +1,12 @@
 //! The sheet that the benches work on, and the work they do on it.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tickoff::{CsvHandler, DEFAULT_CAPACITY, Until, WriteQueue};
 
@@ -12,16 +14,58 @@ pub const WORKERS: usize = 4;
 
 /// A deterministic sheet of `rows` pending rows, about 230 bytes each.
 pub fn text(rows: usize) -> String {
-    let mut text = String::from(
-        "PO_NUMBER;STATUS;SUPPLIER;ATTACHMENTS_FOUND;ATTACHMENTS_DOWNLOADED;AttachmentName;LAST_PROCESSED;ERROR_MESSAGE;DOWNLOAD_FOLDER;COUPA_URL;Priority;Supplier Segment;Spend Type;L1 UU Supplier Name\n",
-    );
+    let mut text = String::from(HEADER);
     for i in 0..rows {
-        let (po, supplier) = (15_000_000 + i * 37, i % 500);
-        text.push_str(&format!(
-            "PO{po:08};PENDING;\"Supplier; number {supplier}\";0;0;;;;downloads/PO{po:08};https://example.invalid/order_headers/{i:08}/attachments;Medium;Preferred segment of suppliers;Professional services;SUPPLIER NUMBER {supplier} HOLDING AND SUBSIDIARIES\n"
-        ));
+        text.push_str(&row(i));
     }
     text
+}
+
+const HEADER: &str = "PO_NUMBER;STATUS;SUPPLIER;ATTACHMENTS_FOUND;ATTACHMENTS_DOWNLOADED;AttachmentName;LAST_PROCESSED;ERROR_MESSAGE;DOWNLOAD_FOLDER;COUPA_URL;Priority;Supplier Segment;Spend Type;L1 UU Supplier Name\n";
+
+fn row(i: usize) -> String {
+    let (po, supplier) = (15_000_000 + i * 37, i % 500);
+    format!(
+        "PO{po:08};PENDING;\"Supplier; number {supplier}\";0;0;;;;downloads/PO{po:08};https://example.invalid/order_headers/{i:08}/attachments;Medium;Preferred segment of suppliers;Professional services;SUPPLIER NUMBER {supplier} HOLDING AND SUBSIDIARIES\n"
+    )
+}
+
+/// The same as a new file in `folder`, a piece at a time.
+pub fn write(folder: &Path, rows: usize) -> PathBuf {
+    let path = folder.join("input.csv");
+    let mut file = BufWriter::new(File::create(&path).expect("the bench's folder is writable"));
+    file.write_all(HEADER.as_bytes())
+        .expect("the disk takes it");
+    for i in 0..rows {
+        file.write_all(row(i).as_bytes())
+            .expect("the disk takes it");
+    }
+    file.into_inner()
+        .expect("the disk takes it")
+        .sync_all()
+        .expect("the disk syncs");
+    path
+}
+
+/// What a run keeps in memory beyond the pages of its private copy, in bytes: as the kernel counts it
+/// while a command runs.
+pub fn anonymous_memory(sheet: &Path) -> u64 {
+    let out = sheet.with_file_name("memory");
+    let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
+        .args(["run", "--quiet", "--limit", "1", "-j", "4"])
+        .arg(sheet)
+        .args([
+            "--",
+            "sh",
+            "-c",
+            "grep RssAnon /proc/$PPID/status > \"$OUT\"",
+        ])
+        .env("OUT", &out)
+        .status();
+    assert!(status.expect("it starts").success());
+    let line = std::fs::read_to_string(out).expect("the command wrote it");
+    let kilobytes = line.split_whitespace().nth(1).expect("RssAnon: N kB");
+    kilobytes.parse::<u64>().expect("a number") * 1024
 }
 
 /// The sheet as a new file in `folder`, opened, and its POs.
@@ -34,34 +78,45 @@ pub fn open(folder: &Path, text: &str) -> (Arc<CsvHandler>, Vec<String>) {
 }
 
 /// Updates every PO through a queue, by [`WORKERS`] threads that submit and go on, or that wait for
-/// each result to be durable. Returns when every result is durable and visible.
-pub fn update_all(handler: &Arc<CsvHandler>, pos: &[String], wait: Option<Until>) {
+/// each result to be durable. Returns when every result is durable and visible: how long each took
+/// until its worker went on.
+pub fn update_all(handler: &Arc<CsvHandler>, pos: &[String], wait: Option<Until>) -> Vec<Duration> {
     let queue = WriteQueue::new(Arc::clone(handler), DEFAULT_CAPACITY);
     queue.start_writer_thread().expect("a thread can be had");
-    std::thread::scope(|scope| {
-        for worker in 0..WORKERS {
+    let latencies = std::thread::scope(|scope| {
+        let worker = |worker| {
             let queue = &queue;
             scope.spawn(move || {
+                let mut latencies = Vec::new();
                 for po in pos.iter().skip(worker).step_by(WORKERS) {
+                    let start = Instant::now();
                     let operation = queue
                         .submit_write(po, [("STATUS", "COMPLETED"), ("ATTACHMENTS_FOUND", "2")])
                         .expect("the PO is in the sheet");
                     if let Some(until) = wait {
                         queue.wait(&operation, until).expect("the disk takes it");
                     }
+                    latencies.push(start.elapsed());
                 }
-            });
-        }
+                latencies
+            })
+        };
+        let workers: Vec<_> = (0..WORKERS).map(worker).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("no worker panics"))
+            .collect()
     });
     let drained = queue.stop_writer_thread(Duration::from_secs(600));
     assert!(drained.expect("the sheet is written"));
+    latencies
 }
 
 /// The least that a new version of the sheet can cost: one synced, atomic write of its bytes.
-pub fn write_once(folder: &Path, text: &str) {
+pub fn write_once(folder: &Path, text: impl AsRef<[u8]>) {
     let temporary = folder.join("floor.tmp");
     let mut file = File::create(&temporary).expect("the bench's folder is writable");
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_ref())
         .and_then(|()| file.sync_all())
         .expect("the disk takes it");
     std::fs::rename(&temporary, folder.join("floor.csv")).expect("the same folder");
