@@ -14,7 +14,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::resume_unwind;
 use std::thread;
 
 use hashbrown::HashTable;
@@ -55,9 +56,11 @@ pub(crate) struct Index {
     lines: Vec<(u32, u64)>,
     by_key: Box<[HashTable<u32>]>,
     hasher: RandomState,
-    /// The further rows of keys that are there more than once.
-    repeated: HashMap<u32, Vec<u32>>,
+    repeated: Repeated,
 }
+
+/// The first row of each key that is there more than once, and the further ones.
+type Repeated = HashMap<u32, Vec<u32>>;
 
 impl Index {
     /// Indexes the records behind the header, which ends at `header_end`. `code` gives a byte to every
@@ -87,33 +90,68 @@ impl Index {
         for (_, line) in &mut found.lines {
             *line += lines_before;
         }
+        found.starts.shrink_to_fit();
         let mut index = Index {
             delimiter,
             key,
-            starts: std::mem::take(&mut found.starts),
+            starts: found.starts,
             lines: found.lines,
             by_key: Box::default(),
             hasher: finder.hasher,
-            repeated: HashMap::new(),
+            repeated: Repeated::new(),
         };
-        let mut keys = Vec::new();
-        let tables = (0..finder.shards).map(|shard| {
-            keys.clear();
-            for part in &found.keys {
-                part.copy_shard(shard, &mut keys);
-            }
-            index.table(bytes, &keys)
+        let shards: Vec<usize> = (0..finder.shards).collect();
+        let share = shards.len().div_ceil(found.keys.len()).max(1);
+        let fill = |shards: &[usize]| index.tables(bytes, &found.keys, shards);
+        // As many threads as have read; where the system gives none, this one does it.
+        let filled: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = shards
+                .chunks(share)
+                .map(|shards| {
+                    let fill = move || fill(shards);
+                    (shards, thread::Builder::new().spawn_scoped(scope, fill))
+                })
+                .collect();
+            let tables = threads.into_iter().map(|(shards, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => fill(shards),
+            });
+            tables.collect()
         });
-        index.by_key = tables.collect();
-        index.starts.shrink_to_fit();
+        let mut tables = Vec::with_capacity(shards.len());
+        let mut repeated = HashMap::new();
+        for (more_tables, more_repeated) in filled {
+            tables.extend(more_tables);
+            repeated.extend(more_repeated);
+        }
+        index.by_key = tables.into_boxed_slice();
+        index.repeated = repeated;
         Ok((index, found.codes))
     }
 
-    /// Fills a shard, and notes which of its keys are repeated. While it is filled it holds places in
-    /// `keys`, so that hardly a key has to be read again.
-    fn table(&mut self, bytes: &[u8], keys: &[Key]) -> HashTable<u32> {
-        let (starts, delimiter, column) = (&self.starts, self.delimiter, self.key);
-        let key_at = |row: u32| key_at(bytes, delimiter, column, starts[row as usize]);
+    /// Fills some shards, and notes which of their keys are repeated.
+    fn tables(
+        &self,
+        bytes: &[u8],
+        parts: &[Keys],
+        shards: &[usize],
+    ) -> (Vec<HashTable<u32>>, Repeated) {
+        let mut repeated = Repeated::new();
+        let mut keys = Vec::new();
+        let table = |&shard: &usize| {
+            keys.clear();
+            for part in parts {
+                part.copy_shard(shard, &mut keys);
+            }
+            self.table(bytes, &keys, &mut repeated)
+        };
+        (shards.iter().map(table).collect(), repeated)
+    }
+
+    /// Fills one. While it is filled it holds places in `keys`, so that hardly a key has to be read
+    /// again.
+    fn table(&self, bytes: &[u8], keys: &[Key], repeated: &mut Repeated) -> HashTable<u32> {
+        let key_at = |row: u32| self.key(bytes, RecordIndex(row));
         let mut table: HashTable<u32> = HashTable::with_capacity(keys.len());
         for (place, &(hash, row)) in keys.iter().enumerate() {
             let same = |&other: &u32| {
@@ -124,7 +162,7 @@ impl Index {
             match table.entry(spread(hash), same, rehash) {
                 hashbrown::hash_table::Entry::Occupied(first) => {
                     let (_, first) = keys[*first.get() as usize];
-                    self.repeated.entry(first).or_default().push(row);
+                    repeated.entry(first).or_default().push(row);
                 }
                 hashbrown::hash_table::Entry::Vacant(free) => {
                     free.insert(place as u32);
@@ -149,7 +187,7 @@ impl Index {
     /// The rows of a key, in the sheet's order: none, one, or several if the key is repeated.
     pub(crate) fn rows(&self, bytes: &[u8], key: &str) -> impl Iterator<Item = RecordIndex> {
         let key = key.trim();
-        let hash = short_hash(&self.hasher, key);
+        let hash = short_hash(&self.hasher, key.as_bytes());
         let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
             key_at(bytes, self.delimiter, self.key, self.starts[row as usize]) == key
         });
@@ -194,10 +232,22 @@ fn usual_length(rows: &[u8]) -> usize {
     (sample.len() / (count_lines(sample) as usize).max(1)).max(1)
 }
 
+/// The hash of a key as it stands in the sheet, if it has none of what would be decoded or trimmed.
+fn plain_hash(hasher: &RandomState, raw: &[u8]) -> Option<u32> {
+    match raw {
+        [first, .., last] if *first > b' ' && *first != b'"' && *last > b' ' && raw.is_ascii() => {
+            Some(short_hash(hasher, raw))
+        }
+        _ => None,
+    }
+}
+
 /// Half of the hash decides on shard and place; whole, it would take twice the memory until the tables
 /// are filled.
-fn short_hash(hasher: &RandomState, key: &str) -> u32 {
-    (hasher.hash_one(key) >> 32) as u32
+fn short_hash(hasher: &RandomState, key: &[u8]) -> u32 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    (hasher.finish() >> 32) as u32
 }
 
 fn shard(hash: u32, shards: usize) -> usize {
@@ -323,7 +373,7 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
                 match part {
                     Ok(part) if begin == found.end.at => match part.join() {
                         Ok(part) => found.append(part?)?,
-                        Err(panic) => std::panic::resume_unwind(panic),
+                        Err(panic) => resume_unwind(panic),
                     },
                     // A wrong guess, or the system gives no thread.
                     _ => {
@@ -388,16 +438,23 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
             found.lines.push((row as u32, record.line));
         }
         let field = record.field(self.column).unwrap_or_default();
-        let key = decode(&self.bytes[field.clone()]);
-        let Ok(key) = std::str::from_utf8(&key) else {
-            return malformed(field.start, Problem::InvalidUtf8);
+        let raw = &self.bytes[field.clone()];
+        let hash = match plain_hash(&self.hasher, raw) {
+            Some(hash) => Some(hash),
+            None => {
+                let key = decode(raw);
+                let Ok(key) = std::str::from_utf8(&key) else {
+                    return malformed(field.start, Problem::InvalidUtf8);
+                };
+                let key = key.trim().as_bytes();
+                (!key.is_empty()).then(|| short_hash(&self.hasher, key))
+            }
         };
-        let key = key.trim();
-        if !key.is_empty() {
-            keys.push((short_hash(&self.hasher, key), row as u32));
+        if let Some(hash) = hash {
+            keys.push((hash, row as u32));
         }
         found.starts.push(record.start as u64);
-        found.codes.push((self.code)(record, !key.is_empty()));
+        found.codes.push((self.code)(record, hash.is_some()));
         Ok(())
     }
 }
@@ -536,7 +593,7 @@ mod tests {
 
     #[test]
     fn keys_that_collide_in_one_index_do_not_in_another() {
-        let hash = |index: Index| short_hash(&index.hasher, "A");
+        let hash = |index: Index| short_hash(&index.hasher, b"A");
         assert_ne!(hash(index("K\nA\n")), hash(index("K\nA\n")));
     }
 

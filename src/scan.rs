@@ -104,7 +104,8 @@ impl Scan<'_> {
         each: &mut impl FnMut(&Record<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         let mut before = Before::A_RECORD;
-        let mut lines = self.line;
+        // Line feeds in the quoted cells of the record that was begun.
+        let mut quoted_lines = 0;
         self.ends.clear();
         for base in (self.start..self.bytes.len()).step_by(BLOCK) {
             let masks = match self.bytes[base..].first_chunk() {
@@ -118,6 +119,7 @@ impl Scan<'_> {
             };
             let (structural, odd) = masks.structure(&mut before);
             let ends = structural & below_lowest(odd);
+            let mut quoted = masks.line_feeds & !structural;
             let mut left = match self.ends.len() < self.plan.columns {
                 true => ends,
                 false => ends & masks.line_feeds,
@@ -151,8 +153,11 @@ impl Scan<'_> {
                 }
                 self.start = at + 1;
                 let upto_here = u64::MAX >> (63 - bit);
-                let line_feeds = masks.line_feeds & upto_here;
-                self.line = lines + u64::from(line_feeds.count_ones());
+                if quoted != 0 {
+                    quoted_lines += u64::from((quoted & upto_here).count_ones());
+                    quoted &= !upto_here;
+                }
+                self.line += 1 + std::mem::take(&mut quoted_lines);
                 if self.start >= self.plan.upto {
                     return Ok(());
                 }
@@ -161,7 +166,9 @@ impl Scan<'_> {
             if odd != 0 || self.is_long(base) {
                 return Ok(());
             }
-            lines += u64::from(masks.line_feeds.count_ones());
+            if quoted != 0 {
+                quoted_lines += u64::from(quoted.count_ones());
+            }
         }
         Ok(())
     }
@@ -226,19 +233,24 @@ impl Masks {
     fn of(block: &[u8; BLOCK], delimiter: u8) -> Masks {
         let (lanes, _) = block.as_chunks::<16>();
         let lanes: [u8x16; 4] = std::array::from_fn(|lane| u8x16::new(lanes[lane]));
-        let equal = |byte: u8| {
-            let byte = u8x16::splat(byte);
-            let bits = |lane: usize| u64::from(lanes[lane].simd_eq(byte).to_bitmask());
+        let equal = |byte: u8| lanes.map(|lane| lane.simd_eq(u8x16::splat(byte)));
+        let bits = |lanes: [u8x16; 4]| {
+            let bits = |lane: usize| u64::from(lanes[lane].to_bitmask());
             bits(0) | bits(1) << 16 | bits(2) << 32 | bits(3) << 48
         };
-        let least = lanes[0].min(lanes[1]).min(lanes[2].min(lanes[3]));
-        let has_nul = least.simd_eq(u8x16::splat(0)).to_bitmask() != 0;
+        let (returns, nuls) = (equal(b'\r'), equal(0));
+        let pair = |lane: usize| returns[lane] | nuls[lane];
+        let has_rare = (pair(0) | pair(1) | pair(2) | pair(3)).to_bitmask() != 0;
+        let (returns, nuls) = match has_rare {
+            true => (bits(returns), bits(nuls)),
+            false => (0, 0),
+        };
         Masks {
-            quotes: equal(b'"'),
-            delimiters: equal(delimiter),
-            line_feeds: equal(b'\n'),
-            returns: equal(b'\r'),
-            nuls: if has_nul { equal(0) } else { 0 },
+            quotes: bits(equal(b'"')),
+            delimiters: bits(equal(delimiter)),
+            line_feeds: bits(equal(b'\n')),
+            returns,
+            nuls,
         }
     }
 

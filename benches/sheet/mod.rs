@@ -47,22 +47,22 @@ pub fn write(folder: &Path, rows: usize) -> PathBuf {
     path
 }
 
-/// What a run keeps in memory beyond the pages of its private copy, in bytes: as the kernel counts it
-/// while a command runs.
+/// What a run of every row keeps in memory beyond the pages of its private copy, in bytes: as the
+/// kernel counts it while the first command runs, which then ends the run.
 pub fn anonymous_memory(sheet: &Path) -> u64 {
     let out = sheet.with_file_name("memory");
     let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
-        .args(["run", "--quiet", "--limit", "1", "-j", "4"])
+        .args(["run", "--quiet", "--halt", "now,fail=1", "-j", "1"])
         .arg(sheet)
         .args([
             "--",
             "sh",
             "-c",
-            "grep RssAnon /proc/$PPID/status > \"$OUT\"",
+            "grep RssAnon /proc/$PPID/status > \"$OUT\"; exit 1",
         ])
         .env("OUT", &out)
         .status();
-    assert!(status.expect("it starts").success());
+    assert_eq!(status.expect("it starts").code(), Some(5), "it is halted");
     let line = std::fs::read_to_string(out).expect("the command wrote it");
     let kilobytes = line.split_whitespace().nth(1).expect("RssAnon: N kB");
     kilobytes.parse::<u64>().expect("a number") * 1024
