@@ -3,7 +3,7 @@
 //! A pass over the snapshot notes where each record begins (8 bytes a row) and hashes its key; then
 //! its number goes into a hash table that holds no keys (6 to 11 bytes a row): a key is read from the
 //! snapshot when it is compared. The hash is keyed at random, so that no sheet can be made to collide.
-//! Which line a record is on is noted for every 1,024th and counted from there.
+//! Which line a record is on is noted for every 64th and counted from there.
 //!
 //! A large sheet is read by all processors at once, each a part of it. Where a part begins is guessed:
 //! behind some line end. Whether that was the end of a record is known when the part before has been
@@ -39,7 +39,7 @@ impl RecordIndex {
     }
 }
 
-const LINES_EVERY: usize = 1024;
+const LINES_EVERY: usize = 64;
 /// So many rows make full use of a table of 16,384 places, which takes 80 KiB.
 const SHARD: usize = 13_500;
 /// A part of a sheet that is worth a thread. The tests take all ways.
@@ -320,7 +320,7 @@ struct Finder<'b, C> {
 struct Found {
     starts: Vec<u64>,
     codes: Vec<u8>,
-    /// Every 1,024th of them, and its line, counted from where the part begins.
+    /// Every 64th of them, and its line, counted from where the part begins.
     lines: Vec<(u32, u64)>,
     keys: Vec<Keys>,
     end: End,
