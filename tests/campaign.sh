@@ -49,7 +49,7 @@ step hostile env TICKOFF_HOSTILE_MB=300 "${it[@]}" --nocapture hostile::
 step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \
     CARGO_TARGET_DIR=target/shuttle \
     cargo test --release --lib --no-default-features queue::schedules -- --nocapture
-step loom env RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom \
+step loom env TICKOFF_PREEMPTIONS=3 RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom \
     cargo test --release --lib --no-default-features queue::interleavings -- --nocapture
 step miri env MIRIFLAGS=-Zmiri-disable-isolation \
     cargo +nightly miri test --lib --no-default-features -- queue:: overlay::
