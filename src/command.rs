@@ -801,6 +801,7 @@ mod tests {
             worker: 1,
             attempt: 2,
             stop,
+            on_event: None,
         }
     }
 

@@ -105,8 +105,8 @@ pub use lock::Holder;
 pub use merge::Conflict;
 pub use output::create_output;
 pub use pool::{
-    Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, MAX_ERROR_CHARS, Outcome, PoolSummary, Stop,
-    StopLevel, Verdict, WorkerPool,
+    Event, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, MAX_ERROR_CHARS, Outcome, PoolSummary,
+    Stop, StopLevel, Verdict, WorkerPool,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use record::{COLUMNS, CsvRecord, ProcessingStatus};

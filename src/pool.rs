@@ -66,10 +66,10 @@ pub struct WorkerPool<'a> {
     stop: Stop,
     queue: Option<&'a WriteQueue>,
     forced: bool,
-    on_result: Option<Box<OnResult<'a>>>,
+    on_event: Option<Box<OnEvent<'a>>>,
 }
 
-type OnResult<'a> = dyn Fn(&JobResult<'_>) + Sync + 'a;
+type OnEvent<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
 
 impl<'a> WorkerPool<'a> {
     /// So many workers (0 counts as 1), the caller's thread being the first of them. One worker
@@ -86,7 +86,7 @@ impl<'a> WorkerPool<'a> {
             stop: Stop::new(),
             queue: None,
             forced: false,
-            on_result: None,
+            on_event: None,
         }
     }
 
@@ -131,8 +131,18 @@ impl<'a> WorkerPool<'a> {
 
     /// Is told each result, after it was recorded, on the thread of the worker that had the PO;
     /// several workers may call it at once.
-    pub fn on_result(mut self, told: impl Fn(&JobResult<'_>) + Sync + 'a) -> Self {
-        self.on_result = Some(Box::new(told));
+    pub fn on_result(self, told: impl Fn(&JobResult<'_>) + Sync + 'a) -> Self {
+        self.on_event(move |event| {
+            if let Event::Finished(result) = event {
+                told(result);
+            }
+        })
+    }
+
+    /// Is told all that happens, on the thread of the worker that it happens to; several workers may
+    /// call it at once. Takes the place of [`on_result`](WorkerPool::on_result).
+    pub fn on_event(mut self, told: impl Fn(&Event<'_>) + Sync + 'a) -> Self {
+        self.on_event = Some(Box::new(told));
         self
     }
 
@@ -222,6 +232,44 @@ pub struct Job<'a> {
     pub attempt: u32,
     /// Where a long job looks whether it is to break off ([`StopLevel::Now`]).
     pub stop: &'a Stop,
+    pub(crate) on_event: Option<&'a OnEvent<'a>>,
+}
+
+impl Job<'_> {
+    /// Tells the observer of the run how far the job is, in a few words.
+    pub fn report(&self, text: &str) {
+        if let Some(told) = self.on_event {
+            told(&Event::Reported { job: self, text });
+        }
+    }
+}
+
+/// What happens in a run.
+pub enum Event<'a> {
+    /// An attempt begins.
+    Started(&'a Job<'a>),
+    /// A job says how far it is ([`Job::report`]).
+    Reported {
+        /// Which.
+        job: &'a Job<'a>,
+        /// In a few words, as it said them.
+        text: &'a str,
+    },
+    /// An attempt failed, and another one follows.
+    Postponed {
+        /// The attempt that failed.
+        job: &'a Job<'a>,
+        /// Why.
+        reason: &'a str,
+        /// How long it took.
+        duration: Duration,
+        /// How long the PO waits for its next attempt.
+        wait: Duration,
+    },
+    /// An attempt was broken off by a stop; its PO keeps its state.
+    BrokenOff(&'a Job<'a>),
+    /// A PO has a result, or was skipped.
+    Finished(JobResult<'a>),
 }
 
 /// What became of an attempt.
@@ -526,7 +574,9 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             worker,
             attempt: task.attempt,
             stop: &self.pool.stop,
+            on_event: self.pool.on_event.as_deref(),
         };
+        self.tell(&Event::Started(&job));
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(&job)))
             .unwrap_or_else(|panic| Outcome::Done(Updates::error(panic_message(&*panic))));
@@ -536,10 +586,10 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         let updates = match outcome {
             Outcome::Done(updates) => updates,
             Outcome::Retry(message) if task.attempt <= self.pool.retries => {
-                return self.postpone(task, &message);
+                return self.postpone(task, &job, &message, duration);
             }
             Outcome::Retry(message) => Updates::error(message),
-            Outcome::Stopped => return,
+            Outcome::Stopped => return self.tell(&Event::BrokenOff(&job)),
         };
         let (verdict, persisted) = self.record(po, &updates);
         self.conclude(Conclusion {
@@ -553,14 +603,20 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         });
     }
 
-    fn postpone(&self, task: Task, message: &str) {
+    fn postpone(&self, task: Task, job: &Job<'_>, reason: &str, duration: Duration) {
         let wait = backoff(self.pool.backoff, task.attempt);
         info!(
-            po = %Escaped::text(&self.pos.po(task.index)),
-            reason = %Escaped::text(message),
+            po = %Escaped::text(job.po),
+            reason = %Escaped::text(reason),
             "attempt {} is to be repeated in {wait:?}",
             task.attempt
         );
+        self.tell(&Event::Postponed {
+            job,
+            reason,
+            duration,
+            wait,
+        });
         let again = Task {
             attempt: task.attempt + 1,
             ..task
@@ -693,19 +749,22 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             }
             summary.processed()
         };
-        if let Some(told) = &self.pool.on_result {
-            let total = self.pos.len();
-            told(&JobResult {
-                po,
-                verdict,
-                updates: &updates,
-                persisted,
-                worker,
-                attempts,
-                duration,
-                processed,
-                total,
-            });
+        self.tell(&Event::Finished(JobResult {
+            po,
+            verdict,
+            updates: &updates,
+            persisted,
+            worker,
+            attempts,
+            duration,
+            processed,
+            total: self.pos.len(),
+        }));
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(told) = &self.pool.on_event {
+            told(event);
         }
     }
 }
@@ -919,6 +978,45 @@ mod tests {
         });
         assert_eq!(counts(&summary), [1, 1, 1, 1, 0, 0]);
         assert!(!summary.halted);
+    }
+
+    #[test]
+    fn the_observer_is_told_what_happens_in_order() {
+        let told = Mutex::new(Vec::new());
+        let pool = WorkerPool::new(1)
+            .backoff(Duration::ZERO)
+            .on_event(|event| {
+                lock(&told).push(match event {
+                    Event::Started(job) => format!("{} begins, attempt {}", job.po, job.attempt),
+                    Event::Reported { job, text } => format!("{}: {text}", job.po),
+                    Event::Postponed { job, reason, .. } => format!("{} later: {reason}", job.po),
+                    Event::BrokenOff(job) => format!("{} broken off", job.po),
+                    Event::Finished(result) => format!("{} {:?}", result.po, result.verdict),
+                });
+            });
+        pool.run(&pos(2), |job| {
+            if job.po == "P2" {
+                return Outcome::Stopped;
+            }
+            job.report("half");
+            match job.attempt {
+                1 => Outcome::Retry("busy".into()),
+                _ => done(COMPLETED),
+            }
+        });
+        assert_eq!(
+            *lock(&told),
+            [
+                "P1 begins, attempt 1",
+                "P1: half",
+                "P1 later: busy",
+                "P1 begins, attempt 2",
+                "P1: half",
+                "P1 Completed",
+                "P2 begins, attempt 1",
+                "P2 broken off"
+            ]
+        );
     }
 
     #[test]
