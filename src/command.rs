@@ -55,7 +55,7 @@ pub const GRACE: Duration = Duration::from_secs(1);
 /// How often a worker looks whether its command is to be broken off. An event descriptor would
 /// save these wake-ups and cost a descriptor that has to be created, can fail, and must not leak;
 /// most commands end before the first one.
-const STOP_CHECK: Duration = Duration::from_millis(50);
+pub(crate) const STOP_CHECK: Duration = Duration::from_millis(50);
 
 /// Where programs are looked for without a PATH, as in the C library.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -191,12 +191,7 @@ impl RecordCommand {
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(Error::io("create a folder in", std::env::temp_dir()))?;
-        if is_ignored(libc::SIGCHLD) {
-            signal_hook::flag::register(libc::SIGCHLD, Arc::default()).map_err(Error::io(
-                "handle SIGCHLD, ignored according to",
-                PROCESS_STATUS,
-            ))?;
-        }
+        heed_children()?;
         Ok(RecordCommand {
             template,
             session_id: session_id.to_owned(),
@@ -250,42 +245,60 @@ impl RecordCommand {
         self.results.path().join(attempt.to_string())
     }
 
-    /// Refuses what the sheet would refuse.
     fn check(
         &self,
         po: &str,
         result: Option<Updates>,
     ) -> std::result::Result<Option<Updates>, String> {
-        let Some(updates) = result else {
-            return Ok(None);
-        };
-        updates.validate(po).map_err(|error| error.to_string())?;
-        for (column, _) in updates.iter() {
-            if same_column(column, &self.key) {
-                let (po, column) = (po.to_owned(), column.to_owned());
-                return Err(Error::InvalidValue {
-                    po,
-                    column,
-                    reason: InvalidValue::Key,
-                }
-                .to_string());
-            }
-            let columns = &self.template.columns;
-            if !columns
-                .iter()
-                .map(String::as_str)
-                .chain(COLUMNS)
-                .any(|known| same_column(known, column))
-            {
-                let (column, columns) = (column.to_owned(), columns.clone());
-                return Err(Error::UnknownColumn { column, columns }.to_string());
-            }
-        }
-        if updates.new_status() == Some(ProcessingStatus::Pending) {
-            return Err("STATUS must be COMPLETED, ERROR or NO_ATTACHMENTS".to_owned());
-        }
-        Ok(Some(updates))
+        let check = |updates| check_result(&self.template.columns, &self.key, po, updates);
+        result.map(check).transpose()
     }
+}
+
+/// Refuses a result that a sheet with these columns would refuse, or that is none.
+pub(crate) fn check_result(
+    columns: &[String],
+    key: &str,
+    po: &str,
+    updates: Updates,
+) -> std::result::Result<Updates, String> {
+    updates.validate(po).map_err(|error| error.to_string())?;
+    for (column, _) in updates.iter() {
+        if same_column(column, key) {
+            let (po, column) = (po.to_owned(), column.to_owned());
+            return Err(Error::InvalidValue {
+                po,
+                column,
+                reason: InvalidValue::Key,
+            }
+            .to_string());
+        }
+        if !columns
+            .iter()
+            .map(String::as_str)
+            .chain(COLUMNS)
+            .any(|known| same_column(known, column))
+        {
+            let (column, columns) = (column.to_owned(), columns.to_vec());
+            return Err(Error::UnknownColumn { column, columns }.to_string());
+        }
+    }
+    if updates.new_status() == Some(ProcessingStatus::Pending) {
+        return Err("STATUS must be COMPLETED, ERROR or NO_ATTACHMENTS".to_owned());
+    }
+    Ok(updates)
+}
+
+/// If this process inherited an ignored SIGCHLD, gives it an empty handler: the system would
+/// otherwise throw away the exit codes of its children.
+pub(crate) fn heed_children() -> Result<()> {
+    if is_ignored(libc::SIGCHLD) {
+        signal_hook::flag::register(libc::SIGCHLD, Arc::default()).map_err(Error::io(
+            "handle SIGCHLD, ignored according to",
+            PROCESS_STATUS,
+        ))?;
+    }
+    Ok(())
 }
 
 const PROCESS_STATUS: &str = "/proc/self/status";
@@ -528,7 +541,7 @@ impl Drop for Running {
     }
 }
 
-fn end_group(child: &mut Child) {
+pub(crate) fn end_group(child: &mut Child) {
     signal_group(child, Signal::KILL);
     if let Err(error) = child.wait() {
         warn!(pid = child.id(), %error, "a command could not be waited for");
@@ -536,18 +549,18 @@ fn end_group(child: &mut Child) {
 }
 
 /// The leader must not have been reaped.
-fn signal_group(leader: &Child, signal: Signal) {
+pub(crate) fn signal_group(leader: &Child, signal: Signal) {
     if let Err(error) = kill_process_group(Pid::from_child(leader), signal) {
         warn!(pid = leader.id(), %error, "the processes of a command could not be signalled");
     }
 }
 
-fn until(at: Instant) -> Duration {
+pub(crate) fn until(at: Instant) -> Duration {
     at.saturating_duration_since(Instant::now())
 }
 
 /// Returns early when a signal handler ran on this thread.
-fn poll_within(fds: &mut [PollFd<'_>], time: Duration) -> io::Result<()> {
+pub(crate) fn poll_within(fds: &mut [PollFd<'_>], time: Duration) -> io::Result<()> {
     let time = Timespec::try_from(time).unwrap_or(Timespec {
         tv_sec: i64::MAX,
         tv_nsec: 0,
@@ -735,7 +748,7 @@ fn after_kill(
 }
 
 /// A shortage passes, so it is not the PO's failure.
-fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
+pub(crate) fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
     let hint = match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOEXEC) => " (a script needs a first line like #!/bin/sh)",
         _ => "",
@@ -752,7 +765,7 @@ fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
     }
 }
 
-fn signal_name(number: i32) -> &'static str {
+pub(crate) fn signal_name(number: i32) -> &'static str {
     match number {
         libc::SIGHUP => "SIGHUP",
         libc::SIGINT => "SIGINT",

@@ -59,6 +59,8 @@ mod session;
 #[cfg(feature = "cli")]
 mod command;
 mod pool;
+#[cfg(feature = "cli")]
+mod worker;
 // The sheet as programs use it.
 mod backup;
 mod handler;
@@ -113,3 +115,5 @@ pub use record::{COLUMNS, CsvRecord, ProcessingStatus};
 pub use session::{Recovered, Session, Summary};
 pub use sheet::{Duplicates, Options, ProcessingProgress, Sheet};
 pub use update::{MAX_VALUE_CHARS, OperationId, Updates, WriteOperation};
+#[cfg(feature = "cli")]
+pub use worker::{FAREWELL, MAX_LINE_BYTES, WorkerProcesses};

@@ -501,7 +501,7 @@ impl Stop {
     }
 
     /// Returns at that time, or at once when a stop is requested.
-    fn sleep_until(&self, due: Instant) {
+    pub(crate) fn sleep_until(&self, due: Instant) {
         self.sleep_at(StopLevel::Continue, due);
     }
 

@@ -4,7 +4,7 @@
 //! Help is readable at 80 columns.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub enum Command {
 ///
 /// Exit code 0 of CMD means COMPLETED, 75 "try again later", any other ERROR with the end of its
 /// stderr as the message.
+///
+/// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -112,6 +114,30 @@ pub struct RunArgs {
         help_heading = "Running"
     )]
     pub halt: Halt,
+
+    /// Start N long-lived processes and send them their POs as lines of JSON; the protocol is in
+    /// docs/worker-protocol.md [default: one process per PO]
+    #[arg(
+        long,
+        value_name = "jsonl",
+        hide_possible_values = true,
+        help_heading = "Workers that stay alive"
+    )]
+    pub worker_protocol: Option<WorkerProtocol>,
+
+    /// Start each worker's process this long after the one before
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s",
+        requires = "worker_protocol", help_heading = "Workers that stay alive")]
+    pub stagger: Duration,
+
+    /// Replace a worker's process after N answers [default: never]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "worker_protocol",
+        help_heading = "Workers that stay alive"
+    )]
+    pub recycle_after: Option<NonZeroU32>,
 
     /// Process at most N POs
     #[arg(long, value_name = "N", help_heading = "What to process")]
@@ -426,6 +452,13 @@ pub enum DuplicatesArg {
     All,
 }
 
+/// How workers that stay alive are talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WorkerProtocol {
+    /// JSON lines.
+    Jsonl,
+}
+
 /// What counts as done.
 #[derive(Debug, clap::Args)]
 pub struct DoneArgs {
@@ -649,6 +682,25 @@ mod tests {
     fn a_run_needs_a_command() {
         check_refused("tickoff run in.csv", "-- <CMD ARGS>");
         check_refused("tickoff run in.csv echo", "unexpected argument");
+    }
+
+    #[test]
+    fn workers_that_stay_alive_are_asked_for_before_they_are_tuned() {
+        let args = parse_run(
+            "tickoff run in.csv --worker-protocol jsonl --stagger 2s --recycle-after 50 -- w",
+        );
+        assert_eq!(args.worker_protocol, Some(WorkerProtocol::Jsonl));
+        assert_eq!(args.stagger, Duration::from_secs(2));
+        assert_eq!(args.recycle_after.map(NonZeroU32::get), Some(50));
+        check_refused("tickoff run in.csv --stagger 2s -- w", "--worker-protocol");
+        check_refused(
+            "tickoff run in.csv --recycle-after 5 -- w",
+            "--worker-protocol",
+        );
+        check_refused(
+            "tickoff run in.csv --worker-protocol xml -- w",
+            "possible values: jsonl",
+        );
     }
 
     #[test]

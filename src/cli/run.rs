@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tickoff::{
     CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
-    Summary, Updates, WorkerPool, create_output, escape, is_ignored,
+    Summary, Updates, WorkerPool, WorkerProcesses, create_output, escape, is_ignored,
 };
 
 use super::args::RunArgs;
@@ -43,11 +43,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
             session
         }
     };
-    let template = CommandTemplate::parse(&args.cmd, &session.columns());
-    let mut command = RecordCommand::new(template, session.id(), &args.sheet.key)?;
-    if let Some(timeout) = args.timeout {
-        command = command.timeout(timeout);
-    }
+    let jobs = Jobs::prepare(args, &session)?;
 
     let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
     let total = session.handler().pending_count().min(limit);
@@ -62,11 +58,60 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         pool = pool.forced();
     }
     let summary = session.run(pool, limit, |job| {
-        judged(args.write.formulas, job, command.run(job))
+        judged(args.write.formulas, job, jobs.run(job))
     })?;
     progress.finish(&summary.pool);
     tell(display, &summary);
-    Ok(exit(&summary, &interruption))
+    let has_given_up = jobs.finish(&interruption.stop);
+    Ok(exit(&summary, has_given_up, &interruption))
+}
+
+/// What is done for each PO.
+enum Jobs {
+    Commands(RecordCommand),
+    Workers(WorkerProcesses),
+}
+
+impl Jobs {
+    fn prepare(args: &RunArgs, session: &Session) -> Result<Jobs, Failure> {
+        let (id, key, columns) = (session.id(), &args.sheet.key, session.columns());
+        if args.worker_protocol.is_none() {
+            let template = CommandTemplate::parse(&args.cmd, &columns);
+            let command = RecordCommand::new(template, id, key)?;
+            return Ok(Jobs::Commands(match args.timeout {
+                Some(timeout) => command.timeout(timeout),
+                None => command,
+            }));
+        }
+        let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id, key, &columns)?
+            .stagger(args.stagger);
+        if let Some(timeout) = args.timeout {
+            workers = workers.timeout(timeout);
+        }
+        if let Some(answers) = args.recycle_after {
+            workers = workers.recycle_after(answers);
+        }
+        Ok(Jobs::Workers(workers))
+    }
+
+    fn run(&self, job: &Job<'_>) -> Outcome {
+        match self {
+            Jobs::Commands(command) => command.run(job),
+            Jobs::Workers(workers) => workers.run(job),
+        }
+    }
+
+    /// Lets workers end; whether the run was ended because none ever answered.
+    fn finish(self, stop: &Stop) -> bool {
+        match self {
+            Jobs::Commands(_) => false,
+            Jobs::Workers(workers) => {
+                let has_given_up = workers.gave_up();
+                workers.finish(stop);
+                has_given_up
+            }
+        }
+    }
 }
 
 fn options(args: &RunArgs) -> Options {
@@ -121,10 +166,10 @@ fn tell(display: &Display, summary: &Summary) {
     }
 }
 
-fn exit(summary: &Summary, interruption: &Interruption) -> Exit {
+fn exit(summary: &Summary, has_given_up: bool, interruption: &Interruption) -> Exit {
     let causes = [
         (summary.pool.errors > 0, Exit::SomeFailed),
-        (summary.pool.halted, Exit::Halted),
+        (summary.pool.halted || has_given_up, Exit::Halted),
         (
             !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
             Exit::NotWritten,

@@ -48,6 +48,8 @@ mod samples;
 mod signals;
 #[cfg(feature = "cli")]
 mod thin_disk;
+#[cfg(feature = "cli")]
+mod workers;
 
 // What takes the registers of a process to see, or to change, what it asks of the system.
 #[cfg(all(feature = "cli", target_arch = "x86_64"))]

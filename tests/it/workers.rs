@@ -1,0 +1,301 @@
+//! `tickoff run --worker-protocol jsonl`: processes that stay alive and are sent their POs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command_line::{Running, end, is_alive, wait_until};
+use crate::fixture::TempSheet;
+
+/// A sheet of these POs, all pending.
+fn sheet(pos: &[&str]) -> TempSheet {
+    let rows: String = pos
+        .iter()
+        .map(|po| format!("{po};PENDING;Acme;\n"))
+        .collect();
+    TempSheet::new(format!("PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED\n{rows}"))
+}
+
+fn worker(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/workers")
+        .join(name)
+}
+
+/// A run with these workers. It retries at once.
+fn run(sheet: &TempSheet, options: &str, worker: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut program = sheet.tickoff("run");
+    program
+        .args(["--worker-protocol", "jsonl", "--backoff", "0s"])
+        .args(options.split_whitespace())
+        .arg("--")
+        .arg(worker);
+    program
+}
+
+/// The same with a worker in shell, given here.
+fn run_script(sheet: &TempSheet, options: &str, script: &str) -> Command {
+    let mut program = run(sheet, options, "sh");
+    program.args(["-c", script]);
+    program
+}
+
+/// Whether there is Python for its worker; says so if not.
+fn has_python() -> bool {
+    let is_there = Command::new("python3").arg("-V").output().is_ok();
+    if !is_there {
+        eprintln!("SKIPPED: the worker in Python takes python3");
+    }
+    is_there
+}
+
+/// STATUS and ERROR_MESSAGE of a PO.
+#[track_caller]
+fn outcome(sheet: &TempSheet, po: &str) -> (String, String) {
+    (sheet.cell(po, "STATUS"), sheet.cell(po, "ERROR_MESSAGE"))
+}
+
+fn completed() -> (String, String) {
+    ("COMPLETED".to_owned(), String::new())
+}
+
+fn error(message: &str) -> (String, String) {
+    ("ERROR".to_owned(), message.to_owned())
+}
+
+/// A shell worker's answer to what it has just read, which begins with its id.
+const ANSWER: &str = r#"id=${request#\{\"id\":}; echo "{\"id\":${id%%,*},\"updates\":{}}""#;
+
+#[test]
+fn a_process_for_each_worker_serves_all_pos() {
+    if !has_python() {
+        return;
+    }
+    let pos: Vec<String> = (0..40).map(|i| format!("PO{i}")).collect();
+    let sheet = sheet(&pos.iter().map(String::as_str).collect::<Vec<_>>());
+    end(&mut run(&sheet, "-j 4", worker("worker.py"))).with(0);
+
+    let table = sheet.table();
+    let processes: BTreeSet<&str> = table.values().map(|row| &*row["DOWNLOAD_FOLDER"]).collect();
+    assert!((1..=4).contains(&processes.len()), "{processes:?}");
+    for row in table.values() {
+        assert_eq!(row["STATUS"], "COMPLETED");
+        assert_eq!(row["ATTACHMENTS_FOUND"], "2");
+        assert_eq!(row["AttachmentName"], "order.pdf;Acme.pdf");
+    }
+}
+
+#[test]
+fn an_answer_becomes_the_row_and_an_error_its_message() {
+    if !has_python() {
+        return;
+    }
+    let sheet = sheet(&[
+        "P1",
+        "P2-MISSING",
+        "P3-NONE",
+        "P4-BUSY",
+        "P5-ALWAYS503",
+        "P6-BADCOLUMN",
+    ]);
+    let ended = end(&mut run(&sheet, "-j 1 --retries 1", worker("worker.py"))).with(1);
+    assert_eq!(outcome(&sheet, "P1"), completed());
+    assert_eq!(outcome(&sheet, "P2-MISSING"), error("404: no such order"));
+    assert_eq!(sheet.cell("P3-NONE", "STATUS"), "NO_ATTACHMENTS");
+    assert_eq!(outcome(&sheet, "P4-BUSY"), completed());
+    assert_eq!(outcome(&sheet, "P5-ALWAYS503"), error("503: busy"));
+    let refused = sheet.cell("P6-BADCOLUMN", "ERROR_MESSAGE");
+    assert!(refused.starts_with("invalid updates: "), "{refused}");
+    assert!(refused.contains("NO_SUCH_COLUMN"), "{refused}");
+    assert!(ended.stderr.contains("ready worker=0"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_worker_that_fails_its_po_is_replaced_and_the_po_tried_again() {
+    if !has_python() {
+        return;
+    }
+    let sheet = sheet(&[
+        "P1",
+        "P2-CRASH",
+        "P3-CRASH-ALWAYS",
+        "P4-GARBAGE",
+        "P5-WRONGID",
+        "P6-HUGE",
+        "P7",
+    ]);
+    let ended = end(&mut run(&sheet, "-j 1 --retries 1", worker("worker.py"))).with(1);
+    assert_eq!(outcome(&sheet, "P1"), completed());
+    assert_eq!(outcome(&sheet, "P2-CRASH"), completed());
+    assert_eq!(
+        outcome(&sheet, "P3-CRASH-ALWAYS"),
+        error("the worker ended: exit 1: ready | cannot stand P3-CRASH-ALWAYS")
+    );
+    for (po, problem) in [
+        ("P4-GARBAGE", "sent no valid answer"),
+        ("P5-WRONGID", "answered request"),
+        ("P6-HUGE", "sent a line longer than 1048576 bytes"),
+    ] {
+        let (status, message) = outcome(&sheet, po);
+        assert_eq!(status, "ERROR");
+        assert!(
+            message.starts_with(&format!("the worker was replaced, it {problem}")),
+            "{message}"
+        );
+    }
+    assert_eq!(outcome(&sheet, "P7"), completed());
+    assert!(
+        ended.stderr.contains("the worker ended: exit 1"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_with_all_it_started_and_replaced() {
+    let sheet = sheet(&["P1-HANG", "P2"]);
+    let script = format!(
+        r#"while read -r request; do
+            case $request in *HANG*) sleep 60 & echo $! >> sleepers; wait ;; esac
+            {ANSWER}
+        done"#
+    );
+    end(&mut run_script(&sheet, "-j 1 --timeout 300ms", &script)).with(1);
+    assert_eq!(outcome(&sheet, "P1-HANG"), error("timed out after 300ms"));
+    assert_eq!(outcome(&sheet, "P2"), completed());
+    for sleeper in sheet.lines("sleepers") {
+        wait_until("the sleeper is gone", || !is_alive(&sleeper));
+    }
+}
+
+#[test]
+fn a_worker_that_reads_nothing_is_noticed_however_long_the_request() {
+    let long = "x".repeat(1 << 20);
+    let sheet = TempSheet::new(format!("PO_NUMBER;STATUS;SUPPLIER\nP1;PENDING;{long}\n"));
+    end(&mut run_script(&sheet, "--timeout 300ms", "sleep 60")).with(1);
+    assert_eq!(outcome(&sheet, "P1"), error("timed out after 300ms"));
+}
+
+#[test]
+fn a_request_holds_the_id_the_po_the_attempt_and_every_cell() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;Note \"x\"\n\"P;1\";PENDING;\"two\nlines\"\n");
+    let script = format!("read -r request; printf '%s\\n' \"$request\" > request; {ANSWER}");
+    end(&mut run_script(&sheet, "", &script)).with(0);
+    let request: serde_json::Value = serde_json::from_str(&sheet.lines("request")[0]).unwrap();
+    assert_eq!(
+        request,
+        serde_json::json!({
+            "id": 1, "po_number": "P;1", "attempt": 1,
+            "cells": {
+                "PO_NUMBER": "P;1", "STATUS": "PENDING", "Note \"x\"": "two\nlines",
+                "LAST_PROCESSED": "", "ERROR_MESSAGE": "",
+            }
+        })
+    );
+}
+
+#[test]
+fn a_worker_in_shell_speaks_the_protocol() {
+    let sheet = sheet(&["P1", "P2-MISSING", "P3"]);
+    end(&mut run(&sheet, "-j 2", worker("worker.sh"))).with(1);
+    assert_eq!(outcome(&sheet, "P1"), completed());
+    assert_eq!(sheet.cell("P3", "ATTACHMENTS_FOUND"), "1");
+    assert_eq!(outcome(&sheet, "P2-MISSING"), error("404: no such order"));
+}
+
+#[test]
+fn a_worker_is_replaced_after_so_many_answers() {
+    let sheet = sheet(&["P1", "P2", "P3", "P4", "P5"]);
+    let script =
+        format!("echo start >> starts; while read -r request; do {ANSWER}; done; echo end >> ends");
+    end(&mut run_script(&sheet, "-j 1 --recycle-after 2", &script)).with(0);
+    assert_eq!(sheet.lines("starts").len(), 3);
+    // Each was let go, and had the time to say so.
+    assert_eq!(sheet.lines("ends").len(), 3);
+}
+
+#[test]
+fn a_worker_that_ended_while_it_was_idle_costs_no_attempt() {
+    let sheet = sheet(&["P1", "P2", "P3"]);
+    let script = format!("read -r request; {ANSWER}");
+    let ended = end(&mut run_script(&sheet, "-j 1 --retries 0", &script));
+    // It may also end after it was asked: that costs its PO the attempt, never its neighbours theirs.
+    assert_eq!(outcome(&sheet, "P1"), completed());
+    assert!([0, 1].contains(&ended.code), "{ended:#?}");
+}
+
+#[test]
+fn workers_that_cannot_start_end_the_run_and_leave_their_pos_as_they_were() {
+    let pos: Vec<String> = (0..50).map(|i| format!("PO{i}")).collect();
+    let sheet = sheet(&pos.iter().map(String::as_str).collect::<Vec<_>>());
+    let script = "echo 'ModuleNotFoundError: selenium' >&2; exit 1";
+    let ended = end(&mut run_script(&sheet, "-j 2", script)).with(5);
+    assert!(
+        ended.stderr.contains("none has answered"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("ModuleNotFoundError: selenium"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(sheet.status()["pending"], 50);
+}
+
+#[test]
+fn a_worker_that_is_not_found_is_an_error_before_anything_is_changed() {
+    let sheet = sheet(&["P1"]);
+    end(&mut run(&sheet, "", "no-such-worker")).with(127);
+    assert!(sheet.leftovers().is_empty());
+    assert!(sheet.backup_names().is_empty());
+}
+
+#[test]
+fn ctrl_c_lets_workers_answer_and_end() {
+    let sheet = sheet(&["P1", "P2", "P3"]);
+    let script = format!(
+        "while read -r request; do
+            touch begun; while [ ! -e go ] && [ -e $PWD ]; do sleep 0.01; done
+            {ANSWER}
+        done; touch ended"
+    );
+    let run = Running::start(&mut run_script(&sheet, "-j 1", &script));
+    wait_until("the job has begun", || {
+        sheet.folder().join("begun").exists()
+    });
+    run.signal(rustix::process::Signal::INT);
+    run.wait_until_it_says("stopping");
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(130);
+    assert_eq!(outcome(&sheet, "P1"), completed());
+    assert_eq!(sheet.status()["pending"], 2);
+    assert!(sheet.folder().join("ended").exists());
+}
+
+#[test]
+fn a_second_ctrl_c_kills_workers_and_their_pos_keep_their_state() {
+    let sheet = sheet(&["P1", "P2"]);
+    let run = Running::start(&mut run_script(
+        &sheet,
+        "-j 1",
+        "read -r request; touch begun; sleep 60",
+    ));
+    wait_until("the job has begun", || {
+        sheet.folder().join("begun").exists()
+    });
+    run.signal(rustix::process::Signal::INT);
+    run.wait_until_it_says("stopping");
+    run.signal(rustix::process::Signal::INT);
+    run.end().with(130);
+    assert_eq!(sheet.status()["pending"], 2);
+}
+
+#[test]
+fn a_chatty_stderr_blocks_no_worker() {
+    let sheet = sheet(&["P1", "P2"]);
+    let script = format!(
+        "while read -r request; do {ANSWER}; head -c 300000 /dev/zero | tr '\\0' x >&2; done"
+    );
+    end(&mut run_script(&sheet, "-j 1 -q", &script)).with(0);
+}
