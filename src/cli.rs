@@ -19,6 +19,7 @@ mod pending;
 mod run;
 mod set;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub fn run(command: &Command) -> Exit {
     let display = match command {
         Command::Run(args) => args.log.display(),
         Command::Apply(args) => args.log.display(),
+        Command::Watch(_) => Display::stderr(LogFormat::Human, Verbosity::Normal),
         _ => Display::stderr(LogFormat::Human, Verbosity::Quiet),
     };
     display.take_log();
@@ -39,6 +41,7 @@ pub fn run(command: &Command) -> Exit {
     let ended = match command {
         Command::Run(args) => run::run(args, &display),
         Command::Status(args) => status::run(args),
+        Command::Watch(args) => watch::run(args, &display),
         Command::Pending(args) => pending::run(args),
         Command::Get(args) => get::run(args),
         Command::Set(args) => set::run(args, &display),

@@ -91,6 +91,7 @@ mod lease;
 mod lock;
 mod target;
 mod version;
+mod watch;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -115,5 +116,6 @@ pub use record::{COLUMNS, CsvRecord, ProcessingStatus};
 pub use session::{Recovered, Session, Summary};
 pub use sheet::{Duplicates, Options, ProcessingProgress, Sheet};
 pub use update::{MAX_VALUE_CHARS, OperationId, Updates, WriteOperation};
+pub use watch::{RunningSession, Teller};
 #[cfg(feature = "cli")]
 pub use worker::{FAREWELL, MAX_LINE_BYTES, WorkerProcesses};

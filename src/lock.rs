@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -170,8 +170,13 @@ impl Holder {
     pub(crate) fn read(file: &mut File) -> Option<Holder> {
         let mut text = String::new();
         file.rewind().ok()?;
-        file.take(4096).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
+        // What follows this line is what the session tells of itself (see watch.rs).
+        BufReader::new(file.take(4096)).read_line(&mut text).ok()?;
+        Holder::parse(&text)
+    }
+
+    pub(crate) fn parse(line: &str) -> Option<Holder> {
+        serde_json::from_str(line).ok()
     }
 
     fn has_ended(&self) -> bool {

@@ -5,23 +5,36 @@
 //! terminal that hung up, a full disk or a closed pipe, can harm the run. That is why the bar is a
 //! single `ProgressBar` (a `MultiProgress` panics on a terminal that is gone), and why the log's
 //! writer reports success whatever happened (tracing-subscriber would answer an error with
-//! `eprintln!`, which panics).
+//! `eprintln!`, which panics). The bar's message is the whole display, several lines.
+//!
+//! Workers only note what happened on the [`Board`]; a thread of its own shows it a few times a second,
+//! and tells it to whoever watches from outside.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use chrono::{DateTime, TimeDelta, Utc};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use tickoff::{JobResult, PoolSummary, Verdict};
+use board::{Board, Counts};
+use tickoff::{Event, PoolSummary, Teller};
+
+pub mod board;
+pub mod view;
 
 /// The shortest time between two lines of progress where there is no bar, and before the first.
-pub const LINE_INTERVAL: Duration = Duration::from_secs(10);
+pub const LINE_INTERVAL: TimeDelta = TimeDelta::seconds(10);
+
+/// How often the display changes.
+pub const REFRESH: Duration = Duration::from_millis(250);
 
 /// Stderr, shared by log and progress. Clones mean the same stderr.
 ///
@@ -85,47 +98,57 @@ impl Display {
         taken.ok();
     }
 
-    /// Begins to show the progress of a run over so many POs.
-    pub fn progress(&self, total: usize) -> Progress {
-        self.progress_on(total, ProgressDrawTarget::stderr())
+    /// Begins to show how a run stands, and to tell it to others.
+    pub fn progress(&self, board: Board, teller: Option<Teller>) -> Progress {
+        self.show();
+        Progress::begin(self.clone(), board, teller)
+    }
+
+    /// Begins to show lines that change, if this is a terminal.
+    pub fn show(&self) {
+        self.show_on(ProgressDrawTarget::stderr());
+    }
+
+    /// Takes the lines that change away.
+    pub fn clear(&self) {
+        if let Some(bar) = lock(&self.0.bar).take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Whether there are lines that change; if not, [`line`](view::line)s come at most every
+    /// [`LINE_INTERVAL`].
+    pub fn is_showing(&self) -> bool {
+        lock(&self.0.bar).is_some()
+    }
+
+    /// Shows how a run stands now.
+    pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
+        // A clone, so that log lines need not wait for the terminal here.
+        let bar = lock(&self.0.bar).clone();
+        if let Some(bar) = bar {
+            bar.set_message(view::lines(board, now, title, (self.0.size)()).join("\n"));
+        }
     }
 
     fn new(style: Style, format: LogFormat, sink: Box<dyn Write + Send>) -> Self {
         Display(Arc::new(Shared {
             style,
             format,
+            size: || {
+                let (rows, columns) = Term::stderr().size();
+                (rows.into(), columns.into())
+            },
             bar: Mutex::default(),
             sink: Mutex::new(sink),
         }))
     }
 
-    fn progress_on(&self, total: usize, target: ProgressDrawTarget) -> Progress {
+    fn show_on(&self, target: ProgressDrawTarget) {
         if self.0.style == Style::Bar {
-            let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-            let style = ProgressStyle::with_template("{msg}  {rate}, {eta} left  {wide_bar}")
-                .expect("the template is valid")
-                .with_key(
-                    "rate",
-                    |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-                        // A text that cannot be written is not shown.
-                        write!(text, "{:.1}/s", state.per_sec()).ok();
-                    },
-                );
-            bar.set_style(style);
-            bar.set_message(bar_text(Counts::default(), total));
-            // Jobs may take minutes; the time left is counted down meanwhile.
-            bar.enable_steady_tick(Duration::from_millis(500));
+            let bar = ProgressBar::with_draw_target(None, target);
+            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
             *lock(&self.0.bar) = Some(bar);
-        }
-        let now = Instant::now();
-        Progress {
-            display: self.clone(),
-            total,
-            began: now,
-            state: Mutex::new(State {
-                counts: Counts::default(),
-                last_line: now,
-            }),
         }
     }
 
@@ -187,44 +210,92 @@ impl Write for LogWriter<'_> {
 
 /// The progress of one run.
 pub struct Progress {
-    display: Display,
-    total: usize,
-    began: Instant,
-    state: Mutex<State>,
+    told: Arc<Told>,
+    ticker: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// Takes in a result; to be called for each, from any thread.
-    pub fn update(&self, result: &JobResult<'_>) {
-        self.update_at(result.verdict, Instant::now());
+    fn begin(display: Display, board: Board, teller: Option<Teller>) -> Progress {
+        let told = Arc::new(Told {
+            display,
+            teller,
+            last_line: Mutex::new((board.began, 0)),
+            board: Mutex::new(board),
+            is_over: Mutex::new(false),
+            over: Condvar::new(),
+        });
+        let ticking = Arc::clone(&told);
+        let ticker = thread::Builder::new()
+            .name("progress".into())
+            .spawn(move || ticking.keep_telling());
+        let ticker = ticker
+            .map_err(|error| warn!(%error, "the progress of the run is not shown"))
+            .ok();
+        Progress { told, ticker }
     }
 
-    /// Takes the bar away and says what the run did.
+    /// Takes in what happened; to be called from any thread.
+    pub fn take(&self, event: &Event<'_>) {
+        lock(&self.told.board).take(event, Utc::now());
+    }
+
+    /// Takes the display away and says what the run did.
     pub fn finish(self, summary: &PoolSummary) {
-        if let Some(bar) = lock(&self.display.0.bar).take() {
-            bar.finish_and_clear();
+        *lock(&self.told.is_over) = true;
+        self.told.over.notify_all();
+        if let Some(ticker) = self.ticker {
+            // One that panicked was only of use to people who watched.
+            ticker.join().ok();
         }
-        self.display.say(&summary_line(summary));
+        self.told.display.clear();
+        self.told.display.say(&summary_line(summary));
+    }
+}
+
+/// What workers note and the ticker tells.
+struct Told {
+    display: Display,
+    teller: Option<Teller>,
+    board: Mutex<Board>,
+    /// When the last line was logged, and how many POs were done then.
+    last_line: Mutex<(DateTime<Utc>, usize)>,
+    is_over: Mutex<bool>,
+    over: Condvar,
+}
+
+impl Told {
+    fn keep_telling(&self) {
+        let mut last_told = Utc::now();
+        let mut is_over = lock(&self.is_over);
+        while !*is_over {
+            let woken = self.over.wait_timeout(is_over, REFRESH);
+            is_over = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let now = Utc::now();
+            self.tick(now);
+            if let Some(teller) = &self.teller
+                && now - last_told >= TimeDelta::seconds(1)
+            {
+                last_told = now;
+                let board = lock(&self.board).clone();
+                teller.tell(&serde_json::to_string(&board).expect("a board is plain data"));
+            }
+        }
     }
 
-    fn update_at(&self, verdict: Verdict, now: Instant) {
-        let mut state = lock(&self.state);
-        state.counts.add(verdict);
-        let counts = state.counts;
-        match self.display.0.style {
-            Style::Nothing => {}
-            Style::Bar => {
-                if let Some(bar) = &*lock(&self.display.0.bar) {
-                    bar.set_position(counts.sum() as u64);
-                    bar.set_message(bar_text(counts, self.total));
-                }
-            }
-            Style::Lines => {
-                if now.duration_since(state.last_line) >= LINE_INTERVAL {
-                    state.last_line = now;
-                    drop(state);
-                    info!("{}", progress_line(counts, self.total, now - self.began));
-                }
+    fn tick(&self, now: DateTime<Utc>) {
+        let board = {
+            let mut board = lock(&self.board);
+            board.tick(now);
+            board.clone()
+        };
+        let display = &self.display;
+        display.draw(now, &board, None);
+        if display.0.style == Style::Lines {
+            let mut last = lock(&self.last_line);
+            let done = board.counts.sum();
+            if now - last.0 >= LINE_INTERVAL && done > last.1 {
+                *last = (now, done);
+                info!("{}", view::line(&board));
             }
         }
     }
@@ -233,7 +304,9 @@ impl Progress {
 struct Shared {
     style: Style,
     format: LogFormat,
-    /// There while a run is in progress.
+    /// Rows and columns of the terminal.
+    size: fn() -> (usize, usize),
+    /// There while something is shown.
     bar: Mutex<Option<ProgressBar>>,
     /// Taken after `bar`.
     sink: Mutex<Box<dyn Write + Send>>,
@@ -246,86 +319,8 @@ enum Style {
     Nothing,
 }
 
-struct State {
-    counts: Counts,
-    last_line: Instant,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    done: usize,
-    errors: usize,
-    no_attachments: usize,
-    other: usize,
-    skipped: usize,
-}
-
-impl Counts {
-    fn add(&mut self, verdict: Verdict) {
-        *match verdict {
-            Verdict::Completed => &mut self.done,
-            Verdict::Error => &mut self.errors,
-            Verdict::NoAttachments => &mut self.no_attachments,
-            Verdict::Other => &mut self.other,
-            Verdict::Skipped => &mut self.skipped,
-        } += 1;
-    }
-
-    fn sum(&self) -> usize {
-        self.done + self.errors + self.no_attachments + self.other + self.skipped
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            done,
-            errors,
-            no_attachments,
-            other,
-            skipped,
-        } = self;
-        write!(
-            f,
-            "{done} done, {errors} errors, {no_attachments} no attachments, {skipped} skipped"
-        )?;
-        match other {
-            0 => Ok(()),
-            _ => write!(f, ", {other} other"),
-        }
-    }
-}
-
-fn bar_text(counts: Counts, total: usize) -> String {
-    format!("{}/{total}  {counts}", counts.sum())
-}
-
-fn progress_line(counts: Counts, total: usize, elapsed: Duration) -> String {
-    let sum = counts.sum();
-    let per_second = sum as f64 / elapsed.as_secs_f64();
-    let left = elapsed.mul_f64(total.saturating_sub(sum) as f64 / sum as f64);
-    format!(
-        "{sum} of {total}: {counts}; {per_second:.1}/s, {} left",
-        HumanDuration(left)
-    )
-}
-
 fn summary_line(summary: &PoolSummary) -> String {
-    let &PoolSummary {
-        completed,
-        errors,
-        no_attachments,
-        other,
-        skipped,
-        ..
-    } = summary;
-    let counts = Counts {
-        done: completed,
-        errors,
-        no_attachments,
-        other,
-        skipped,
-    };
+    let counts = Counts::from(summary);
     let mut line = format!("{counts} in {:.1} s", summary.elapsed.as_secs_f64());
     for (count, what) in [
         (summary.retried, "attempts repeated"),
@@ -433,8 +428,30 @@ mod tests {
         }
     }
 
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// Notes that a PO was completed.
+    fn complete(told: &Told, at: DateTime<Utc>) {
+        lock(&told.board).take(
+            &Event::Finished(tickoff::JobResult {
+                po: "P1",
+                verdict: tickoff::Verdict::Completed,
+                updates: &tickoff::Updates::new(),
+                persisted: Ok(()),
+                worker: 0,
+                attempts: 1,
+                duration: Duration::ZERO,
+                processed: 1,
+                total: 10,
+            }),
+            at,
+        );
+    }
+
     /// What a run with these results, so many seconds after its start, writes to its log.
-    fn lines_of(style: Style, seconds: &[u64]) -> String {
+    fn lines_of(style: Style, seconds: &[i64]) -> String {
         let screen = Screen::default();
         let display = display(style, &screen);
         let log = tracing_subscriber::fmt()
@@ -442,12 +459,11 @@ mod tests {
             .with_ansi(false)
             .with_target(false);
         tracing::subscriber::with_default(log.with_writer(display.clone()).finish(), || {
-            let progress = display.progress(10);
-            for second in seconds {
-                progress.update_at(
-                    Verdict::Completed,
-                    progress.began + Duration::from_secs(*second),
-                );
+            // Its ticker logs nothing: it is on another thread.
+            let progress = display.progress(Board::new(10, 2, at(0)), None);
+            for &second in seconds {
+                complete(&progress.told, at(second));
+                progress.told.tick(at(second));
             }
             progress.finish(&summary());
         });
@@ -466,8 +482,8 @@ mod tests {
         assert_eq!(
             lines_of(Style::Lines, &[9, 10, 11, 19, 20]),
             format!(
-                " INFO 2 of 10: 2 done, 0 errors, 0 no attachments, 0 skipped; 0.2/s, 40 seconds left\n \
-                 INFO 5 of 10: 5 done, 0 errors, 0 no attachments, 0 skipped; 0.2/s, 20 seconds left\n{SUMMARY}"
+                " INFO 2 of 10: 2 done, 0 errors, 0 no attachments, 0 skipped; 0.20/s, 40 s left\n \
+                 INFO 5 of 10: 5 done, 0 errors, 0 no attachments, 0 skipped; 0.30/s, 17 s left\n{SUMMARY}"
             )
         );
     }
@@ -497,31 +513,31 @@ mod tests {
     fn a_log_line_never_tears_the_bar() {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
-        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-        let progress = display.progress_on(3, target);
-        progress.update_at(Verdict::Error, Instant::now());
+        display.show_on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let progress = Progress::begin(display.clone(), Board::new(3, 2, Utc::now()), None);
+        complete(&progress.told, Utc::now());
+        progress.told.tick(Utc::now());
         for _ in 0..20 {
             display.make_writer().write_all(b"LOG\n").unwrap();
         }
         let with_bar = screen.text();
+        // Bar, counts and two workers.
+        const GONE: &str = "[up 3][clear][down 1][clear][down 1][clear][down 1][clear][up 3]";
         assert_eq!(with_bar.matches("LOG\n").count(), 20);
         for (before, _) in with_bar
             .match_indices("LOG\n")
             .map(|(at, _)| with_bar.split_at(at))
         {
             assert!(
-                before.ends_with("[clear]"),
+                before.ends_with(GONE),
                 "the bar is on the screen: {before:?}"
             );
         }
-        assert!(
-            with_bar.contains("1/3  0 done, 1 errors, 0 no attachments, 0 skipped"),
-            "{with_bar}"
-        );
+        assert!(with_bar.contains("1/3"), "{with_bar}");
 
         progress.finish(&summary());
         display.make_writer().write_all(b"AFTER\n").unwrap();
-        let end = "[clear]4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
+        let end = "[up 3]4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
         assert!(screen.text().ends_with(end), "{:?}", screen.text());
     }
 
@@ -530,7 +546,7 @@ mod tests {
         if std::env::var_os("TICKOFF_TEST_LOGS").is_some() {
             let display = Display::stderr(LogFormat::Human, Verbosity::Normal);
             display.take_log();
-            let progress = display.progress(1);
+            let progress = display.progress(Board::new(1, 1, Utc::now()), None);
             tracing::error!("lost");
             return progress.finish(&summary());
         }

@@ -26,6 +26,7 @@ use crate::output::new_rows;
 use crate::pool::{Job, Outcome, PoList, PoolSummary, WorkerPool};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
 use crate::sheet::{Options, Sheet};
+use crate::watch::Teller;
 use crate::writer::{Writer, restore_unreadable};
 
 /// The only one that may run on a sheet, until it is dropped.
@@ -129,6 +130,12 @@ impl Session {
     /// The sheet.
     pub fn handler(&self) -> &Arc<CsvHandler> {
         &self.handler
+    }
+
+    /// With what it can tell others of itself; `None` where that cannot be had.
+    pub fn teller(&self) -> Option<Teller> {
+        let writer = self.handler.writer().ok()?;
+        Teller::of(writer.target()).ok().flatten()
     }
 
     /// What an interrupted session had left.

@@ -289,6 +289,10 @@ impl Writer {
         &self.sheet
     }
 
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     pub(crate) fn backups(&self) -> &BackupManager {
         &self.backups
     }

@@ -53,6 +53,7 @@ Exit codes:
 pub enum Command {
     Run(Box<RunArgs>),
     Status(StatusArgs),
+    Watch(WatchArgs),
     Pending(PendingArgs),
     Get(GetArgs),
     Set(SetArgs),
@@ -182,6 +183,19 @@ pub struct StatusArgs {
     /// Print one JSON object: total, completed, pending, error, no_attachments, other
     #[arg(long)]
     pub json: bool,
+}
+
+/// Show the progress of a run that is going on elsewhere
+///
+/// Ends when the run does, and then prints the counts by status. In a pipe it prints a line every ten
+/// seconds. It takes no lock and changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tickoff watch orders.csv")]
+pub struct WatchArgs {
+    #[command(flatten)]
+    pub sheet: SheetArgs,
 }
 
 /// List the POs that a run would process

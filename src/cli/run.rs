@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use chrono::Utc;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tickoff::{
@@ -14,6 +15,7 @@ use super::args::RunArgs;
 use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use crate::progress::Display;
+use crate::progress::board::Board;
 
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
@@ -47,13 +49,14 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
 
     let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
     let total = session.handler().pending_count().min(limit);
-    let progress = display.progress(total);
+    let board = Board::new(total, args.jobs.get(), Utc::now());
+    let progress = display.progress(board, session.teller());
     let mut pool = WorkerPool::new(args.jobs.get())
         .retries(args.retries)
         .backoff(args.backoff)
         .halt(args.halt)
         .stop(&interruption.stop)
-        .on_result(|result| progress.update(result));
+        .on_event(|event| progress.take(event));
     if args.force {
         pool = pool.forced();
     }

@@ -22,7 +22,8 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
+/// One status a line, with its count.
+pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
     let rows = [
         ("total", progress.total),
         ("completed", progress.completed),

@@ -49,6 +49,8 @@ mod signals;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
+mod watch;
+#[cfg(feature = "cli")]
 mod workers;
 
 // What takes the registers of a process to see, or to change, what it asks of the system.

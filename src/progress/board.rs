@@ -1,0 +1,292 @@
+//! How a run stands: what its workers do, what came of its POs, how fast it is.
+//!
+//! A board takes in events and knows nothing of terminals. It is what a run tells others of itself
+//! (`tickoff watch`), so it holds points in time, not spans, and its texts are escaped.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tickoff::{Event, PoolSummary, Verdict, escape};
+
+/// The longest text of a worker's report or an error that is kept, in characters.
+const MAX_TEXT_CHARS: usize = 200;
+
+/// How many of the last errors are kept.
+const LAST_ERRORS: usize = 3;
+
+/// The rate is that of the last quarter of the run, but of at least, and at most, so many seconds:
+/// so it settles as a run goes on and still follows when its pace changes.
+const SHORTEST_WINDOW: i64 = 10;
+const LONGEST_WINDOW: i64 = 600;
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    /// When it began.
+    pub began: DateTime<Utc>,
+    /// How many POs it has.
+    pub total: usize,
+    /// What came of those that are done.
+    pub counts: Counts,
+    /// POs a second, once there is one.
+    pub rate: Option<f64>,
+    /// What each worker does; `None` if nothing.
+    pub workers: Vec<Option<Current>>,
+    /// The newest last.
+    pub errors: VecDeque<Failed>,
+    /// How many POs were done, once a second.
+    #[serde(skip)]
+    samples: VecDeque<(DateTime<Utc>, usize)>,
+}
+
+/// What a worker does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Current {
+    /// Its PO.
+    pub po: String,
+    /// 1-based.
+    pub attempt: u32,
+    /// When the attempt began.
+    pub since: DateTime<Utc>,
+    /// What the worker last said of it.
+    pub report: String,
+}
+
+/// A PO that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Which.
+    pub po: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Board {
+    /// A run over so many POs that begins now.
+    pub fn new(total: usize, workers: usize, now: DateTime<Utc>) -> Board {
+        Board {
+            began: now,
+            total,
+            counts: Counts::default(),
+            rate: None,
+            workers: vec![None; workers.min(total)],
+            errors: VecDeque::new(),
+            samples: VecDeque::from([(now, 0)]),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn take(&mut self, event: &Event<'_>, now: DateTime<Utc>) {
+        match event {
+            Event::Started(job) => {
+                let current = Current {
+                    po: shown(job.po),
+                    attempt: job.attempt,
+                    since: now,
+                    report: String::new(),
+                };
+                self.put(job.worker, Some(current));
+            }
+            Event::Reported { job, text } => {
+                if let Some(Some(current)) = self.workers.get_mut(job.worker) {
+                    current.report = shown(text);
+                }
+            }
+            Event::Postponed { job, .. } | Event::BrokenOff(job) => self.put(job.worker, None),
+            Event::Finished(result) => {
+                self.put(result.worker, None);
+                self.counts.add(result.verdict);
+                if result.verdict == Verdict::Error {
+                    self.errors.push_back(Failed {
+                        po: shown(result.po),
+                        reason: shown(result.updates.get("ERROR_MESSAGE").unwrap_or_default()),
+                    });
+                    if self.errors.len() > LAST_ERRORS {
+                        self.errors.pop_front();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the time pass; to be called about once a second or more often.
+    pub fn tick(&mut self, now: DateTime<Utc>) {
+        let is_due = |&(last, _): &(DateTime<Utc>, usize)| now - last >= TimeDelta::seconds(1);
+        if self.samples.back().is_none_or(is_due) {
+            self.samples.push_back((now, self.counts.sum()));
+        }
+        let window = ((now - self.began) / 4).clamp(
+            TimeDelta::seconds(SHORTEST_WINDOW),
+            TimeDelta::seconds(LONGEST_WINDOW),
+        );
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|&(at, _)| now - at >= window)
+        {
+            self.samples.pop_front();
+        }
+        let Some(&(since, done_then)) = self.samples.front() else {
+            return;
+        };
+        let seconds = (now - since).as_seconds_f64();
+        let done = self.counts.sum() - done_then;
+        if done > 0 && seconds >= 1.0 {
+            self.rate = Some(done as f64 / seconds);
+        }
+    }
+
+    /// How long the rest takes at this rate, in seconds.
+    pub fn seconds_left(&self) -> Option<u64> {
+        let left = self.total.saturating_sub(self.counts.sum());
+        self.rate.map(|rate| (left as f64 / rate).ceil() as u64)
+    }
+
+    fn put(&mut self, worker: usize, current: Option<Current>) {
+        if let Some(place) = self.workers.get_mut(worker) {
+            *place = current;
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => escape(&text[..end]) + "…",
+        None => escape(text),
+    }
+}
+
+/// How many POs ended in which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    done: usize,
+    errors: usize,
+    no_attachments: usize,
+    other: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Completed => &mut self.done,
+            Verdict::Error => &mut self.errors,
+            Verdict::NoAttachments => &mut self.no_attachments,
+            Verdict::Other => &mut self.other,
+            Verdict::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> usize {
+        self.done + self.errors + self.no_attachments + self.other + self.skipped
+    }
+}
+
+impl From<&PoolSummary> for Counts {
+    fn from(summary: &PoolSummary) -> Counts {
+        Counts {
+            done: summary.completed,
+            errors: summary.errors,
+            no_attachments: summary.no_attachments,
+            other: summary.other,
+            skipped: summary.skipped,
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            done,
+            errors,
+            no_attachments,
+            other,
+            skipped,
+        } = self;
+        write!(
+            f,
+            "{done} done, {errors} errors, {no_attachments} no attachments, {skipped} skipped"
+        )?;
+        match other {
+            0 => Ok(()),
+            _ => write!(f, ", {other} other"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// A board after so many POs were done at each of these seconds, ticked every second until `end`.
+    fn board(done: &[(i64, usize)], end: i64) -> Board {
+        let mut board = Board::new(1000, 4, at(0));
+        for second in 1..=end {
+            for (_, count) in done.iter().filter(|(when, _)| *when == second) {
+                board.counts.done += count;
+            }
+            board.tick(at(second));
+        }
+        board
+    }
+
+    #[test]
+    fn there_is_no_rate_before_a_po_is_done() {
+        assert_eq!(board(&[], 100).rate, None);
+        assert_eq!(board(&[], 100).seconds_left(), None);
+    }
+
+    #[test]
+    fn the_rate_of_a_steady_run_is_its_pace() {
+        let steady: Vec<_> = (1..=400).map(|second| (second, 2)).collect();
+        let board = board(&steady, 400);
+        assert_eq!(board.rate, Some(2.0));
+        assert_eq!(board.seconds_left(), Some(100));
+    }
+
+    #[test]
+    fn the_rate_follows_when_the_pace_changes() {
+        let slower: Vec<_> = (1..=100)
+            .map(|second| (second, if second <= 50 { 8 } else { 1 }))
+            .collect();
+        // The last quarter of 100 seconds is all of the slow pace.
+        assert_eq!(board(&slower, 100).rate, Some(1.0));
+    }
+
+    #[test]
+    fn a_pause_does_not_bring_the_rate_to_zero() {
+        assert_eq!(board(&[(1, 10)], 5).rate, Some(2.0));
+        let after_long = board(&[(1, 10)], 400).rate.unwrap();
+        assert!(after_long > 0.0, "{after_long}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_all_are_escaped() {
+        assert_eq!(shown("a\u{1b}[2Jb"), escape("a\u{1b}[2Jb"));
+        assert_eq!(shown(&"x".repeat(300)).chars().count(), MAX_TEXT_CHARS + 1);
+    }
+
+    #[test]
+    fn it_survives_being_told_to_others() {
+        let mut board = board(&[(1, 3)], 2);
+        board.put(
+            0,
+            Some(Current {
+                po: "P1".to_owned(),
+                attempt: 2,
+                since: at(1),
+                report: "half".to_owned(),
+            }),
+        );
+        let told: Board = serde_json::from_str(&serde_json::to_string(&board).unwrap()).unwrap();
+        board.samples.clear();
+        assert_eq!(told, board);
+    }
+}

@@ -1,0 +1,73 @@
+//! `tickoff watch`: a run is seen from outside while it is going on.
+
+use std::fs;
+
+use crate::command_line::{Running, end, wait_until};
+use crate::fixture::TempSheet;
+
+#[test]
+fn a_run_is_watched_to_its_end() {
+    let sheet = TempSheet::pending(3);
+    let script = "[ $TICKOFF_PO = PO0 ] || await go";
+    let run = Running::start(&mut sheet.run("-j 2", script));
+    let told = || fs::read_to_string(sheet.folder().join(".input.csv.session")).unwrap_or_default();
+    wait_until("the run tells of its workers", || {
+        told().contains("\"po\":\"PO2\"")
+    });
+
+    let watch = Running::start(&mut sheet.tickoff("watch"));
+    wait_until("it is shown", || {
+        watch.stdout().contains("1 of 3: 1 done, 0 errors")
+    });
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+    let ended = watch.end().with(0);
+    assert!(
+        ended.stdout.contains("no session is going on\ntotal"),
+        "{ended:#?}"
+    );
+    assert!(ended.stdout.contains("\ncompleted       3"), "{ended:#?}");
+}
+
+#[test]
+fn without_a_run_the_state_of_the_sheet_is_shown() {
+    let sheet = TempSheet::pending(2);
+    let ended = end(&mut sheet.tickoff("watch")).with(0);
+    assert!(
+        ended.stdout.starts_with("no session is going on\ntotal"),
+        "{ended:#?}"
+    );
+    assert!(sheet.leftovers().is_empty());
+}
+
+#[test]
+fn a_run_that_was_killed_is_not_going_on() {
+    let sheet = TempSheet::pending(2);
+    let run = Running::start(&mut sheet.run("-j 1", "touch begun; hang"));
+    wait_until("the job has begun", || {
+        sheet.folder().join("begun").exists()
+    });
+    run.kill();
+    let ended = end(&mut sheet.tickoff("watch")).with(0);
+    assert!(
+        ended.stdout.starts_with("no session is going on"),
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn a_second_session_is_told_who_runs_however_much_that_one_tells() {
+    let sheet = TempSheet::pending(60);
+    let run = Running::start(&mut sheet.run("-j 50", "await go"));
+    let told = || fs::read_to_string(sheet.folder().join(".input.csv.session")).unwrap_or_default();
+    wait_until("the run tells much of itself", || told().len() > 4096);
+    let refused = end(&mut sheet.run("", "true")).with(4);
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("process {} on ", run.id())),
+        "{refused:#?}"
+    );
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+}
