@@ -1,19 +1,28 @@
 //! `tickoff run`: one command per PO.
 
+mod dry;
+mod events;
+mod joblog;
+mod lines;
+
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tickoff::{
-    CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
-    Summary, Updates, WorkerPool, create_output, escape, is_ignored,
+    CommandTemplate, Error, Event, Job, KeptOutput, Options, Outcome, RecordCommand, Selection,
+    Session, Sheet, Stop, StopLevel, Summary, Updates, WorkerPool, create_output, escape,
+    is_ignored,
 };
 
 use super::args::RunArgs;
 use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use crate::progress::Display;
+use events::EventLog;
+use joblog::JobLog;
 
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
@@ -27,6 +36,11 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
             };
             Failure::Other(exit, error.to_string())
         })?;
+    let seed = seed(args, display);
+    let selection = selection(args, seed);
+    if args.dry_run {
+        return dry::run(args, &selection, display);
+    }
     let interruption = Interruption::watch()?;
 
     let options = options(args);
@@ -43,27 +57,61 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
             session
         }
     };
+    let total = session.count(&selection)?;
+    tell_done(args, display, |po| {
+        let status = session.handler().status(po);
+        status.is_some_and(|status| session.handler().is_done(&status))
+    });
+    if total == 0 && selection != Selection::all() {
+        display.say(NOTHING_TO_DO);
+    }
     let template = CommandTemplate::parse(&args.cmd, &session.columns());
+    let joblog = match &args.joblog {
+        None => None,
+        Some(path) => Some(JobLog::open(path, template.clone(), args.jobs.get())?),
+    };
+    let events = match &args.events {
+        None => None,
+        Some(path) => Some(EventLog::open(path, &session)?),
+    };
     let mut command = RecordCommand::new(template, session.id(), &args.sheet.key)?;
     if let Some(timeout) = args.timeout {
         command = command.timeout(timeout);
     }
+    if let Some(folder) = &args.results {
+        command = command.keep_output(KeptOutput::in_folder(folder)?);
+    }
 
-    let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
-    let total = session.handler().pending_count().min(limit);
+    if let Some(events) = &events {
+        events.began(&session, total, args.jobs.get(), seed);
+    }
     let progress = display.progress(total);
     let mut pool = WorkerPool::new(args.jobs.get())
         .retries(args.retries)
         .backoff(args.backoff)
         .halt(args.halt)
         .stop(&interruption.stop)
-        .on_result(|result| progress.update(result));
+        .on_event(|event| {
+            if let Some(joblog) = &joblog {
+                joblog.take(event);
+            }
+            if let Some(events) = &events {
+                events.take(event);
+            }
+            if let Event::Finished(result) = event {
+                progress.update(result);
+            }
+        });
     if args.force {
         pool = pool.forced();
     }
-    let summary = session.run(pool, limit, |job| {
+    let ran = session.run(pool, &selection, |job| {
         judged(args.write.formulas, job, command.run(job))
-    })?;
+    });
+    if let Some(events) = &events {
+        events.ended(ran.as_ref());
+    }
+    let summary = ran?;
     progress.finish(&summary.pool);
     tell(display, &summary);
     Ok(exit(&summary, &interruption))
@@ -81,6 +129,49 @@ fn options(args: &RunArgs) -> Options {
         allow_network_fs,
         ..args.sheet.options()
     })
+}
+
+/// The seed of the order, if it is to be shuffled; what it is, is said.
+fn seed(args: &RunArgs, display: &Display) -> Option<u64> {
+    if !args.shuffle {
+        return None;
+    }
+    // Short enough to be typed; the standard library has no other source of random numbers.
+    let any = || RandomState::new().hash_one(0) >> 32;
+    let seed = args.seed.unwrap_or_else(any);
+    display.say(&format!(
+        "shuffled; --shuffle --seed {seed} repeats this order"
+    ));
+    Some(seed)
+}
+
+fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
+    let mut selection = args.conditions.put_into(Selection::all());
+    if !args.only.is_empty() {
+        selection = selection.only(args.only.iter());
+    }
+    if args.retry_failed {
+        selection = selection.failed();
+    }
+    if let Some(limit) = args.limit {
+        selection = selection.limit(limit.get());
+    }
+    if let Some(seed) = seed {
+        selection = selection.shuffled(seed);
+    }
+    selection
+}
+
+const NOTHING_TO_DO: &str = "nothing to do: no PO that is not done is among those selected";
+
+/// Says which of the POs that were named need nothing.
+fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bool) {
+    for po in args.only.iter().filter(|po| is_done(po)) {
+        display.say(&format!(
+            "{} is done, and skipped; --force processes it again",
+            escape(po.trim())
+        ));
+    }
 }
 
 /// What is written for a result that a spreadsheet would run as a formula.
