@@ -118,42 +118,45 @@ impl State {
         if self.file.is_none() {
             self.file = Some(OpenOptions::new().append(true).nonblocking().open(path)?);
         }
-        let begun = std::mem::take(&mut self.rest);
-        let left = self.send(&begun)?;
-        if left > 0 {
-            self.rest = begun[begun.len() - left..].to_vec();
-            return Err(Errno::AGAIN.into());
+        self.flush()?;
+        self.rest = line.to_vec();
+        match self.flush() {
+            // Not begun, it is lost; begun, it is ended before the next one.
+            Err(error) if self.rest.len() == line.len() => {
+                self.rest.clear();
+                Err(error)
+            }
+            Err(error) if self.rest.is_empty() => Err(error),
+            _ => Ok(()),
         }
-        let left = self.send(line)?;
-        if left == line.len() && left > 0 {
-            return Err(Errno::AGAIN.into());
-        }
-        self.rest = line[line.len() - left..].to_vec();
-        Ok(())
     }
 
-    /// Writes as much as possible, and says how much is left.
-    fn send(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
-        while let (false, Some(file)) = (bytes.is_empty(), &mut self.file) {
-            match file.write(bytes) {
-                Ok(length) => bytes = &bytes[length..],
+    fn flush(&mut self) -> io::Result<()> {
+        while let (false, Some(file)) = (self.rest.is_empty(), &mut self.file) {
+            match file.write(&self.rest) {
+                Ok(length) => {
+                    self.rest.drain(..length);
+                }
                 Err(error) if is(&error, Errno::INTR) => {}
                 Err(error) if is(&error, Errno::AGAIN) => {
                     if !self.wait_for_room()? {
-                        break;
+                        return Err(error);
                     }
                 }
                 Err(error) => {
                     if is(&error, Errno::PIPE) {
                         self.file = None;
+                        // The next reader gets whole lines.
+                        self.rest.clear();
                     }
                     return Err(error);
                 }
             }
         }
-        Ok(bytes.len())
+        Ok(())
     }
 
+    /// Waits until something can be written, or the patience is at an end.
     fn wait_for_room(&mut self) -> io::Result<bool> {
         let Some(file) = &self.file else {
             return Ok(false);
@@ -194,4 +197,132 @@ impl Nonblocking for OpenOptions {
 
 fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const HEAD: &[u8] = b"head\n";
+
+    fn open(path: &Path) -> Result<Lines, Failure> {
+        Lines::open(path, "notes", HEAD, HEAD)
+    }
+
+    fn fifo() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        (folder, path)
+    }
+
+    fn reader(path: &Path) -> File {
+        let reader = OpenOptions::new().read(true).nonblocking().open(path);
+        reader.unwrap()
+    }
+
+    fn is_lossy(lines: &Lines) -> bool {
+        lines.state.lock().unwrap().is_lossy
+    }
+
+    /// What a reader finds in a pipe.
+    fn read(reader: &mut File) -> String {
+        let mut bytes = vec![0; 1 << 20];
+        let mut length = 0;
+        while let Ok(more @ 1..) = reader.read(&mut bytes[length..]) {
+            length += more;
+        }
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_and_has_one_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        open(&path).unwrap().add(b"one\n");
+        open(&path).unwrap().add(b"two\n");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "head\none\ntwo\n");
+    }
+
+    #[test]
+    fn a_line_that_a_kill_has_torn_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        std::fs::write(&path, "head\none\ntw").unwrap();
+        open(&path).unwrap().add(b"three\n");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            "head\none\ntw\nthree\n"
+        );
+    }
+
+    #[test]
+    fn a_file_with_something_else_in_it_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        std::fs::write(&path, "PO_NUMBER\nP1\n").unwrap();
+        let refused = open(&path).err().unwrap();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(
+            refused
+                .to_string()
+                .ends_with("notes is there already and has no notes in it; name another file"),
+            "{refused}"
+        );
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "PO_NUMBER\nP1\n");
+    }
+
+    #[test]
+    fn a_reader_that_comes_late_or_again_gets_whole_lines_from_then_on() {
+        let (_folder, path) = fifo();
+        let lines = open(&path).unwrap();
+        lines.add(b"lost\n");
+        assert!(is_lossy(&lines));
+        let mut first = reader(&path);
+        lines.add(b"one\n");
+        assert_eq!(read(&mut first), "head\none\n");
+        drop(first);
+        lines.add(b"lost\n");
+        let mut second = reader(&path);
+        lines.add(b"two\n");
+        assert_eq!(read(&mut second), "two\n");
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_gets_whole_lines_and_the_run_is_held_up_for_a_while_only() {
+        let (_folder, path) = fifo();
+        let mut reader = reader(&path);
+        let lines = open(&path).unwrap();
+        lines.state.lock().unwrap().patience = Duration::from_millis(10);
+        let line = |number: usize| format!("{number}{}\n", "x".repeat(5000));
+        // More than a pipe holds.
+        for number in 0..100 {
+            lines.add(line(number).as_bytes());
+        }
+        assert!(is_lossy(&lines));
+        assert_eq!(lines.state.lock().unwrap().patience, Duration::ZERO);
+        let mut said = read(&mut reader);
+        lines.add(line(100).as_bytes());
+        said += &read(&mut reader);
+        let said = said.strip_prefix("head\n").unwrap();
+        let numbers: Vec<usize> = said
+            .lines()
+            .map(|line| {
+                assert!(line.ends_with(&"x".repeat(5000)), "{line}");
+                line.trim_end_matches('x').parse().unwrap()
+            })
+            .collect();
+        assert!(numbers.is_sorted() && numbers.len() < 100, "{numbers:?}");
+        assert_eq!((numbers[0], numbers[numbers.len() - 1]), (0, 100));
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_stops_nothing() {
+        let lines = Lines::open("/dev/full".as_ref(), "notes", b"", b"").unwrap();
+        lines.add(b"lost\n");
+        assert!(is_lossy(&lines));
+    }
 }
