@@ -5,7 +5,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant, SystemTime};
+#[cfg(feature = "cli")]
+use std::time::Instant;
+use std::time::{Duration, SystemTime};
 
 /// The run of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +48,11 @@ impl From<ExitStatus> for Ending {
 }
 
 /// When a process was started, by the clock of the wall and by one that is never set.
+#[cfg(feature = "cli")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start(SystemTime, Instant);
 
+#[cfg(feature = "cli")]
 impl Start {
     pub(crate) fn now() -> Self {
         Start(SystemTime::now(), Instant::now())

@@ -477,11 +477,7 @@ pub enum DuplicatesArg {
 pub struct ConditionArgs {
     /// Only rows in which the cell of COLUMN is VALUE, apart from blanks around it; if repeated, all
     /// must hold. An empty STATUS is PENDING
-    #[arg(
-        long = "where",
-        value_name = "COLUMN=VALUE",
-        help_heading = "What to process"
-    )]
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition, help_heading = "What to process")]
     cells: Vec<Assignment>,
 }
 
@@ -607,7 +603,7 @@ impl FromStr for Assignment {
                 column: column.to_owned(),
                 value: value.to_owned(),
             }),
-            _ => Err("it must be a column's name, =, and its value".into()),
+            _ => Err("it must be a column's name, =, and the new value".into()),
         }
     }
 }
@@ -627,6 +623,11 @@ fn done_status(word: &str) -> Result<ProcessingStatus, String> {
         }
         status => Ok(status),
     }
+}
+
+fn condition(text: &str) -> Result<Assignment, String> {
+    let wrong = |_| "it must be a column's name, =, and the value that its cell has".to_owned();
+    text.parse().map_err(wrong)
 }
 
 fn events_file(text: &str) -> Result<PathBuf, String> {
@@ -805,11 +806,11 @@ mod tests {
         assert_eq!(assignment("STATUS="), Ok(("STATUS".into(), String::new())));
         check_refused(
             "tickoff set in.csv P1 STATUS",
-            "a column's name, =, and its value",
+            "a column's name, =, and the new value",
         );
         check_refused(
             "tickoff set in.csv P1 =x",
-            "a column's name, =, and its value",
+            "a column's name, =, and the new value",
         );
         check_refused("tickoff set in.csv P1", "required arguments");
     }

@@ -76,7 +76,7 @@ mod which {
             1,
             "no column Colour in the sheet, which has PO_NUMBER, STATUS, SUPPLIER, LAST_PROCESSED, ERROR_MESSAGE",
         );
-        check_refused("--where Colour", 2, "a column's name, =, and its value");
+        check_refused("--where Colour", 2, "the value that its cell has");
     }
 
     #[test]
