@@ -245,15 +245,18 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", &result_file);
+        let start = Start::now();
         let kept = match self.output.as_ref().map(|output| output.files(job.po)) {
             None => None,
             Some(Ok(files)) => {
                 command.stdout(files.stdout);
                 Some(files.stderr)
             }
-            Some(Err(error)) => return not_kept(&error),
+            Some(Err(error)) => {
+                job.process_ended(&start.ended(Ending::NotStarted(126)));
+                return not_kept(&error);
+            }
         };
-        let start = Start::now();
         let running = match Running::spawn(&mut command, kept) {
             Ok(running) => running,
             Err(error) => {

@@ -155,9 +155,9 @@ impl Session {
     /// tells of results that are only in the journal.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`], [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result
-    /// columns cannot be added: nothing was changed. [`Error::NotVisible`] if they cannot be
-    /// written.
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`],
+    /// [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result columns cannot be
+    /// added: nothing was changed. [`Error::NotVisible`] if they cannot be written.
     pub fn run(
         mut self,
         pool: WorkerPool<'_>,

@@ -482,6 +482,11 @@ pub struct ConditionArgs {
 }
 
 impl ConditionArgs {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
     /// The selection with these conditions.
     pub fn put_into(&self, selection: Selection) -> Selection {
         let put = |selection: Selection, cell: &Assignment| {

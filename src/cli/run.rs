@@ -47,6 +47,10 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     let session = match &args.output {
         None => Session::open(&args.sheet.file, &options)?,
         Some(copy) => {
+            if !args.only.is_empty() || !args.conditions.is_empty() {
+                // What is selected must be there before a copy is made or gets new rows.
+                drop(dry::sheet(args)?.select(&selection)?);
+            }
             let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
             create_output(&args.sheet.file, copy).map_err(|error| match error {
                 Error::SameFile { .. } => Failure::Other(Exit::Usage, error.to_string()),

@@ -104,6 +104,22 @@ mod which {
     }
 
     #[test]
+    fn no_copy_is_made_or_changed_for_what_is_not_there() {
+        let sheet = TempSheet::new(SHEET);
+        for wrong in ["--only P9", "--where Colour=red"] {
+            end(&mut sheet.run(&format!("--output copy.csv {wrong}"), NOTE)).with(1);
+            assert_eq!(sheet.leftovers(), [""; 0]);
+        }
+        end(&mut sheet.run("--output copy.csv --only P1", NOTE)).with(0);
+        let copy = bytes(&sheet.folder().join("copy.csv"));
+        std::fs::write(sheet.path(), format!("{SHEET}P6;;;;\n")).unwrap();
+        end(&mut sheet.run("--output copy.csv --only P9", NOTE)).with(1);
+        assert_eq!(bytes(&sheet.folder().join("copy.csv")), copy);
+        end(&mut sheet.run("--output copy.csv --only P6", NOTE)).with(0);
+        assert_eq!(sheet.lines("notes"), ["P1", "P6"]);
+    }
+
+    #[test]
     fn a_named_po_that_is_done_is_skipped_and_named_unless_forced() {
         let sheet = TempSheet::new(SHEET);
         let ended = end(&mut sheet.run("--only P3 --only P1", NOTE)).with(0);

@@ -184,8 +184,10 @@ fn a_po_whose_output_cannot_be_kept_is_an_error_and_was_not_run() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
     std::fs::create_dir(sheet.folder().join("res")).unwrap();
     std::fs::write(sheet.folder().join("res/P1"), "in the way").unwrap();
-    end(&mut sheet.run("--results res", "echo $TICKOFF_PO >> notes")).with(1);
+    let options = "-j 1 --results res --joblog log";
+    end(&mut sheet.run(options, "echo $TICKOFF_PO >> notes")).with(1);
     assert_eq!(sheet.lines("notes"), ["P2"]);
+    assert_eq!(sheet.lines("log").len(), 1 + 2);
     let message = sheet.cell("P1", "ERROR_MESSAGE");
     assert!(message.starts_with("cannot keep its output: "), "{message}");
 }

@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
 }
 
 /// The sheet that a run would work on.
-fn sheet(args: &RunArgs) -> Result<Sheet, Failure> {
+pub fn sheet(args: &RunArgs) -> Result<Sheet, Failure> {
     let options = super::options(args);
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);

@@ -156,21 +156,20 @@ impl State {
         Ok(())
     }
 
-    /// Waits until something can be written, or the patience is at an end.
+    /// Waits until something can be written, or the patience is at an end; whether it is worth trying.
     fn wait_for_room(&mut self) -> io::Result<bool> {
         let Some(file) = &self.file else {
             return Ok(false);
         };
         let began = Instant::now();
         let time = Timespec::try_from(self.patience).expect("a second fits");
-        let mut fds = [PollFd::new(file, PollFlags::OUT)];
-        match poll(&mut fds, Some(&time)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let has_room = !fds[0].revents().is_empty();
+        let waited = poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&time));
         self.patience = self.patience.saturating_sub(began.elapsed());
-        Ok(has_room)
+        match waited {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
