@@ -19,12 +19,12 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -39,10 +39,13 @@ use tracing::warn;
 
 use crate::error::{Error, InvalidValue, Result};
 use crate::escape::Escaped;
+use crate::kept_output::KeptOutput;
 use crate::pool::{Job, MAX_ERROR_CHARS, Outcome, Stop, StopLevel, error_message};
+use crate::process::{Ending, Start};
 use crate::record::{
-    COLUMNS, ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, same_column,
+    COLUMNS, CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, same_column,
 };
+use crate::shell;
 use crate::target::open_at;
 use crate::update::Updates;
 
@@ -61,7 +64,7 @@ pub(crate) const STOP_CHECK: Duration = Duration::from_millis(50);
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// The exit code with which a command asks to be tried again: EX_TEMPFAIL of sysexits.h.
-const TRY_AGAIN: i32 = 75;
+pub(crate) const TRY_AGAIN: i32 = 75;
 
 /// A command line with places for the cells of a record.
 ///
@@ -105,8 +108,15 @@ impl CommandTemplate {
         }
     }
 
+    /// The command for a PO as one line that can be pasted into a shell; what a terminal might obey
+    /// is escaped in the shell's own way. `None` for a record leaves its cells empty.
+    pub fn command_line(&self, po: &str, record: Option<&CsvRecord>) -> String {
+        shell::command_line(self.words.iter().map(|word| word.fill(po, record)))
+    }
+
     fn command(&self, job: &Job<'_>) -> Command {
-        let mut words = self.words.iter().map(|word| word.fill(job));
+        let record = job.record.as_ref();
+        let mut words = self.words.iter().map(|word| word.fill(job.po, record));
         let mut command = Command::new(words.next().expect("a template has a program"));
         command.args(words);
         command
@@ -136,7 +146,8 @@ impl CannotRun {
 
 /// Runs a command for each record.
 ///
-/// The command has an empty stdin, the program's own stdout, and in its environment:
+/// The command has an empty stdin, the program's own stdout unless its output is kept in files, and in
+/// its environment:
 ///
 /// | variable | value |
 /// |---|---|
@@ -157,7 +168,7 @@ impl CannotRun {
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED; ignored if invalid |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
 /// | is broken off by [`StopLevel::Now`] | keeps its state | is ignored |
-/// | cannot be started | ERROR, `cannot start …`, or tried again later if the system is out of processes, memory or descriptors | – |
+/// | cannot be started, or its output not kept | ERROR, `cannot start …`, or tried again later if the system is out of processes, memory, descriptors or room | – |
 ///
 /// An ERROR that the object gives without an ERROR_MESSAGE gets `exit 0: message`.
 ///
@@ -172,6 +183,7 @@ pub struct RecordCommand {
     /// The column that no result may change.
     key: String,
     timeout: Option<Duration>,
+    output: Option<KeptOutput>,
     /// Removed with whatever is left in it when the run is over.
     results: TempDir,
     attempts_made: AtomicU64,
@@ -197,6 +209,7 @@ impl RecordCommand {
             session_id: session_id.to_owned(),
             key: key.to_owned(),
             timeout: None,
+            output: None,
             results,
             attempts_made: AtomicU64::new(0),
         })
@@ -205,6 +218,12 @@ impl RecordCommand {
     /// How long one attempt may take before its processes get SIGTERM, and after [`GRACE`] SIGKILL.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Keeps what the command says, instead of its stdout being the program's own.
+    pub fn keep_output(mut self, output: KeptOutput) -> Self {
+        self.output = Some(output);
         self
     }
 
@@ -221,11 +240,35 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", &result_file);
-        let running = match Running::spawn(&mut command) {
-            Ok(running) => running,
-            Err(error) => return not_started(command.get_program(), &error),
+        let start = Start::now();
+        let kept = match self.output.as_ref().map(|output| output.files(job.po)) {
+            None => None,
+            Some(Ok(files)) => {
+                command.stdout(files.stdout);
+                Some(files.stderr)
+            }
+            Some(Err(error)) => {
+                job.process_ended(&start.ended(Ending::NotStarted(126)));
+                return not_kept(&error);
+            }
         };
-        match running.wait(self.timeout, job.stop) {
+        let running = match Running::spawn(&mut command, kept) {
+            Ok(running) => running,
+            Err(error) => {
+                let code = match error.kind() {
+                    io::ErrorKind::NotFound => 127,
+                    _ => 126,
+                };
+                job.process_ended(&start.ended(Ending::NotStarted(code)));
+                return not_started(command.get_program(), &error);
+            }
+        };
+        let waited = running.wait(self.timeout, job.stop);
+        let ending = waited
+            .as_ref()
+            .map_or(Ending::Unknown, |(ending, _)| *ending);
+        job.process_ended(&start.ended(ending));
+        match waited {
             Ok((ending, stderr)) => {
                 let result =
                     take_result(&result_file).and_then(|result| self.check(job.po, result));
@@ -348,12 +391,14 @@ impl Word {
         Word(pieces)
     }
 
-    fn fill<'a>(&'a self, job: &'a Job<'_>) -> Cow<'a, OsStr> {
+    fn fill<'a>(&'a self, po: &'a str, record: Option<&'a CsvRecord>) -> Cow<'a, OsStr> {
         match &self.0[..] {
-            [piece] => Cow::Borrowed(piece.value(job)),
+            [piece] => Cow::Borrowed(piece.value(po, record)),
             pieces => {
                 let mut word = OsString::new();
-                pieces.iter().for_each(|piece| word.push(piece.value(job)));
+                for piece in pieces {
+                    word.push(piece.value(po, record));
+                }
                 Cow::Owned(word)
             }
         }
@@ -362,14 +407,13 @@ impl Word {
 
 impl Piece {
     /// A cell that the record lacks is empty.
-    fn value<'a>(&'a self, job: &'a Job<'_>) -> &'a OsStr {
+    fn value<'a>(&'a self, po: &'a str, record: Option<&'a CsvRecord>) -> &'a OsStr {
         match self {
             Piece::Literal(text) => text,
-            Piece::Po => OsStr::new(job.po),
+            Piece::Po => OsStr::new(po),
             Piece::Column(column) => {
-                let cell = job
-                    .record
-                    .iter()
+                let cell = record
+                    .into_iter()
                     .flat_map(|record| record.cells())
                     .find(|(name, _)| name == column);
                 OsStr::new(cell.map_or("", |(_, value)| value))
@@ -430,34 +474,17 @@ struct Running {
     reaped: bool,
 }
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Exit(i32),
-    Signal(i32),
-    TimedOut(Duration),
-    Stopped,
-}
-
-impl From<ExitStatus> for Ending {
-    fn from(status: ExitStatus) -> Self {
-        match status.code() {
-            Some(code) => Ending::Exit(code),
-            None => Ending::Signal(status.signal().unwrap_or_default()),
-        }
-    }
-}
-
 impl Running {
     /// Starts the command in a process group of its own. Nothing is set that would keep the
     /// standard library from `posix_spawn`: a fork of a process with large maps is slow.
-    fn spawn(command: &mut Command) -> io::Result<Running> {
+    /// What it says on stderr goes to `kept` as well.
+    fn spawn(command: &mut Command, kept: Option<fs::File>) -> io::Result<Running> {
         command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn()?;
-        let stderr = Tail::of(child.stderr.take());
+        let stderr = Tail::of(child.stderr.take(), kept);
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(exited) => Ok(Running {
                 child,
@@ -571,9 +598,12 @@ pub(crate) fn poll_within(fds: &mut [PollFd<'_>], time: Duration) -> io::Result<
     }
 }
 
-/// The end of what a command writes to stderr.
+/// The end of what a command writes to stderr, and a file for all of it.
+///
+/// The command itself writes to a pipe in any case: its end tells when the last process is gone.
 struct Tail {
     pipe: Option<ChildStderr>,
+    kept: Option<fs::File>,
     /// At most twice `KEPT` bytes.
     bytes: Vec<u8>,
 }
@@ -582,9 +612,10 @@ impl Tail {
     /// Enough for `MAX_ERROR_CHARS` characters of four bytes.
     const KEPT: usize = 4 * MAX_ERROR_CHARS;
 
-    fn of(pipe: Option<ChildStderr>) -> Self {
+    fn of(pipe: Option<ChildStderr>, kept: Option<fs::File>) -> Self {
         Tail {
             pipe,
+            kept,
             bytes: Vec::new(),
         }
     }
@@ -605,6 +636,14 @@ impl Tail {
         };
         if length == 0 {
             self.pipe = None;
+        }
+        if let Some(Err(error)) = self
+            .kept
+            .as_mut()
+            .map(|file| file.write_all(&chunk[..length]))
+        {
+            warn!(%error, "the rest of what a command says on stderr is not kept");
+            self.kept = None;
         }
         self.bytes.extend_from_slice(&chunk[..length]);
         if self.bytes.len() > 2 * Self::KEPT {
@@ -693,6 +732,7 @@ fn outcome(
             stderr,
             result,
         )),
+        Ending::NotStarted(_) | Ending::Unknown => unreachable!("its end was waited for"),
     }
 }
 
@@ -757,8 +797,21 @@ pub(crate) fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
         "cannot start",
         &format!("{}: {error}{hint}", program.display()),
     );
+    failed_before_it_began(error, message)
+}
+
+fn not_kept(error: &io::Error) -> Outcome {
+    failed_before_it_began(
+        error,
+        error_message("cannot keep its output", &error.to_string()),
+    )
+}
+
+/// A shortage passes, so it is not the PO's failure.
+fn failed_before_it_began(error: &io::Error, message: String) -> Outcome {
+    use Errno as E;
     match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY) => {
+        Some(E::AGAIN | E::NOMEM | E::MFILE | E::NFILE | E::TXTBSY | E::NOSPC | E::DQUOT) => {
             Outcome::Retry(message)
         }
         _ => Outcome::Done(Updates::error(message)),

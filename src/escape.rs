@@ -51,7 +51,8 @@ pub(crate) fn list(names: &[String]) -> String {
     text
 }
 
-fn is_dangerous(c: char) -> bool {
+/// Whether a terminal may obey it, or show what stands beside it otherwise.
+pub(crate) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -240,14 +240,8 @@ impl CsvHandler {
         Ok(missing)
     }
 
-    /// Those of the columns that a session needs which the sheet lacks.
     pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
-        use crate::record::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
-        let schema = self.sheet.load().schema();
-        [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
-            .into_iter()
-            .filter(|name| schema.position(name).is_none())
-            .collect()
+        self.sheet.load().missing_columns()
     }
 
     /// Makes everything visible and empties the journal, unless a session of another process still

@@ -6,10 +6,10 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let sheet = folder.path().join("input.csv");
 //! # std::fs::write(&sheet, "PO_NUMBER\nPO1\nPO2\nPO3\n")?;
-//! use tickoff::{Options, Outcome, ProcessingStatus, Session, Updates, WorkerPool};
+//! use tickoff::{Options, Outcome, ProcessingStatus, Selection, Session, Updates, WorkerPool};
 //!
 //! let session = Session::open(&sheet, &Options::default())?;
-//! let summary = session.run(WorkerPool::new(4), usize::MAX, |job| match job.po {
+//! let summary = session.run(WorkerPool::new(4), &Selection::all(), |job| match job.po {
 //!     "PO2" => Outcome::Done(Updates::error("no such order")),
 //!     _ => Outcome::Done(Updates::status(ProcessingStatus::Completed)),
 //! })?;
@@ -54,11 +54,17 @@
 //! In the order of the data flow; each file's header says what it guarantees.
 
 // The program's way through: a session and what it uses, from the outside in.
+mod selection;
 mod session;
 // Jobs and their results.
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(feature = "cli")]
+mod kept_output;
 mod pool;
+mod process;
+#[cfg(feature = "cli")]
+mod shell;
 #[cfg(feature = "cli")]
 mod worker;
 // The sheet as programs use it.
@@ -104,15 +110,19 @@ pub use error::{Error, InvalidValue, Problem, Result};
 pub use escape::escape;
 pub use handler::CsvHandler;
 pub use integrity::{Diagnostic, Level, diagnose};
+#[cfg(feature = "cli")]
+pub use kept_output::KeptOutput;
 pub use lock::Holder;
 pub use merge::Conflict;
 pub use output::create_output;
 pub use pool::{
-    Event, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, MAX_ERROR_CHARS, Outcome, PoolSummary,
-    Stop, StopLevel, Verdict, WorkerPool,
+    Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF,
+    MAX_ERROR_CHARS, Outcome, PoolSummary, Stop, StopLevel, Verdict, WorkerPool,
 };
+pub use process::{Ending, ProcessEnd};
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use record::{COLUMNS, CsvRecord, ProcessingStatus};
+pub use selection::Selection;
 pub use session::{Recovered, Session, Summary};
 pub use sheet::{Duplicates, Options, ProcessingProgress, Sheet};
 pub use update::{MAX_VALUE_CHARS, OperationId, Updates, WriteOperation};

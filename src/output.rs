@@ -24,18 +24,26 @@ use crate::target::open_at;
 /// [`Error::SameFile`] if both are one file; [`Error::Io`]. There is no half copy.
 pub fn create_output(input: &Path, copy: &Path) -> Result<()> {
     let source = File::open(input).map_err(Error::io("open", input))?;
-    match std::fs::metadata(copy) {
-        Ok(there) => {
-            let metadata = source.metadata().map_err(Error::io("read", input))?;
-            if (there.dev(), there.ino()) == (metadata.dev(), metadata.ino()) {
-                return Err(Error::SameFile {
-                    path: copy.to_owned(),
-                });
-            }
-            Ok(())
+    match refuse_same_file(input, copy) {
+        Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            create(copy, &source)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(copy, &source),
-        Err(error) => Err(Error::io("read", copy)(error)),
+        there => there,
+    }
+}
+
+/// # Errors
+/// [`Error::SameFile`] if both are one file; [`Error::Io`] if one of them is not there.
+pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
+    let identity = |path| {
+        let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    };
+    match identity(copy)? == identity(input)? {
+        true => Err(Error::SameFile {
+            path: copy.to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -29,6 +29,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::error::{Error, Result};
 use crate::escape::Escaped;
+use crate::process::ProcessEnd;
 use crate::queue::{Until, WriteQueue};
 use crate::record::{CsvRecord, ERROR_MESSAGE, ProcessingStatus};
 use crate::update::Updates;
@@ -242,6 +243,13 @@ impl Job<'_> {
             told(&Event::Reported { job: self, text });
         }
     }
+
+    /// Tells the observer of the run how a process that worked on this attempt ended.
+    pub fn process_ended(&self, process: &ProcessEnd) {
+        if let Some(told) = self.on_event {
+            told(&Event::ProcessEnded { job: self, process });
+        }
+    }
 }
 
 /// What happens in a run.
@@ -254,6 +262,13 @@ pub enum Event<'a> {
         job: &'a Job<'a>,
         /// In a few words, as it said them.
         text: &'a str,
+    },
+    /// A process that worked on an attempt is gone; what becomes of the attempt is told next.
+    ProcessEnded {
+        /// Which attempt.
+        job: &'a Job<'a>,
+        /// How it ended, and when it ran.
+        process: &'a ProcessEnd,
     },
     /// An attempt failed, and another one follows.
     Postponed {
@@ -367,6 +382,11 @@ impl PoolSummary {
         self.completed + self.errors + self.no_attachments + self.other + self.skipped
     }
 
+    /// POs that have a result.
+    fn results(&self) -> usize {
+        self.processed() - self.skipped
+    }
+
     fn count(&mut self, verdict: Verdict) {
         *match verdict {
             Verdict::Completed => &mut self.completed,
@@ -381,7 +401,10 @@ impl PoolSummary {
 /// After how many failed POs (ERROR after their last attempt) a run ends early.
 ///
 /// ```
-/// assert_eq!("soon,fail=3".parse(), Ok(tickoff::Halt::Soon { fail: 3 }));
+/// use tickoff::{Failures, Halt};
+///
+/// assert_eq!("soon,fail=3".parse(), Ok(Halt::Soon { fail: Failures::Count(3) }));
+/// assert_eq!("now,fail=10%".parse(), Ok(Halt::Now { fail: Failures::Percent(10) }));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Halt {
@@ -390,22 +413,48 @@ pub enum Halt {
     Never,
     /// After so many, running jobs are left to finish.
     Soon {
-        /// How many, at least 1.
-        fail: usize,
+        /// How many.
+        fail: Failures,
     },
     /// After so many, running jobs are broken off.
     Now {
-        /// How many, at least 1.
-        fail: usize,
+        /// How many.
+        fail: Failures,
     },
 }
 
-impl Halt {
-    /// What so many failed POs call for.
-    fn after(self, errors: usize) -> StopLevel {
+/// A number of failed POs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failures {
+    /// So many, at least 1.
+    Count(usize),
+    /// So many of a hundred POs that have a result, 1 to 100, and at least [`FEWEST_FAILURES`]: the
+    /// first results say little about the rest.
+    Percent(u8),
+}
+
+/// How many POs must have failed before a percentage of them halts a run.
+pub const FEWEST_FAILURES: usize = 3;
+
+impl Failures {
+    fn are_reached(self, summary: &PoolSummary) -> bool {
         match self {
-            Halt::Soon { fail } if errors >= fail => StopLevel::Soon,
-            Halt::Now { fail } if errors >= fail => StopLevel::Now,
+            Failures::Count(count) => summary.errors >= count,
+            Failures::Percent(percent) => {
+                summary.errors >= FEWEST_FAILURES
+                    && summary.errors as u128 * 100
+                        >= summary.results() as u128 * u128::from(percent)
+            }
+        }
+    }
+}
+
+impl Halt {
+    /// What the failures so far call for.
+    fn after(self, summary: &PoolSummary) -> StopLevel {
+        match self {
+            Halt::Soon { fail } if fail.are_reached(summary) => StopLevel::Soon,
+            Halt::Now { fail } if fail.are_reached(summary) => StopLevel::Now,
             _ => StopLevel::Continue,
         }
     }
@@ -414,18 +463,26 @@ impl Halt {
 impl FromStr for Halt {
     type Err = InvalidHalt;
 
-    /// Reads `never`, `soon,fail=N` or `now,fail=N`.
+    /// Reads `never`, `soon,fail=N`, `now,fail=N`, `soon,fail=N%` or `now,fail=N%`.
     fn from_str(text: &str) -> std::result::Result<Self, InvalidHalt> {
         let invalid = || InvalidHalt(text.to_owned());
         if text == "never" {
             return Ok(Halt::Never);
         }
-        let (when, count) = text.split_once(",fail=").ok_or_else(invalid)?;
-        let fail = count
-            .parse()
-            .ok()
-            .filter(|&fail| fail > 0)
-            .ok_or_else(invalid)?;
+        let (when, fail) = text.split_once(",fail=").ok_or_else(invalid)?;
+        let fail = match fail.strip_suffix('%') {
+            Some(percent) => percent
+                .parse()
+                .ok()
+                .filter(|percent| (1..=100).contains(percent))
+                .map(Failures::Percent),
+            None => fail
+                .parse()
+                .ok()
+                .filter(|&count| count > 0)
+                .map(Failures::Count),
+        };
+        let fail = fail.ok_or_else(invalid)?;
         match when {
             "soon" => Ok(Halt::Soon { fail }),
             "now" => Ok(Halt::Now { fail }),
@@ -436,7 +493,10 @@ impl FromStr for Halt {
 
 /// A text that is no halt policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not never, soon,fail=N or now,fail=N with N of at least 1", Escaped::text(.0))]
+#[error(
+    "{} is not never, soon,fail=N or now,fail=N, with N of at least 1, or 1% to 100%",
+    Escaped::text(.0)
+)]
 pub struct InvalidHalt(String);
 
 /// Stops a run from another thread. Clones stop the same run; a stop is never taken back.
@@ -741,10 +801,11 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             if persisted.is_err() {
                 summary.unpersisted.push(po.to_owned());
             }
-            let level = self.pool.halt.after(summary.errors);
+            let level = self.pool.halt.after(&summary);
             if level > StopLevel::Continue && !summary.halted {
                 summary.halted = true;
-                warn!("{} POs failed: the run is halted", summary.errors);
+                let (errors, results) = (summary.errors, summary.results());
+                warn!("{errors} of {results} POs failed: the run is halted");
                 self.pool.stop.raise(level);
             }
             summary.processed()
@@ -989,6 +1050,9 @@ mod tests {
                 lock(&told).push(match event {
                     Event::Started(job) => format!("{} begins, attempt {}", job.po, job.attempt),
                     Event::Reported { job, text } => format!("{}: {text}", job.po),
+                    Event::ProcessEnded { job, process } => {
+                        format!("{}: {:?}", job.po, process.ending)
+                    }
                     Event::Postponed { job, reason, .. } => format!("{} later: {reason}", job.po),
                     Event::BrokenOff(job) => format!("{} broken off", job.po),
                     Event::Finished(result) => format!("{} {:?}", result.po, result.verdict),
@@ -999,6 +1063,11 @@ mod tests {
                 return Outcome::Stopped;
             }
             job.report("half");
+            job.process_ended(&ProcessEnd {
+                started: std::time::SystemTime::now(),
+                runtime: Duration::ZERO,
+                ending: crate::process::Ending::Exit(75),
+            });
             match job.attempt {
                 1 => Outcome::Retry("busy".into()),
                 _ => done(COMPLETED),
@@ -1009,9 +1078,11 @@ mod tests {
             [
                 "P1 begins, attempt 1",
                 "P1: half",
+                "P1: Exit(75)",
                 "P1 later: busy",
                 "P1 begins, attempt 2",
                 "P1: half",
+                "P1: Exit(75)",
                 "P1 Completed",
                 "P2 begins, attempt 1",
                 "P2 broken off"
@@ -1200,33 +1271,66 @@ mod tests {
     #[test]
     fn a_run_is_halted_after_so_many_failed_pos() {
         check_halt(Halt::Never, [3, 3, 0, 0, 0, 0], StopLevel::Continue);
-        check_halt(Halt::Soon { fail: 2 }, [2, 2, 0, 0, 0, 2], StopLevel::Soon);
-        check_halt(Halt::Now { fail: 1 }, [1, 1, 0, 0, 0, 4], StopLevel::Now);
-        check_halt(
-            Halt::Now { fail: 4 },
-            [3, 3, 0, 0, 0, 0],
-            StopLevel::Continue,
-        );
+        let soon = |count| Halt::Soon {
+            fail: Failures::Count(count),
+        };
+        let now = |count| Halt::Now {
+            fail: Failures::Count(count),
+        };
+        check_halt(soon(2), [2, 2, 0, 0, 0, 2], StopLevel::Soon);
+        check_halt(now(1), [1, 1, 0, 0, 0, 4], StopLevel::Now);
+        check_halt(now(4), [3, 3, 0, 0, 0, 0], StopLevel::Continue);
+    }
+
+    #[test]
+    fn a_percentage_is_of_the_results_so_far_and_needs_three_failures() {
+        let soon = |percent| Halt::Soon {
+            fail: Failures::Percent(percent),
+        };
+        let after = |halt: Halt, errors, completed, skipped| {
+            halt.after(&PoolSummary {
+                errors,
+                completed,
+                skipped,
+                ..PoolSummary::default()
+            })
+        };
+        assert_eq!(after(soon(50), 2, 0, 0), StopLevel::Continue);
+        assert_eq!(after(soon(100), 3, 0, 7), StopLevel::Soon);
+        assert_eq!(after(soon(50), 3, 3, 7), StopLevel::Soon);
+        assert_eq!(after(soon(50), 3, 4, 0), StopLevel::Continue);
+        assert_eq!(after(soon(1), 3, 297, 0), StopLevel::Soon);
+        assert_eq!(after(soon(1), 3, 298, 0), StopLevel::Continue);
+        // P2, P4 and P6 fail of six.
+        check_halt(soon(50), [3, 3, 0, 0, 0, 0], StopLevel::Soon);
+        check_halt(soon(51), [3, 3, 0, 0, 0, 0], StopLevel::Continue);
     }
 
     #[test]
     fn a_halt_policy_is_read_from_text() {
         assert_eq!("never".parse(), Ok(Halt::Never));
-        assert_eq!("soon,fail=1".parse(), Ok(Halt::Soon { fail: 1 }));
-        assert_eq!("now,fail=20".parse(), Ok(Halt::Now { fail: 20 }));
+        let fail = Failures::Count(1);
+        assert_eq!("soon,fail=1".parse(), Ok(Halt::Soon { fail }));
+        let fail = Failures::Count(20);
+        assert_eq!("now,fail=20".parse(), Ok(Halt::Now { fail }));
+        let fail = Failures::Percent(100);
+        assert_eq!("now,fail=100%".parse(), Ok(Halt::Now { fail }));
         for wrong in [
             "",
             "soon",
             "soon,fail=0",
             "soon,fail=-1",
             "later,fail=1",
-            "now,fail=1%",
+            "now,fail=0%",
+            "now,fail=101%",
+            "now,fail=%",
+            "now,fail=1.5%",
         ] {
             assert_eq!(wrong.parse::<Halt>(), Err(InvalidHalt(wrong.to_owned())));
         }
         assert_eq!(
             "now,\u{1b}".parse::<Halt>().unwrap_err().to_string(),
-            "now,\\u{1b} is not never, soon,fail=N or now,fail=N with N of at least 1"
+            "now,\\u{1b} is not never, soon,fail=N or now,fail=N, with N of at least 1, or 1% to 100%"
         );
     }
 

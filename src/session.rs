@@ -1,14 +1,13 @@
 //! A session: the whole job on one sheet, from the lock to the summary.
 //!
 //! ```text
-//! lock → recover → back up → result columns → pending POs → pool → drain → final write → summary
+//! lock → recover → select POs → back up → result columns → pool → drain → final write → summary
 //! ```
 //!
 //! One session at a time works on a sheet. A session that was interrupted left its journal: the
 //! next one makes those results visible first, and continues under the interrupted one's id and
 //! backup, so that retention never evicts the only backup from before it.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,11 +19,11 @@ use crate::backup::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::escape::escape;
 use crate::handler::CsvHandler;
-use crate::index::RecordIndex;
 use crate::merge::Conflict;
 use crate::output::new_rows;
 use crate::pool::{Job, Outcome, PoList, PoolSummary, WorkerPool};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
+use crate::selection::{Selected, Selection};
 use crate::sheet::{Options, Sheet};
 use crate::watch::Teller;
 use crate::writer::{Writer, restore_unreadable};
@@ -148,32 +147,43 @@ impl Session {
         self.backup.as_deref()
     }
 
-    /// Does `work` for every pending PO, `limit` of them at most, with the workers of `pool`, and
-    /// makes each result durable before its worker takes the next PO.
+    /// How many POs a run with this selection would process.
     ///
-    /// With nothing pending it changes nothing, and makes no backup. A summary with `not_visible`
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    pub fn count(&self, selection: &Selection) -> Result<usize> {
+        Ok(Selected::of(self.handler.sheet(), selection)?.len())
+    }
+
+    /// Does `work` for every PO that is selected, with the workers of `pool`, and makes each result
+    /// durable before its worker takes the next PO.
+    ///
+    /// With nothing to process it changes nothing, and makes no backup. A summary with `not_visible`
     /// tells of results that are only in the journal.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result
-    /// columns cannot be added: nothing was changed. [`Error::NotVisible`] if they cannot be
-    /// written.
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`],
+    /// [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result columns cannot be
+    /// added: nothing was changed. [`Error::NotVisible`] if they cannot be written.
     pub fn run(
         mut self,
         pool: WorkerPool<'_>,
-        limit: usize,
+        selection: &Selection,
         work: impl Fn(&Job<'_>) -> Outcome + Sync,
     ) -> Result<Summary> {
-        let results = self.handler.pending_count().min(limit);
-        if results == 0 {
+        let mut selected = Selected::of(self.handler.sheet(), selection)?;
+        if selected.len() == 0 {
             self.handler.finish()?;
             return Ok(self.summary(PoolSummary::default(), None));
         }
-        self.prepare(results)?;
-        let pending = PendingPos::of(self.handler.sheet(), limit);
+        self.prepare(selected.len())?;
+        let sheet = self.handler.sheet();
+        if !selected.is_of(&sheet) {
+            selected = Selected::of(sheet, selection)?;
+        }
         let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
         queue.start_writer_thread()?;
-        let done = pool.queue(&queue).run_list(&pending, work);
+        let done = pool.queue(&queue).run_list(&selected, work);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let finished = match drained {
             Err(died @ Error::WriterDied { .. }) => Err(died),
@@ -278,14 +288,7 @@ impl Session {
 
     /// The columns, as the header names them, and those that a run adds.
     pub fn columns(&self) -> Vec<String> {
-        let mut columns = self.handler.columns();
-        columns.extend(
-            self.handler
-                .missing_columns()
-                .into_iter()
-                .map(str::to_owned),
-        );
-        columns
+        self.handler.sheet().columns_of_a_run()
     }
 
     /// Ends a session that was prepared by hand.
@@ -318,31 +321,6 @@ impl Session {
             elapsed: self.started.elapsed(),
             not_visible,
         }
-    }
-}
-
-/// The POs that a run processes, by their rows in the sheet as it was when the run began: four bytes a
-/// PO, where the names would take more memory than the index does. That version of the sheet stays in
-/// memory for as long, also when another program's has taken its place.
-struct PendingPos {
-    sheet: Arc<Sheet>,
-    rows: Box<[RecordIndex]>,
-}
-
-impl PendingPos {
-    fn of(sheet: Arc<Sheet>, limit: usize) -> PendingPos {
-        let rows = sheet.pending_rows().take(limit).collect();
-        PendingPos { sheet, rows }
-    }
-}
-
-impl PoList for PendingPos {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn po(&self, index: usize) -> Cow<'_, str> {
-        self.sheet.key(self.rows[index])
     }
 }
 

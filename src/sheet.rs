@@ -19,10 +19,13 @@ use crate::dialect::{self, Dialect};
 use crate::error::{Error, Problem, Result};
 use crate::grammar::{self, Malformed, Records, decode};
 use crate::index::{Index, RecordIndex};
-use crate::journal::Journal;
+use crate::journal::{Frame, Journal};
 use crate::merge;
+use crate::output::{new_rows, refuse_same_file};
 use crate::overlay::{Overlay, OverlayRow};
-use crate::record::{CsvRecord, PO_NUMBER, ProcessingStatus};
+use crate::record::{
+    CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, PO_NUMBER, ProcessingStatus, STATUS,
+};
 use crate::scan::Record;
 use crate::schema::Schema;
 use crate::snapshot::Snapshot;
@@ -144,24 +147,36 @@ impl Sheet {
     /// [`Error::Empty`], [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
-        const ATTEMPTS: usize = 100;
-        let target = Target::open(path.as_ref())?;
-        let mut attempt = 0;
-        let (bytes, frames) = loop {
-            attempt += 1;
-            let log = Journal::find(&target)?;
-            let (file, metadata) = target.open_sheet()?;
-            let bytes = read_all(&file, &target)?;
-            let frames = Journal::read(&target, log.as_ref(), &options.key)?;
-            // All that the file shows, and more, is in the log that was there before and after it
-            // was read; without one, all is in the file, if nobody replaced it meanwhile.
-            let settled = Journal::is_still(&target, log.as_ref())?
-                && (log.is_some() || Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata));
-            if settled || attempt == ATTEMPTS {
-                break (bytes, frames);
-            }
-        };
+        let (bytes, frames, target) = read_settled(path.as_ref(), options)?;
         let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
+        merge::replay(&sheet, &frames);
+        Ok(sheet)
+    }
+
+    /// The copy that a run with `--output` goes on with: the sheet at `path`, and behind its rows those
+    /// of `input` whose POs are not in it.
+    ///
+    /// # Errors
+    /// As [`Sheet::read`]; [`Error::SameFile`] if both are one file.
+    pub fn read_with_new_rows(
+        path: impl AsRef<Path>,
+        options: &Options,
+        input: &Sheet,
+    ) -> Result<Sheet> {
+        let path = path.as_ref();
+        refuse_same_file(input.path(), path)?;
+        let (mut bytes, frames, target) = read_settled(path, options)?;
+        let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;
+        let (count, rows) = new_rows(input, &copy);
+        let sheet = if count == 0 {
+            copy
+        } else {
+            if !bytes.ends_with(b"\n") {
+                bytes.extend_from_slice(copy.dialect().terminator);
+            }
+            bytes.extend_from_slice(&rows);
+            Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
+        };
         merge::replay(&sheet, &frames);
         Ok(sheet)
     }
@@ -287,7 +302,7 @@ impl Sheet {
         self.row_for(po).map(|row| self.record_at(row))
     }
 
-    fn row_for(&self, po: &str) -> Option<RecordIndex> {
+    pub(crate) fn row_for(&self, po: &str) -> Option<RecordIndex> {
         let is_pending = |row: &RecordIndex| !self.is_done(&self.status_at(*row));
         self.rows(po)
             .find(is_pending)
@@ -322,6 +337,22 @@ impl Sheet {
     /// The columns, as the header names them, without surrounding blanks.
     pub fn columns(&self) -> Vec<String> {
         self.schema.load().columns().to_vec()
+    }
+
+    /// The columns, and those that a run adds.
+    pub fn columns_of_a_run(&self) -> Vec<String> {
+        let mut columns = self.columns();
+        columns.extend(self.missing_columns().into_iter().map(str::to_owned));
+        columns
+    }
+
+    /// Those of the columns that a session needs which the sheet lacks.
+    pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
+        let schema = self.schema.load();
+        [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
+            .into_iter()
+            .filter(|name| schema.position(name).is_none())
+            .collect()
     }
 
     pub(crate) fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
@@ -536,6 +567,27 @@ pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
     match field {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+/// A sheet's bytes, and what its journal adds to them.
+fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Vec<Frame>, Target)> {
+    const ATTEMPTS: usize = 100;
+    let target = Target::open(path)?;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let log = Journal::find(&target)?;
+        let (file, metadata) = target.open_sheet()?;
+        let bytes = read_all(&file, &target)?;
+        let frames = Journal::read(&target, log.as_ref(), &options.key)?;
+        // All that the file shows, and more, is in the log that was there before and after it
+        // was read; without one, all is in the file, if nobody replaced it meanwhile.
+        let settled = Journal::is_still(&target, log.as_ref())?
+            && (log.is_some() || Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata));
+        if settled || attempt == ATTEMPTS {
+            return Ok((bytes, frames, target));
+        }
     }
 }
 

@@ -18,8 +18,8 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::num::NonZeroU32;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -34,12 +34,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use tracing::{error, info, warn};
 
 use crate::command::{
-    GRACE, MAX_RESULT_BYTES, STOP_CHECK, check_result, end_group, heed_children, not_started,
-    poll_within, signal_group, signal_name, until,
+    GRACE, MAX_RESULT_BYTES, STOP_CHECK, TRY_AGAIN, check_result, end_group, heed_children,
+    not_started, poll_within, signal_group, signal_name, until,
 };
 use crate::error::Result;
 use crate::escape::Escaped;
 use crate::pool::{Job, MAX_ERROR_CHARS, Outcome, Stop, StopLevel, error_message};
+use crate::process::{Ending, Start};
 use crate::record::{CsvRecord, ProcessingStatus, STATUS};
 use crate::update::Updates;
 
@@ -138,7 +139,14 @@ impl WorkerProcesses {
     pub fn run(&self, job: &Job<'_>) -> Outcome {
         let mut slot = lock(&self.slots[job.worker]);
         if let Some(ended) = slot.take_if(|process| process.has_exited()) {
-            warn!(worker = job.worker, ending = %ended.end(), "a worker ended while it had nothing to do");
+            warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
+        }
+        let is_worn = |process: &mut Process| {
+            let limit = self.recycle_after;
+            limit.is_some_and(|limit| process.answers >= limit.get())
+        };
+        if let Some(worn) = slot.take_if(is_worn) {
+            worn.dismiss(job.stop, job.worker);
         }
         let process = match &mut *slot {
             Some(process) => process,
@@ -154,23 +162,20 @@ impl WorkerProcesses {
             attempt: job.attempt,
             cells: job.record.as_ref(),
         };
+        let start = Start::now();
         match process.ask(&request, self.timeout, job) {
             Ok(answer) => {
                 process.answers += 1;
                 self.has_answered.store(true, Ordering::Relaxed);
-                if self
-                    .recycle_after
-                    .is_some_and(|limit| process.answers >= limit.get())
-                    && let Some(process) = slot.take()
-                {
-                    process.dismiss(job.stop, job.worker);
-                }
+                job.process_ended(&start.ended(answer.as_exit()));
                 self.outcome(job, answer)
             }
-            Err(failure) => {
+            Err(mut failure) => {
                 let is_new = process.answers == 0;
                 let process = slot.take().expect("it was asked");
-                self.replaced(job, process, failure, is_new)
+                let (ending, said) = process.end_after(&mut failure);
+                job.process_ended(&start.ended(ending));
+                self.replaced(job, &failure, (ending, said), is_new)
             }
         }
     }
@@ -240,43 +245,38 @@ impl WorkerProcesses {
         }
     }
 
-    /// Ends a process that did not answer as it should.
-    fn replaced(&self, job: &Job<'_>, process: Process, failure: Failure, is_new: bool) -> Outcome {
-        let (what, said) = match &failure {
-            Failure::Stopped => {
-                process.kill();
-                return Outcome::Stopped;
-            }
-            Failure::TimedOut(timeout) => {
-                (format!("timed out after {timeout:?}"), process.kill().1)
-            }
-            Failure::NoAnswer(problem) => (
-                format!("the worker was replaced, it {problem}"),
-                process.kill().1,
-            ),
-            Failure::Ended => {
-                let (ending, said) = process.reap();
-                (format!("the worker ended: {ending}"), said)
-            }
+    /// What becomes of a job whose process did not answer as it should, and was ended.
+    fn replaced(
+        &self,
+        job: &Job<'_>,
+        failure: &Failure,
+        (ending, said): (Ending, String),
+        is_new: bool,
+    ) -> Outcome {
+        let what = match failure {
+            Failure::Stopped => return Outcome::Stopped,
+            Failure::TimedOut(timeout) => format!("timed out after {timeout:?}"),
+            Failure::NoAnswer(problem) => format!("the worker was replaced, it {problem}"),
+            Failure::Ended => format!("the worker ended: {}", described(ending)),
         };
         let message = error_message(&what, &said);
         warn!(worker = job.worker, po = %Escaped::text(job.po), "{message}");
-        if is_new && !matches!(failure, Failure::TimedOut(_)) {
+        if matches!(failure, Failure::TimedOut(_)) {
+            return Outcome::Done(Updates::error(message));
+        }
+        if is_new {
             let failed = self.failed_starts.fetch_add(1, Ordering::Relaxed) + 1;
-            if failed == self.allowed_failures() && self.gave_up() {
-                error!(
-                    "{failed} workers have failed and none has answered: the run ends, and its POs keep their state"
-                );
-                job.stop.soon();
-            }
             if self.gave_up() {
+                if failed == self.allowed_failures() {
+                    error!(
+                        "{failed} workers have failed and none has answered: the run ends, and its POs keep their state"
+                    );
+                    job.stop.soon();
+                }
                 return Outcome::Stopped;
             }
         }
-        match failure {
-            Failure::TimedOut(_) => Outcome::Done(Updates::error(message)),
-            _ => Outcome::Retry(message),
-        }
+        Outcome::Retry(message)
     }
 }
 
@@ -314,6 +314,19 @@ struct Line {
 enum Answer {
     Done(Updates),
     Error { message: String, retryable: bool },
+}
+
+impl Answer {
+    /// The exit code with which a command of its own would have said the same.
+    fn as_exit(&self) -> Ending {
+        Ending::Exit(match self {
+            Answer::Done(_) => 0,
+            Answer::Error {
+                retryable: true, ..
+            } => TRY_AGAIN,
+            Answer::Error { .. } => 1,
+        })
+    }
 }
 
 /// What a line says.
@@ -545,7 +558,8 @@ impl Process {
             }
         }
         let ending = self.end();
-        if ending != "exit 0" {
+        if ending != Ending::Exit(0) {
+            let ending = described(ending);
             warn!(
                 worker,
                 "a worker ended with {ending} when its stdin was closed"
@@ -553,22 +567,29 @@ impl Process {
         }
     }
 
-    /// Ends the process that is about to exit by itself, or has closed a pipe.
-    fn reap(mut self) -> (String, String) {
-        if self.exits_within(GRACE) {
-            self.collect()
-        } else {
-            let (_, said) = self.kill();
-            ("it closed its stdin or stdout".to_owned(), said)
+    /// Ends a process that did not answer as it should; how it ended, and what it said since it was
+    /// asked.
+    fn end_after(mut self, failure: &mut Failure) -> (Ending, String) {
+        if matches!(failure, Failure::Ended) {
+            if self.exits_within(GRACE) {
+                return self.collect();
+            }
+            *failure = Failure::NoAnswer("closed its stdin or stdout".to_owned());
+        }
+        let (ending, said) = self.kill();
+        match failure {
+            Failure::TimedOut(timeout) => (Ending::TimedOut(*timeout), said),
+            Failure::Stopped => (Ending::Stopped, said),
+            _ => (ending, said),
         }
     }
 
-    fn end(mut self) -> String {
+    fn end(mut self) -> Ending {
         self.collect().0
     }
 
     /// SIGTERM for all of its group and, after [`GRACE`], SIGKILL.
-    fn kill(mut self) -> (String, String) {
+    fn kill(mut self) -> (Ending, String) {
         let deadline = Instant::now() + GRACE;
         signal_group(&self.child, Signal::TERM);
         self.exits_within(GRACE);
@@ -579,14 +600,11 @@ impl Process {
 
     /// Takes the exit code of a process that ended or is killed now, and what it said since it was
     /// asked.
-    fn collect(&mut self) -> (String, String) {
+    fn collect(&mut self) -> (Ending, String) {
         // Not reaped yet, so that the group still has its number.
         signal_group(&self.child, Signal::KILL);
         self.is_reaped = true;
-        let ending = match self.child.wait() {
-            Ok(status) => ending(status),
-            Err(error) => error.to_string(),
-        };
+        let ending = self.child.wait().map_or(Ending::Unknown, Ending::from);
         (ending, self.stderr.take())
     }
 }
@@ -599,13 +617,11 @@ impl Drop for Process {
     }
 }
 
-fn ending(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("exit {code}"),
-        None => {
-            let number = status.signal().unwrap_or_default();
-            format!("killed by signal {number} ({})", signal_name(number))
-        }
+fn described(ending: Ending) -> String {
+    match ending {
+        Ending::Exit(code) => format!("exit {code}"),
+        Ending::Signal(number) => format!("killed by signal {number} ({})", signal_name(number)),
+        _ => "the system does not say how".to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tickoff::{DEFAULT_KEEP, Duplicates, Halt, Options, ProcessingStatus};
+use tickoff::{DEFAULT_KEEP, Duplicates, Halt, Options, ProcessingStatus, Selection};
 
 use super::formulas::Formulas;
 use crate::progress::{Display, LogFormat, Verbosity};
@@ -80,7 +80,8 @@ pub enum Command {
 Examples:
   tickoff run orders.csv -j 8 --timeout 2m -- ./fetch.sh {}
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
-  tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"")]
+  tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
+  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
 pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
@@ -107,14 +108,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]
     pub backoff: Duration,
 
-    /// After N failed POs, hand out no more work (soon), or kill the running commands as well (now)
+    /// After N failed POs, or when N% of the results so far are failures and at least 3, hand out no
+    /// more work (soon), or kill the running commands as well (now)
     #[arg(
         long,
-        value_name = "soon|now,fail=N",
+        value_name = "soon|now,fail=N[%]",
         default_value = "never",
         help_heading = "Running"
     )]
     pub halt: Halt,
+
+    /// Print the commands, quoted for a shell, in the order in which they would begin; change nothing
+    #[arg(long, conflicts_with = "worker_protocol", help_heading = "Running")]
+    pub dry_run: bool,
 
     /// Start N long-lived processes and send them their POs as lines of JSON; the protocol is in
     /// docs/worker-protocol.md [default: one process per PO]
@@ -140,9 +146,33 @@ pub struct RunArgs {
     )]
     pub recycle_after: Option<NonZeroU32>,
 
+    #[command(flatten)]
+    pub conditions: ConditionArgs,
+
+    /// Only this PO; may be repeated
+    #[arg(long, value_name = "PO", help_heading = "What to process")]
+    pub only: Vec<String>,
+
+    /// Only POs whose status is ERROR
+    #[arg(long, help_heading = "What to process")]
+    pub retry_failed: bool,
+
     /// Process at most N POs
     #[arg(long, value_name = "N", help_heading = "What to process")]
     pub limit: Option<NonZeroUsize>,
+
+    /// Process them in a random order, of which --limit takes the first
+    #[arg(long, help_heading = "What to process")]
+    pub shuffle: bool,
+
+    /// Repeat the order of an earlier --shuffle, which said its seed [default: a random one]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "shuffle",
+        help_heading = "What to process"
+    )]
+    pub seed: Option<u64>,
 
     #[command(flatten)]
     pub done: DoneArgs,
@@ -157,6 +187,24 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub write: WriteArgs,
+
+    /// Keep what the commands say in DIR/PO/stdout and DIR/PO/stderr, that of earlier attempts in
+    /// stdout.1, stderr.1 and so on; in DIR's names POs are percent-encoded
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "worker_protocol",
+        help_heading = "Records of the run"
+    )]
+    pub results: Option<PathBuf>,
+
+    /// Add a line to FILE for each attempt, as GNU parallel does, with the PO behind it
+    #[arg(long, value_name = "FILE", help_heading = "Records of the run")]
+    pub joblog: Option<PathBuf>,
+
+    /// Add a JSON object to FILE, a file or FIFO, for all that happens, one a line
+    #[arg(long, value_name = "FILE", value_parser = events_file, help_heading = "Records of the run")]
+    pub events: Option<PathBuf>,
 
     #[command(flatten)]
     pub backup: BackupArgs,
@@ -210,6 +258,9 @@ Examples:
 pub struct PendingArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
+
+    #[command(flatten)]
+    pub conditions: ConditionArgs,
 
     #[command(flatten)]
     pub done: DoneArgs,
@@ -473,6 +524,30 @@ pub enum WorkerProtocol {
     Jsonl,
 }
 
+/// What must be so in a row.
+#[derive(Debug, clap::Args)]
+pub struct ConditionArgs {
+    /// Only rows in which the cell of COLUMN is VALUE, apart from blanks around it; if repeated, all
+    /// must hold. An empty STATUS is PENDING
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition, help_heading = "What to process")]
+    cells: Vec<Assignment>,
+}
+
+impl ConditionArgs {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The selection with these conditions.
+    pub fn put_into(&self, selection: Selection) -> Selection {
+        let put = |selection: Selection, cell: &Assignment| {
+            selection.whose(cell.column.as_str(), cell.value.as_str())
+        };
+        self.cells.iter().fold(selection, put)
+    }
+}
+
 /// What counts as done.
 #[derive(Debug, clap::Args)]
 pub struct DoneArgs {
@@ -607,6 +682,18 @@ fn done_status(word: &str) -> Result<ProcessingStatus, String> {
     }
 }
 
+fn condition(text: &str) -> Result<Assignment, String> {
+    let wrong = |_| "it must be a column's name, =, and the value that its cell has".to_owned();
+    text.parse().map_err(wrong)
+}
+
+fn events_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("stdout belongs to the commands; name a file or a FIFO".into()),
+        path => Ok(path.into()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
     match humantime::parse_duration(text) {
@@ -627,6 +714,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use clap::CommandFactory;
     use clap::error::ErrorKind;
+    use tickoff::Failures;
 
     use super::*;
 
@@ -689,7 +777,8 @@ mod tests {
         assert_eq!(args.cmd, ["cmd", "--jobs", "3", "--", "-x"]);
         assert_eq!(args.jobs.get(), 8);
         assert_eq!(args.timeout, Some(Duration::from_secs(90)));
-        assert_eq!(args.halt, Halt::Now { fail: 20 });
+        let fail = Failures::Count(20);
+        assert_eq!(args.halt, Halt::Now { fail });
     }
 
     #[test]

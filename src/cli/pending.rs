@@ -1,6 +1,6 @@
 //! `tickoff pending`: what a run would process.
 
-use tickoff::{Options, Sheet, escape};
+use tickoff::{Options, Selection, Sheet, escape};
 
 use super::args::PendingArgs;
 use super::exit::{Exit, Failure};
@@ -13,14 +13,13 @@ pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
         ..args.sheet.options()
     };
     let sheet = Sheet::read(&args.sheet.file, &options)?;
+    let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
     print(|out| {
-        sheet
-            .pending()
-            .try_for_each(|record| match (args.json, args.null) {
-                (true, _) => json_line(out, &record),
-                (false, true) => write!(out, "{}\0", record.po_number),
-                (false, false) => writeln!(out, "{}", escape(&record.po_number)),
-            })
+        pending.try_for_each(|record| match (args.json, args.null) {
+            (true, _) => json_line(out, &record),
+            (false, true) => write!(out, "{}\0", record.po_number),
+            (false, false) => writeln!(out, "{}", escape(&record.po_number)),
+        })
     })?;
     Ok(Exit::Done)
 }

@@ -1,5 +1,11 @@
 //! `tickoff run`: one command per PO.
 
+mod dry;
+mod events;
+mod joblog;
+mod lines;
+
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -7,8 +13,9 @@ use chrono::Utc;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tickoff::{
-    CommandTemplate, Error, Job, Options, Outcome, RecordCommand, Session, Sheet, Stop, StopLevel,
-    Summary, Updates, WorkerPool, WorkerProcesses, create_output, escape, is_ignored,
+    CommandTemplate, Error, Job, KeptOutput, Options, Outcome, RecordCommand, Selection, Session,
+    Sheet, Stop, StopLevel, Summary, Updates, WorkerPool, WorkerProcesses, create_output, escape,
+    is_ignored,
 };
 
 use super::args::RunArgs;
@@ -16,6 +23,8 @@ use super::exit::{Exit, Failure, advice};
 use super::formulas::{Finding, Formulas};
 use crate::progress::Display;
 use crate::progress::board::Board;
+use events::EventLog;
+use joblog::JobLog;
 
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
@@ -29,12 +38,21 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
             };
             Failure::Other(exit, error.to_string())
         })?;
+    let seed = seed(args, display);
+    let selection = selection(args, seed);
+    if args.dry_run {
+        return dry::run(args, &selection, display);
+    }
     let interruption = Interruption::watch()?;
 
     let options = options(args);
     let session = match &args.output {
         None => Session::open(&args.sheet.file, &options)?,
         Some(copy) => {
+            if !args.only.is_empty() || !args.conditions.is_empty() {
+                // What is selected must be there before a copy is made or gets new rows.
+                drop(dry::sheet(args)?.select(&selection)?);
+            }
             let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
             create_output(&args.sheet.file, copy).map_err(|error| match error {
                 Error::SameFile { .. } => Failure::Other(Exit::Usage, error.to_string()),
@@ -45,10 +63,30 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
             session
         }
     };
+    let total = session.count(&selection)?;
+    tell_done(args, display, |po| {
+        let status = session.handler().status(po);
+        status.is_some_and(|status| session.handler().is_done(&status))
+    });
+    if total == 0 && selection != Selection::all() {
+        display.say(NOTHING_TO_DO);
+    }
+    let joblog = match &args.joblog {
+        None => None,
+        Some(path) => {
+            let template = CommandTemplate::parse(&args.cmd, &session.columns());
+            Some(JobLog::open(path, template, args.jobs.get())?)
+        }
+    };
+    let events = match &args.events {
+        None => None,
+        Some(path) => Some(EventLog::open(path, &session)?),
+    };
     let jobs = Jobs::prepare(args, &session)?;
 
-    let limit = args.limit.map_or(usize::MAX, |limit| limit.get());
-    let total = session.handler().pending_count().min(limit);
+    if let Some(events) = &events {
+        events.began(&session, total, args.jobs.get(), seed);
+    }
     let board = Board::new(total, args.jobs.get(), Utc::now());
     let progress = display.progress(board, session.teller());
     let mut pool = WorkerPool::new(args.jobs.get())
@@ -56,13 +94,25 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         .backoff(args.backoff)
         .halt(args.halt)
         .stop(&interruption.stop)
-        .on_event(|event| progress.take(event));
+        .on_event(|event| {
+            if let Some(joblog) = &joblog {
+                joblog.take(event);
+            }
+            if let Some(events) = &events {
+                events.take(event);
+            }
+            progress.take(event);
+        });
     if args.force {
         pool = pool.forced();
     }
-    let summary = session.run(pool, limit, |job| {
+    let ran = session.run(pool, &selection, |job| {
         judged(args.write.formulas, job, jobs.run(job))
-    })?;
+    });
+    if let Some(events) = &events {
+        events.ended(ran.as_ref());
+    }
+    let summary = ran?;
     progress.finish(&summary.pool);
     tell(display, &summary);
     let has_given_up = jobs.finish(&interruption.stop);
@@ -80,11 +130,14 @@ impl Jobs {
         let (id, key, columns) = (session.id(), &args.sheet.key, session.columns());
         if args.worker_protocol.is_none() {
             let template = CommandTemplate::parse(&args.cmd, &columns);
-            let command = RecordCommand::new(template, id, key)?;
-            return Ok(Jobs::Commands(match args.timeout {
-                Some(timeout) => command.timeout(timeout),
-                None => command,
-            }));
+            let mut command = RecordCommand::new(template, id, key)?;
+            if let Some(timeout) = args.timeout {
+                command = command.timeout(timeout);
+            }
+            if let Some(folder) = &args.results {
+                command = command.keep_output(KeptOutput::in_folder(folder)?);
+            }
+            return Ok(Jobs::Commands(command));
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id, key, &columns)?
             .stagger(args.stagger);
@@ -129,6 +182,49 @@ fn options(args: &RunArgs) -> Options {
         allow_network_fs,
         ..args.sheet.options()
     })
+}
+
+/// The seed of the order, if it is to be shuffled; what it is, is said.
+fn seed(args: &RunArgs, display: &Display) -> Option<u64> {
+    if !args.shuffle {
+        return None;
+    }
+    // Short enough to be typed; the standard library has no other source of random numbers.
+    let any = || RandomState::new().hash_one(0) >> 32;
+    let seed = args.seed.unwrap_or_else(any);
+    display.say(&format!(
+        "shuffled; --shuffle --seed {seed} repeats this order"
+    ));
+    Some(seed)
+}
+
+fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
+    let mut selection = args.conditions.put_into(Selection::all());
+    if !args.only.is_empty() {
+        selection = selection.only(args.only.iter());
+    }
+    if args.retry_failed {
+        selection = selection.failed();
+    }
+    if let Some(limit) = args.limit {
+        selection = selection.limit(limit.get());
+    }
+    if let Some(seed) = seed {
+        selection = selection.shuffled(seed);
+    }
+    selection
+}
+
+const NOTHING_TO_DO: &str = "nothing to do: no PO that is not done is among those selected";
+
+/// Says which of the POs that were named need nothing.
+fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bool) {
+    for po in args.only.iter().filter(|po| is_done(po)) {
+        display.say(&format!(
+            "{} is done, and skipped; --force processes it again",
+            escape(po.trim())
+        ));
+    }
 }
 
 /// What is written for a result that a spreadsheet would run as a formula.

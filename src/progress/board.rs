@@ -94,6 +94,7 @@ impl Board {
                     current.report = shown(text);
                 }
             }
+            Event::ProcessEnded { .. } => {}
             Event::Postponed { job, .. } | Event::BrokenOff(job) => self.put(job.worker, None),
             Event::Finished(result) => {
                 self.put(result.worker, None);

@@ -17,15 +17,21 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod controls;
+#[cfg(feature = "cli")]
 mod disk;
 #[cfg(feature = "cli")]
 mod editors;
 #[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
+mod events;
+#[cfg(feature = "cli")]
 mod full_disk;
 #[cfg(feature = "cli")]
 mod hostile;
+#[cfg(feature = "cli")]
+mod joblog;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
@@ -38,6 +44,8 @@ mod processes;
 mod program;
 #[cfg(feature = "cli")]
 mod raced;
+#[cfg(feature = "cli")]
+mod results;
 #[cfg(feature = "cli")]
 mod resume;
 #[cfg(feature = "cli")]

@@ -204,6 +204,53 @@ fn a_worker_in_shell_speaks_the_protocol() {
 }
 
 #[test]
+fn a_worker_that_closes_its_stdout_is_replaced() {
+    let sheet = sheet(&["P1-CLOSE", "P2"]);
+    let script = format!(
+        r#"while read -r request; do
+            case $request in *CLOSE*) exec >&-; sleep 60 ;; esac
+            {ANSWER}
+        done"#
+    );
+    end(&mut run_script(&sheet, "-j 1 --retries 0", &script)).with(1);
+    assert_eq!(
+        outcome(&sheet, "P1-CLOSE"),
+        error("the worker was replaced, it closed its stdin or stdout")
+    );
+    assert_eq!(outcome(&sheet, "P2"), completed());
+}
+
+#[test]
+fn the_job_log_has_a_line_for_each_request() {
+    if !has_python() {
+        return;
+    }
+    let sheet = sheet(&["P1", "P2-MISSING", "P3-BUSY", "P4-CRASH"]);
+    end(&mut run(
+        &sheet,
+        "-j 1 --joblog log --timeout 60s",
+        worker("worker.py"),
+    ))
+    .with(1);
+    let ends: BTreeSet<String> = sheet.lines("log")[1..]
+        .iter()
+        .map(|line| {
+            let fields: Vec<_> = line.split('\t').collect();
+            format!("{} {}", fields[9], fields[6])
+        })
+        .collect();
+    let wanted = [
+        "P1 0",
+        "P2-MISSING 1",
+        "P3-BUSY 0",
+        "P3-BUSY 75",
+        "P4-CRASH 0",
+        "P4-CRASH 1",
+    ];
+    assert_eq!(ends, wanted.map(str::to_owned).into());
+}
+
+#[test]
 fn a_worker_is_replaced_after_so_many_answers() {
     let sheet = sheet(&["P1", "P2", "P3", "P4", "P5"]);
     let script =

@@ -1,0 +1,145 @@
+//! All that happens in a run, as JSON objects, one a line; `docs/events.md` says what each field is.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tickoff::{Error, Event, Job, JobResult, Session, Summary, Verdict};
+
+use super::lines::Lines;
+use crate::cli::exit::Failure;
+use crate::cli::output::json_line;
+
+/// With what every line begins.
+const MARK: &[u8] = b"{\"time\":\"";
+
+/// The events of one run.
+pub struct EventLog {
+    lines: Lines,
+    session: String,
+}
+
+impl EventLog {
+    /// Goes on with a file of events, or begins one.
+    pub fn open(path: &Path, session: &Session) -> Result<EventLog, Failure> {
+        Ok(EventLog {
+            lines: Lines::open(path, "events", b"", MARK)?,
+            session: session.id().to_owned(),
+        })
+    }
+
+    /// The run begins.
+    pub fn began(&self, session: &Session, total: usize, workers: usize, seed: Option<u64>) {
+        self.add(
+            "run_started",
+            json!({
+                "sheet": session.handler().path().to_string_lossy(),
+                "recovered": session.recovered().results,
+                "continued": session.recovered().continued,
+                "total": total,
+                "workers": workers,
+                "seed": seed,
+            }),
+        );
+    }
+
+    /// Takes in what happens.
+    pub fn take(&self, event: &Event<'_>) {
+        match event {
+            Event::Started(job) => self.add("attempt_started", of(job)),
+            Event::Reported { job, text } => {
+                self.add("attempt_reported", and(of(job), json!({ "text": text })));
+            }
+            Event::Postponed {
+                job,
+                reason,
+                duration,
+                wait,
+            } => {
+                let more = json!({
+                    "reason": reason,
+                    "duration_ms": ms(*duration),
+                    "wait_ms": ms(*wait),
+                });
+                self.add("attempt_postponed", and(of(job), more));
+            }
+            Event::BrokenOff(job) => self.add("attempt_broken_off", of(job)),
+            Event::Finished(result) => self.add("po_finished", finished(result)),
+            Event::ProcessEnded { .. } => {}
+        }
+    }
+
+    /// The run is over.
+    pub fn ended(&self, ran: Result<&Summary, &Error>) {
+        self.add(
+            "run_ended",
+            match ran {
+                Ok(summary) => counts(summary),
+                Err(error) => json!({ "error": error.chain() }),
+            },
+        );
+    }
+
+    fn add(&self, event: &str, fields: Value) {
+        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let head = json!({ "time": time, "event": event, "session": self.session });
+        let mut line = Vec::new();
+        json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
+        self.lines.add(&line);
+    }
+}
+
+fn of(job: &Job<'_>) -> Value {
+    json!({ "po": job.po, "attempt": job.attempt, "worker": job.worker })
+}
+
+fn finished(result: &JobResult<'_>) -> Value {
+    let status = match result.verdict {
+        Verdict::Completed => Some("COMPLETED"),
+        Verdict::Error => Some("ERROR"),
+        Verdict::NoAttachments => Some("NO_ATTACHMENTS"),
+        Verdict::Other | Verdict::Skipped => None,
+    };
+    json!({
+        "po": result.po,
+        "attempts": result.attempts,
+        "worker": result.worker,
+        "status": status,
+        "skipped": result.verdict == Verdict::Skipped,
+        "message": result.updates.get("ERROR_MESSAGE"),
+        "duration_ms": ms(result.duration),
+        "persisted": result.persisted.is_ok(),
+        "error": result.persisted.as_ref().err().map(Error::chain),
+        "processed": result.processed,
+        "total": result.total,
+    })
+}
+
+fn counts(summary: &Summary) -> Value {
+    let pool = &summary.pool;
+    json!({
+        "completed": pool.completed,
+        "errors": pool.errors,
+        "no_attachments": pool.no_attachments,
+        "other": pool.other,
+        "skipped": pool.skipped,
+        "not_run": pool.not_run,
+        "retried": pool.retried,
+        "not_persisted": pool.unpersisted.len(),
+        "halted": pool.halted,
+        "duration_ms": ms(summary.elapsed),
+        "error": summary.not_visible.as_ref().map(Error::chain),
+    })
+}
+
+fn and(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut object, more) {
+        fields.extend(more);
+    }
+    object
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

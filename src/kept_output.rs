@@ -1,0 +1,161 @@
+//! What commands say, kept in files: a folder for each PO, in it `stdout` and `stderr`.
+//!
+//! These are of the last attempt, also when it is one of a later run. Those of the attempts before are
+//! `stdout.1` and `stderr.1`, `stdout.2` …, the first one first. Nothing is ever overwritten.
+//!
+//! The name of a folder is the PO, percent-encoded but for ASCII letters, digits, `-`, `_` and `.`, and
+//! these too where a name begins with `-` or `.`: so it is a name in the folder whatever the PO is, and no
+//! two POs share one. One that is longer than a file system takes is cut off and goes on with `%~` and a
+//! hash of 128 bits.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::error::{Error, Result};
+
+/// A folder of such folders.
+#[derive(Debug, Clone)]
+pub struct KeptOutput(PathBuf);
+
+/// Where one attempt writes.
+pub(crate) struct Files {
+    pub(crate) stdout: File,
+    pub(crate) stderr: File,
+}
+
+impl KeptOutput {
+    /// Makes the folder unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn in_folder(path: impl AsRef<Path>) -> Result<KeptOutput> {
+        let path = path.as_ref();
+        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        // Commands may be started in another folder than this process is in.
+        let path = fs::canonicalize(path).map_err(Error::io("find", path))?;
+        Ok(KeptOutput(path))
+    }
+
+    /// New files for an attempt at a PO; those of the last one are set aside.
+    pub(crate) fn files(&self, po: &str) -> io::Result<Files> {
+        let folder = self.0.join(folder_name(po));
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => set_aside(&folder)?,
+            Ok(()) => {}
+        }
+        Ok(Files {
+            stdout: File::create_new(folder.join(STDOUT))?,
+            stderr: File::create_new(folder.join(STDERR))?,
+        })
+    }
+}
+
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
+
+fn set_aside(folder: &Path) -> io::Result<()> {
+    let numbered = |name, number: u64| folder.join(format!("{name}.{number}"));
+    let is_free = |name, number| fs::symlink_metadata(numbered(name, number)).is_err();
+    let number = (1..)
+        .find(|&number| is_free(STDOUT, number) && is_free(STDERR, number))
+        .expect("a folder has fewer files than there are numbers");
+    for name in [STDOUT, STDERR] {
+        match fs::rename(folder.join(name), numbered(name, number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What names a file without meaning anything else, in a path or to a shell.
+const HARMLESS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// The longest name, with room for the hash within the 255 bytes that file systems allow.
+const LONGEST: usize = 200;
+
+fn folder_name(po: &str) -> String {
+    let mut name = utf8_percent_encode(po, HARMLESS).to_string();
+    match po.as_bytes().first() {
+        Some(b'.') => name.replace_range(..1, "%2E"),
+        Some(b'-') => name.replace_range(..1, "%2D"),
+        _ => {}
+    }
+    if name.len() > LONGEST {
+        name.truncate(LONGEST);
+        name.push_str(&format!("%~{:032x}", xxh3_128(po.as_bytes())));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_folders_name_is_a_name_whatever_the_po_is() {
+        for (po, name) in [
+            ("PO15000037", "PO15000037"),
+            ("../x", "%2E.%2Fx"),
+            ("a/b", "a%2Fb"),
+            ("..", "%2E."),
+            (".", "%2E"),
+            ("-rf", "%2Drf"),
+            ("a\nb", "a%0Ab"),
+            ("%2E", "%252E"),
+            ("é", "%C3%A9"),
+            ("a b", "a%20b"),
+        ] {
+            assert_eq!(folder_name(po), name);
+        }
+    }
+
+    #[test]
+    fn no_two_pos_share_a_folder() {
+        let long = "é/".repeat(150);
+        let pos = [
+            long.clone(),
+            long.clone() + "x",
+            "A".repeat(LONGEST),
+            "A".repeat(LONGEST + 1),
+            // What a long one would be called.
+            folder_name(&long),
+            "a".into(),
+            "A".into(),
+            ".a".into(),
+            "%2Ea".into(),
+        ];
+        let names: BTreeSet<_> = pos.iter().map(|po| folder_name(po)).collect();
+        assert_eq!(names.len(), pos.len());
+        assert!(names.iter().all(|name| name.len() <= 255), "{names:?}");
+    }
+
+    #[test]
+    fn every_attempt_has_files_of_its_own_and_the_last_one_the_plain_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = KeptOutput::in_folder(folder.path().join("new/results")).unwrap();
+        for attempt in ["first", "second", "third"] {
+            let mut files = kept.files("P1").unwrap();
+            write!(files.stdout, "{attempt}").unwrap();
+            write!(files.stderr, "{attempt}!").unwrap();
+        }
+        let read = |name: &str| {
+            fs::read_to_string(folder.path().join("new/results/P1").join(name)).unwrap()
+        };
+        assert_eq!(
+            [
+                "stdout.1", "stdout.2", "stdout", "stderr.1", "stderr.2", "stderr"
+            ]
+            .map(read),
+            ["first", "second", "third", "first!", "second!", "third!"]
+        );
+    }
+}

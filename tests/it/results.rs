@@ -1,0 +1,193 @@
+//! `tickoff run --results`: what the commands say, in files.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::command_line::end;
+use crate::fixture::TempSheet;
+
+#[track_caller]
+fn text(sheet: &TempSheet, path: &str) -> String {
+    std::fs::read_to_string(sheet.folder().join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn a_commands_output_is_in_its_pos_folder_and_not_on_the_programs_own() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
+    let ended = end(&mut sheet.run(
+        "--results out/results",
+        "echo $TICKOFF_PO; echo no $TICKOFF_PO >&2; exit 1",
+    ))
+    .with(1);
+    assert_eq!(ended.stdout, "");
+    for po in ["P1", "P2"] {
+        assert_eq!(
+            text(&sheet, &format!("out/results/{po}/stdout")),
+            format!("{po}\n")
+        );
+        assert_eq!(
+            text(&sheet, &format!("out/results/{po}/stderr")),
+            format!("no {po}\n")
+        );
+        assert_eq!(sheet.cell(po, "ERROR_MESSAGE"), format!("exit 1: no {po}"));
+    }
+}
+
+#[test]
+fn every_attempt_is_kept_also_over_several_runs() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let options = "--results res --retries 1 --backoff 0s";
+    let script = "echo $RUN $TICKOFF_ATTEMPT; echo e $RUN $TICKOFF_ATTEMPT >&2; exit 75";
+    for run in ["a", "b"] {
+        end(sheet.run(options, script).env("RUN", run)).with(1);
+    }
+    for (name, said) in [
+        ("stdout.1", "a 1\n"),
+        ("stdout.2", "a 2\n"),
+        ("stdout.3", "b 1\n"),
+        ("stdout", "b 2\n"),
+    ] {
+        assert_eq!(text(&sheet, &format!("res/P1/{name}")), said);
+        let name = name.replace("out", "err");
+        assert_eq!(text(&sheet, &format!("res/P1/{name}")), format!("e {said}"));
+    }
+    assert_eq!(
+        std::fs::read_dir(sheet.folder().join("res/P1"))
+            .unwrap()
+            .count(),
+        8
+    );
+}
+
+#[test]
+fn all_of_a_long_output_is_kept_and_the_message_has_its_end() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(&mut sheet.run("--results res", "seq 100000; seq 100000 >&2; exit 1")).with(1);
+    let all: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(text(&sheet, "res/P1/stdout"), all);
+    assert_eq!(text(&sheet, "res/P1/stderr"), all);
+    assert!(
+        sheet
+            .cell("P1", "ERROR_MESSAGE")
+            .ends_with("| 99999 | 100000")
+    );
+}
+
+#[test]
+fn a_command_that_times_out_has_its_output_kept() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(&mut sheet.run("--results res --timeout 500ms", "echo a; echo b >&2; hang")).with(1);
+    assert_eq!(text(&sheet, "res/P1/stdout"), "a\n");
+    assert_eq!(text(&sheet, "res/P1/stderr"), "b\n");
+}
+
+/// The folders that hold a file `stdout`, wherever they are.
+fn folders(path: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            folders(&entry.path(), found);
+        } else if entry.file_name() == "stdout" {
+            found.push(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn no_po_gets_out_of_the_folder_or_into_that_of_another() {
+    let long = "x".repeat(300);
+    let pos = [
+        "../x",
+        "a/b",
+        "a%2Fb",
+        "..",
+        ".",
+        "/no/folder/here",
+        "a\nb",
+        "-rf",
+        "é",
+        "~",
+        "stdout",
+        &long,
+        &format!("{long}y"),
+    ];
+    let rows: String = pos.iter().map(|po| format!("\"{po}\"\n")).collect();
+    let sheet = TempSheet::new(format!("PO_NUMBER\n{rows}"));
+    end(&mut sheet.run("--results in/res", "printf %s \"$TICKOFF_PO\"")).with(0);
+    let mut found = Vec::new();
+    folders(sheet.folder(), &mut found);
+    assert_eq!(found.len(), pos.len());
+    let mut said: Vec<String> = found
+        .iter()
+        .map(|folder| {
+            assert_eq!(folder.parent().unwrap(), sheet.folder().join("in/res"));
+            std::fs::read_to_string(folder.join("stdout")).unwrap()
+        })
+        .collect();
+    let mut pos = pos.map(str::to_owned);
+    said.sort();
+    pos.sort();
+    assert_eq!(said, pos);
+}
+
+#[test]
+fn a_link_that_is_planted_there_is_not_written_through() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let folder = sheet.folder().join("res/P1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(sheet.folder().join("victim"), "mine").unwrap();
+    std::os::unix::fs::symlink(sheet.folder().join("victim"), folder.join("stdout")).unwrap();
+    end(&mut sheet.run("--results res", "echo theirs")).with(0);
+    assert_eq!(text(&sheet, "victim"), "mine");
+    assert_eq!(text(&sheet, "res/P1/stdout"), "theirs\n");
+}
+
+#[test]
+fn nobody_may_read_more_than_the_umask_says() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let script =
+        "umask 077; exec \"$TICKOFF\" run input.csv --results res --joblog log --events ev -- echo";
+    end(std::process::Command::new("sh")
+        .args(["-c", script])
+        .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"))
+        .current_dir(sheet.folder()))
+    .with(0);
+    for (path, mode) in [
+        ("res", 0o700),
+        ("res/P1", 0o700),
+        ("res/P1/stdout", 0o600),
+        ("res/P1/stderr", 0o600),
+        ("log", 0o600),
+        ("ev", 0o600),
+    ] {
+        let metadata = std::fs::metadata(sheet.folder().join(path)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{path}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_stops_the_run_before_anything_changes() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let ended = end(&mut sheet.run("--results input.csv/res", "true")).with(3);
+    assert!(
+        ended.stderr.contains("cannot create input.csv/res"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(sheet.text(), "PO_NUMBER\nP1\n");
+    assert_eq!(sheet.backup_names(), [""; 0]);
+}
+
+#[test]
+fn a_po_whose_output_cannot_be_kept_is_an_error_and_was_not_run() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
+    std::fs::create_dir(sheet.folder().join("res")).unwrap();
+    std::fs::write(sheet.folder().join("res/P1"), "in the way").unwrap();
+    let options = "-j 1 --results res --joblog log";
+    end(&mut sheet.run(options, "echo $TICKOFF_PO >> notes")).with(1);
+    assert_eq!(sheet.lines("notes"), ["P2"]);
+    assert_eq!(sheet.lines("log").len(), 1 + 2);
+    let message = sheet.cell("P1", "ERROR_MESSAGE");
+    assert!(message.starts_with("cannot keep its output: "), "{message}");
+}
