@@ -117,11 +117,23 @@ impl CommandTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRun {
     /// There is no such program.
-    #[error("{} is not found", Escaped::path(Path::new(.0)))]
+    #[error("{} is not found{}", Escaped::path(Path::new(.0)), in_this_folder(.0))]
     NotFound(OsString),
     /// There is one, and it may not be executed.
-    #[error("{} cannot be executed", Escaped::path(Path::new(.0)))]
+    #[error("{} cannot be executed: it is a folder, or lacks the permission (chmod +x)", Escaped::path(Path::new(.0)))]
     NotExecutable(OsString),
+}
+
+/// The end of the message about a program that is looked for on the PATH and lies in this folder.
+fn in_this_folder(program: &OsStr) -> String {
+    match !program.is_empty() && !program.as_bytes().contains(&b'/') && Path::new(program).is_file()
+    {
+        true => format!(
+            " on the PATH: did you mean ./{}?",
+            Escaped::path(Path::new(program))
+        ),
+        false => String::new(),
+    }
 }
 
 impl CannotRun {
@@ -277,8 +289,7 @@ impl RecordCommand {
                 .chain(COLUMNS)
                 .any(|known| same_column(known, column))
             {
-                let (column, columns) = (column.to_owned(), columns.clone());
-                return Err(Error::UnknownColumn { column, columns }.to_string());
+                return Err(Error::unknown_column(column, columns, &COLUMNS).to_string());
             }
         }
         if updates.new_status() == Some(ProcessingStatus::Pending) {
@@ -1263,7 +1274,7 @@ mod tests {
                 .resolve_program()
                 .unwrap_err()
                 .to_string(),
-            "/tmp cannot be executed"
+            "/tmp cannot be executed: it is a folder, or lacks the permission (chmod +x)"
         );
     }
 }

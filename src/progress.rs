@@ -147,6 +147,15 @@ impl Display {
         }
     }
 
+    /// Shows lines that belong to what was just reported. In a JSON log nothing is said that is not
+    /// one of its lines.
+    pub fn show(&self, lines: impl fmt::Display) {
+        match self.0.format {
+            LogFormat::Human => self.write(format!("{lines}\n").as_bytes()),
+            LogFormat::Json => {}
+        }
+    }
+
     fn is_colourful(&self) -> bool {
         self.0.style == Style::Bar
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -263,8 +263,8 @@ pub struct ApplyArgs {
 
 /// Look for everything that is wrong with the sheet, and change nothing
 ///
-/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE. If one of them is an error, the
-/// exit code is 3.
+/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
+/// it the place in its line, with a caret. If one of them is an error, the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
