@@ -25,6 +25,8 @@ mod errors;
 #[cfg(feature = "cli")]
 mod full_disk;
 #[cfg(feature = "cli")]
+mod generated;
+#[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "cli")]
 mod kills;
