@@ -117,22 +117,22 @@ impl CommandTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRun {
     /// There is no such program.
-    #[error("{} is not found{}", Escaped::path(Path::new(.0)), in_this_folder(.0))]
+    #[error("{} is not found{}", Escaped::path(Path::new(.0)), on_the_path(.0))]
     NotFound(OsString),
     /// There is one, and it may not be executed.
     #[error("{} cannot be executed: it is a folder, or lacks the permission (chmod +x)", Escaped::path(Path::new(.0)))]
     NotExecutable(OsString),
 }
 
-/// The end of the message about a program that is looked for on the PATH and lies in this folder.
-fn in_this_folder(program: &OsStr) -> String {
-    match !program.is_empty() && !program.as_bytes().contains(&b'/') && Path::new(program).is_file()
-    {
-        true => format!(
-            " on the PATH: did you mean ./{}?",
-            Escaped::path(Path::new(program))
-        ),
-        false => String::new(),
+/// The end of the message about a program that was looked for on the PATH, and perhaps lies here.
+fn on_the_path(program: &OsStr) -> String {
+    let here = Path::new(program);
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        String::new()
+    } else if here.is_file() {
+        format!(" on the PATH: did you mean ./{}?", Escaped::path(here))
+    } else {
+        " on the PATH".to_owned()
     }
 }
 

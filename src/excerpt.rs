@@ -23,12 +23,16 @@ const CUT: &str = "…";
 
 /// One line of a file, shortened and escaped, and the place in it that is meant.
 ///
-/// Displayed as two indented lines without a last line feed: the text, and the caret.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Excerpt {
-    text: Box<str>,
+/// Displayed as two indented lines without a last line feed: the text, and the caret. It is as small
+/// as a pointer, because errors carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt(Box<Place>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    text: String,
     /// How many columns stand before the caret.
-    caret: u8,
+    caret: usize,
 }
 
 impl Excerpt {
@@ -64,26 +68,24 @@ impl Excerpt {
         } else {
             in_front.min(WIDTH / 2)
         };
-        let mut text = before.end_in(room_in_front, is_begun_elsewhere);
-        let caret = text.columns;
-        let rest = after.beginning_in(WIDTH - caret, goes_on_elsewhere);
-        text.text += &rest.text;
-        Excerpt {
-            text: text.text.into(),
-            caret: u8::try_from(caret).expect("it stands within the width"),
-        }
+        let shown = before.end_in(room_in_front, is_begun_elsewhere);
+        let rest = after.beginning_in(WIDTH - shown.columns, goes_on_elsewhere);
+        Excerpt(Box::new(Place {
+            text: shown.text + &rest.text,
+            caret: shown.columns,
+        }))
     }
 }
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let caret = INDENT + usize::from(self.caret);
-        write!(f, "{:INDENT$}{}\n{:caret$}^", "", self.text, "")
+        let Place { text, caret } = &*self.0;
+        let caret = INDENT + caret;
+        write!(f, "{:INDENT$}{text}\n{:caret$}^", "", "")
     }
 }
 
 /// A text as it is shown, character by character.
-#[derive(Default)]
 struct Shown {
     text: String,
     /// Where each character ends in the text, and the columns up to there. Both never decrease.
@@ -105,11 +107,14 @@ impl Shown {
         };
         for chunk in bytes.utf8_chunks() {
             for c in chunk.valid().chars() {
-                match c {
-                    ' '..='~' => shown.text.push(c),
-                    c => shown.text += &escape(c.encode_utf8(&mut [0; 4])),
+                // What most sheets hold is not measured: a sheet may have a finding in every row.
+                if let ' '..='~' = c {
+                    shown.text.push(c);
+                    shown.ends.push((shown.text.len(), shown.columns() + 1));
+                } else {
+                    shown.text += &escape(c.encode_utf8(&mut [0; 4]));
+                    shown.end_character();
                 }
-                shown.end_character();
             }
             for byte in chunk.invalid() {
                 shown.text += &format!("\\x{byte:02x}");

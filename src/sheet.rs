@@ -566,3 +566,21 @@ fn read_all(mut file: &File, target: &Target) -> Result<Vec<u8>> {
         .map_err(Error::io("read", target.path()))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_end_when_as_many_keys_have_been_compared_as_may_be() {
+        let bytes = b"PO_NUMBER\nPO101\nPO102\nPO203\n".to_vec();
+        let path = Path::new("in.csv");
+        let sheet = Sheet::build(Snapshot::Owned(bytes), path, &Options::default()).unwrap();
+        let ask = || sheet.unknown_po(" PO1O1 ").to_string();
+        sheet.comparisons_left.store(7, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
+        }
+        assert_eq!(ask(), "no row has the PO PO1O1");
+    }
+}

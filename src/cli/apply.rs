@@ -148,6 +148,13 @@ impl Refusal {
             is_final: false,
         }
     }
+
+    fn of_form(message: String) -> Refusal {
+        Refusal {
+            advice: Some("tickoff help apply shows what a line must look like".into()),
+            ..Refusal::of_line(message)
+        }
+    }
 }
 
 impl From<Error> for Refusal {
@@ -170,7 +177,7 @@ fn submit_line<O>(
     warning: &mut Option<String>,
 ) -> Result<O, Refusal> {
     let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
-    let updates = updates.map_err(Refusal::of_line)?;
+    let updates = updates.map_err(Refusal::of_form)?;
     let po = line
         .po_number
         .as_deref()
@@ -404,7 +411,7 @@ mod tests {
     #[track_caller]
     fn check_refused(line: &str, message: &str) {
         let outcome = outcome(line, Formulas::Reject);
-        assert_eq!(outcome.reports, [format!("line 1: {message}")]);
+        assert_eq!(outcome.reports[0], format!("line 1: {message}"));
         assert!(outcome.submitted.is_empty());
         assert_eq!(outcome.exit.unwrap().code(), 1);
     }
@@ -468,7 +475,10 @@ mod tests {
         );
         assert_eq!(
             outcome.reports,
-            ["line 1: the line is longer than 16777216 bytes"]
+            [
+                "line 1: the line is longer than 16777216 bytes",
+                "tickoff help apply shows what a line must look like"
+            ]
         );
         assert_eq!(outcome.submitted, ["P1 {}"]);
     }

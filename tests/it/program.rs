@@ -390,6 +390,7 @@ mod apply {
             format!(
                 "tickoff: line 1: no row has the PO P9\n\
                  tickoff: line 2: not a JSON object: expected ident at line 1 column 2\n\
+                 tickoff: tickoff help apply shows what a line must look like\n\
                  tickoff: line 3: P2: a result may not change COMPLETED to ERROR\n\
                  tickoff: if that is meant, use tickoff set for this PO, or --force for all\n\
                  tickoff: line 4: {columns}\n\
@@ -452,10 +453,17 @@ mod apply {
         let sheet = TempSheet::new(SHEET);
         let (code, _, said) = apply(&sheet, &["--log-format", "json"], "nonsense\n");
         assert_eq!(code, 1);
-        let said: Value = serde_json::from_str(&said).unwrap();
+        let said: Vec<Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let messages: Vec<&Value> = said.iter().map(|line| &line["message"]).collect();
         assert_eq!(
-            said["message"],
-            "line 1: not a JSON object: expected ident at line 1 column 2"
+            messages,
+            [
+                "line 1: not a JSON object: expected ident at line 1 column 2",
+                "tickoff help apply shows what a line must look like"
+            ]
         );
     }
 

@@ -496,7 +496,7 @@ mod options {
                 .args(["--log-format", "json", "--", "nosuchprogram"]))
             .with(127),
         );
-        assert_eq!(log[0]["message"], "nosuchprogram is not found");
+        assert_eq!(log[0]["message"], "nosuchprogram is not found on the PATH");
     }
 
     #[test]
@@ -577,7 +577,10 @@ fn check_untouched(sheet: &TempSheet, contents: &str) {
 fn a_command_that_cannot_be_run_is_said_before_anything_is_changed() {
     let sheet = TempSheet::new(ONE);
     let ended = end(sheet.tickoff("run").args(["--", "nosuchprogram", "{}"])).with(127);
-    assert_eq!(ended.stderr, "tickoff: nosuchprogram is not found\n");
+    assert_eq!(
+        ended.stderr,
+        "tickoff: nosuchprogram is not found on the PATH\n"
+    );
     let ended = end(sheet.tickoff("run").args(["--", "./nosuchprogram"])).with(127);
     assert_eq!(ended.stderr, "tickoff: ./nosuchprogram is not found\n");
     let ended = end(sheet.tickoff("run").args(["--", "./input.csv"])).with(126);
