@@ -28,6 +28,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::close::{DidYouMean, close_to};
 use crate::error::{Error, Result};
 use crate::escape::{Escaped, escape};
 use crate::lock::Holder;
@@ -320,13 +321,17 @@ impl BackupManager {
         let entries = self.entries()?;
         if which == LATEST {
             let newest = entries.into_iter().next().map(|entry| entry.path);
-            return newest
-                .ok_or_else(|| self.problem(format!("no backup of {} here", self.sheet_name())));
+            return newest.ok_or_else(|| {
+                self.problem(format!(
+                    "no backup of {} here: --backup-dir names another folder",
+                    self.sheet_name()
+                ))
+            });
         }
         let of_session = entries
-            .into_iter()
+            .iter()
             .find(|entry| entry.session_id == which)
-            .map(|entry| entry.path);
+            .map(|entry| entry.path.clone());
         let candidates = if which.contains('/') {
             vec![PathBuf::from(which)]
         } else {
@@ -343,12 +348,7 @@ impl BackupManager {
             .into_iter()
             .find(|path| path.symlink_metadata().is_ok())
         else {
-            let none = format!(
-                "no backup of {} is called {}",
-                self.sheet_name(),
-                Escaped::text(which)
-            );
-            return Err(self.problem(none));
+            return Err(self.no_such_backup(which, &entries));
         };
         let metadata = path.metadata().map_err(Error::io("read", &path))?;
         if !metadata.is_file() {
@@ -361,6 +361,28 @@ impl BackupManager {
             });
         }
         Ok(path)
+    }
+
+    /// Says which is like it, or else which is the newest.
+    fn no_such_backup(&self, which: &str, entries: &[Entry]) -> Error {
+        let name = |entry: &Entry| {
+            let name = entry.path.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        let ids = entries.iter().map(|entry| entry.session_id.clone());
+        let close = close_to(which, ids.chain(entries.iter().map(name)));
+        let newest = match entries.first() {
+            Some(newest) if close.is_empty() => {
+                format!(": the newest is {}", escape(&name(newest)))
+            }
+            _ => String::new(),
+        };
+        self.problem(format!(
+            "no backup of {} is called {}{}{newest}",
+            self.sheet_name(),
+            Escaped::text(which),
+            DidYouMean(&close)
+        ))
     }
 
     fn create_folder(&self) -> Result<Folder> {
@@ -1026,7 +1048,11 @@ mod tests {
             let error = place.backups().resolve(which).unwrap_err().to_string();
             assert_eq!(error.replace(place.path("").to_str().unwrap(), ""), want);
         }
-        check(&place, "latest", "backup: no backup of input.csv here");
+        check(
+            &place,
+            "latest",
+            "backup: no backup of input.csv here: --backup-dir names another folder",
+        );
         check(
             &place,
             "s9\u{1b}",

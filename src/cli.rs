@@ -13,8 +13,10 @@ mod output;
 mod apply;
 mod backup;
 mod check;
+mod completions;
 mod get;
 mod init;
+mod man;
 mod pending;
 mod run;
 mod set;
@@ -49,6 +51,8 @@ pub fn run(command: &Command) -> Exit {
         Command::Check(args) => check::run(args),
         Command::Init(args) => init::run(args),
         Command::Backup(command) => backup::run(command),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     ended.unwrap_or_else(|failure| {
         failure.report(&display);

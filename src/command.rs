@@ -127,11 +127,23 @@ impl CommandTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRun {
     /// There is no such program.
-    #[error("{} is not found", Escaped::path(Path::new(.0)))]
+    #[error("{} is not found{}", Escaped::path(Path::new(.0)), on_the_path(.0))]
     NotFound(OsString),
     /// There is one, and it may not be executed.
-    #[error("{} cannot be executed", Escaped::path(Path::new(.0)))]
+    #[error("{} cannot be executed: it is a folder, or lacks the permission (chmod +x)", Escaped::path(Path::new(.0)))]
     NotExecutable(OsString),
+}
+
+/// The end of the message about a program that was looked for on the PATH, and perhaps lies here.
+fn on_the_path(program: &OsStr) -> String {
+    let here = Path::new(program);
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        String::new()
+    } else if here.is_file() {
+        format!(" on the PATH: did you mean ./{}?", Escaped::path(here))
+    } else {
+        " on the PATH".to_owned()
+    }
 }
 
 impl CannotRun {
@@ -322,8 +334,7 @@ pub(crate) fn check_result(
             .chain(COLUMNS)
             .any(|known| same_column(known, column))
         {
-            let (column, columns) = (column.to_owned(), columns.to_vec());
-            return Err(Error::UnknownColumn { column, columns }.to_string());
+            return Err(Error::unknown_column(column, columns, &COLUMNS).to_string());
         }
     }
     if updates.new_status() == Some(ProcessingStatus::Pending) {
@@ -1329,7 +1340,7 @@ mod tests {
                 .resolve_program()
                 .unwrap_err()
                 .to_string(),
-            "/tmp cannot be executed"
+            "/tmp cannot be executed: it is a folder, or lacks the permission (chmod +x)"
         );
     }
 }

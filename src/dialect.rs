@@ -3,7 +3,9 @@
 //! Read once from the header, never changed: what this file finds is what everything new is
 //! written with.
 
+use crate::close::close_to;
 use crate::error::{Error, Problem, Result};
+use crate::excerpt::Excerpt;
 use crate::grammar::{self, BOM, Records, decode};
 use crate::record::same_column;
 use std::path::Path;
@@ -39,15 +41,7 @@ pub(crate) fn detect(
     given: Option<u8>,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
-    let malformed = |grammar::Malformed { offset, problem }| {
-        let (line, column) = grammar::position(bytes, offset);
-        Error::Malformed {
-            path: path.to_owned(),
-            line,
-            column,
-            problem,
-        }
-    };
+    let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
     if let Some(delimiter) = given
         && (!delimiter.is_ascii() || matches!(delimiter, 0 | b'"' | b'\r' | b'\n'))
     {
@@ -60,7 +54,7 @@ pub(crate) fn detect(
     };
     let mut found: Option<(Dialect, Vec<String>)> = None;
     let mut first_problem = None;
-    let mut refused: Vec<String> = Vec::new();
+    let mut refused: (usize, Vec<String>) = Default::default();
     for &delimiter in candidates {
         match read_header(bytes, delimiter) {
             Ok(None) => {
@@ -78,7 +72,9 @@ pub(crate) fn detect(
                     found = Some((dialect, names));
                 }
             }
-            Ok(Some((_, names))) if names.len() > refused.len() => refused = names,
+            Ok(Some((dialect, names))) if names.len() > refused.1.len() => {
+                refused = (dialect.header_start, names);
+            }
             Ok(Some(_)) => {}
             Err(problem) => first_problem = first_problem.or(Some(problem)),
         }
@@ -91,11 +87,18 @@ pub(crate) fn detect(
     match (found, first_problem) {
         (Some(found), _) => Ok(found),
         (None, Some(problem)) => Err(malformed(problem)),
-        (None, None) => Err(Error::NoKeyColumn {
-            path: path.to_owned(),
-            key: key.to_owned(),
-            columns: refused.iter().map(|name| name.trim().to_owned()).collect(),
-        }),
+        (None, None) => {
+            let (start, names) = refused;
+            let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+            Err(Error::NoKeyColumn {
+                path: path.to_owned(),
+                line: grammar::position(bytes, start).0,
+                key: key.to_owned(),
+                close: close_to(key, &columns),
+                columns,
+                excerpt: Excerpt::of(bytes, start),
+            })
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::close::{DidYouMean, close_to};
 use crate::escape::{Escaped, list};
+use crate::excerpt::Excerpt;
 use crate::lock::Holder;
 use crate::record::ProcessingStatus;
 
@@ -54,18 +56,25 @@ pub enum Error {
     },
     /// No column of the header is the key column.
     #[error(
-        "{}:1: no column {} in the header, which has {}",
+        "{}:{line}: no column {} in the header, which has {}{}",
         Escaped::path(path),
         Escaped::text(key),
-        list(columns)
+        list(columns),
+        DidYouMean(close)
     )]
     NoKeyColumn {
         /// The sheet.
         path: PathBuf,
+        /// 1-based line of the file on which the header begins.
+        line: u64,
         /// The key column that was looked for.
         key: String,
         /// The columns that are there.
         columns: Vec<String>,
+        /// Those of them that are like the key column, at most three.
+        close: Vec<String>,
+        /// The header.
+        excerpt: Excerpt,
     },
     /// What was given as the delimiter cannot be one.
     #[error("a delimiter must be an ASCII character, and no quote, line break or NUL, not {}", Escaped::text(&char::from(*delimiter).to_string()))]
@@ -84,6 +93,8 @@ pub enum Error {
         column: u64,
         /// What is wrong there.
         problem: Problem,
+        /// That place in its line.
+        excerpt: Excerpt,
     },
     /// A PO stands in several rows, and the caller did not say that all of them are meant.
     #[error(
@@ -101,22 +112,27 @@ pub enum Error {
         lines: Vec<u64>,
     },
     /// The PO of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the PO {}", Escaped::text(po))]
+    #[error("no row has the PO {}{}", Escaped::text(po), DidYouMean(close))]
     UnknownPo {
         /// The PO that was asked for.
         po: String,
+        /// POs of the sheet that are like it, at most three.
+        close: Vec<String>,
     },
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
     #[error(
-        "no column {} in the sheet, which has {}",
+        "no column {} in the sheet, which has {}{}",
         Escaped::text(column),
-        list(columns)
+        list(columns),
+        DidYouMean(close)
     )]
     UnknownColumn {
         /// The column that was asked for.
         column: String,
         /// The columns that are there.
         columns: Vec<String>,
+        /// Columns that are like it, at most three; they are there, or may be added.
+        close: Vec<String>,
     },
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
@@ -220,7 +236,10 @@ pub enum Error {
         problem: String,
     },
     /// Input and output are one file, and the input was to stay untouched.
-    #[error("{} is the input itself", Escaped::path(path))]
+    #[error(
+        "{} is the input itself: name another file for the results, or none to have them in the input",
+        Escaped::path(path)
+    )]
     SameFile {
         /// The output.
         path: PathBuf,
@@ -258,6 +277,17 @@ impl Error {
         move |errno| attach(errno.into())
     }
 
+    /// A column that is not there and may not be added, beside those that are there and those that
+    /// may be.
+    pub(crate) fn unknown_column(column: &str, columns: &[String], addable: &[&str]) -> Error {
+        let known = columns.iter().map(String::as_str);
+        Error::UnknownColumn {
+            column: column.trim().to_owned(),
+            columns: columns.to_vec(),
+            close: close_to(column, known.chain(addable.iter().copied())),
+        }
+    }
+
     /// Whether a result could not be made durable for a reason that somebody can take away while it
     /// waits: a full disk, a used-up quota, a lock or a sheet that others hold.
     pub(crate) fn may_pass(&self) -> bool {
@@ -277,6 +307,15 @@ impl Error {
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         )
+    }
+
+    /// The place in a file that the error, or one of its causes, is about.
+    pub fn excerpt(&self) -> Option<&Excerpt> {
+        match self {
+            Error::Malformed { excerpt, .. } | Error::NoKeyColumn { excerpt, .. } => Some(excerpt),
+            Error::NotDurable { source, .. } | Error::NotVisible { source, .. } => source.excerpt(),
+            _ => None,
+        }
     }
 
     /// The error and its causes in one line, as the program prints it.

@@ -13,11 +13,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use memchr::{memchr, memchr2, memchr3};
 
-use crate::error::Problem;
+use crate::error::{Error, Problem};
+use crate::excerpt::Excerpt;
 
 /// The most fields in a row: as many columns as a spreadsheet has.
 pub(crate) const MAX_FIELDS: usize = 16_384;
@@ -33,6 +35,20 @@ pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(crate) struct Malformed {
     pub(crate) offset: usize,
     pub(crate) problem: Problem,
+}
+
+impl Malformed {
+    /// The same as an error about a file that holds these bytes.
+    pub(crate) fn at(self, path: &Path, bytes: &[u8]) -> Error {
+        let (line, column) = position(bytes, self.offset);
+        Error::Malformed {
+            path: path.to_owned(),
+            line,
+            column,
+            problem: self.problem,
+            excerpt: Excerpt::of(bytes, self.offset),
+        }
+    }
 }
 
 /// Refuses what no sheet may hold anywhere, in one pass at memory speed.

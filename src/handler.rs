@@ -176,15 +176,13 @@ impl CsvHandler {
     pub(crate) fn validate(&self, po: &str, updates: &Updates) -> Result<()> {
         let sheet = self.sheet.load();
         if sheet.rows(po).next().is_none() {
-            return Err(Error::UnknownPo {
-                po: po.trim().to_owned(),
-            });
+            return Err(sheet.unknown_po(po));
         }
         updates.validate(po.trim())?;
         let schema = sheet.schema();
         for (column, _) in updates.iter() {
             if !(self.options.add_columns && addable(column).is_some()) {
-                schema.require(column)?;
+                schema.require(column, &self.options)?;
             }
         }
         Ok(())

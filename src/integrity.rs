@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::close::DidYouMean;
 use crate::error::{Error, Result};
+use crate::excerpt::Excerpt;
 use crate::grammar;
 use crate::index::RecordIndex;
 use crate::record::{
@@ -26,6 +28,9 @@ pub struct Diagnostic {
     pub po: Option<String>,
     /// What is to be looked at. Text from the sheet is escaped in it.
     pub message: String,
+    /// That place in its line; `None` if the file is empty. No part of the JSON.
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
 }
 
 /// How bad a finding is.
@@ -48,13 +53,14 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
         duplicates: Duplicates::All,
         ..options.clone()
     };
-    let fatal = |line, column, message| {
+    let fatal = |line, column, message, excerpt| {
         vec![Diagnostic {
             level: Level::Error,
             line,
             column,
             po: None,
             message,
+            excerpt,
         }]
     };
     match Sheet::read(path, &all) {
@@ -63,16 +69,26 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             line,
             column,
             problem,
+            excerpt,
             ..
-        }) => Ok(fatal(line, column, problem.to_string())),
-        Err(Error::NoKeyColumn { key, columns, .. }) => Ok(fatal(
-            1,
+        }) => Ok(fatal(line, column, problem.to_string(), Some(excerpt))),
+        Err(Error::NoKeyColumn {
+            line,
+            key,
+            columns,
+            close,
+            excerpt,
+            ..
+        }) => Ok(fatal(
+            line,
             1,
             format!(
-                "no column {} in the header, which has {}",
+                "no column {} in the header, which has {}{}",
                 crate::escape::escape(&key),
-                crate::escape::list(&columns)
+                crate::escape::list(&columns),
+                DidYouMean(&close)
             ),
+            Some(excerpt),
         )),
         Err(Error::Empty { key, .. }) => Ok(fatal(
             1,
@@ -81,6 +97,7 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
                 "the file is empty: a header with the column {} is needed",
                 crate::escape::escape(&key)
             ),
+            None,
         )),
         Err(error) => Err(error),
     }
@@ -227,6 +244,7 @@ impl Findings<'_> {
             column: (offset - line_start) as u64 + 1,
             po,
             message,
+            excerpt: Some(Excerpt::of(self.sheet.bytes(), offset)),
         });
     }
 }

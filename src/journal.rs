@@ -755,7 +755,10 @@ fn for_each_piece(
 fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8], offset: u64, path: &Path) -> Result<T> {
     serde_json::from_slice(payload).map_err(|error| Error::Journal {
         path: path.to_owned(),
-        problem: format!("holds at byte {offset} what this version cannot read: {error}"),
+        problem: format!(
+            "holds at byte {offset} what this version cannot read ({}): finish with the one that wrote it, or remove the journal to give its results up",
+            escape(&error.to_string())
+        ),
     })
 }
 
@@ -839,6 +842,23 @@ mod tests {
                 cells: vec![cell],
             }],
         }
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_refused_with_the_ways_out() {
+        let error = parse::<u8>(b"\"\x1b[2J\"", 64, Path::new("j")).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("the journal j holds at byte 64 what this version cannot read ("),
+            "{error}"
+        );
+        assert!(
+            error.ends_with(
+                "): finish with the one that wrote it, or remove the journal to give its results up"
+            ),
+            "{error}"
+        );
+        assert_eq!(escape(&error), error);
     }
 
     #[test]

@@ -91,8 +91,10 @@ mod sheet;
 mod snapshot;
 mod update;
 // What lies under it.
+mod close;
 mod error;
 mod escape;
+mod excerpt;
 mod lease;
 mod lock;
 mod target;
@@ -108,6 +110,7 @@ pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand, is_ignored};
 pub use error::{Error, InvalidValue, Problem, Result};
 pub use escape::escape;
+pub use excerpt::Excerpt;
 pub use handler::CsvHandler;
 pub use integrity::{Diagnostic, Level, diagnose};
 #[cfg(feature = "cli")]

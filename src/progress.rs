@@ -100,12 +100,12 @@ impl Display {
 
     /// Begins to show how a run stands, and to tell it to others.
     pub fn progress(&self, board: Board, teller: Option<Teller>) -> Progress {
-        self.show();
+        self.begin_showing();
         Progress::begin(self.clone(), board, teller)
     }
 
     /// Begins to show lines that change, if this is a terminal.
-    pub fn show(&self) {
+    pub fn begin_showing(&self) {
         self.show_on(ProgressDrawTarget::stderr());
     }
 
@@ -167,6 +167,15 @@ impl Display {
         match self.0.format {
             LogFormat::Human => self.write(format!("tickoff: {message}\n").as_bytes()),
             LogFormat::Json => error!("{message}"),
+        }
+    }
+
+    /// Shows lines that belong to what was just reported. In a JSON log nothing is said that is not
+    /// one of its lines.
+    pub fn show(&self, lines: impl fmt::Display) {
+        match self.0.format {
+            LogFormat::Human => self.write(format!("{lines}\n").as_bytes()),
+            LogFormat::Json => {}
         }
     }
 

@@ -854,7 +854,10 @@ mod tests {
     #[test]
     fn each_operation_of_a_batch_gets_its_own_answer() {
         let commit = |operation: &WriteOperation| match operation.po_number.as_str() {
-            "bad" => Err(Error::UnknownPo { po: "bad".into() }),
+            "bad" => Err(Error::UnknownPo {
+                po: "bad".into(),
+                close: vec![],
+            }),
             _ => Ok(()),
         };
         let (shared, _, thread) = start(8, Fake::committing(commit));

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Problem, Result};
 use crate::record::{COLUMNS, STATUS, same_column};
+use crate::sheet::Options;
 
 /// The columns of one version of the sheet, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,18 +19,18 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Takes the header's names, in which the key column is known to be.
-    pub(crate) fn new(names: &[String], key: &str) -> std::result::Result<Schema, Problem> {
+    /// Takes the header's names, in which the key column is known to be; or says at which of them
+    /// there is a problem.
+    pub(crate) fn new(
+        names: &[String],
+        key: &str,
+    ) -> std::result::Result<Schema, (usize, Problem)> {
         let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
         let find = |name: &str| columns.iter().position(|column| same_column(column, name));
         for name in COLUMNS.into_iter().chain([key]) {
-            if columns
-                .iter()
-                .filter(|column| same_column(column, name))
-                .count()
-                > 1
-            {
-                return Err(Problem::DuplicateColumn(name.trim().to_owned()));
+            let mut places = (0..columns.len()).filter(|&at| same_column(&columns[at], name));
+            if let Some(second) = places.nth(1) {
+                return Err((second, Problem::DuplicateColumn(name.trim().to_owned())));
             }
         }
         Ok(Schema {
@@ -56,11 +57,10 @@ impl Schema {
     }
 
     /// The place of a column, or the error that names those that are there.
-    pub(crate) fn require(&self, name: &str) -> Result<usize> {
-        self.position(name).ok_or_else(|| Error::UnknownColumn {
-            column: name.trim().to_owned(),
-            columns: self.columns.clone(),
-        })
+    pub(crate) fn require(&self, name: &str, options: &Options) -> Result<usize> {
+        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
+        self.position(name)
+            .ok_or_else(|| Error::unknown_column(name, &self.columns, addable))
     }
 
     /// This schema with a column more at its end.
@@ -81,7 +81,7 @@ pub(crate) fn addable(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn schema(names: &[&str]) -> std::result::Result<Schema, Problem> {
+    fn schema(names: &[&str]) -> std::result::Result<Schema, (usize, Problem)> {
         Schema::new(
             &names
                 .iter()
@@ -102,7 +102,7 @@ mod tests {
     fn a_known_column_may_not_be_there_twice() {
         assert_eq!(
             schema(&["PO_NUMBER", "STATUS", "Status"]),
-            Err(Problem::DuplicateColumn("STATUS".into()))
+            Err((2, Problem::DuplicateColumn("STATUS".into())))
         );
         assert!(schema(&["PO_NUMBER", "x", "X"]).is_ok());
     }

@@ -154,7 +154,8 @@ impl<'a> Condition<'a> {
             None if is(LAST_PROCESSED) || is(ERROR_MESSAGE) => {
                 Ok(Condition::Always(value.trim().is_empty()))
             }
-            _ => Ok(Condition::Cell(schema.require(column)?, value.trim())),
+            Some(place) => Ok(Condition::Cell(place, value.trim())),
+            None => Err(Error::unknown_column(column, schema.columns(), &[])),
         }
     }
 
@@ -171,10 +172,7 @@ impl<'a> Condition<'a> {
 fn pending_among(sheet: &Sheet, pos: &[String]) -> Result<Vec<RecordIndex>> {
     let mut rows = Vec::with_capacity(pos.len());
     for po in pos {
-        let unknown = || Error::UnknownPo {
-            po: po.trim().to_owned(),
-        };
-        let row = sheet.row_for(po).ok_or_else(unknown)?;
+        let row = sheet.row_for(po).ok_or_else(|| sheet.unknown_po(po))?;
         if !sheet.is_done(&sheet.status_at(row)) {
             rows.push(row);
         }
@@ -327,7 +325,7 @@ mod tests {
         for po in ["P9", ""] {
             let selection = Selection::all().only(["P1", po]);
             let error = sheet(SHEET).select(&selection).err().unwrap();
-            assert!(matches!(error, Error::UnknownPo { po: named } if named == po));
+            assert!(matches!(error, Error::UnknownPo { po: named, .. } if named == po));
         }
     }
 

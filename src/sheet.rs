@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
+use crate::close::close_to;
 use crate::dialect::{self, Dialect};
 use crate::error::{Error, Problem, Result};
 use crate::grammar::{self, Malformed, Records, decode};
@@ -114,7 +115,14 @@ pub struct Sheet {
     /// Rows by code. Written by the writer alone, read by anybody; each count is right, and a
     /// reader may see one row between two of them.
     counts: [AtomicUsize; CODES],
+    /// How many keys may still be compared with POs that are not there. Any thread takes from it.
+    comparisons_left: AtomicUsize,
 }
+
+/// How many rows are searched for POs that are like one which is not there.
+const MAX_ROWS_COMPARED: usize = 1_000_000;
+/// How many keys are compared for that in all.
+const MAX_COMPARISONS: usize = 10_000_000;
 
 const CODES: usize = 6;
 const OTHER: u8 = 4;
@@ -198,18 +206,11 @@ impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
         let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
-        let malformed = |Malformed { offset, problem }| {
-            let (line, column) = grammar::position(&bytes, offset);
-            Error::Malformed {
-                path: path.to_owned(),
-                line,
-                column,
-                problem,
-            }
-        };
-        let schema = Schema::new(&names, &options.key).map_err(|problem| {
+        let malformed = |malformed: Malformed| malformed.at(path, &bytes);
+        let schema = Schema::new(&names, &options.key).map_err(|(column, problem)| {
+            let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
             malformed(Malformed {
-                offset: dialect.header_start,
+                offset: field.map_or(dialect.header_start, |field| field.start),
                 problem,
             })
         })?;
@@ -247,6 +248,7 @@ impl Sheet {
             overlay,
             statuses,
             counts: counts.map(AtomicUsize::new),
+            comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
         };
         match options.duplicates {
             Duplicates::Refuse => sheet.refuse_duplicates()?,
@@ -307,6 +309,27 @@ impl Sheet {
         self.rows(po)
             .find(is_pending)
             .or_else(|| self.rows(po).next())
+    }
+
+    /// [`Error::UnknownPo`] with the POs that are like the one which is not there.
+    ///
+    /// They are looked for among the first 1,000,000 rows; and once 10,000,000 keys of this version of
+    /// the sheet have been compared, not at all: a program that asks for one unknown PO after the other
+    /// does not wait for guesses.
+    pub fn unknown_po(&self, po: &str) -> Error {
+        let looked_at = self.len().min(MAX_ROWS_COMPARED);
+        // Relaxed: nothing else is read by it, and two threads that spend the same rest do no harm.
+        let may_compare = self
+            .comparisons_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(looked_at)
+            })
+            .is_ok();
+        let keys = self.all_rows().map(|row| self.key(row));
+        Error::UnknownPo {
+            po: po.trim().to_owned(),
+            close: close_to(po, keys.take(if may_compare { looked_at } else { 0 })),
+        }
     }
 
     /// Every row that has a key, in the sheet's order.
@@ -524,13 +547,11 @@ impl Sheet {
                 .skip(schema.header_width)
                 .find(|field| !decode(&self.bytes[(*field).clone()]).is_empty());
             if let Some(field) = surplus {
-                let (line, column) = grammar::position(&self.bytes, field.start);
-                return Err(Error::Malformed {
-                    path: self.path.clone(),
-                    line,
-                    column,
+                let malformed = Malformed {
+                    offset: field.start,
                     problem: Problem::SurplusField,
-                });
+                };
+                return Err(malformed.at(&self.path, &self.bytes));
             }
         }
         Ok(())
@@ -596,4 +617,22 @@ fn read_all(mut file: &File, target: &Target) -> Result<Vec<u8>> {
     file.read_to_end(&mut bytes)
         .map_err(Error::io("read", target.path()))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_end_when_as_many_keys_have_been_compared_as_may_be() {
+        let bytes = b"PO_NUMBER\nPO101\nPO102\nPO203\n".to_vec();
+        let path = Path::new("in.csv");
+        let sheet = Sheet::build(Snapshot::Owned(bytes), path, &Options::default()).unwrap();
+        let ask = || sheet.unknown_po(" PO1O1 ").to_string();
+        sheet.comparisons_left.store(7, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
+        }
+        assert_eq!(ask(), "no row has the PO PO1O1");
+    }
 }

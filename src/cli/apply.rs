@@ -9,6 +9,7 @@
 
 mod request;
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -51,6 +52,7 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
         to: args.ack.then(io::stdout),
         lost: None,
         report: |message| display.report(message),
+        advised: Vec::new(),
         exit: Exit::Done,
     };
     pump(
@@ -131,7 +133,7 @@ struct Submitted<O> {
 /// Why a line has no result in the sheet.
 struct Refusal {
     message: String,
-    advice: Option<&'static str>,
+    advice: Option<Cow<'static, str>>,
     exit: Exit,
     /// Nothing submitted after this can be written.
     is_final: bool,
@@ -144,6 +146,13 @@ impl Refusal {
             advice: None,
             exit: Exit::SomeFailed,
             is_final: false,
+        }
+    }
+
+    fn of_form(message: String) -> Refusal {
+        Refusal {
+            advice: Some("tickoff help apply shows what a line must look like".into()),
+            ..Refusal::of_line(message)
         }
     }
 }
@@ -168,7 +177,7 @@ fn submit_line<O>(
     warning: &mut Option<String>,
 ) -> Result<O, Refusal> {
     let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
-    let updates = updates.map_err(Refusal::of_line)?;
+    let updates = updates.map_err(Refusal::of_form)?;
     let po = line
         .po_number
         .as_deref()
@@ -200,6 +209,8 @@ struct Answers<W, R> {
     /// Why answers that were asked for could not be given.
     lost: Option<io::Error>,
     report: R,
+    /// What was advised; a thousand lines that fail alike need it once.
+    advised: Vec<Cow<'static, str>>,
     exit: Exit,
 }
 
@@ -233,8 +244,11 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
         if let Some(refusal) = &refusal {
             (self.report)(format!("line {number}: {}", refusal.message));
             self.exit = self.exit.and(refusal.exit);
-            if let Some(advice) = refusal.advice {
-                (self.report)(advice.to_owned());
+            if let Some(advice) = &refusal.advice
+                && !self.advised.contains(advice)
+            {
+                (self.report)(advice.to_string());
+                self.advised.push(advice.clone());
             }
         }
         let Some(to) = &mut self.to else { return };
@@ -295,7 +309,10 @@ mod tests {
         match po {
             "P1" | "P2" | "7" => Ok(po.to_owned()),
             "stop" => Err(Error::QueueStopped),
-            _ => Err(Error::UnknownPo { po: po.to_owned() }),
+            _ => Err(Error::UnknownPo {
+                po: po.to_owned(),
+                close: vec![],
+            }),
         }
     }
 
@@ -319,6 +336,7 @@ mod tests {
                 to: Some(&mut answers),
                 lost: None,
                 report: |message| reports.lock().unwrap().push(message),
+                advised: Vec::new(),
                 exit: Exit::Done,
             },
             formulas,
@@ -393,7 +411,7 @@ mod tests {
     #[track_caller]
     fn check_refused(line: &str, message: &str) {
         let outcome = outcome(line, Formulas::Reject);
-        assert_eq!(outcome.reports, [format!("line 1: {message}")]);
+        assert_eq!(outcome.reports[0], format!("line 1: {message}"));
         assert!(outcome.submitted.is_empty());
         assert_eq!(outcome.exit.unwrap().code(), 1);
     }
@@ -457,7 +475,10 @@ mod tests {
         );
         assert_eq!(
             outcome.reports,
-            ["line 1: the line is longer than 16777216 bytes"]
+            [
+                "line 1: the line is longer than 16777216 bytes",
+                "tickoff help apply shows what a line must look like"
+            ]
         );
         assert_eq!(outcome.submitted, ["P1 {}"]);
     }
@@ -508,6 +529,7 @@ mod tests {
                 to: Some(to),
                 lost: None,
                 report: |_| {},
+                advised: Vec::new(),
                 exit: Exit::Done,
             },
             Formulas::Warn,
@@ -546,6 +568,7 @@ mod tests {
                     to: Some(answers),
                     lost: None,
                     report: |_| {},
+                    advised: Vec::new(),
                     exit: Exit::Done,
                 };
                 let exit = pump(

@@ -20,7 +20,7 @@ use crate::progress::{Display, LogFormat, Verbosity};
 /// Every result is on disk the moment it is known. After a crash, the same command line goes on
 /// from the exact row where the batch stopped.
 #[derive(Debug, Parser)]
-#[command(name = "tickoff", version, max_term_width = 80, after_help = AFTER_HELP)]
+#[command(name = "tickoff", version = env!("TICKOFF_VERSION"), max_term_width = 80, after_help = AFTER_HELP)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -63,6 +63,8 @@ pub enum Command {
     /// Make, list, restore or prune backups of the sheet
     #[command(subcommand)]
     Backup(BackupCommand),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Run a command once for every PO that is not done
@@ -354,8 +356,8 @@ pub struct ApplyArgs {
 
 /// Look for everything that is wrong with the sheet, and change nothing
 ///
-/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE. If one of them is an error, the
-/// exit code is 3.
+/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
+/// it the place in its line, with a caret. If one of them is an error, the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -461,6 +463,30 @@ Example:
         #[command(flatten)]
         backup: BackupArgs,
     },
+}
+
+/// Print a script that makes a shell complete tickoff's arguments
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  source <(tickoff completions bash)
+  tickoff completions zsh > ~/.zfunc/_tickoff
+  tickoff completions fish > ~/.config/fish/completions/tickoff.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Print the manual page, or write one for every command
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff man | man -l -
+  tickoff man ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Write the pages into this folder, and print their paths
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
 }
 
 /// Which sheet, and how it is to be read.

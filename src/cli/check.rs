@@ -15,10 +15,13 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     print(|out| {
         findings.iter().try_for_each(|finding| {
             if args.json {
-                json_line(out, finding)
-            } else {
-                line(out, &args.sheet.file, finding)
+                return json_line(out, finding);
             }
+            line(out, &args.sheet.file, finding)?;
+            finding
+                .excerpt
+                .iter()
+                .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
     Ok(exit(&findings))
@@ -57,6 +60,7 @@ mod tests {
             column: 3,
             po: po.map(Into::into),
             message: "is odd\u{1b}[2J".into(),
+            excerpt: None,
         }
     }
 

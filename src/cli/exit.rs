@@ -1,5 +1,7 @@
 //! How a command ends, and the exit code that says so.
 
+mod advice;
+
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -7,6 +9,8 @@ use std::process::ExitCode;
 use tickoff::Error;
 
 use crate::progress::Display;
+
+pub use advice::advice;
 
 /// How a command ended.
 ///
@@ -114,9 +118,11 @@ impl Failure {
     /// Tells the user on stderr.
     pub fn report(&self, display: &Display) {
         display.report(self);
-        if let Failure::Sheet(error) = self
-            && let Some(advice) = advice(error)
-        {
+        let Failure::Sheet(error) = self else { return };
+        if let Some(excerpt) = error.excerpt() {
+            display.show(excerpt);
+        }
+        if let Some(advice) = advice(error) {
             display.report(advice);
         }
     }
@@ -136,19 +142,6 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Sheet(error)
-    }
-}
-
-/// What to do about it, where the error alone does not say.
-pub fn advice(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::NotVisible { .. } => Some(
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write",
-        ),
-        Error::NotDurable { .. } => {
-            Some("this result is not kept: once the cause is gone, process the PO again")
-        }
-        _ => None,
     }
 }
 
@@ -189,11 +182,18 @@ mod tests {
         let busy = || Error::Busy {
             path: "input.csv".into(),
         };
-        check(Error::UnknownPo { po: "P9".into() }, 1);
+        check(
+            Error::UnknownPo {
+                po: "P9".into(),
+                close: vec![],
+            },
+            1,
+        );
         check(
             Error::UnknownColumn {
                 column: "X".into(),
                 columns: vec![],
+                close: vec![],
             },
             1,
         );

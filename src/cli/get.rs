@@ -1,6 +1,6 @@
 //! `tickoff get`: every cell of one PO.
 
-use tickoff::{Error, Sheet, escape};
+use tickoff::{Sheet, escape};
 
 use super::args::GetArgs;
 use super::exit::{Exit, Failure};
@@ -9,9 +9,9 @@ use super::output::{json_line, print};
 /// Prints the PO's cells, or that there is no such PO.
 pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
     let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
-    let record = sheet.record(&args.po).ok_or_else(|| Error::UnknownPo {
-        po: args.po.clone(),
-    })?;
+    let record = sheet
+        .record(&args.po)
+        .ok_or_else(|| sheet.unknown_po(&args.po))?;
     print(|out| {
         if args.json {
             return json_line(out, &record);

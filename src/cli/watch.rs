@@ -17,7 +17,7 @@ use crate::progress::{Display, LINE_INTERVAL, REFRESH, view};
 pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
     let file = &args.sheet.file;
     if io::stdout().is_terminal() {
-        display.show();
+        display.begin_showing();
     }
     let mut last_line = None;
     while let Some(session) = RunningSession::on(file)? {

@@ -35,10 +35,7 @@ impl Batch {
         now: &str,
     ) -> Result<()> {
         let po = operation.po_number.trim();
-        let row = sheet
-            .rows(po)
-            .next()
-            .ok_or_else(|| Error::UnknownPo { po: po.to_owned() })?;
+        let row = sheet.rows(po).next().ok_or_else(|| sheet.unknown_po(po))?;
         operation.updates.validate(po)?;
         let known = self.by_row.get(&row).copied();
         let to = operation.updates.new_status();
@@ -171,6 +168,8 @@ fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Result<Opti
     match addable(cell.column) {
         Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Ok(None),
         Some(name) if options.add_columns => Ok(Some(Place::New(name))),
-        _ => schema.require(cell.column).map(|at| Some(Place::At(at))),
+        _ => schema
+            .require(cell.column, options)
+            .map(|at| Some(Place::At(at))),
     }
 }

@@ -121,19 +121,35 @@ fn check_refused(sheet: &TempSheet, which: &str, message: &str) {
 #[test]
 fn what_is_no_backup_is_refused_and_the_sheet_stays_as_it_is() {
     let sheet = TempSheet::new(OLD);
-    check_refused(&sheet, "latest", "DIR/backup: no backup of input.csv here");
+    check_refused(
+        &sheet,
+        "latest",
+        "DIR/backup: no backup of input.csv here: --backup-dir names another folder",
+    );
     create(&sheet, "first");
+    let [name] = &sheet.backup_names()[..] else {
+        panic!("{:?}", sheet.backup_names());
+    };
     check_refused(
         &sheet,
         "nosuch",
-        "DIR/backup: no backup of input.csv is called nosuch",
+        &format!("DIR/backup: no backup of input.csv is called nosuch: the newest is {name}"),
+    );
+    check_refused(
+        &sheet,
+        "frist",
+        "DIR/backup: no backup of input.csv is called frist: did you mean first?",
     );
     check_refused(
         &sheet,
         "input.csv",
         "input.csv: is the sheet itself and not a backup of it",
     );
-    check_refused(&sheet, ".", "DIR/backup/. is not a regular file");
+    check_refused(
+        &sheet,
+        ".",
+        "DIR/backup/. is not a regular file\ntickoff: name the CSV itself; what comes through a pipe has to be saved to a file first",
+    );
 }
 
 #[test]
@@ -143,7 +159,7 @@ fn a_backup_that_is_no_sheet_is_refused_and_the_sheet_stays_as_it_is() {
     let ended = end(sheet.tickoff("backup restore").arg("./bad.csv")).with(3);
     assert_eq!(
         ended.stderr,
-        "tickoff: ./bad.csv:2:1: a quote opens here and is never closed\n"
+        "tickoff: ./bad.csv:2:1: a quote opens here and is never closed\n    \"x\n    ^\ntickoff: close the quote; one that belongs to the text is written twice, in a quoted field: \"5\"\" pipe\"\n"
     );
     assert_eq!(sheet.text(), OLD);
     assert_eq!(sheet.leftovers(), ["bad.csv"]);

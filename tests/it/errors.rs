@@ -19,9 +19,10 @@ fn check_untouched(sheet: &TempSheet, contents: &[u8]) {
     assert!(!sheet.backups().exists());
 }
 
-/// What is wrong with the sheet as a whole is said by every command that works on it.
+/// What is wrong with the sheet as a whole is said by every command that works on it: the message,
+/// the place, and what to do, in these lines.
 #[track_caller]
-fn check(contents: impl AsRef<[u8]>, message: &str) {
+fn check(contents: impl AsRef<[u8]>, lines: &[&str]) {
     let contents = contents.as_ref();
     let sheet = TempSheet::new(contents);
     for (command, arguments) in [
@@ -37,7 +38,7 @@ fn check(contents: impl AsRef<[u8]>, message: &str) {
         assert_eq!(ended.stdout, "", "{command}");
         assert_eq!(
             sheet.without_folder(&ended.stderr),
-            format!("tickoff: {message}\n"),
+            lines.join("\n") + "\n",
             "{command}"
         );
         check_untouched(&sheet, contents);
@@ -46,49 +47,114 @@ fn check(contents: impl AsRef<[u8]>, message: &str) {
 
 #[test]
 fn an_empty_file() {
-    check(
-        "",
-        "DIR/input.csv is empty: a header with the column PO_NUMBER is needed",
-    );
-    check(
-        "\u{feff}",
-        "DIR/input.csv is empty: a header with the column PO_NUMBER is needed",
-    );
+    let lines = ["tickoff: DIR/input.csv is empty: a header with the column PO_NUMBER is needed"];
+    check("", &lines);
+    check("\u{feff}", &lines);
 }
 
 #[test]
 fn a_header_without_the_key_column() {
     check(
         "PO;Status\u{1b}[2J\nP1;\n",
-        "DIR/input.csv:1: no column PO_NUMBER in the header, which has PO, Status\\u{1b}[2J",
+        &[
+            "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has PO, Status\\u{1b}[2J",
+            "    PO;Status\\u{1b}[2J",
+            "    ^",
+            "tickoff: name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+        ],
     );
+    check(
+        "\n\nSTATUS,PO NUMBER\n,P1\n",
+        &[
+            "tickoff: DIR/input.csv:3: no column PO_NUMBER in the header, which has STATUS, PO NUMBER: did you mean PO NUMBER?",
+            "    STATUS,PO NUMBER",
+            "    ^",
+            "tickoff: if that column holds the POs, pass --key 'PO NUMBER'",
+        ],
+    );
+}
+
+#[test]
+fn a_key_column_that_is_mistyped() {
+    let sheet = TempSheet::new("Order;STATUS\nP1;\n");
+    for command in ["status", "check"] {
+        let ended = end(sheet.tickoff(command).args(["--key", "Ordre"])).with(3);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let message =
+            "no column Ordre in the header, which has Order, STATUS: did you mean Order?\n";
+        assert!(said.contains(message), "{said}");
+    }
+    end(sheet.tickoff("status").args(["--key", "ORDER"])).with(0);
 }
 
 #[test]
 fn a_po_in_several_rows() {
     check(
         "PO_NUMBER;STATUS\nP1;\nP2;\"a\nb\"\n P1 ;\nP1;\n",
-        "DIR/input.csv: P1 stands in several rows, on lines 2, 5, 6",
+        &[
+            "tickoff: DIR/input.csv: P1 stands in several rows, on lines 2, 5, 6",
+            "tickoff: remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them",
+        ],
+    );
+}
+
+#[test]
+fn a_column_that_is_there_twice() {
+    check(
+        "PO_NUMBER;STATUS;status \nP1;;\n",
+        &[
+            "tickoff: DIR/input.csv:1:18: the column STATUS is there twice",
+            "    PO_NUMBER;STATUS;status ",
+            "                     ^",
+            "tickoff: rename or remove one of the two columns",
+        ],
     );
 }
 
 #[test]
 fn a_quote_that_is_never_closed() {
+    let advice = "tickoff: close the quote; one that belongs to the text is written twice, in a quoted field: \"5\"\" pipe\"";
     check(
         "PO_NUMBER;STATUS\nP1;\nP2;\"x\nP3;\n",
-        "DIR/input.csv:3:4: a quote opens here and is never closed",
+        &[
+            "tickoff: DIR/input.csv:3:4: a quote opens here and is never closed",
+            "    P2;\"x",
+            "       ^",
+            advice,
+        ],
+    );
+    let wide = format!("PO_NUMBER;STATUS\n日本\t\u{1b}é;\"{}\n", "x".repeat(100));
+    check(
+        &wide,
+        &[
+            "tickoff: DIR/input.csv:2:12: a quote opens here and is never closed",
+            &format!("    日本\\t\\u{{1b}}é;\"{}…", "x".repeat(60)),
+            "                  ^",
+            advice,
+        ],
     );
 }
 
 #[test]
 fn a_lone_carriage_return() {
+    let advice = "tickoff: put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW";
     check(
         "PO_NUMBER;STATUS\nP1;x\rP2;\n",
-        "DIR/input.csv:2:5: a carriage return without a line feed, which programs read differently",
+        &[
+            "tickoff: DIR/input.csv:2:5: a carriage return without a line feed, which programs read differently",
+            "    P1;x\\rP2;",
+            "        ^",
+            advice,
+        ],
     );
     check(
         "PO_NUMBER;STATUS\rP1;x\rP2;\r",
-        "DIR/input.csv:1:17: a carriage return without a line feed, which programs read differently",
+        &[
+            "tickoff: DIR/input.csv:1:17: a carriage return without a line feed, which programs read differently",
+            "    PO_NUMBER;STATUS\\rP1;x\\rP2;\\r",
+            "                    ^",
+            advice,
+        ],
     );
 }
 
@@ -96,36 +162,65 @@ fn a_lone_carriage_return() {
 fn a_nul_byte() {
     check(
         "PO_NUMBER;STATUS\nP1;x\0\n",
-        "DIR/input.csv:2:5: a NUL byte: the file is damaged or is not UTF-8 text",
+        &[
+            "tickoff: DIR/input.csv:2:5: a NUL byte: the file is damaged or is not UTF-8 text",
+            "    P1;x\\u{0}",
+            "        ^",
+            "tickoff: save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE",
+        ],
     );
 }
 
 #[test]
 fn utf_16() {
-    let utf_16 = "\u{feff}PO_NUMBER;STATUS\nP1;\n".encode_utf16();
-    let message = "DIR/input.csv:1:1: the file is UTF-16: save it as CSV UTF-8";
+    let utf_16 = "\u{feff}PO\nP1\n".encode_utf16();
+    let message = "tickoff: DIR/input.csv:1:1: the file is UTF-16: save it as CSV UTF-8";
     check(
         utf_16
             .clone()
             .flat_map(u16::to_le_bytes)
             .collect::<Vec<u8>>(),
-        message,
+        &[message, "    \\xff\\xfeP\\u{0}O\\u{0}", "    ^"],
     );
     check(
         utf_16.flat_map(u16::to_be_bytes).collect::<Vec<u8>>(),
-        message,
+        &[message, "    \\xfe\\xff\\u{0}P\\u{0}O\\u{0}", "    ^"],
     );
 }
 
 #[test]
 fn a_header_or_a_key_that_is_not_utf_8() {
+    let advice = "tickoff: save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW";
     check(
         b"PO_NUMBER;STAT\xfcS\nP1;\n",
-        "DIR/input.csv:1:11: the header and the key column must be UTF-8",
+        &[
+            "tickoff: DIR/input.csv:1:11: the header and the key column must be UTF-8",
+            "    PO_NUMBER;STAT\\xfcS",
+            "              ^",
+            advice,
+        ],
     );
     check(
         b"PO_NUMBER;STATUS\nP1;\nP\xfc;\n",
-        "DIR/input.csv:3:1: the header and the key column must be UTF-8",
+        &[
+            "tickoff: DIR/input.csv:3:1: the header and the key column must be UTF-8",
+            "    P\\xfc;",
+            "    ^",
+            advice,
+        ],
+    );
+}
+
+#[test]
+fn a_row_of_many_megabytes_is_shown_in_80_columns() {
+    let sheet = TempSheet::new(["PO_NUMBER;STATUS\nP1;", &"x".repeat(17 << 20), "\n"].concat());
+    let ended = end(&mut sheet.tickoff("check")).with(3);
+    assert_eq!(
+        sheet.without_folder(&ended.stdout),
+        format!(
+            "DIR/input.csv:2:1: error: more than 16777216 bytes in a row\n    P1;{}…\n    ^\n",
+            "x".repeat(72)
+        )
     );
 }
 
@@ -147,7 +242,7 @@ fn a_surplus_field_under_which_a_column_would_slide() {
         let ended = end(sheet.tickoff(command).args(arguments)).with(3);
         assert_eq!(
             sheet.without_folder(&ended.stderr),
-            "tickoff: DIR/input.csv:4:5: a field beyond the header's last column would slide under an added column\n",
+            "tickoff: DIR/input.csv:4:5: a field beyond the header's last column would slide under an added column\n    P3;;surplus\n        ^\ntickoff: remove the field, put it in quotes with the one before it if a delimiter in the text has split them, or give it a name in the header\n",
             "{command}"
         );
         check_untouched(&sheet, contents.as_bytes());
@@ -206,7 +301,7 @@ fn what_is_not_a_regular_file() {
             let ended = end(sheet.tickoff(command).args(arguments)).with(3);
             assert_eq!(
                 sheet.without_folder(&ended.stderr),
-                "tickoff: DIR/input.csv is not a regular file\n",
+                "tickoff: DIR/input.csv is not a regular file\ntickoff: name the CSV itself; what comes through a pipe has to be saved to a file first\n",
                 "{command}"
             );
         }
@@ -226,6 +321,34 @@ fn a_po_that_is_not_in_the_sheet() {
         assert_eq!(ended.stderr, "tickoff: no row has the PO P\\u{1b}9\n");
         check_untouched(&sheet, contents.as_bytes());
     }
+}
+
+#[test]
+fn a_po_that_is_mistyped() {
+    let sheet = TempSheet::sample("orders-446.csv");
+    for (mistyped, close) in [
+        ("PO1500037", "PO15000037 or PO15000370"),
+        ("po15000037", "PO15000037"),
+        ("15000037", "PO15000037"),
+        ("PO-0015000037 ", "PO15000037"),
+        ("PO 15000037", "PO15000037"),
+    ] {
+        for (command, arguments) in [
+            ("get", &[mistyped][..]),
+            ("set", &[mistyped, "STATUS=ERROR"]),
+        ] {
+            let ended = end(sheet.tickoff(command).args(arguments)).with(1);
+            assert_eq!(
+                ended.stderr,
+                format!(
+                    "tickoff: no row has the PO {}: did you mean {close}?\n",
+                    mistyped.trim()
+                )
+            );
+        }
+    }
+    let ended = end(sheet.tickoff("get").arg("4711")).with(1);
+    assert_eq!(ended.stderr, "tickoff: no row has the PO 4711\n");
 }
 
 mod the_file_system {
@@ -271,7 +394,7 @@ mod the_file_system {
             return;
         };
         sheet.remount("ro");
-        let reason = "cannot open DIR/.input.csv.lock: Read-only file system (os error 30)";
+        let reason = "cannot open DIR/.input.csv.lock: Read-only file system (os error 30)\ntickoff: tickoff writes in the sheet's folder: work on a copy elsewhere, as run --output COPY does";
         check_only_reading_works(&sheet, |_| {}, reason);
     }
 
@@ -312,7 +435,7 @@ mod the_file_system {
         };
         set_mode(0o555);
         if can_be_run_by_nobody(&sheet) {
-            let reason = "cannot open DIR/.input.csv.lock: Permission denied (os error 13)";
+            let reason = "cannot open DIR/.input.csv.lock: Permission denied (os error 13)\ntickoff: whoever runs tickoff must be allowed to read the sheet, and to write in its folder unless the command only reads; run --output COPY writes in COPY's folder instead";
             check_only_reading_works(&sheet, as_nobody, reason);
         }
         set_mode(0o755);
@@ -353,7 +476,7 @@ mod the_file_system {
             let ended = end(&mut limited).with(3);
             assert_eq!(
                 sheet.without_folder(&ended.stderr),
-                "tickoff: cannot copy DIR/input.csv: File too large (os error 27)\n",
+                "tickoff: cannot copy DIR/input.csv: File too large (os error 27)\ntickoff: raise the limit on the size of files (ulimit -f), and run the same command again\n",
                 "{command}"
             );
             check_untouched(&sheet, contents.as_bytes());
@@ -388,7 +511,10 @@ mod the_file_system {
             let ended = end(sheet.tickoff(command).args(arguments)).with(3);
             assert_eq!(
                 sheet.without_folder(&ended.stderr),
-                format!("tickoff: cannot {what}: No space left on device (os error 28)\n"),
+                format!(
+                    "tickoff: cannot {what}: No space left on device (os error 28)\n\
+                     tickoff: make room there, or keep fewer backups (--keep), and run the same command again: a run may need 7 times the sheet's size\n"
+                ),
                 "{command}"
             );
             assert_eq!(sheet.text(), contents);

@@ -29,6 +29,8 @@ mod events;
 #[cfg(feature = "cli")]
 mod full_disk;
 #[cfg(feature = "cli")]
+mod generated;
+#[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "cli")]
 mod joblog;

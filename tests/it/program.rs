@@ -214,8 +214,34 @@ mod set {
         let ended = end(sheet.tickoff("set").args(["P1", "SUPPLIER=x"])).with(1);
         assert_eq!(
             ended.stderr,
-            "tickoff: no column SUPPLIER in the sheet, which has PO_NUMBER, STATUS\n"
+            "tickoff: no column SUPPLIER in the sheet, which has PO_NUMBER, STATUS\n\
+             tickoff: add it to the sheet's header first; only a result of run or apply adds it by itself\n"
         );
+        let ended = end(sheet.tickoff("set").args(["P1", "LAST_PROCESSED=x"])).with(1);
+        assert!(
+            ended
+                .stderr
+                .ends_with("tickoff: tickoff init FILE adds it\n"),
+            "{ended:?}"
+        );
+    }
+
+    #[test]
+    fn a_mistyped_column_is_asked_about() {
+        let columns = "which has PO_NUMBER, STATUS, SUPPLIER, LAST_PROCESSED, ERROR_MESSAGE, note";
+        for (mistyped, meant) in [
+            ("STAUTS", "STATUS"),
+            ("ERROR MESSAGE", "ERROR_MESSAGE"),
+            ("notes", "note"),
+        ] {
+            check_refused(
+                &["P1", &format!("{mistyped}=x")],
+                1,
+                &format!(
+                    "tickoff: no column {mistyped} in the sheet, {columns}: did you mean {meant}?\n"
+                ),
+            );
+        }
     }
 
     #[track_caller]
@@ -364,14 +390,50 @@ mod apply {
             format!(
                 "tickoff: line 1: no row has the PO P9\n\
                  tickoff: line 2: not a JSON object: expected ident at line 1 column 2\n\
+                 tickoff: tickoff help apply shows what a line must look like\n\
                  tickoff: line 3: P2: a result may not change COMPLETED to ERROR\n\
-                 tickoff: line 4: {columns}\n"
+                 tickoff: if that is meant, use tickoff set for this PO, or --force for all\n\
+                 tickoff: line 4: {columns}\n\
+                 tickoff: add it to the sheet's header first\n"
             )
         );
         assert_eq!(
             sheet.text(),
             SHEET.replace("\"Ac;me\";;;", "\"Ac;me\";;;applied")
         );
+    }
+
+    #[test]
+    fn what_is_mistyped_in_a_line_is_asked_about_in_its_answer() {
+        let sheet = TempSheet::sample("orders-446.csv");
+        let lines = [
+            line("a", "PO1500037", json!({})),
+            line("b", "PO15000037", json!({"Suplier": "x"})),
+            line("c", "PO15000037", json!({"AttachmentNam": "x"})),
+        ]
+        .concat();
+        let (code, answers, _) = apply(&sheet, &["--ack"], &lines);
+        assert_eq!(code, 1);
+        for (answer, asked) in answers.iter().zip([
+            ": did you mean PO15000037 or PO15000370?",
+            ": did you mean SUPPLIER?",
+            ": did you mean AttachmentName?",
+        ]) {
+            assert!(
+                answer["error"].as_str().unwrap().ends_with(asked),
+                "{answer}"
+            );
+        }
+        assert_eq!(answers.len(), 3);
+    }
+
+    #[test]
+    fn lines_that_fail_alike_are_advised_once() {
+        let sheet = TempSheet::new(SHEET);
+        let lines = line("a", "P2", json!({"STATUS": "ERROR"})).repeat(3);
+        let (_, _, said) = apply(&sheet, &[], &lines);
+        assert_eq!(said.matches("may not change").count(), 3);
+        assert_eq!(said.matches("if that is meant").count(), 1);
     }
 
     #[test]
@@ -391,10 +453,17 @@ mod apply {
         let sheet = TempSheet::new(SHEET);
         let (code, _, said) = apply(&sheet, &["--log-format", "json"], "nonsense\n");
         assert_eq!(code, 1);
-        let said: Value = serde_json::from_str(&said).unwrap();
+        let said: Vec<Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let messages: Vec<&Value> = said.iter().map(|line| &line["message"]).collect();
         assert_eq!(
-            said["message"],
-            "line 1: not a JSON object: expected ident at line 1 column 2"
+            messages,
+            [
+                "line 1: not a JSON object: expected ident at line 1 column 2",
+                "tickoff help apply shows what a line must look like"
+            ]
         );
     }
 
@@ -471,13 +540,31 @@ mod check {
         let ended = end(&mut sheet.tickoff("check")).with(0);
         assert_eq!(
             sheet.without_folder(&ended.stdout),
-            "DIR/input.csv:2:16: warning: P1: 2 attachments were downloaded of 1 found\n\
-             DIR/input.csv:2:18: warning: P1: the PO is COMPLETED without a valid LAST_PROCESSED\n\
-             DIR/input.csv:3:10: warning: P2: ATTACHMENTS_FOUND is not a whole number\n\
-             DIR/input.csv:3:14: warning: P2: the PO is ERROR without a message\n\
-             DIR/input.csv:4:4: warning: P3: what is none of the known statuses; it counts as pending\n\
-             DIR/input.csv:5:1: warning: the row has no key; it is kept and never processed\n\
-             DIR/input.csv:6:16: warning: P4: the row has more fields than the header\n"
+            [
+                "DIR/input.csv:2:16: warning: P1: 2 attachments were downloaded of 1 found",
+                "    P1;COMPLETED;1;2;;",
+                "                   ^",
+                "DIR/input.csv:2:18: warning: P1: the PO is COMPLETED without a valid LAST_PROCESSED",
+                "    P1;COMPLETED;1;2;;",
+                "                     ^",
+                "DIR/input.csv:3:10: warning: P2: ATTACHMENTS_FOUND is not a whole number",
+                "    P2;ERROR;x;;;",
+                "             ^",
+                "DIR/input.csv:3:14: warning: P2: the PO is ERROR without a message",
+                "    P2;ERROR;x;;;",
+                "                 ^",
+                "DIR/input.csv:4:4: warning: P3: what is none of the known statuses; it counts as pending",
+                "    P3;what;;;;",
+                "       ^",
+                "DIR/input.csv:5:1: warning: the row has no key; it is kept and never processed",
+                "    ;;;;;",
+                "    ^",
+                "DIR/input.csv:6:16: warning: P4: the row has more fields than the header",
+                "    P4;PENDING;;;;;surplus",
+                "                   ^",
+                "",
+            ]
+            .join("\n")
         );
         assert_eq!(sheet.text(), ODD);
         assert_eq!(std::fs::read_dir(sheet.folder()).unwrap().count(), 1);
@@ -550,6 +637,8 @@ mod help {
             "backup list",
             "backup restore",
             "backup prune",
+            "completions",
+            "man",
         ] {
             for flag in ["-h", "--help"] {
                 let ended = end(tickoff().args(command.split_whitespace()).arg(flag)).with(0);
@@ -571,17 +660,6 @@ mod help {
                     .unwrap();
                 assert!(widest.chars().count() <= 80, "{command}: {widest}");
             }
-        }
-    }
-
-    #[test]
-    fn the_version_is_that_of_the_package() {
-        for flag in ["-V", "--version"] {
-            let ended = end(tickoff().arg(flag)).with(0);
-            assert_eq!(
-                ended.stdout,
-                format!("tickoff {}\n", env!("CARGO_PKG_VERSION"))
-            );
         }
     }
 

@@ -192,6 +192,13 @@ mod what_a_command_says {
             ),
         );
         check(
+            "printf '{\"SUPLIER\":\"Acme\"}' > $TICKOFF_RESULT",
+            "ERROR",
+            &format!(
+                "{invalid}: no column SUPLIER in the sheet, which has PO_NUMBER, STATUS, LAST_PROCESSED, ERROR_MESSAGE: did you mean SUPPLIER?"
+            ),
+        );
+        check(
             "printf '{\"PO_NUMBER\":\"P2\"}' > $TICKOFF_RESULT",
             "ERROR",
             &format!("{invalid}: P1: PO_NUMBER is the key column, which no update may change"),
@@ -489,7 +496,7 @@ mod options {
                 .args(["--log-format", "json", "--", "nosuchprogram"]))
             .with(127),
         );
-        assert_eq!(log[0]["message"], "nosuchprogram is not found");
+        assert_eq!(log[0]["message"], "nosuchprogram is not found on the PATH");
     }
 
     #[test]
@@ -570,13 +577,30 @@ fn check_untouched(sheet: &TempSheet, contents: &str) {
 fn a_command_that_cannot_be_run_is_said_before_anything_is_changed() {
     let sheet = TempSheet::new(ONE);
     let ended = end(sheet.tickoff("run").args(["--", "nosuchprogram", "{}"])).with(127);
-    assert_eq!(ended.stderr, "tickoff: nosuchprogram is not found\n");
+    assert_eq!(
+        ended.stderr,
+        "tickoff: nosuchprogram is not found on the PATH\n"
+    );
     let ended = end(sheet.tickoff("run").args(["--", "./nosuchprogram"])).with(127);
     assert_eq!(ended.stderr, "tickoff: ./nosuchprogram is not found\n");
     let ended = end(sheet.tickoff("run").args(["--", "./input.csv"])).with(126);
-    assert_eq!(ended.stderr, "tickoff: ./input.csv cannot be executed\n");
+    assert_eq!(
+        ended.stderr,
+        "tickoff: ./input.csv cannot be executed: it is a folder, or lacks the permission (chmod +x)\n"
+    );
     let ended = end(sheet.tickoff("run").args(["--", "/"])).with(126);
-    assert_eq!(ended.stderr, "tickoff: / cannot be executed\n");
+    assert_eq!(
+        ended.stderr,
+        "tickoff: / cannot be executed: it is a folder, or lacks the permission (chmod +x)\n"
+    );
+    let script = sheet.folder().join("fetch.sh");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    let ended = end(sheet.tickoff("run").args(["--", "fetch.sh"])).with(127);
+    assert_eq!(
+        ended.stderr,
+        "tickoff: fetch.sh is not found on the PATH: did you mean ./fetch.sh?\n"
+    );
+    std::fs::remove_file(script).unwrap();
     check_untouched(&sheet, ONE);
 }
 
@@ -768,7 +792,9 @@ mod output {
             let ended = end(&mut sheet.run(&format!("--output {copy}"), JOB)).with(2);
             assert_eq!(
                 ended.stderr,
-                format!("tickoff: {copy} is the input itself\n")
+                format!(
+                    "tickoff: {copy} is the input itself: name another file for the results, or none to have them in the input\n"
+                )
             );
         }
         assert_eq!(sheet.text(), INPUT);

@@ -1,0 +1,401 @@
+//! What to do next, where an error alone does not say.
+//!
+//! A line for each error after which a person has a next step. Commands in it can be pasted; what
+//! came from a sheet is escaped and quoted in them.
+
+use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use tickoff::{COLUMNS, Error, Holder, Problem, escape};
+
+/// The next step after an error; `None` where its message says it, or there is none.
+pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
+    let text = match error {
+        Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
+        Error::NotAFile { .. } => {
+            "name the CSV itself; what comes through a pipe has to be saved to a file first"
+        }
+        Error::NoKeyColumn {
+            columns,
+            key,
+            close,
+            ..
+        } => return Some(on_missing_key(key, columns, close)),
+        Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
+        Error::DuplicatePo { .. } => {
+            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them"
+        }
+        Error::UnknownColumn { column, close, .. } if close.is_empty() => {
+            return Some(on_missing_column(column).into());
+        }
+        Error::Transition { .. } => {
+            "if that is meant, use tickoff set for this PO, or --force for all"
+        }
+        Error::SessionHeld { path, holder } => return Some(on_held(path, holder).into()),
+        Error::LockTimeout { path, .. } => {
+            return Some(
+                format!(
+                    "{} tells which process has it, perhaps a tickoff that is stopped (Ctrl-Z) or waits for a disk; once it goes on, run the same command again",
+                    fuser(path)
+                )
+                .into(),
+            );
+        }
+        Error::Busy { path } => {
+            return Some(
+                format!(
+                    "save and close it there, then run the same command again; {} tells which program has it open",
+                    fuser(path)
+                )
+                .into(),
+            );
+        }
+        Error::NotVisible { .. } => {
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write"
+        }
+        Error::NotDurable { .. } => {
+            "this result is not kept: once the cause is gone, process the PO again"
+        }
+        Error::Verification { .. } => {
+            "the sheet is as it was before: run the same command again; if that does not help, copy the sheet to another disk, since this one does not keep what it is given"
+        }
+        Error::WriterDied { .. } => {
+            "this is a bug in tickoff; what was acknowledged is kept: run the same command again"
+        }
+        _ => return None,
+    };
+    Some(text.into())
+}
+
+fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
+    let text = match reason {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 7 times the sheet's size"
+        }
+        ErrorKind::FileTooLarge => {
+            "raise the limit on the size of files (ulimit -f), and run the same command again"
+        }
+        ErrorKind::PermissionDenied => {
+            "whoever runs tickoff must be allowed to read the sheet, and to write in its folder unless the command only reads; run --output COPY writes in COPY's folder instead"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "tickoff writes in the sheet's folder: work on a copy elsewhere, as run --output COPY does"
+        }
+        _ => return None,
+    };
+    Some(text.into())
+}
+
+fn on_missing_key(key: &str, columns: &[String], close: &[String]) -> Cow<'static, str> {
+    if let [name, ..] = close {
+        return format!(
+            "if that column holds the POs, pass --key {}",
+            for_a_shell(name)
+        )
+        .into();
+    }
+    if let [header] = columns
+        && let Some(delimiter) = delimiter_that_gives(key, header)
+    {
+        return format!(
+            "with the delimiter {delimiter} the header has that column: pass --delimiter {}",
+            for_a_shell(&delimiter.to_string())
+        )
+        .into();
+    }
+    "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab".into()
+}
+
+/// The character by which a header has to be split so that one of its names is the key.
+fn delimiter_that_gives(key: &str, header: &str) -> Option<char> {
+    let is_key = |name: &str| {
+        let name = name.trim().trim_matches('"').trim();
+        name.eq_ignore_ascii_case(key.trim())
+    };
+    let marks = header.chars().filter(char::is_ascii_punctuation);
+    let mut candidates = marks.filter(|mark| *mark != '"');
+    candidates.find(|&mark| header.split(mark).any(is_key))
+}
+
+fn on_missing_column(column: &str) -> &'static str {
+    let is_one_of = |names: &[&str]| {
+        let column = column.trim();
+        names.iter().any(|name| name.eq_ignore_ascii_case(column))
+    };
+    if is_one_of(&["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"]) {
+        "tickoff init FILE adds it"
+    } else if is_one_of(&COLUMNS) {
+        "add it to the sheet's header first; only a result of run or apply adds it by itself"
+    } else {
+        "add it to the sheet's header first"
+    }
+}
+
+fn on_malformed(problem: &Problem) -> Option<&'static str> {
+    Some(match problem {
+        Problem::UnterminatedQuote => {
+            "close the quote; one that belongs to the text is written twice, in a quoted field: \"5\"\" pipe\""
+        }
+        Problem::LoneCarriageReturn => {
+            "put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW"
+        }
+        Problem::Nul => {
+            "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
+        }
+        Problem::InvalidUtf8 => {
+            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+        }
+        Problem::TooManyFields | Problem::RecordTooLong => {
+            "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
+        }
+        Problem::TooManyRecords => "split the sheet into several",
+        Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::SurplusField => {
+            "remove the field, put it in quotes with the one before it if a delimiter in the text has split them, or give it a name in the header"
+        }
+        _ => return None,
+    })
+}
+
+fn on_held(sheet: &Path, holder: &Holder) -> String {
+    const MEANWHILE: &str = "status, pending, get, check and set work meanwhile";
+    if holder.pid == 0 {
+        let mut lock = std::ffi::OsString::from(".");
+        lock.push(sheet.file_name().unwrap_or_default());
+        lock.push(".session");
+        let lock = sheet.with_file_name(lock);
+        return format!(
+            "wait until it has ended; {} tells which process it is; {MEANWHILE}",
+            fuser(&lock)
+        );
+    }
+    format!(
+        "wait until it has ended, or end it with kill -INT {}, at which it writes what it has; {MEANWHILE}",
+        holder.pid
+    )
+}
+
+fn fuser(path: &Path) -> String {
+    format!("fuser {}", for_a_shell(&path.to_string_lossy()))
+}
+
+/// A text from a file as a word for a shell, if it can be shown at all; otherwise escaped, so that a
+/// terminal is safe from it.
+fn for_a_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", escape(text).replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use tickoff::{Options, Sheet};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &Error, wanted: &str) {
+        assert_eq!(advice(error).as_deref(), Some(wanted), "{error}");
+    }
+
+    /// What is said about a sheet with these contents.
+    #[track_caller]
+    fn check_sheet(contents: impl AsRef<[u8]>, wanted: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.csv");
+        std::fs::write(&path, contents).unwrap();
+        let error = Sheet::read(&path, &Options::default()).err().unwrap();
+        check(&error, wanted);
+    }
+
+    #[track_caller]
+    fn check_system(kind: ErrorKind, wanted: &str) {
+        let error = Error::Io {
+            action: "write",
+            path: "in.csv".into(),
+            source: Arc::new(kind.into()),
+        };
+        check(&error, wanted);
+    }
+
+    #[test]
+    fn who_lacks_room_or_rights_is_told_how_much_and_where() {
+        let room = "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 7 times the sheet's size";
+        check_system(ErrorKind::StorageFull, room);
+        check_system(ErrorKind::QuotaExceeded, room);
+        check_system(
+            ErrorKind::FileTooLarge,
+            "raise the limit on the size of files (ulimit -f), and run the same command again",
+        );
+        check_system(
+            ErrorKind::PermissionDenied,
+            "whoever runs tickoff must be allowed to read the sheet, and to write in its folder unless the command only reads; run --output COPY writes in COPY's folder instead",
+        );
+        check_system(
+            ErrorKind::ReadOnlyFilesystem,
+            "tickoff writes in the sheet's folder: work on a copy elsewhere, as run --output COPY does",
+        );
+    }
+
+    #[test]
+    fn a_key_column_that_is_called_otherwise_is_named_for_the_shell() {
+        check_sheet(
+            "STATUS;Po Number\n",
+            "if that column holds the POs, pass --key 'Po Number'",
+        );
+        check_sheet(
+            "po-number\u{1b}'\n",
+            "if that column holds the POs, pass --key 'po-number\\u{1b}'\\'''",
+        );
+        check_sheet(
+            "STATUS;order\n",
+            "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+        );
+    }
+
+    #[test]
+    fn a_delimiter_that_is_not_tried_is_found_in_the_header() {
+        check_sheet(
+            "STATUS|\"po_number\"\nx|1\n",
+            "with the delimiter | the header has that column: pass --delimiter '|'",
+        );
+        check_sheet(
+            "SUPPLIER:STATUS:PO_NUMBER\n",
+            "with the delimiter : the header has that column: pass --delimiter :",
+        );
+    }
+
+    #[test]
+    fn what_is_malformed_can_be_mended() {
+        check_sheet(
+            "PO_NUMBER\n\"P1\nP2\n",
+            "close the quote; one that belongs to the text is written twice, in a quoted field: \"5\"\" pipe\"",
+        );
+        check_sheet(
+            "PO_NUMBER\rP1\r",
+            "put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW",
+        );
+        check_sheet(
+            "PO_NUMBER\nP\0\n",
+            "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE",
+        );
+        check_sheet(
+            b"PO_NUMBER\nP\xe9\n",
+            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+        );
+        check_sheet(
+            ["PO_NUMBER\nP1", &";".repeat(20_000), "\n"].concat(),
+            "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's",
+        );
+        check_sheet(
+            "PO_NUMBER;STATUS;status\n",
+            "rename or remove one of the two columns",
+        );
+        check_sheet(
+            "PO_NUMBER\nP1\nP1\n",
+            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them",
+        );
+    }
+
+    #[track_caller]
+    fn check_column(column: &str, wanted: &str) {
+        let error = Error::UnknownColumn {
+            column: column.into(),
+            columns: vec!["PO_NUMBER".into()],
+            close: vec![],
+        };
+        check(&error, wanted);
+    }
+
+    #[test]
+    fn a_column_that_is_missing_can_be_added() {
+        check_column("Status", "tickoff init FILE adds it");
+        check_column(
+            "SUPPLIER",
+            "add it to the sheet's header first; only a result of run or apply adds it by itself",
+        );
+        check_column("Colour", "add it to the sheet's header first");
+        let mistyped = Error::UnknownColumn {
+            column: "STAUTS".into(),
+            columns: vec!["STATUS".into()],
+            close: vec!["STATUS".into()],
+        };
+        assert_eq!(advice(&mistyped), None, "its message asks");
+    }
+
+    #[test]
+    fn who_is_in_the_way_can_be_found_and_ended() {
+        let held = |pid| Error::SessionHeld {
+            path: "/a b/in.csv".into(),
+            holder: Holder {
+                pid,
+                host: "h".into(),
+                session: "s".into(),
+                started: DateTime::UNIX_EPOCH,
+            },
+        };
+        check(
+            &held(77),
+            "wait until it has ended, or end it with kill -INT 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
+        );
+        check(
+            &held(0),
+            "wait until it has ended; fuser '/a b/.in.csv.session' tells which process it is; status, pending, get, check and set work meanwhile",
+        );
+        let path = || PathBuf::from("/d/in.csv");
+        check(
+            &Error::Busy { path: path() },
+            "save and close it there, then run the same command again; fuser /d/in.csv tells which program has it open",
+        );
+        check(
+            &Error::LockTimeout {
+                path: path(),
+                waited: std::time::Duration::from_secs(30),
+            },
+            "fuser /d/in.csv tells which process has it, perhaps a tickoff that is stopped (Ctrl-Z) or waits for a disk; once it goes on, run the same command again",
+        );
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_not_is_said() {
+        let source = || {
+            Box::new(Error::Busy {
+                path: "in.csv".into(),
+            })
+        };
+        check(
+            &Error::NotVisible {
+                path: "in.csv".into(),
+                source: source(),
+            },
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write",
+        );
+        check(
+            &Error::NotDurable {
+                po: "P1".into(),
+                source: source(),
+            },
+            "this result is not kept: once the cause is gone, process the PO again",
+        );
+        check(
+            &Error::WriterDied {
+                message: "x".into(),
+            },
+            "this is a bug in tickoff; what was acknowledged is kept: run the same command again",
+        );
+        check(
+            &Error::Verification {
+                path: "in.csv".into(),
+                problem: "x".into(),
+            },
+            "the sheet is as it was before: run the same command again; if that does not help, copy the sheet to another disk, since this one does not keep what it is given",
+        );
+    }
+}
