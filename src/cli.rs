@@ -16,6 +16,7 @@ mod check;
 mod get;
 mod init;
 mod pending;
+mod report;
 mod run;
 mod set;
 mod status;
@@ -39,6 +40,7 @@ pub fn run(command: &Command) -> Exit {
     let ended = match command {
         Command::Run(args) => run::run(args, &display),
         Command::Status(args) => status::run(args),
+        Command::Report(args) => report::run(args, &display),
         Command::Pending(args) => pending::run(args),
         Command::Get(args) => get::run(args),
         Command::Set(args) => set::run(args, &display),

@@ -39,6 +39,8 @@ mod program;
 #[cfg(feature = "cli")]
 mod raced;
 #[cfg(feature = "cli")]
+mod report;
+#[cfg(feature = "cli")]
 mod resume;
 #[cfg(feature = "cli")]
 mod run;

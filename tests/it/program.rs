@@ -539,6 +539,7 @@ mod help {
             "",
             "run",
             "status",
+            "report",
             "pending",
             "get",
             "set",
