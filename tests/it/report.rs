@@ -576,3 +576,12 @@ fn a_report_shows_what_is_durable_while_a_run_is_going() {
     running.kill();
     assert!(page(&sheet, &[]).contains("Completed: <strong>1</strong> of 2 rows."));
 }
+
+#[test]
+fn the_workbook_makes_room_for_the_lines_of_a_cell() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;\"a\nb\"\nP2;c\n");
+    workbook(&sheet);
+    let rows = part(&sheet, "xl/worksheets/sheet2.xml");
+    assert!(rows.contains(" ht=\"30\" customHeight=\"1\">"), "{rows}");
+    assert_eq!(rows.matches("customHeight").count(), 1);
+}

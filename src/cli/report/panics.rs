@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn a_failed_write_is_an_error_and_another_panic_stays_one() {
         let full = || io::Error::from_raw_os_error(28);
-        let error = caught::<()>(|| Err(full()).expect("Couldn't write to xml file")).unwrap_err();
+        let fails = || -> io::Result<io::Result<()>> { Err(full()) };
+        let error = caught(|| fails().expect("Couldn't write to xml file")).unwrap_err();
         assert_eq!(error.to_string(), full().to_string());
         assert_eq!(caught(|| Ok(7)).unwrap(), 7);
         let defect = || caught::<()>(|| panic!("a defect, {}", 1));

@@ -34,6 +34,10 @@ const LARGEST_COUNT: u64 = 999_999_999_999_999;
 const MEASURED_ROWS: u32 = 2_000;
 const WIDEST: u32 = 420;
 
+/// The height of a line in points, and how many a row shows at most.
+const LINE: f64 = 15.0;
+const MOST_LINES: usize = 10;
+
 /// The button of the filter, beside a column's name.
 const BUTTON: u32 = 18;
 
@@ -129,7 +133,7 @@ impl Rows<'_> {
             worksheet,
             widths: vec![0; columns.len()],
             time: Format::new().set_num_format(TIME),
-            lines: Format::new().set_text_wrap(),
+            lines: Format::new().set_text_wrap().set_align(FormatAlign::Top),
             counts: [find("ATTACHMENTS_FOUND"), find("ATTACHMENTS_DOWNLOADED")],
             last_processed: find("LAST_PROCESSED"),
             cut: 0,
@@ -151,6 +155,12 @@ impl Rows<'_> {
     }
 
     fn row(&mut self, row: u32, record: &CsvRecord) -> Result<(), XlsxError> {
+        // Not every spreadsheet makes room for the lines of a cell by itself.
+        let lines = record.cells().map(|(_, value)| value.lines().count()).max();
+        if let Some(lines @ 2..) = lines {
+            let height = lines.min(MOST_LINES) as f64 * LINE;
+            self.worksheet.set_row_height(row, height)?;
+        }
         for (column, (_, value)) in record.cells().enumerate() {
             let at = column as u16;
             let mut width = None;
