@@ -18,6 +18,7 @@ mod get;
 mod init;
 mod man;
 mod pending;
+mod report;
 mod run;
 mod set;
 mod status;
@@ -44,6 +45,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Run(args) => run::run(args, &display),
         Command::Status(args) => status::run(args),
         Command::Watch(args) => watch::run(args, &display),
+        Command::Report(args) => report::run(args, &display),
         Command::Pending(args) => pending::run(args),
         Command::Get(args) => get::run(args),
         Command::Set(args) => set::run(args, &display),

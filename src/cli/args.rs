@@ -54,6 +54,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     Status(StatusArgs),
     Watch(WatchArgs),
+    Report(ReportArgs),
     Pending(PendingArgs),
     Get(GetArgs),
     Set(SetArgs),
@@ -246,6 +247,36 @@ Example:
 pub struct WatchArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
+}
+
+/// Write a report of the batch: a page, a workbook, or both
+///
+/// The page (HTML) is one file that loads nothing: shares, results over time, the commonest errors,
+/// suppliers, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
+/// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
+///
+/// A file that is there is replaced, once the new one is whole. FILE may be in use by a run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff report orders.csv --html orders.html
+  tickoff report orders.csv --html orders.html --xlsx orders.xlsx
+  tickoff report orders.csv --html orders.html --joblog orders.joblog")]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub sheet: SheetArgs,
+
+    /// Write the page to OUT
+    #[arg(long, value_name = "OUT", required_unless_present = "xlsx")]
+    pub html: Option<PathBuf>,
+
+    /// Write the workbook to OUT
+    #[arg(long, value_name = "OUT")]
+    pub xlsx: Option<PathBuf>,
+
+    /// Tell the slowest suppliers from the joblog of a run
+    #[arg(long, value_name = "LOG")]
+    pub joblog: Option<PathBuf>,
 }
 
 /// List the POs that a run would process

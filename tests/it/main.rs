@@ -47,6 +47,8 @@ mod program;
 #[cfg(feature = "cli")]
 mod raced;
 #[cfg(feature = "cli")]
+mod report;
+#[cfg(feature = "cli")]
 mod results;
 #[cfg(feature = "cli")]
 mod resume;

@@ -626,6 +626,7 @@ mod help {
             "",
             "run",
             "status",
+            "report",
             "pending",
             "get",
             "set",

@@ -1,0 +1,190 @@
+//! Which errors are the commonest: messages that differ only in what varies are one.
+//!
+//! What varies is the row's own PO, addresses, identifiers and numbers; they are shown as `‹PO›`,
+//! `‹url›`, `‹id›` and `‹n›`. A number that says what happened (an exit code, a signal, an HTTP
+//! status) stays: 404 and 500 are two errors.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// No more of a message than this is looked at, in characters.
+const LOOKED_AT: usize = 300;
+
+/// The rows in ERROR by what their messages say.
+#[derive(Default)]
+pub struct Errors {
+    groups: HashMap<String, Group>,
+}
+
+/// Rows with the same error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The message without what varies.
+    pub message: String,
+    /// How many rows.
+    pub rows: usize,
+    /// The first of them.
+    pub example: String,
+    /// How many groups there were before it.
+    rank: usize,
+}
+
+impl Errors {
+    /// Counts a row in ERROR.
+    pub fn add(&mut self, po: &str, message: Option<&str>) {
+        let message = message.map_or_else(|| "(no message)".to_owned(), |text| pattern(text, po));
+        let rank = self.groups.len();
+        let group = self.groups.entry(message);
+        group
+            .or_insert_with_key(|message| Group {
+                message: message.clone(),
+                rows: 0,
+                example: po.to_owned(),
+                rank,
+            })
+            .rows += 1;
+    }
+
+    /// How many different errors there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The errors that most rows have, at most `limit`; of two as common, the one that came first.
+    pub fn commonest(&self, limit: usize) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = self.groups.values().collect();
+        groups.sort_unstable_by_key(|group| (std::cmp::Reverse(group.rows), group.rank));
+        groups.truncate(limit);
+        groups
+    }
+}
+
+/// What varies, and before it what looks so and does not.
+static VARIES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?xi)
+        (?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>)]+)
+        |(?P<code>\b(?:exit(?:\ (?:code|status))?|https?(?:/\d(?:\.\d)?)?|status(?:\ code)?|code|errors?|errno|signal)
+            [\s:=\#(]*\d{1,3}\b(?::\ ?[1-5]\d\d\b)?)
+        |(?P<id>\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|[a-z_]+-?\d{4,}\w*)\b)
+        |(?P<n>\d+(?:[.,:]\d+)*)"#,
+    )
+    .expect("a constant that a test compiles")
+});
+
+/// The message without what varies.
+fn pattern(message: &str, po: &str) -> String {
+    let (start, is_cut) = match message.char_indices().nth(LOOKED_AT) {
+        Some((end, _)) => (&message[..end], true),
+        None => (message, false),
+    };
+    let text = without_po(start.trim(), po);
+    let mut text = VARIES
+        .replace_all(&text, |found: &Captures<'_>| {
+            let shown = ["url", "id", "n"]
+                .into_iter()
+                .find(|name| found.name(name).is_some());
+            shown.map_or_else(|| found[0].to_owned(), |name| format!("‹{name}›"))
+        })
+        .into_owned();
+    if is_cut {
+        text.push('…');
+    }
+    text
+}
+
+/// The text with the PO replaced wherever it stands by itself.
+fn without_po(text: &str, po: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest_from = 0;
+    for (at, _) in text.match_indices(po).filter(|_| !po.is_empty()) {
+        let before = text[..at].chars().next_back();
+        let after = text[at + po.len()..].chars().next();
+        if ![before, after]
+            .iter()
+            .flatten()
+            .any(|c| c.is_alphanumeric())
+        {
+            out.push_str(&text[rest_from..at]);
+            out.push_str("‹PO›");
+            rest_from = at + po.len();
+        }
+    }
+    out.push_str(&text[rest_from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(message: &str, want: &str) {
+        assert_eq!(pattern(message, "PO15000037"), want);
+    }
+
+    #[test]
+    fn what_varies_is_left_out() {
+        check("timeout after 31 s", "timeout after ‹n› s");
+        check("timed out after 29.5s: ", "timed out after ‹n›s:");
+        check("no order PO15000037!", "no order ‹PO›!");
+        check("merged into PO15000074", "merged into ‹id›");
+        check("GET https://x.invalid/a?b=1 failed", "GET ‹url› failed");
+        check("at 0x7ffe12, 10:22:31", "at ‹id›, ‹n›");
+        check(
+            "request 6f1c2a90-0b1d-4c7e-9a55-0123456789ab",
+            "request ‹id›",
+        );
+    }
+
+    #[test]
+    fn a_number_that_says_what_happened_stays() {
+        for message in [
+            "exit 3: no such order",
+            "exit 1: 404: no such order",
+            "killed by signal 9 (SIGKILL)",
+            "HTTP 503 Service Unavailable",
+            "HTTP/1.1 404",
+            "curl: the URL returned error: 404",
+            "status code 429",
+            "Connection refused (os error 111)",
+            "utf-8 is not é",
+        ] {
+            check(message, &message.replace("utf-8", "utf-‹n›"));
+        }
+    }
+
+    #[test]
+    fn a_po_inside_another_word_is_not_the_row_s() {
+        assert_eq!(
+            pattern("PO1 is not xPO1 or PO1x", "PO1"),
+            "‹PO› is not xPO‹n› or PO‹n›x"
+        );
+        assert_eq!(pattern("7 of 70", "7"), "‹PO› of ‹n›");
+        assert_eq!(pattern("any", ""), "any");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let cut = pattern(&"é".repeat(LOOKED_AT + 1), "P1");
+        assert_eq!(cut, "é".repeat(LOOKED_AT) + "…");
+    }
+
+    #[test]
+    fn the_commonest_come_first_each_with_its_first_po() {
+        let mut errors = Errors::default();
+        errors.add("P1", Some("odd"));
+        errors.add("P2", Some("timeout after 31 s"));
+        errors.add("P3", None);
+        errors.add("P4", Some("timeout after 29 s"));
+        let found: Vec<_> = errors
+            .commonest(2)
+            .into_iter()
+            .map(|group| (group.message.as_str(), group.rows, group.example.as_str()))
+            .collect();
+        assert_eq!(found, [("timeout after ‹n› s", 2, "P2"), ("odd", 1, "P1")]);
+        assert_eq!(errors.len(), 3);
+    }
+}

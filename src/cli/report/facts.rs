@@ -1,0 +1,130 @@
+//! All that a report says, counted in one pass over the sheet.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use tickoff::{CsvRecord, ProcessingProgress, ProcessingStatus, Sheet};
+
+use super::errors::Errors;
+use super::joblog::Joblog;
+use super::suppliers::Suppliers;
+use super::timeline::{Kind, Timeline};
+
+/// What is known about the batch.
+pub struct Facts<'a> {
+    /// The sheet's name, without its folder: a report is passed on.
+    pub name: String,
+    /// When the sheet was read.
+    pub made: DateTime<Utc>,
+    /// The name of the column that holds the PO.
+    pub key: String,
+    /// Rows by status.
+    pub progress: ProcessingProgress,
+    /// When the results came.
+    pub timeline: Timeline,
+    /// What the rows in ERROR say.
+    pub errors: Errors,
+    /// Rows by supplier; `None` if the sheet has no such column.
+    pub suppliers: Option<Suppliers>,
+    /// How long commands took, if a joblog was given.
+    pub joblog: Option<&'a Joblog>,
+}
+
+impl<'a> Facts<'a> {
+    /// Counts a sheet.
+    pub fn of(
+        sheet: &Sheet,
+        key: &str,
+        joblog: Option<&'a Joblog>,
+        made: DateTime<Utc>,
+    ) -> Facts<'a> {
+        let columns = sheet.columns();
+        let find = |name: &str| position(&columns, name);
+        let mut timeline = Timeline::default();
+        let mut errors = Errors::default();
+        let mut suppliers = find("SUPPLIER").map(|_| Suppliers::default());
+        for record in sheet.records() {
+            if let Some(kind) = Kind::of(&record.status) {
+                timeline.add(kind, record.last_processed);
+            }
+            if record.status == ProcessingStatus::Error {
+                errors.add(&record.po_number, record.error_message.as_deref());
+            }
+            if let Some(suppliers) = &mut suppliers {
+                suppliers.add(&record);
+            }
+        }
+        timeline.sort();
+        Facts {
+            name: name(sheet),
+            made: made.trunc_subsecs(0),
+            key: find(key).map_or_else(|| key.to_owned(), |column| columns[column].clone()),
+            progress: sheet.progress(),
+            timeline,
+            errors,
+            suppliers,
+            joblog,
+        }
+    }
+
+    /// The statuses as words, with the rows in each, and their share of all rows in percent. Words
+    /// that are no status count together as `other`, which is left out if there is none.
+    pub fn shares(&self) -> Vec<Share> {
+        let progress = &self.progress;
+        let mut from = 0.0;
+        [
+            ("COMPLETED", "completed", progress.completed),
+            ("NO_ATTACHMENTS", "no_attachments", progress.no_attachments),
+            ("ERROR", "error", progress.error),
+            ("PENDING", "pending", progress.pending),
+            ("other", "other", progress.other),
+        ]
+        .into_iter()
+        .filter(|&(word, _, rows)| word != "other" || rows > 0)
+        .map(|(word, class, rows)| {
+            let percent = 100.0 * rows as f64 / progress.total.max(1) as f64;
+            from += percent;
+            Share {
+                word,
+                class,
+                rows,
+                percent,
+                from: from - percent,
+            }
+        })
+        .collect()
+    }
+}
+
+/// How many rows have a status.
+pub struct Share {
+    /// The word in the sheet.
+    pub word: &'static str,
+    /// Its class in the page.
+    pub class: &'static str,
+    /// How many rows.
+    pub rows: usize,
+    /// Of all rows.
+    pub percent: f64,
+    /// The sum of those before it.
+    pub from: f64,
+}
+
+/// Whether a row still needs somebody's eye: it failed, or it has no result.
+pub fn is_unfinished(record: &CsvRecord) -> bool {
+    !matches!(
+        record.status,
+        ProcessingStatus::Completed | ProcessingStatus::NoAttachments
+    )
+}
+
+/// The place of a column, its name matched as the sheet matches it.
+pub fn position(columns: &[String], name: &str) -> Option<usize> {
+    let name = name.trim().to_lowercase();
+    columns
+        .iter()
+        .position(|column| column.trim().to_lowercase() == name)
+}
+
+fn name(sheet: &Sheet) -> String {
+    let name = sheet.path().file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,161 @@
+//! Where a report is put: a temporary file in the same folder, which takes the name when it is whole.
+//!
+//! A link is followed, so that the file that it names is replaced and not the link. What is no
+//! regular file (a device, a pipe) is never replaced. A new file is never more readable than the
+//! sheet.
+
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, BufWriter, ErrorKind};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+use tickoff::{Error, Sheet, escape};
+
+use super::super::exit::{Exit, Failure};
+
+/// A file that is being written. Dropped before it is published, it leaves nothing behind.
+pub struct Output {
+    /// Canonical.
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Output {
+    /// Begins a file for a report over this sheet, unless the name is that of something else that
+    /// has to stay.
+    pub fn create(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> Result<Output, Failure> {
+        let path = resolve(path)?;
+        refuse_what_must_stay(&path, sheet, joblog)?;
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |error: io::Error| failure(action, path, error)
+        };
+        let sheet_mode = std::fs::metadata(sheet.path())
+            .map_err(io("read", sheet.path()))?
+            .mode();
+        let name = path.file_name().expect("resolved").to_string_lossy();
+        let file = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".tmp")
+            .permissions(Permissions::from_mode(sheet_mode & 0o666 | 0o600))
+            .tempfile_in(path.parent().expect("resolved"))
+            .map_err(io("create", &path))?;
+        Ok(Output { path, file })
+    }
+
+    /// Its name to be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder it will be in.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().expect("resolved")
+    }
+
+    /// Writes to it.
+    pub fn writer(&self) -> BufWriter<&File> {
+        BufWriter::with_capacity(1 << 16, self.file.as_file())
+    }
+
+    /// Says that it could not be written.
+    pub fn failed(&self) -> impl FnOnce(io::Error) -> Failure {
+        |error| failure("write", self.path.clone(), error)
+    }
+
+    /// Gives the whole file its name.
+    pub fn publish(self) -> Result<(), Failure> {
+        // Synced first: after a power cut the name stands for the old file or for all of the new one.
+        self.file.as_file().sync_all().map_err(self.failed())?;
+        let Output { path, file } = self;
+        file.persist(&path)
+            .map(drop)
+            .map_err(|error| failure("replace", path, error.error))
+    }
+}
+
+/// Two outputs under one name would leave only the second.
+pub fn must_differ(a: Option<&Output>, b: Option<&Output>) -> Result<(), Failure> {
+    match (a, b) {
+        (Some(a), Some(b)) if a.path == b.path => {
+            Err(refusal(&a.path, "cannot be both the page and the workbook"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The file that a name stands for, whether it is there or not.
+fn resolve(path: &Path) -> Result<PathBuf, Failure> {
+    match path.canonicalize() {
+        Ok(path) => return Ok(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failure("open", path.to_owned(), error)),
+    }
+    let Some(name) = path.file_name() else {
+        return Err(refusal(path, "names no file"));
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match folder.canonicalize() {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(error) => Err(failure("open", folder.to_owned(), error)),
+    }
+}
+
+fn refuse_what_must_stay(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> Result<(), Failure> {
+    let is_same = |there: &Metadata, other: &Path| {
+        std::fs::metadata(other)
+            .is_ok_and(|other| (other.dev(), other.ino()) == (there.dev(), there.ino()))
+    };
+    if let Ok(there) = std::fs::metadata(path) {
+        if is_same(&there, sheet.path()) {
+            return Err(refusal(path, "is the sheet itself"));
+        }
+        if joblog.is_some_and(|joblog| is_same(&there, joblog)) {
+            return Err(refusal(path, "is the joblog itself"));
+        }
+        if !there.is_file() {
+            return Err(refusal(path, "is not a regular file"));
+        }
+    }
+    let of_sheet = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let kept = format!(".{}.", of_sheet(sheet.path()));
+    if path.parent() == sheet.path().parent() && of_sheet(path).starts_with(&kept) {
+        return Err(refusal(path, "is a name that tickoff keeps for itself"));
+    }
+    Ok(())
+}
+
+fn refusal(path: &Path, why: &str) -> Failure {
+    let path = escape(&path.to_string_lossy());
+    Failure::Other(
+        Exit::Usage,
+        format!("{path} {why}: name another file for the report"),
+    )
+}
+
+fn failure(action: &'static str, path: PathBuf, error: io::Error) -> Failure {
+    // tempfile and the workbook's writer wrap the system's reason together with another path.
+    let system = std::iter::successors(
+        error
+            .get_ref()
+            .map(|error| error as &(dyn std::error::Error + 'static)),
+        |error| error.source(),
+    )
+    .find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
+    let source = Arc::new(system.map_or(error, io::Error::from_raw_os_error));
+    Failure::Sheet(Error::Io {
+        action,
+        path,
+        source,
+    })
+}
