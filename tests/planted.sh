@@ -47,7 +47,9 @@ try() {
     timeout 600 bash -c "$command" >>"$log" 2>&1 || status=$?
     caught=$(sed -n -e 's/^test \(.*\) \.\.\. FAILED$/\1/p' \
         -e 's/^SUMMARY: libFuzzer: deadly signal$/fuzz target/p' \
-        -e 's/^BEHIND \([a-z ]*[a-z]\) .*/gate \1/p' "$log" | sort -u | paste -sd' ')
+        -e 's/^BEHIND \([a-z ]*[a-z]\) .*/gate \1/p' \
+        -e "s/^thread '\([a-z_:]*\)' .*/\1/;/^[a-z_:]\+$/h;/process abort signal/{g;p}" "$log" |
+        sort -u | paste -sd' ')
     if [ -n "$caught" ]; then
         echo "caught  $name: $caught"
     elif [ $status = 124 ]; then

@@ -153,9 +153,11 @@ fn failure(action: &'static str, path: PathBuf, error: io::Error) -> Failure {
     )
     .find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
     let source = Arc::new(system.map_or(error, io::Error::from_raw_os_error));
-    Failure::Sheet(Error::Io {
+    let error = Error::Io {
         action,
         path,
         source,
-    })
+    };
+    // What to do about it is said of sheets.
+    Failure::Other(Exit::BadSheet, error.chain())
 }
