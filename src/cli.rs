@@ -6,6 +6,7 @@
 
 // Read in this order: what can be asked, how it ends, how it is said, then the commands.
 pub mod args;
+mod errors;
 pub mod exit;
 mod formulas;
 mod output;

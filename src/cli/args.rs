@@ -220,7 +220,7 @@ pub struct RunArgs {
     pub cmd: Vec<OsString>,
 }
 
-/// Show how many POs there are in each state
+/// Show how many POs there are in each state, the commonest errors, and who is at it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -231,7 +231,8 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
 
-    /// Print one JSON object: total, completed, pending, error, no_attachments, other
+    /// Print one JSON object: total, completed, pending, error, no_attachments, other, last_result,
+    /// session, errors
     #[arg(long)]
     pub json: bool,
 }

@@ -4,7 +4,6 @@
 //! or not at all, and never in the place of the sheet or of a file that tickoff keeps beside it.
 
 // What is said, from the sheet and the joblog; then how it is shown, and where it is put.
-mod errors;
 mod facts;
 mod joblog;
 mod suppliers;

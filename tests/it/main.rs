@@ -27,6 +27,8 @@ mod errors;
 #[cfg(feature = "cli")]
 mod events;
 #[cfg(feature = "cli")]
+mod examples;
+#[cfg(feature = "cli")]
 mod full_disk;
 #[cfg(feature = "cli")]
 mod generated;

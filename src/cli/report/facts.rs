@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use tickoff::{CsvRecord, ProcessingProgress, ProcessingStatus, Sheet};
 
-use super::errors::Errors;
+use super::super::errors::Errors;
 use super::joblog::Joblog;
 use super::suppliers::Suppliers;
 use super::timeline::{Kind, Timeline};

@@ -12,7 +12,7 @@ use askama::filters::Escaper;
 use chrono::{DateTime, TimeDelta, Utc};
 use tickoff::{CsvRecord, ProcessingStatus, Sheet, escape};
 
-use super::errors::Group;
+use super::super::errors::Group;
 use super::facts::{Facts, Share, is_unfinished, position};
 use super::joblog::{FEWEST, Slow};
 use super::suppliers::Supplier;
