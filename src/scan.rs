@@ -443,6 +443,15 @@ mod tests {
     }
 
     #[test]
+    fn what_once_was_read_differently_is_not_any_more() {
+        const ODD: &[u8] = b"\"\"\"\"\"\"\"\"\";\r\r\"\"\ng\rk\r;\";\"\"\"t\n\"\"\"\"\"\"\"\"\n\"\"\"\";r\"\r\n\r\nik;;irvwiqu;ncpqml\r\n\ngxgyucwj;llwxf\n";
+        for upto in 0..ODD.len() {
+            check(b"\n\"", upto, 2).unwrap();
+            check(ODD, upto, 2).unwrap();
+        }
+    }
+
+    #[test]
     fn a_nul_is_refused_where_it_stands_before_anything_behind_it_is() {
         for at in [0, 1, 5, 63, 64, 65, 130, 199] {
             let mut sheet = "a;\"b\"\n".repeat(30).into_bytes();

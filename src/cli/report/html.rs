@@ -52,7 +52,7 @@ pub fn write(out: &mut impl Write, sheet: &Sheet, facts: &Facts<'_>) -> io::Resu
 }
 
 #[derive(Template)]
-#[template(path = "page.html")]
+#[template(path = "page.html", config = "src/cli/report/askama.toml")]
 struct Page<'a> {
     css: &'static str,
     script: &'static str,
