@@ -139,6 +139,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ms",
     );
     let mut memory = Plot::new("memory.svg", "Memory of a run", "MB");
+    let has_polars = peers::has_dataframes("polars");
     for rows in sizes {
         let path = sheet::write(folder, rows);
         let bytes = std::fs::read(&path)?;
@@ -162,6 +163,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 black_box(peers::csv_core_fields(&bytes));
             }),
         );
+        if has_polars {
+            open.add(
+                "polars, no index",
+                false,
+                rows,
+                peers::dataframes(&["polars", "read"], &path).as_secs_f64() * 1e3,
+            );
+        }
         open.add(
             "reading alone",
             false,

@@ -2,7 +2,8 @@
 //!
 //! Each line compares our time with the least that the work can cost on this machine (the floor), and
 //! with what a user would pick instead; the three are measured in turn, and the medians and the
-//! median of the ratios to ours are printed. ROWS is the size of the large sheet, 1,000,000 unless
+//! median of the ratios to ours are printed. What is not installed (pandas, polars, GNU parallel) is
+//! left out, and said. ROWS is the size of the large sheet, 1,000,000 unless
 //! another is given (its sheets take three times 234 bytes a row on the disk).
 
 use std::hint::black_box;
@@ -109,10 +110,22 @@ fn main() {
     );
 
     let path = folder.join("input.csv");
+    if peers::has_dataframes("pandas") {
+        const RESULTS: usize = 50;
+        std::fs::write(&path, sheet::text(ROWS)).expect("the bench's folder is writable");
+        let count = RESULTS.to_string();
+        let took = peers::dataframes(&["pandas", "results", &count], &path);
+        println!(
+            "    pandas, which rewrites the {ROWS}-row sheet in place for each result, without a sync: {:.0} results a second",
+            RESULTS as f64 / took.as_secs_f64()
+        );
+    }
     std::fs::write(&path, &text).expect("the bench's folder is writable");
     let read = || std::fs::read(&path).expect("it was just written");
     let bytes = read();
-    Line {
+    let mut polars = || peers::dataframes(&["polars", "read"], &path);
+    let mut pandas = || peers::dataframes(&["pandas", "read"], &path);
+    let mut line = Line {
         work: format!(
             "read and index {large} rows ({} MB)",
             bytes.len() / 1_000_000
@@ -140,13 +153,21 @@ fn main() {
                 })
             }),
         ],
+    };
+    if peers::has_dataframes("polars") {
+        line.others.push(("polars, read", &mut polars));
     }
-    .print(rounds);
+    if peers::has_dataframes("pandas") {
+        line.others.push(("pandas, read", &mut pandas));
+    }
+    line.print(rounds);
 
     let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
     let pos = handler.pending_pos();
     let mut turn = 0;
-    Line {
+    let mut polars = || peers::dataframes(&["polars", "change"], &path);
+    let mut pandas = || peers::dataframes(&["pandas", "change"], &path);
+    let mut line = Line {
         work: format!("one row changed, durable and visible, in an open sheet of {large} rows"),
         goal: "1.25 times the floor",
         ours: &mut || {
@@ -161,8 +182,16 @@ fn main() {
         others: vec![("floor: a synced, atomic write", &mut || {
             time(|| sheet::write_once(folder, &text))
         })],
+    };
+    if peers::has_dataframes("polars") {
+        line.others
+            .push(("polars, read, change, write", &mut polars));
     }
-    .print(rounds);
+    if peers::has_dataframes("pandas") {
+        line.others
+            .push(("pandas, read, change, write", &mut pandas));
+    }
+    line.print(rounds.min(3));
     drop(handler);
 
     let anonymous = sheet::anonymous_memory(&path);
@@ -172,7 +201,8 @@ fn main() {
     );
 
     let names: String = (0..ROWS).map(|i| format!("PO{i}\n")).collect();
-    Line {
+    let mut parallel = || peers::parallel(folder, &names);
+    let mut line = Line {
         work: format!("{ROWS} times `true`, 4 at a time, every result durable"),
         goal: "xargs's time",
         ours: &mut || {
@@ -190,8 +220,12 @@ fn main() {
         others: vec![("xargs -P4 -n1 true, keeps nothing", &mut || {
             peers::xargs(folder, &names)
         })],
+    };
+    if peers::has("parallel", &["--version"]) {
+        line.others
+            .push(("GNU parallel -j4, with a job log", &mut parallel));
     }
-    .print(rounds.min(3));
+    line.print(rounds.min(3));
 }
 
 fn update_all(folder: &Path, text: &str, rows: usize, wait: Option<Until>) -> Duration {

@@ -185,3 +185,56 @@ pub fn xargs(folder: &Path, names: &str) -> Duration {
     assert!(status.expect("xargs is there").success());
     start.elapsed()
 }
+
+/// Whether a program is there that a user would pick instead.
+pub fn has(program: &str, arguments: &[&str]) -> bool {
+    let ran = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let is_there = ran.is_ok_and(|status| status.success());
+    if !is_there {
+        eprintln!(
+            "SKIPPED: {program} {} does not run here",
+            arguments.join(" ")
+        );
+    }
+    is_there
+}
+
+/// Whether Python has pandas, or polars.
+pub fn has_dataframes(tool: &str) -> bool {
+    has("python3", &["-c", &format!("import {tool}")])
+}
+
+/// What benches/peers/dataframes.py takes, without the start of Python.
+pub fn dataframes(arguments: &[&str], sheet: &Path) -> Duration {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/dataframes.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .args(&arguments[..2])
+        .arg(sheet)
+        .args(&arguments[2..])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("it was there before");
+    let seconds = String::from_utf8_lossy(&output.stdout);
+    Duration::from_secs_f64(seconds.trim().parse().expect("the script prints seconds"))
+}
+
+/// `parallel --joblog`: GNU parallel keeps no results, but a log of its jobs.
+pub fn parallel(folder: &Path, names: &str) -> Duration {
+    let start = Instant::now();
+    let mut parallel = Command::new("parallel")
+        .args(["-j4", "--joblog", "parallel.log", "true"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it was there before");
+    let mut stdin = parallel.stdin.take().expect("it is piped");
+    stdin.write_all(names.as_bytes()).expect("parallel reads");
+    drop(stdin);
+    assert!(parallel.wait().expect("it ends").success());
+    start.elapsed()
+}

@@ -54,7 +54,18 @@ impl TempSheet {
         end(self.tickoff("get").args([po, "--json"])).json()
     }
 
-    /// The counts of `status --json`.
+    /// The six counts of `status --json`.
+    #[track_caller]
+    pub fn counts(&self) -> Value {
+        let mut status = self.status();
+        let object = status.as_object_mut().unwrap();
+        for other in ["last_result", "session", "errors"] {
+            assert!(object.remove(other).is_some(), "{other}");
+        }
+        status
+    }
+
+    /// What `status --json` says.
     #[track_caller]
     pub fn status(&self) -> Value {
         end(self.tickoff("status").arg("--json")).json()

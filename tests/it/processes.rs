@@ -274,7 +274,7 @@ fn readers_wait_for_no_lock() {
     let lock = File::open(sheet.folder().join(".input.csv.lock")).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     let want = json!({"total": 3, "completed": 1, "pending": 2, "error": 0, "no_attachments": 0, "other": 0});
-    assert_eq!(sheet.status(), want);
+    assert_eq!(sheet.counts(), want);
     assert_eq!(sheet.get("PO0")["status"], "COMPLETED");
     assert_eq!(
         end(&mut sheet.tickoff("pending")).with(0).stdout,
