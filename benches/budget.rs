@@ -49,11 +49,11 @@ fn time(work: impl FnOnce()) -> Duration {
 
 fn record(folder: &Path, rows: usize, wait: Option<Until>) -> Duration {
     let path = sheet::write(folder, rows);
-    let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
-    let mut pos = handler.pending_pos();
+    let (session, mut pos) = sheet::open_file(&path);
     pos.truncate(RESULTS);
-    let handler = handler.into();
-    time(|| drop(sheet::update_all(&handler, &pos, wait)))
+    let took = time(|| drop(sheet::update_all(session.handler(), &pos, wait)));
+    session.finish().expect("all is written");
+    took
 }
 
 fn budget(criterion: &mut Criterion) {

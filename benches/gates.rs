@@ -150,9 +150,11 @@ fn main() -> ExitCode {
 }
 
 fn update(folder: &Path, text: &str, results: usize, wait: Option<Until>) -> Duration {
-    let (handler, mut pos) = sheet::open(folder, text);
+    let (session, mut pos) = sheet::open(folder, text);
     pos.truncate(results);
-    time(|| drop(sheet::update_all(&handler, &pos, wait)))
+    let took = time(|| drop(sheet::update_all(session.handler(), &pos, wait)));
+    session.finish().expect("all is written");
+    took
 }
 
 fn run_true(path: &Path, rows: usize) -> Duration {

@@ -210,11 +210,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
         drop(bytes);
 
-        let handler = std::sync::Arc::new(handler);
-        let some: Vec<String> = pos.iter().skip(100).take(UPDATES).cloned().collect();
-        let ours = sheet::update_all(&handler, &some, Some(Until::Durable));
-        add_percentiles(&mut acknowledged, "tickoff", true, rows, ours);
         drop(handler);
+        let (session, pos) = sheet::open_file(&path);
+        let some: Vec<String> = pos.iter().skip(100).take(UPDATES).cloned().collect();
+        let ours = sheet::update_all(session.handler(), &some, Some(Until::Durable));
+        add_percentiles(&mut acknowledged, "tickoff", true, rows, ours);
+        session.finish()?;
         let theirs = peers::sqlite_a_commit_each(folder, rows, UPDATES).0;
         add_percentiles(&mut acknowledged, "SQLite", false, rows, theirs);
     }

@@ -18,17 +18,19 @@ mod sheet;
 
 const ROWS: usize = 10_000;
 
+type Work<'l> = Box<dyn FnMut() -> Duration + 'l>;
+
 /// One line of the table: what is timed, in turn.
 struct Line<'l> {
     work: String,
     goal: &'static str,
-    ours: &'l mut dyn FnMut() -> Duration,
-    others: Vec<(&'static str, &'l mut dyn FnMut() -> Duration)>,
+    ours: Work<'l>,
+    others: Vec<(&'static str, Work<'l>)>,
 }
 
 impl Line<'_> {
     /// Returns our median, in seconds.
-    fn print(self, rounds: usize) -> f64 {
+    fn print(mut self, rounds: usize) -> f64 {
         let mut ours = Vec::new();
         let mut others = vec![Vec::new(); self.others.len()];
         let mut compared = self.others;
@@ -69,14 +71,16 @@ fn main() {
     Line {
         work: format!("{ROWS} updates of a {ROWS}-row sheet by 4 threads, until all are visible"),
         goal: "8 times the floor",
-        ours: &mut || update_all(folder, &text, ROWS, None),
+        ours: Box::new(|| update_all(folder, &text, ROWS, None)),
         others: vec![
-            ("floor: a synced, atomic write", &mut || {
-                time(|| sheet::write_once(folder, &text))
-            }),
-            ("SQLite, 256 a commit, and export", &mut || {
-                peers::sqlite_in_commits_of_256(folder, ROWS)
-            }),
+            (
+                "floor: a synced, atomic write",
+                Box::new(|| time(|| sheet::write_once(folder, &text))),
+            ),
+            (
+                "SQLite, 256 a commit, and export",
+                Box::new(|| peers::sqlite_in_commits_of_256(folder, ROWS)),
+            ),
         ],
     }
     .print(rounds);
@@ -84,14 +88,16 @@ fn main() {
     let small = Line {
         work: "the same, each of 4 workers waiting until its result is durable".into(),
         goal: "half of SQLite's time",
-        ours: &mut || update_all(folder, &text, ROWS, Some(Until::Durable)),
+        ours: Box::new(|| update_all(folder, &text, ROWS, Some(Until::Durable))),
         others: vec![
-            ("floor: append, fdatasync in groups", &mut || {
-                peers::append_in_groups(folder, ROWS)
-            }),
-            ("SQLite, WAL, FULL, a commit each", &mut || {
-                peers::sqlite_a_commit_each(folder, ROWS, ROWS).1
-            }),
+            (
+                "floor: append, fdatasync in groups",
+                Box::new(|| peers::append_in_groups(folder, ROWS)),
+            ),
+            (
+                "SQLite, WAL, FULL, a commit each",
+                Box::new(|| peers::sqlite_a_commit_each(folder, ROWS, ROWS).1),
+            ),
         ],
     }
     .print(rounds);
@@ -100,7 +106,7 @@ fn main() {
     let many = Line {
         work: format!("the same {ROWS} on a {large}-row sheet"),
         goal: "2.5 times the time on the small sheet",
-        ours: &mut || update_all(folder, &text, ROWS, Some(Until::Durable)),
+        ours: Box::new(|| update_all(folder, &text, ROWS, Some(Until::Durable))),
         others: vec![],
     }
     .print(rounds.min(3));
@@ -123,54 +129,61 @@ fn main() {
     std::fs::write(&path, &text).expect("the bench's folder is writable");
     let read = || std::fs::read(&path).expect("it was just written");
     let bytes = read();
-    let mut polars = || peers::dataframes(&["polars", "read"], &path);
-    let mut pandas = || peers::dataframes(&["pandas", "read"], &path);
+    let polars = || peers::dataframes(&["polars", "read"], &path);
+    let pandas = || peers::dataframes(&["pandas", "read"], &path);
     let mut line = Line {
         work: format!(
             "read and index {large} rows ({} MB)",
             bytes.len() / 1_000_000
         ),
         goal: "3 GB/s without the reading, 3 times as fast as csv-core",
-        ours: &mut || {
+        ours: Box::new(|| {
             time(|| {
                 black_box(
                     Sheet::read_without_journal(&path, &Options::default()).expect("it is one"),
                 );
             })
-        },
+        }),
         others: vec![
-            ("the reading alone", &mut || {
-                time(|| drop(black_box(read())))
-            }),
-            ("reading, counting newlines", &mut || {
-                time(|| {
-                    black_box(memchr::memchr_iter(b'\n', &read()).count());
-                })
-            }),
-            ("reading, csv-core", &mut || {
-                time(|| {
-                    black_box(peers::csv_core_fields(&read()));
-                })
-            }),
+            (
+                "the reading alone",
+                Box::new(|| time(|| drop(black_box(read())))),
+            ),
+            (
+                "reading, counting newlines",
+                Box::new(|| {
+                    time(|| {
+                        black_box(memchr::memchr_iter(b'\n', &read()).count());
+                    })
+                }),
+            ),
+            (
+                "reading, csv-core",
+                Box::new(|| {
+                    time(|| {
+                        black_box(peers::csv_core_fields(&read()));
+                    })
+                }),
+            ),
         ],
     };
     if peers::has_dataframes("polars") {
-        line.others.push(("polars, read", &mut polars));
+        line.others.push(("polars, read", Box::new(polars)));
     }
     if peers::has_dataframes("pandas") {
-        line.others.push(("pandas, read", &mut pandas));
+        line.others.push(("pandas, read", Box::new(pandas)));
     }
     line.print(rounds);
 
     let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
     let pos = handler.pending_pos();
     let mut turn = 0;
-    let mut polars = || peers::dataframes(&["polars", "change"], &path);
-    let mut pandas = || peers::dataframes(&["pandas", "change"], &path);
+    let polars = || peers::dataframes(&["polars", "change"], &path);
+    let pandas = || peers::dataframes(&["pandas", "change"], &path);
     let mut line = Line {
         work: format!("one row changed, durable and visible, in an open sheet of {large} rows"),
         goal: "1.25 times the floor",
-        ours: &mut || {
+        ours: Box::new(|| {
             turn += 1;
             let updates = Updates::new().set("ATTACHMENTS_FOUND", turn.to_string());
             time(|| {
@@ -178,18 +191,19 @@ fn main() {
                     .update_record(&pos[turn * 7], updates)
                     .expect("it is written")
             })
-        },
-        others: vec![("floor: a synced, atomic write", &mut || {
-            time(|| sheet::write_once(folder, &text))
-        })],
+        }),
+        others: vec![(
+            "floor: a synced, atomic write",
+            Box::new(|| time(|| sheet::write_once(folder, &text))),
+        )],
     };
     if peers::has_dataframes("polars") {
         line.others
-            .push(("polars, read, change, write", &mut polars));
+            .push(("polars, read, change, write", Box::new(polars)));
     }
     if peers::has_dataframes("pandas") {
         line.others
-            .push(("pandas, read, change, write", &mut pandas));
+            .push(("pandas, read, change, write", Box::new(pandas)));
     }
     line.print(rounds.min(3));
     drop(handler);
@@ -201,11 +215,11 @@ fn main() {
     );
 
     let names: String = (0..ROWS).map(|i| format!("PO{i}\n")).collect();
-    let mut parallel = || peers::parallel(folder, &names);
+    let parallel = || peers::parallel(folder, &names);
     let mut line = Line {
         work: format!("{ROWS} times `true`, 4 at a time, every result durable"),
         goal: "xargs's time",
-        ours: &mut || {
+        ours: Box::new(|| {
             let rows: String = (0..ROWS).map(|i| format!("PO{i};\n")).collect();
             std::fs::write(&path, format!("PO_NUMBER;STATUS\n{rows}")).expect("it is writable");
             time(|| {
@@ -216,22 +230,25 @@ fn main() {
                     .status();
                 assert!(status.expect("it starts").success());
             })
-        },
-        others: vec![("xargs -P4 -n1 true, keeps nothing", &mut || {
-            peers::xargs(folder, &names)
-        })],
+        }),
+        others: vec![(
+            "xargs -P4 -n1 true, keeps nothing",
+            Box::new(|| peers::xargs(folder, &names)),
+        )],
     };
     if peers::has("parallel", &["--version"]) {
         line.others
-            .push(("GNU parallel -j4, with a job log", &mut parallel));
+            .push(("GNU parallel -j4, with a job log", Box::new(parallel)));
     }
     line.print(rounds.min(3));
 }
 
 fn update_all(folder: &Path, text: &str, rows: usize, wait: Option<Until>) -> Duration {
-    let (handler, mut pos) = sheet::open(folder, text);
+    let (session, mut pos) = sheet::open(folder, text);
     pos.truncate(rows);
-    time(|| drop(sheet::update_all(&handler, &pos, wait)))
+    let took = time(|| drop(sheet::update_all(session.handler(), &pos, wait)));
+    session.finish().expect("all is written");
+    took
 }
 
 fn time(work: impl FnOnce()) -> Duration {

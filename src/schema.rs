@@ -51,9 +51,10 @@ impl Schema {
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.columns
-            .iter()
-            .position(|column| same_column(column, name))
+        // Most names are written as the header writes them.
+        let exact = self.columns.iter().position(|column| column == name);
+        let alike = |column: &String| same_column(column, name);
+        exact.or_else(|| self.columns.iter().position(alike))
     }
 
     /// The place of a column, or the error that names those that are there.

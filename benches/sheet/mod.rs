@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tickoff::{CsvHandler, DEFAULT_CAPACITY, Until, WriteQueue};
+use tickoff::{CsvHandler, DEFAULT_CAPACITY, Options, Session, Until, WriteQueue};
 
 pub const WORKERS: usize = 4;
 
@@ -68,13 +68,19 @@ pub fn anonymous_memory(sheet: &Path) -> u64 {
     kilobytes.parse::<u64>().expect("a number") * 1024
 }
 
-/// The sheet as a new file in `folder`, opened, and its POs.
-pub fn open(folder: &Path, text: &str) -> (Arc<CsvHandler>, Vec<String>) {
+/// The sheet as a new file in `folder`, in a session that is about to begin, and its POs.
+pub fn open(folder: &Path, text: &str) -> (Session, Vec<String>) {
     let path = folder.join("input.csv");
     std::fs::write(&path, text).expect("the bench's folder is writable");
-    let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
-    let pos = handler.pending_pos();
-    (Arc::new(handler), pos)
+    open_file(&path)
+}
+
+/// The same with a file that is there.
+pub fn open_file(path: &Path) -> (Session, Vec<String>) {
+    let mut session = Session::open(path, &Options::default()).expect("the sheet is one");
+    let pos = session.handler().pending_pos();
+    session.prepare(pos.len()).expect("the disk takes it");
+    (session, pos)
 }
 
 /// Updates every PO through a queue, by [`WORKERS`] threads that submit and go on, or that wait for

@@ -125,8 +125,12 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "worker_protocol", help_heading = "Running")]
     pub dry_run: bool,
 
-    /// Start N long-lived processes and send them their POs as lines of JSON; the protocol is in
-    /// docs/worker-protocol.md [default: one process per PO]
+    /// Start N long-lived processes and send them their POs as lines of JSON [default: one process
+    /// per PO]
+    ///
+    /// A request is {"id":1,"po_number":…,"attempt":1,"cells":{COLUMN:VALUE,…}}. The answer is
+    /// {"id":1,"updates":{COLUMN:VALUE,…}} or {"id":1,"error":…}, with "retryable":true to be asked
+    /// again; before it may come lines like {"id":1,"progress":…}. More in docs/worker-protocol.md.
     #[arg(
         long,
         value_name = "jsonl",
