@@ -7,7 +7,6 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
@@ -141,16 +140,7 @@ fn budget(criterion: &mut Criterion) {
         peers::xargs(folder, &names)
     });
     measure(&mut spawn, "tickoff", COMMANDS, || {
-        let rows = names.replace('\n', ";\n");
-        std::fs::write(&path, format!("PO_NUMBER;STATUS\n{rows}")).expect("it is writable");
-        time(|| {
-            let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
-                .args(["run", "-j", "4", "--quiet"])
-                .arg(&path)
-                .args(["--", "true"])
-                .status();
-            assert!(status.expect("it starts").success());
-        })
+        sheet::run_true(&path, COMMANDS)
     });
     spawn.finish();
 }

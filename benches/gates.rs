@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use tickoff::{CsvHandler, Options, Sheet, Until, Updates};
@@ -137,7 +137,7 @@ fn main() -> ExitCode {
         name: "commands",
         against: "2,000 times `true`, against xargs -P4, which keeps nothing",
         limit: 1.5,
-        ours: &mut || run_true(&path, some),
+        ours: &mut || sheet::run_true(&path, some),
         theirs: &mut || peers::xargs(folder, &names),
     }
     .passes();
@@ -155,19 +155,6 @@ fn update(folder: &Path, text: &str, results: usize, wait: Option<Until>) -> Dur
     let took = time(|| drop(sheet::update_all(session.handler(), &pos, wait)));
     session.finish().expect("all is written");
     took
-}
-
-fn run_true(path: &Path, rows: usize) -> Duration {
-    let rows: String = (0..rows).map(|i| format!("PO{i};\n")).collect();
-    std::fs::write(path, format!("PO_NUMBER;STATUS\n{rows}")).expect("it is writable");
-    time(|| {
-        let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
-            .args(["run", "-j", "4", "--quiet"])
-            .arg(path)
-            .args(["--", "true"])
-            .status();
-        assert!(status.expect("it starts").success());
-    })
 }
 
 fn time(work: impl FnOnce()) -> Duration {

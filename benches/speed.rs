@@ -8,7 +8,6 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tickoff::{CsvHandler, Options, Sheet, Until, Updates};
@@ -219,18 +218,7 @@ fn main() {
     let mut line = Line {
         work: format!("{ROWS} times `true`, 4 at a time, every result durable"),
         goal: "xargs's time",
-        ours: Box::new(|| {
-            let rows: String = (0..ROWS).map(|i| format!("PO{i};\n")).collect();
-            std::fs::write(&path, format!("PO_NUMBER;STATUS\n{rows}")).expect("it is writable");
-            time(|| {
-                let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
-                    .args(["run", "-j", "4", "--quiet"])
-                    .arg(&path)
-                    .args(["--", "true"])
-                    .status();
-                assert!(status.expect("it starts").success());
-            })
-        }),
+        ours: Box::new(|| sheet::run_true(&path, ROWS)),
         others: vec![(
             "xargs -P4 -n1 true, keeps nothing",
             Box::new(|| peers::xargs(folder, &names)),

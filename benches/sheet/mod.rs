@@ -68,6 +68,20 @@ pub fn anonymous_memory(sheet: &Path) -> u64 {
     kilobytes.parse::<u64>().expect("a number") * 1024
 }
 
+/// A run of `true` for each of so many POs, four at a time.
+pub fn run_true(sheet: &Path, rows: usize) -> Duration {
+    let rows: String = (0..rows).map(|i| format!("PO{i};\n")).collect();
+    std::fs::write(sheet, format!("PO_NUMBER;STATUS\n{rows}")).expect("it is writable");
+    let start = Instant::now();
+    let status = Command::new(env!("CARGO_BIN_EXE_tickoff"))
+        .args(["run", "-j", "4", "--quiet"])
+        .arg(sheet)
+        .args(["--", "true"])
+        .status();
+    assert!(status.expect("it starts").success());
+    start.elapsed()
+}
+
 /// The sheet as a new file in `folder`, in a session that is about to begin, and its POs.
 pub fn open(folder: &Path, text: &str) -> (Session, Vec<String>) {
     let path = folder.join("input.csv");
