@@ -128,9 +128,7 @@ fn main() {
     std::fs::write(&path, &text).expect("the bench's folder is writable");
     let read = || std::fs::read(&path).expect("it was just written");
     let bytes = read();
-    let polars = || peers::dataframes(&["polars", "read"], &path);
-    let pandas = || peers::dataframes(&["pandas", "read"], &path);
-    let mut line = Line {
+    Line {
         work: format!(
             "read and index {large} rows ({} MB)",
             bytes.len() / 1_000_000
@@ -165,21 +163,14 @@ fn main() {
                 }),
             ),
         ],
-    };
-    if peers::has_dataframes("polars") {
-        line.others.push(("polars, read", Box::new(polars)));
     }
-    if peers::has_dataframes("pandas") {
-        line.others.push(("pandas, read", Box::new(pandas)));
-    }
-    line.print(rounds);
+    .print(rounds);
+    print_dataframes("read", &path);
 
     let handler = CsvHandler::open(&path, folder.join("backup")).expect("the sheet is one");
     let pos = handler.pending_pos();
     let mut turn = 0;
-    let polars = || peers::dataframes(&["polars", "change"], &path);
-    let pandas = || peers::dataframes(&["pandas", "change"], &path);
-    let mut line = Line {
+    Line {
         work: format!("one row changed, durable and visible, in an open sheet of {large} rows"),
         goal: "1.25 times the floor",
         ours: Box::new(|| {
@@ -195,16 +186,9 @@ fn main() {
             "floor: a synced, atomic write",
             Box::new(|| time(|| sheet::write_once(folder, &text))),
         )],
-    };
-    if peers::has_dataframes("polars") {
-        line.others
-            .push(("polars, read, change, write", Box::new(polars)));
     }
-    if peers::has_dataframes("pandas") {
-        line.others
-            .push(("pandas, read, change, write", Box::new(pandas)));
-    }
-    line.print(rounds.min(3));
+    .print(rounds.min(3));
+    print_dataframes("change", &path);
     drop(handler);
 
     let anonymous = sheet::anonymous_memory(&path);
@@ -214,8 +198,7 @@ fn main() {
     );
 
     let names: String = (0..ROWS).map(|i| format!("PO{i}\n")).collect();
-    let parallel = || peers::parallel(folder, &names);
-    let mut line = Line {
+    Line {
         work: format!("{ROWS} times `true`, 4 at a time, every result durable"),
         goal: "xargs's time",
         ours: Box::new(|| sheet::run_true(&path, ROWS)),
@@ -223,12 +206,30 @@ fn main() {
             "xargs -P4 -n1 true, keeps nothing",
             Box::new(|| peers::xargs(folder, &names)),
         )],
-    };
-    if peers::has("parallel", &["--version"]) {
-        line.others
-            .push(("GNU parallel -j4, with a job log", Box::new(parallel)));
     }
-    line.print(rounds.min(3));
+    .print(rounds.min(3));
+    if peers::has("parallel", &["--version"]) {
+        print_once(
+            "GNU parallel -j4, with a job log",
+            peers::parallel(folder, &names),
+        );
+    }
+}
+
+/// What pandas and polars take for it, once: their writes would disturb what is measured in turn.
+fn print_dataframes(work: &str, sheet: &Path) {
+    for tool in ["polars", "pandas"] {
+        if peers::has_dataframes(tool) {
+            print_once(tool, peers::dataframes(&[tool, work], sheet));
+        }
+    }
+}
+
+fn print_once(name: &str, took: Duration) {
+    println!(
+        "    {name:<34} {:>9} ms   once",
+        milliseconds(took.as_secs_f64())
+    );
 }
 
 fn update_all(folder: &Path, text: &str, rows: usize, wait: Option<Until>) -> Duration {

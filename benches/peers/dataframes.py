@@ -30,7 +30,7 @@ else:
     import polars
 
     def read():
-        return polars.read_csv(path, separator=";", infer_schema=False, missing_utf8_is_empty_string=True)
+        return polars.read_csv(path, separator=";", infer_schema=False)
 
     def change(frame, row):
         frame[row, "STATUS"] = "COMPLETED"
