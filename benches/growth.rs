@@ -72,7 +72,7 @@ impl Plot {
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(70)
-            .build_cartesian_2d(range(|p| p.0, 0.8, 1.25), range(|p| p.1, 0.5, 8.0))?;
+            .build_cartesian_2d(range(|p| p.0, 0.8, 1.25), range(|p| p.1, 0.5, 20.0))?;
         let number = |value: &f64| match *value {
             value if value >= 1e6 => format!("{} M", value / 1e6),
             value if value >= 1e3 => format!("{},000", value / 1e3),

@@ -40,7 +40,7 @@ Exit codes:
   2    the command line is wrong
   3    the file is missing, unreadable or invalid
   4    the file is held by another session, or being written by another program
-  5    stopped by --halt
+  5    stopped by --halt, or because no worker could start
   6    some results could not be written to the CSV; the message says what to do
   126  the command cannot be run
   127  the command was not found

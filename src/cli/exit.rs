@@ -21,7 +21,7 @@ pub enum Exit {
     Done,
     /// It finished, but some rows failed or were refused.
     SomeFailed,
-    /// `--halt` stopped it.
+    /// `--halt` stopped it, or that no worker could start.
     Halted,
     /// SIGINT stopped it.
     Interrupted,
