@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "updates",
         against: "one synced, atomic write of the sheet",
-        limit: 25.0,
+        limit: 20.0,
         ours: &mut || update(folder, &text, ROWS, None),
         theirs: &mut || time(|| sheet::write_once(folder, &text)),
     }
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "acknowledged",
         against: "append and fdatasync in groups",
-        limit: 2.5,
+        limit: 2.0,
         ours: &mut || update(folder, &text, ROWS, Some(Until::Durable)),
         theirs: &mut || peers::append_in_groups(folder, ROWS),
     }
