@@ -117,7 +117,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "one row",
         against: "one synced, atomic write of the sheet, 200,000 rows",
-        limit: 2.5,
+        limit: 1.4,
         ours: &mut || {
             turn += 1;
             let updates = Updates::new().set("ATTACHMENTS_FOUND", turn.to_string());
