@@ -1,4 +1,5 @@
-//! Performance gates for CI: `cargo bench --bench gates` fails when we fall behind.
+//! Performance gates for CI: `cargo bench --bench gates` fails when we fall behind; with `-- NAME` only
+//! those of that name are tried.
 //!
 //! Each gate compares two things that are measured in the same run, one after the other in turn, and
 //! judges the median of the ratios, so that a noisy or slow machine moves both. The limits leave
@@ -19,6 +20,14 @@ const ROWS: usize = 10_000;
 /// Of the sheets whose size is not to matter.
 const MANY_ROWS: usize = 200_000;
 const ROUNDS: usize = 7;
+const GATES: [&str; 6] = [
+    "updates",
+    "acknowledged",
+    "many rows",
+    "index",
+    "one row",
+    "commands",
+];
 /// What the original's users were promised for 10,000 records.
 const BUDGET: Duration = Duration::from_secs(5);
 
@@ -33,6 +42,10 @@ struct Gate<'g> {
 
 impl Gate<'_> {
     fn passes(self) -> bool {
+        let wanted = wanted();
+        if !wanted.is_empty() && !wanted.iter().any(|name| name == self.name) {
+            return true;
+        }
         let mut rounds: Vec<(Duration, Duration)> = (0..ROUNDS)
             .map(|_| ((self.theirs)(), (self.ours)()))
             .collect();
@@ -55,7 +68,19 @@ impl Gate<'_> {
     }
 }
 
+/// The gates that were asked for; none means all.
+fn wanted() -> Vec<String> {
+    let words = std::env::args().skip(1);
+    words.filter(|word| word != "--bench").collect()
+}
+
 fn main() -> ExitCode {
+    for name in wanted() {
+        assert!(
+            GATES.contains(&&*name),
+            "no gate is called {name}: {GATES:?}"
+        );
+    }
     let folder = tempfile::tempdir_in(".").expect("the crate's folder is writable");
     let folder = folder.path();
     let (text, long) = (sheet::text(ROWS), sheet::text(MANY_ROWS));
