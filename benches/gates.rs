@@ -3,8 +3,8 @@
 //!
 //! Each gate compares two things that are measured in the same run, one after the other in turn, and
 //! judges the median of the ratios, so that a noisy or slow machine moves both. The limits leave
-//! about half as much again as was measured when they were set. That each can fail was seen by planting
-//! a slow-down, which `tests/planted/slow-*.patch` keep.
+//! room for noise above what was measured when they were set, and less than a planted slow-down takes:
+//! that each gate can fail was seen with `tests/planted/slow-*.patch`.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -947,7 +947,7 @@ pub(crate) fn error_message(what: &str, said: &str) -> String {
 }
 
 /// No panic can happen while one of these locks is held in a way that leaves its value half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

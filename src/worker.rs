@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ use crate::command::{
 };
 use crate::error::Result;
 use crate::escape::Escaped;
-use crate::pool::{Job, MAX_ERROR_CHARS, Outcome, Stop, StopLevel, error_message};
+use crate::pool::{Job, MAX_ERROR_CHARS, Outcome, Stop, StopLevel, error_message, lock};
 use crate::process::{Ending, Start};
 use crate::record::{CsvRecord, ProcessingStatus, STATUS};
 use crate::update::Updates;
@@ -694,11 +694,6 @@ fn log_lines(pipe: impl Read, worker: usize, said: &Mutex<String>) {
         }
         line.clear();
     }
-}
-
-/// The values behind these locks are never left half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {
