@@ -1,9 +1,13 @@
 //! `WriteQueue`: submitters never lock, and what was accepted is never dropped.
 //!
 //! A bounded lock-free queue (crossbeam's `ArrayQueue`, Vyukov's MPMC array) feeds one writer
-//! thread. While one batch is being written the next one collects, and the writer takes all of it:
-//! no timers. What is ours here is waiting, closing and draining:
+//! thread. While one batch is being written the next one collects, and the writer takes all of it
+//! (`gather.rs`: and, at most a moment later, what comes of the last one's answers). What is ours here
+//! is waiting, closing and draining:
 //!
+//! - *Waiting.* Who waits for an answer sleeps on that one alone, marks it before, and only a marked
+//!   one is woken: with one place where all sleep, each batch woke all of them for the few that it
+//!   answered.
 //! - *Full.* A submitter registers as waiting before it tries once more, and the writer looks for
 //!   waiting submitters after it has taken a batch; so one of the two sees the other.
 //! - *Closed.* A submitter announces itself, then looks whether the queue is closed, then pushes.
@@ -32,6 +36,7 @@ use crate::writer::{Checkpoint, PATIENCE, Writes};
 
 #[cfg(test)]
 mod fake;
+mod gather;
 #[cfg(all(test, loom))]
 mod interleavings;
 mod rewriter;
@@ -39,6 +44,7 @@ mod rewriter;
 mod schedules;
 mod sync;
 
+use gather::Gather;
 use rewriter::{Rewriter, Rewritten};
 use sync::thread::{self, JoinHandle};
 use sync::{
@@ -294,33 +300,60 @@ const DURABLE: u8 = 2;
 const DELAYED: u8 = 3;
 const VISIBLE: u8 = 4;
 
+/// Set beside that while somebody sleeps until it moves.
+const WAITED_FOR: u8 = 1 << 7;
+
 /// The answer to one operation.
 #[derive(Default)]
 struct Ticket {
-    /// Written by the writer thread, read by waiters; Release/Acquire makes `error` visible with it.
+    /// Moved by the writer thread, read and marked by waiters. All change it at once, with Acquire and
+    /// Release: so either a waiter sees that it has moved, or whoever moves it sees the waiter.
     state: AtomicU8,
-    error: ArcSwapOption<Error>,
+    /// Its error, and what waiters sleep under. An error stays when the state moves on: who has seen the
+    /// old state may not have read it yet.
+    error: Mutex<Option<Error>>,
+    moved: Condvar,
 }
 
 impl Ticket {
-    fn set(&self, state: u8, error: Option<Error>) {
-        // An error stays when the state moves on: who has seen the old state may not have read it yet.
-        if let Some(error) = error {
-            self.error.store(Some(Arc::new(error)));
-        }
-        self.state.store(state, Ordering::Release);
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire) & !WAITED_FOR
     }
 
-    fn answer(&self, until: Until) -> Option<Result<()>> {
-        match (self.state.load(Ordering::Acquire), until) {
-            (WAITING, _) | (DURABLE, Until::Visible) => None,
-            (DURABLE | DELAYED | VISIBLE, Until::Durable) | (VISIBLE, Until::Visible) => {
-                Some(Ok(()))
+    fn set(&self, state: u8, error: Option<Error>) {
+        if error.is_some() {
+            *lock(&self.error) = error;
+        }
+        if self.state.swap(state, Ordering::AcqRel) & WAITED_FOR != 0 {
+            drop(lock(&self.error));
+            self.moved.notify_all();
+        }
+    }
+
+    /// The answer, once it is there.
+    fn wait(&self, until: Until) -> Result<()> {
+        let mut error = lock(&self.error);
+        loop {
+            let state = self.state.fetch_or(WAITED_FOR, Ordering::AcqRel) & !WAITED_FOR;
+            match Ticket::is_good(state, until) {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(error.clone().unwrap_or(Error::QueueStopped)),
+                None => {
+                    error = self
+                        .moved
+                        .wait(error)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
-            _ => Some(Err(self
-                .error
-                .load_full()
-                .map_or(Error::QueueStopped, |error| (*error).clone()))),
+        }
+    }
+
+    /// What a state means to who waits; `None`: wait.
+    fn is_good(state: u8, until: Until) -> Option<bool> {
+        match (state, until) {
+            (WAITING, _) | (DURABLE, Until::Visible) => None,
+            (DURABLE | DELAYED | VISIBLE, Until::Durable) | (VISIBLE, Until::Visible) => Some(true),
+            _ => Some(false),
         }
     }
 }
@@ -334,7 +367,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if self.ticket.state.load(Ordering::Acquire) == WAITING {
+        if self.ticket.state() == WAITING {
             self.shared.closed.store(true, Ordering::SeqCst);
             self.shared
                 .failed
@@ -345,7 +378,6 @@ impl Drop for Entry {
                     message: "before it answered".into(),
                 }),
             );
-            self.shared.wake_waiters();
         }
     }
 }
@@ -364,10 +396,8 @@ struct Shared {
     room: (Mutex<()>, Condvar),
     /// Waiters for *visible*. Written by them, read by the writer thread, which they unpark after.
     visible_wanted: AtomicUsize,
-    /// Guards no data: whoever answers takes it, so that no waiter sleeps past an answer.
-    answers: (Mutex<()>, Condvar),
-    /// Whether the thread has ended; guarded by `answers`.
-    ended: AtomicBool,
+    /// Whether the thread has ended.
+    ended: (Mutex<bool>, Condvar),
     failure: ArcSwapOption<Error>,
     next_id: CachePadded<AtomicU64>,
     /// Counters, written by submitters (`accepted`, `high_water_mark`) and by the writer thread
@@ -389,8 +419,7 @@ impl Shared {
             waiting_for_room: AtomicUsize::new(0),
             room: Default::default(),
             visible_wanted: AtomicUsize::new(0),
-            answers: Default::default(),
-            ended: AtomicBool::new(true),
+            ended: (Mutex::new(true), Condvar::new()),
             failure: ArcSwapOption::empty(),
             next_id: CachePadded::new(AtomicU64::new(1)),
             accepted: AtomicU64::new(0),
@@ -408,7 +437,7 @@ impl Shared {
             .unparker
             .store(Some(Arc::new(parker.unparker().clone())));
         shared.failure.store(None);
-        shared.ended.store(false, Ordering::SeqCst);
+        *lock(&shared.ended.0) = false;
         shared.closed.store(false, Ordering::SeqCst);
         let thread_shared = Arc::clone(shared);
         let started =
@@ -520,29 +549,14 @@ impl Shared {
         }
     }
 
-    fn wake_waiters(&self) {
-        drop(lock(&self.answers.0));
-        self.answers.1.notify_all();
-    }
-
     fn wait(&self, ticket: &Ticket, until: Until) -> Result<()> {
-        if let Some(answer) = ticket.answer(until) {
-            return answer;
+        if let Some(true) = Ticket::is_good(ticket.state(), until) {
+            return Ok(());
         }
         let wanted = usize::from(until == Until::Visible);
         self.visible_wanted.fetch_add(wanted, Ordering::SeqCst);
         self.wake_writer();
-        let mut guard = lock(&self.answers.0);
-        let answer = loop {
-            if let Some(answer) = ticket.answer(until) {
-                break answer;
-            }
-            guard = self
-                .answers
-                .1
-                .wait(guard)
-                .unwrap_or_else(PoisonError::into_inner);
-        };
+        let answer = ticket.wait(until);
         self.visible_wanted.fetch_sub(wanted, Ordering::SeqCst);
         answer
     }
@@ -554,18 +568,17 @@ impl Shared {
         self.room.1.notify_all();
         self.wake_writer();
         let deadline = Instant::now().checked_add(timeout);
-        let mut guard = lock(&self.answers.0);
-        while !self.ended.load(Ordering::SeqCst) {
+        let (ended, has_ended) = &self.ended;
+        let mut ended = lock(ended);
+        while !*ended {
             let left = deadline.map_or(Duration::from_secs(3600), |at| {
                 at.saturating_duration_since(Instant::now())
             });
             if left.is_zero() {
                 return false;
             }
-            guard = self
-                .answers
-                .1
-                .wait_timeout(guard, left)
+            ended = has_ended
+                .wait_timeout(ended, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -573,14 +586,22 @@ impl Shared {
     }
 
     /// The writer thread.
-    fn serve(&self, store: &impl Store, rewriter: Rewriter, parker: &Parker) {
-        let write = || self.write_batches(store, rewriter, parker);
+    fn serve(&self, store: &impl Store, mut rewriter: Rewriter, parker: &Parker) {
+        let mut batch = Vec::new();
+        let mut not_visible = NotVisibleYet::new();
+        let write = || {
+            self.write_batches(store, &mut rewriter, parker, &mut batch, &mut not_visible);
+        };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(write)) {
             let message = crate::pool::panic_message(&*panic);
             tracing::error!(%message, "the writer thread died");
             self.failure
                 .store(Some(Arc::new(Error::WriterDied { message })));
         }
+        // Whoever it left without an answer is told that it died.
+        drop(batch);
+        drop(not_visible);
+        drop(rewriter);
         self.end();
     }
 
@@ -595,27 +616,26 @@ impl Shared {
             self.room.1.notify_all();
             thread::yield_now();
         }
-        self.ended.store(true, Ordering::SeqCst);
-        self.wake_waiters();
+        *lock(&self.ended.0) = true;
+        self.ended.1.notify_all();
     }
 
-    fn write_batches(&self, store: &impl Store, mut rewriter: Rewriter, parker: &Parker) {
-        let now = Instant::now();
-        let mut not_visible = NotVisibleYet {
-            tickets: Vec::new(),
-            in_rewrite: 0,
-            put_off_since: None,
-            in_the_way_until: now,
-            paced_until: now,
-        };
+    fn write_batches(
+        &self,
+        store: &impl Store,
+        rewriter: &mut Rewriter,
+        parker: &Parker,
+        batch: &mut Vec<Entry>,
+        not_visible: &mut NotVisibleYet,
+    ) {
+        let mut gather = Gather::default();
         loop {
             if let Some(rewritten) = rewriter.outcome() {
-                self.answer_rewritten(store, rewritten, &mut not_visible);
+                self.answer_rewritten(store, rewritten, not_visible);
             }
             let closed = self.is_closed() && self.announced.load(Ordering::SeqCst) == 0;
-            let batch: Vec<Entry> = std::iter::from_fn(|| self.queue.pop())
-                .take(self.queue.capacity())
-                .collect();
+            let queued = std::iter::from_fn(|| self.queue.pop());
+            batch.extend(queued.take(self.queue.capacity()));
             if batch.is_empty() {
                 if rewriter.is_busy() {
                     parker.park();
@@ -625,7 +645,7 @@ impl Shared {
                     return;
                 }
                 match not_visible.due(closed || self.is_wanted()) {
-                    Some(due) if due <= Instant::now() => not_visible.rewrite(&mut rewriter),
+                    Some(due) if due <= Instant::now() => not_visible.rewrite(rewriter),
                     Some(due) => parker.park_deadline(due),
                     None => parker.park(),
                 }
@@ -633,14 +653,20 @@ impl Shared {
             }
             self.wake_submitters();
             let taken = batch.len();
-            self.commit(store, batch, &mut not_visible);
+            let began = Instant::now();
+            self.commit(store, batch, not_visible);
+            let ended = Instant::now();
             // A burst costs few rewrites: one that more than what was taken waits for can wait.
             let due = not_visible.due(self.is_wanted());
             if !rewriter.is_busy()
                 && self.queue.len() <= taken
-                && due.is_some_and(|due| due <= Instant::now())
+                && due.is_some_and(|due| due <= ended)
             {
-                not_visible.rewrite(&mut rewriter);
+                not_visible.rewrite(rewriter);
+            }
+            if !closed {
+                let wanted = (taken + self.queue.len()).min(self.queue.capacity());
+                gather.wait(wanted, ended - began, || self.queue.len());
             }
         }
     }
@@ -649,13 +675,13 @@ impl Shared {
         self.visible_wanted.load(Ordering::SeqCst) > 0
     }
 
-    fn commit(&self, store: &impl Store, batch: Vec<Entry>, not_visible: &mut NotVisibleYet) {
+    fn commit(&self, store: &impl Store, batch: &mut Vec<Entry>, not_visible: &mut NotVisibleYet) {
         let operations: Vec<&WriteOperation> = batch
             .iter()
             .filter_map(|entry| entry.operation.as_ref())
             .collect();
         let mut answers = store.commit(&operations).into_iter();
-        for entry in &batch {
+        for entry in batch.iter() {
             let answer = match entry.operation {
                 Some(_) => answers.next().expect("one answer for each operation"),
                 None => Ok(()),
@@ -673,7 +699,7 @@ impl Shared {
             };
             counter.fetch_add(u64::from(entry.operation.is_some()), Ordering::Relaxed);
         }
-        self.wake_waiters();
+        batch.clear();
     }
 
     fn answer_rewritten(
@@ -717,7 +743,6 @@ impl Shared {
             self.failure.store(Some(Arc::new(error)));
         }
         *lock(&self.writes) = store.writes();
-        self.wake_waiters();
     }
 }
 
@@ -735,6 +760,17 @@ struct NotVisibleYet {
 }
 
 impl NotVisibleYet {
+    fn new() -> NotVisibleYet {
+        let now = Instant::now();
+        NotVisibleYet {
+            tickets: Vec::new(),
+            in_rewrite: 0,
+            put_off_since: None,
+            in_the_way_until: now,
+            paced_until: now,
+        }
+    }
+
     fn rewrite(&mut self, rewriter: &mut Rewriter) {
         self.in_rewrite = self.tickets.len();
         rewriter.ask();
@@ -752,9 +788,7 @@ impl NotVisibleYet {
 
     /// Whether a checkpoint for all of them has failed after its retries.
     fn gave_up(&self) -> bool {
-        self.tickets
-            .iter()
-            .all(|ticket| ticket.state.load(Ordering::Acquire) == DELAYED)
+        self.tickets.iter().all(|ticket| ticket.state() == DELAYED)
     }
 }
 
@@ -762,7 +796,7 @@ impl Drop for NotVisibleYet {
     fn drop(&mut self) {
         // Only after a panic is any of them unanswered.
         for ticket in &self.tickets {
-            if ticket.state.load(Ordering::Acquire) == DURABLE {
+            if ticket.state() == DURABLE {
                 let message = "before the sheet showed the result".into();
                 ticket.set(DELAYED, Some(Error::WriterDied { message }));
             }

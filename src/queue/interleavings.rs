@@ -70,15 +70,24 @@ fn whoever_waits_for_room_is_woken() {
 }
 
 #[test]
-fn whoever_waits_for_an_answer_is_woken() {
+fn whoever_waits_for_an_answer_is_woken_and_sees_what_was_committed() {
     check(|| {
         set_clock(true);
-        let (shared, fake, thread) = start(2, Fake::new());
+        let written = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let commit = {
+            let written = Arc::clone(&written);
+            move |_: &WriteOperation| {
+                written.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        };
+        let (shared, fake, thread) = start(2, Fake::committing(commit));
         let waiter = {
             let (shared, fake) = (Arc::clone(&shared), Arc::clone(&fake));
             thread::spawn(move || {
                 let operation = submit(&shared, "A", Full::Wait).unwrap();
                 shared.wait(&operation.ticket, Until::Durable).unwrap();
+                assert!(written.load(Ordering::Relaxed));
                 assert_eq!(fake.committed(), [operation.id()]);
                 shared.wait(&operation.ticket, Until::Visible).unwrap();
                 assert_eq!(fake.visible(), [operation.id()]);

@@ -98,3 +98,12 @@ impl AtomicUsize {
         self.fetch_add(value.wrapping_neg(), order)
     }
 }
+
+impl AtomicU8 {
+    pub fn fetch_or(&self, value: u8, order: Ordering) -> u8 {
+        fence_if_seq_cst(order);
+        let old = self.0.fetch_or(value, of_swap(order));
+        fence_if_seq_cst(order);
+        old
+    }
+}
