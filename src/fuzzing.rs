@@ -259,7 +259,7 @@ pub fn read_log(bytes: &[u8]) -> Result<Log> {
         let po = row.po;
         row.cells
             .into_iter()
-            .map(move |cell| (po.clone(), cell.column, cell.value))
+            .map(move |cell| (po.to_string(), cell.column.into(), cell.value.into()))
     };
     Ok(Log {
         frames: log
@@ -274,11 +274,11 @@ pub fn read_log(bytes: &[u8]) -> Result<Log> {
 
 fn frame(updates: &[Update]) -> Frame {
     let row = |(po, column, value): &Update| RowUpdate {
-        po: po.clone(),
+        po: po.into(),
         cells: vec![CellUpdate {
-            column: column.clone(),
-            value: value.clone(),
-            before: vec![String::new()],
+            column: column.into(),
+            value: value.into(),
+            before: smallvec::smallvec![Default::default()],
             outside: false,
         }],
     };

@@ -97,11 +97,6 @@ impl<'a> Records<'a> {
         self.at
     }
 
-    /// Those of the record that was read last.
-    pub(crate) fn into_fields(self) -> Vec<Range<usize>> {
-        self.fields
-    }
-
     /// The next record without its terminator, or `None` at the end.
     pub(crate) fn next_span(&mut self) -> Result<Option<Range<usize>>, Malformed> {
         match self.next_plain() {

@@ -146,7 +146,7 @@ struct Findings<'a> {
 impl Findings<'_> {
     fn row(&mut self, row: RecordIndex) {
         let schema = self.sheet.schema();
-        let (_, fields) = self.sheet.base_record(row);
+        let fields = self.sheet.base_fields(row);
         for (column, field) in fields.iter().enumerate() {
             let raw = &self.sheet.bytes()[field.clone()];
             if std::str::from_utf8(raw).is_err() {
@@ -231,7 +231,8 @@ impl Findings<'_> {
     }
 
     fn add(&mut self, level: Level, row: RecordIndex, column: usize, message: String) {
-        let (span, fields) = self.sheet.base_record(row);
+        let span = self.sheet.base_span(row);
+        let fields = self.sheet.base_fields(row);
         let offset = fields.get(column).map_or(span.end, |field| field.start);
         let before = &self.sheet.bytes()[span.start..offset];
         let line = self.sheet.line(row) + grammar::count_lines(before);

@@ -34,10 +34,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use memchr::memmem;
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, StatxFlags, fallocate};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
@@ -71,16 +73,19 @@ pub(crate) struct Frame {
 /// The new cells of a PO's rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RowUpdate {
-    pub(crate) po: String,
+    pub(crate) po: CompactString,
     pub(crate) cells: Vec<CellUpdate>,
 }
 
+/// Values that a cell had: most often one.
+pub(crate) type Before = SmallVec<[CompactString; 1]>;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CellUpdate {
-    pub(crate) column: String,
-    pub(crate) value: String,
+    pub(crate) column: CompactString,
+    pub(crate) value: CompactString,
     /// What the cell showed before: an outside version that still shows it did not change it.
-    pub(crate) before: Vec<String>,
+    pub(crate) before: Before,
     /// Another program's edit that our exchange took out of sight for a moment (see `merge.rs`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) outside: bool,
@@ -839,7 +844,7 @@ mod tests {
         let cell = CellUpdate {
             column: "STATUS".into(),
             value: "COMPLETED".into(),
-            before: vec!["".into()],
+            before: smallvec::smallvec!["".into()],
             outside: false,
         };
         Frame {

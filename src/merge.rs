@@ -17,6 +17,9 @@
 
 use std::collections::HashSet;
 
+use compact_str::CompactString;
+use smallvec::{SmallVec, smallvec};
+
 use crate::escape::escape;
 use crate::grammar::encode;
 use crate::index::RecordIndex;
@@ -89,14 +92,14 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         .overlay()
         .changed()
         .map(move |(row, cells)| RowUpdate {
-            po: sheet.po(row),
+            po: sheet.key(row).into(),
             cells: cells
                 .cells
                 .iter()
                 .map(|cell| CellUpdate {
-                    column: schema.columns()[cell.column].clone(),
-                    value: cell.value.to_string(),
-                    before: cell.before.iter().map(ToString::to_string).collect(),
+                    column: schema.columns()[cell.column].as_str().into(),
+                    value: cell.value.clone(),
+                    before: cell.before.clone(),
                     outside: cell.outside,
                 })
                 .collect(),
@@ -104,7 +107,7 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
 }
 
 /// Edits of other programs that are held: PO, column, value.
-pub(crate) type Held = HashSet<(String, String, String)>;
+pub(crate) type Held = HashSet<(CompactString, CompactString, CompactString)>;
 
 /// Those that are held in a sheet.
 pub(crate) fn held(sheet: &Sheet) -> Held {
@@ -132,8 +135,8 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, b
         .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
         .collect();
     let is_held = |po: &str, column: usize, value: &str| {
-        let column = from.columns()[column].clone();
-        held.contains(&(po.to_owned(), column, value.to_owned()))
+        let column = from.columns()[column].as_str();
+        held.contains(&(po.into(), column.into(), value.into()))
     };
     let mut updates = Vec::new();
     let mut is_all = unkeyed(old).eq(unkeyed(new));
@@ -161,26 +164,28 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, b
                     return None;
                 };
                 let mut cell = CellUpdate {
-                    column: name.clone(),
-                    value: value.to_owned(),
-                    before: vec![text(was_raw).into_owned()],
+                    column: name.as_str().into(),
+                    value: value.into(),
+                    before: smallvec![text(was_raw).into()],
                     outside: true,
                 };
                 let earlier = old.overlay().row(before).unwrap_or_default();
                 match earlier.get(was) {
                     Some(later) if later.outside && !is_held(&po, was, &later.value) => {
                         cell.before
-                            .push(std::mem::replace(&mut cell.value, later.value.to_string()));
-                        cell.before
-                            .extend(later.before.iter().map(ToString::to_string));
+                            .push(std::mem::replace(&mut cell.value, later.value.clone()));
+                        cell.before.extend(later.before.iter().cloned());
                     }
-                    _ => cell.before.push(old.cell(before, was).into_owned()),
+                    _ => cell.before.push(old.cell(before, was).into()),
                 }
                 Some(cell)
             })
             .collect();
         if !cells.is_empty() {
-            updates.push(RowUpdate { po, cells });
+            updates.push(RowUpdate {
+                po: po.into(),
+                cells,
+            });
         }
     }
     (updates, is_all)
@@ -231,11 +236,14 @@ pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
 /// Writes one update to its rows; what has no place goes to `unplaced`.
 fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
     let mut homeless = Vec::new();
-    let mut cells = Vec::new();
+    let mut cells: SmallVec<[(usize, &CellUpdate); 8]> = SmallVec::new();
+    let mut schema = sheet.schema();
     for cell in &update.cells {
-        let column = sheet.schema().position(&cell.column).or_else(|| {
+        let column = schema.position(&cell.column).or_else(|| {
             let name = addable(&cell.column)?;
-            (!cell.value.is_empty()).then(|| sheet.add_column(name).ok())?
+            let added = (!cell.value.is_empty()).then(|| sheet.add_column(name).ok())?;
+            schema = sheet.schema();
+            added
         });
         match column {
             Some(column) => cells.push((column, cell)),
@@ -243,7 +251,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             None => homeless.push(cell.clone()),
         }
     }
-    let rows: Vec<RecordIndex> = sheet.rows(&update.po).collect();
+    let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(&update.po).collect();
     for &row in &rows {
         let mut overlay = sheet
             .overlay()
@@ -252,7 +260,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         for &(column, cell) in &cells {
             if cell.outside {
                 let theirs = text(sheet.base_cell(row, column));
-                if *theirs != *cell.value && !cell.before.iter().any(|before| **before == *theirs) {
+                if *theirs != *cell.value && !cell.before.iter().any(|before| *before == *theirs) {
                     // Whoever wrote it has written something else since.
                     continue;
                 }
@@ -282,7 +290,7 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
                 continue;
             }
             behind = true;
-            if !cell.before.iter().any(|before| **before == *theirs)
+            if !cell.before.iter().any(|before| *before == *theirs)
                 && cell.column < schema.header_width
             {
                 merged.conflicts.push(Conflict {
@@ -331,7 +339,7 @@ mod tests {
         let cell = CellUpdate {
             column: column.into(),
             value: value.into(),
-            before: vec![before.into()],
+            before: smallvec![before.into()],
             outside: false,
         };
         RowUpdate {

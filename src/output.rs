@@ -90,9 +90,9 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
             continue;
         }
         count += 1;
-        let (span, fields) = input.base_record(row);
+        let fields = input.base_fields(row);
         if same_form && fields.len() <= from.columns().len() {
-            rows.extend_from_slice(&input.bytes()[span]);
+            rows.extend_from_slice(&input.bytes()[input.base_span(row)]);
             let width = to.columns().len();
             rows.extend(std::iter::repeat_n(
                 copy.dialect().delimiter,
@@ -107,7 +107,7 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
 }
 
 fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) {
-    let (_, fields) = input.base_record(row);
+    let fields = input.base_fields(row);
     let (from, dialect) = (input.schema(), copy.dialect());
     for (column, name) in copy.schema().columns().iter().enumerate() {
         if column > 0 {

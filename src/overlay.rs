@@ -10,8 +10,10 @@
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
+use compact_str::CompactString;
 
 use crate::index::RecordIndex;
+use crate::journal::Before;
 
 /// The cells of one row that tickoff wrote, by ascending column.
 #[derive(Debug, Clone, Default)]
@@ -22,13 +24,13 @@ pub(crate) struct OverlayRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OverlayCell {
     pub(crate) column: usize,
-    pub(crate) value: Box<str>,
+    pub(crate) value: CompactString,
     /// Another program's edit, kept because our exchange took it out of sight for a moment. Unlike
     /// a result it gives way to whatever that program writes next.
     pub(crate) outside: bool,
     /// The values that the cell had before. An outside version that shows one of them
     /// did not change the cell: it was read before we did.
-    pub(crate) before: Vec<Box<str>>,
+    pub(crate) before: Before,
 }
 
 impl OverlayRow {
@@ -57,7 +59,7 @@ impl OverlayRow {
                     column,
                     value: value.into(),
                     outside,
-                    before: Vec::with_capacity(before.len()),
+                    before: Before::new(),
                 };
                 self.cells.insert(at, cell);
                 at
@@ -71,14 +73,14 @@ impl OverlayRow {
 
 impl OverlayCell {
     fn remember(&mut self, value: &str) {
-        if !self.before.iter().any(|known| **known == *value) {
+        if !self.before.iter().any(|known| known == value) {
             self.before.push(value.into());
         }
     }
 }
 
-/// Rows in a block, whose slots fill a page.
-const BLOCK: usize = 512;
+/// Rows in a block.
+const BLOCK: usize = 64;
 
 type Slot = ArcSwapOption<OverlayRow>;
 
@@ -150,8 +152,8 @@ mod tests {
         assert_eq!(row.cells[0].column, 0);
         assert_eq!(&*row.get(1).unwrap().value, "ERROR");
         assert_eq!(
-            row.get(1).unwrap().before,
-            ["PENDING".into(), "COMPLETED".into()]
+            row.get(1).unwrap().before.as_slice(),
+            ["PENDING", "COMPLETED"]
         );
     }
 }

@@ -13,8 +13,8 @@
 //! - *Closed.* A submitter announces itself, then looks whether the queue is closed, then pushes.
 //!   The writer ends only when the queue is closed, nobody is announced, and it is empty, in that
 //!   order; so what a submitter was told is accepted has been taken.
-//! - *Dead.* An operation that is dropped unanswered answers that the writer died, so that a panic
-//!   anywhere in the writer thread wakes everybody who waits.
+//! - *Dead.* A panic anywhere in the writer thread is caught, and whoever waits for an operation that it
+//!   left behind, in its hands or in the queue, is told that the writer died.
 //!
 //! Every batch is durable at once, and the sheet follows: it is rewritten by a thread of its own, which
 //! takes at most a tenth of the time while nobody waits for *visible*. A rewrite after each batch would
@@ -61,6 +61,9 @@ const SOON: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_secs(1);
 /// How many times as long as a rewrite took the next one is put off, unless somebody waits for it.
 const PACE: u32 = 9;
+/// How long after its beginning a queue leaves the first rewrite that nobody waits for: what comes at
+/// once when it begins is a burst more often than not.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -362,24 +365,6 @@ impl Ticket {
 struct Entry {
     operation: Option<WriteOperation>,
     ticket: Arc<Ticket>,
-    shared: Arc<Shared>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if self.ticket.state() == WAITING {
-            self.shared.closed.store(true, Ordering::SeqCst);
-            self.shared
-                .failed
-                .fetch_add(u64::from(self.operation.is_some()), Ordering::Relaxed);
-            self.ticket.set(
-                FAILED,
-                Some(Error::WriterDied {
-                    message: "before it answered".into(),
-                }),
-            );
-        }
-    }
 }
 
 struct Shared {
@@ -467,7 +452,7 @@ impl Shared {
     }
 
     fn submit(
-        self: &Arc<Self>,
+        &self,
         update: Option<(&str, Updates, bool)>,
         full: Full,
     ) -> Result<Operation> {
@@ -486,7 +471,6 @@ impl Shared {
         let entry = Entry {
             operation,
             ticket: Arc::clone(&ticket),
-            shared: Arc::clone(self),
         };
         self.announced.fetch_add(1, Ordering::SeqCst);
         let pushed = self.push(entry, full);
@@ -502,20 +486,17 @@ impl Shared {
         let backoff = Backoff::new();
         loop {
             if self.is_closed() {
-                // Not accepted: nobody waits for its answer.
-                entry.ticket.set(FAILED, None);
                 return Err(Error::QueueStopped);
             }
             match self.queue.push(entry) {
                 Ok(()) => {
-                    self.high_water_mark
-                        .fetch_max(self.queue.len() as u64, Ordering::Relaxed);
+                    let queued = self.queue.len() as u64;
+                    if queued > self.high_water_mark.load(Ordering::Relaxed) {
+                        self.high_water_mark.fetch_max(queued, Ordering::Relaxed);
+                    }
                     return Ok(());
                 }
-                Err(refused) if full == Full::Refuse => {
-                    refused.ticket.set(FAILED, None);
-                    return Err(Error::QueueFull);
-                }
+                Err(_) if full == Full::Refuse => return Err(Error::QueueFull),
                 Err(refused) => entry = refused,
             }
             if backoff.is_completed() {
@@ -598,8 +579,10 @@ impl Shared {
             self.failure
                 .store(Some(Arc::new(Error::WriterDied { message })));
         }
-        // Whoever it left without an answer is told that it died.
-        drop(batch);
+        self.closed.store(true, Ordering::SeqCst);
+        for entry in batch {
+            self.abandon(entry);
+        }
         drop(not_visible);
         drop(rewriter);
         self.end();
@@ -611,13 +594,27 @@ impl Shared {
         // Submitters that saw it open may still be in front of their push; later ones see that it is
         // closed.
         while self.announced.load(Ordering::SeqCst) > 0 || !self.queue.is_empty() {
-            drop(self.queue.pop());
+            if let Some(entry) = self.queue.pop() {
+                self.abandon(entry);
+            }
             drop(lock(&self.room.0));
             self.room.1.notify_all();
             thread::yield_now();
         }
         *lock(&self.ended.0) = true;
         self.ended.1.notify_all();
+    }
+
+    /// Tells whoever waits for an operation that the writer died before it answered, if it did.
+    fn abandon(&self, entry: Entry) {
+        if entry.ticket.state() == WAITING {
+            self.failed
+                .fetch_add(u64::from(entry.operation.is_some()), Ordering::Relaxed);
+            let message = "before it answered".into();
+            entry
+                .ticket
+                .set(FAILED, Some(Error::WriterDied { message }));
+        }
     }
 
     fn write_batches(
@@ -680,26 +677,23 @@ impl Shared {
             .iter()
             .filter_map(|entry| entry.operation.as_ref())
             .collect();
-        let mut answers = store.commit(&operations).into_iter();
-        for entry in batch.iter() {
-            let answer = match entry.operation {
-                Some(_) => answers.next().expect("one answer for each operation"),
-                None => Ok(()),
-            };
-            let counter = match answer {
-                Ok(()) => {
-                    entry.ticket.set(DURABLE, None);
-                    not_visible.tickets.push(Arc::clone(&entry.ticket));
-                    &self.completed
+        let answers = store.commit(&operations);
+        assert_eq!(answers.len(), operations.len(), "one answer for each");
+        let failed = answers.iter().filter(|answer| answer.is_err()).count() as u64;
+        let completed = answers.len() as u64 - failed;
+        self.completed.fetch_add(completed, Ordering::Relaxed);
+        self.failed.fetch_add(failed, Ordering::Relaxed);
+        let mut answers = answers.into_iter();
+        for Entry { operation, ticket } in batch.drain(..) {
+            // A marker has none, and is good.
+            match operation.and_then(|_| answers.next()) {
+                Some(Err(error)) => ticket.set(FAILED, Some(error)),
+                Some(Ok(())) | None => {
+                    ticket.set(DURABLE, None);
+                    not_visible.tickets.push(ticket);
                 }
-                Err(error) => {
-                    entry.ticket.set(FAILED, Some(error));
-                    &self.failed
-                }
-            };
-            counter.fetch_add(u64::from(entry.operation.is_some()), Ordering::Relaxed);
+            }
         }
-        batch.clear();
     }
 
     fn answer_rewritten(
@@ -767,7 +761,7 @@ impl NotVisibleYet {
             in_rewrite: 0,
             put_off_since: None,
             in_the_way_until: now,
-            paced_until: now,
+            paced_until: now + HEAD_START,
         }
     }
 

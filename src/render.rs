@@ -10,9 +10,10 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::grammar::{Records, decode, encode};
+use crate::grammar::{decode, encode};
 use crate::index::RecordIndex;
 use crate::overlay::OverlayRow;
+use crate::scan::fields_at;
 use crate::schema::Schema;
 use crate::sheet::Sheet;
 
@@ -135,9 +136,9 @@ impl Next {
         at: usize,
         is_right: impl FnOnce(&[Range<usize>]) -> bool,
     ) -> Option<usize> {
-        let mut records = Records::new(written, self.sheet.dialect().delimiter, at);
-        let span = records.next_record().ok()??;
-        (span.start == at && is_right(records.fields())).then_some(span.end)
+        let fields = fields_at(written, self.sheet.dialect().delimiter, at).ok()??;
+        let end = fields.last()?.end;
+        (fields.first()?.start == at && is_right(&fields)).then_some(end)
     }
 
     /// Without added columns only the changed rows are pieces; with them, every row is one.
@@ -182,7 +183,7 @@ impl Next {
     fn render_row(&self, row: RecordIndex, cells: Option<&OverlayRow>, out: &mut Vec<u8>) {
         let sheet = &self.sheet;
         let (delimiter, quote_all) = (sheet.dialect().delimiter, sheet.dialect().quote_all);
-        let (_, fields) = sheet.base_record(row);
+        let fields = sheet.base_fields(row);
         let padded = if self.schema.added().is_empty() {
             0
         } else {

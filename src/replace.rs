@@ -97,7 +97,7 @@ impl<'t> Replacement<'t> {
         old: &File,
         size: u64,
         render: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
-        verify: impl FnOnce(&[u8]) -> std::result::Result<(), String>,
+        verify: impl Fn(&[u8]) -> std::result::Result<(), String> + Sync,
     ) -> Result<Self> {
         let written_at = SystemTime::now();
         let mut new = Replacement::create(target)?;
@@ -126,17 +126,17 @@ impl<'t> Replacement<'t> {
         new.hash = if end < LARGE {
             sync().and_then(|()| verify())?
         } else {
-            // The disk is busy with the one, a processor with the other.
+            // The disk is busy with the one, a processor with the other. Whoever is here begins with the
+            // sync: a new thread waits for a processor, and the disk would wait for it.
             thread::scope(|scope| {
-                let syncing = thread::Builder::new().spawn_scoped(scope, sync);
-                let hash = verify();
-                match syncing.map(|syncing| syncing.join()) {
-                    Ok(Ok(synced)) => synced,
+                let verifying = thread::Builder::new().spawn_scoped(scope, verify);
+                sync()?;
+                match verifying.map(|verifying| verifying.join()) {
+                    Ok(Ok(verified)) => verified,
                     Ok(Err(panic)) => std::panic::resume_unwind(panic),
                     // The system gives no thread.
-                    Err(_) => sync(),
+                    Err(_) => verify(),
                 }
-                .and(hash)
             })?
         };
         new.written_at = written_at;

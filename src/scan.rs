@@ -12,12 +12,15 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use smallvec::SmallVec;
 use wide::u8x16;
 
 use crate::error::Problem;
 use crate::grammar::{MAX_FIELDS, MAX_RECORD_BYTES, Malformed, Records, count_lines};
 
 const BLOCK: usize = 64;
+/// So many fields of a record need no second allocation.
+const USUAL_FIELDS: usize = 16;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +75,7 @@ pub(crate) fn scan(
         plan,
         start: from,
         line: 0,
-        ends: Vec::new(),
+        ends: Vec::with_capacity(plan.columns.min(USUAL_FIELDS)),
     };
     while scan.start < plan.upto.min(bytes.len()) {
         scan.read_plain(&mut each)?;
@@ -84,6 +87,30 @@ pub(crate) fn scan(
         at: scan.start,
         line: scan.line,
     })
+}
+
+/// Raw fields, quotes included, as offsets from the start of the file.
+pub(crate) type Fields = SmallVec<[Range<usize>; USUAL_FIELDS]>;
+
+/// The fields of the record that begins at a byte; `None` if none does.
+pub(crate) fn fields_at(
+    bytes: &[u8],
+    delimiter: u8,
+    start: usize,
+) -> Result<Option<Fields>, Malformed> {
+    let mut found = None;
+    let plan = Plan {
+        delimiter,
+        columns: usize::MAX,
+        upto: start + 1,
+    };
+    scan(bytes, start, plan, |record| {
+        let mut start = record.start;
+        let field = |&end: &usize| std::mem::replace(&mut start, end + 1)..end;
+        found = Some(record.ends.iter().map(field).collect());
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 struct Scan<'a> {

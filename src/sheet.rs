@@ -27,7 +27,7 @@ use crate::overlay::{Overlay, OverlayRow};
 use crate::record::{
     CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, PO_NUMBER, ProcessingStatus, STATUS,
 };
-use crate::scan::Record;
+use crate::scan::{Fields, Record, fields_at};
 use crate::schema::Schema;
 use crate::snapshot::Snapshot;
 use crate::target::Target;
@@ -439,14 +439,13 @@ impl Sheet {
         self.index.line(&self.bytes, row)
     }
 
-    /// A record of the base: its bytes without the terminator, and its raw fields.
-    pub(crate) fn base_record(&self, row: RecordIndex) -> (Range<usize>, Vec<Range<usize>>) {
-        let mut records = self.records_from(row);
-        let span = records.next_record();
-        (indexed(span), records.into_fields())
+    /// The raw fields of a record of the base.
+    pub(crate) fn base_fields(&self, row: RecordIndex) -> Fields {
+        let start = self.index.start(row);
+        indexed(fields_at(&self.bytes, self.dialect.delimiter, start))
     }
 
-    /// The same without its fields.
+    /// Its bytes without the terminator.
     pub(crate) fn base_span(&self, row: RecordIndex) -> Range<usize> {
         indexed(self.records_from(row).next_span())
     }
@@ -475,8 +474,8 @@ impl Sheet {
     pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
         Shown {
             bytes: &self.bytes,
-            fields: self.base_record(row).1,
-            written: self.overlay.row(row).unwrap_or_default(),
+            fields: self.base_fields(row),
+            written: self.overlay.row(row),
         }
     }
 
@@ -541,7 +540,7 @@ impl Sheet {
     pub(crate) fn refuse_surplus(&self) -> Result<()> {
         let schema = self.schema();
         for row in self.all_rows() {
-            let (_, fields) = self.base_record(row);
+            let fields = self.base_fields(row);
             let surplus = fields
                 .iter()
                 .skip(schema.header_width)
@@ -569,13 +568,14 @@ fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
 /// A row as it is now.
 pub(crate) struct Shown<'s> {
     bytes: &'s [u8],
-    fields: Vec<Range<usize>>,
-    written: Arc<OverlayRow>,
+    fields: Fields,
+    written: Option<Arc<OverlayRow>>,
 }
 
 impl Shown<'_> {
     pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
-        match (self.written.get(column), self.fields.get(column)) {
+        let written = self.written.as_ref().and_then(|row| row.get(column));
+        match (written, self.fields.get(column)) {
             (Some(cell), _) => Cow::Borrowed(&cell.value),
             (None, Some(field)) => text(decode(&self.bytes[field.clone()])),
             (None, None) => Cow::Borrowed(""),

@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::error::{Error, InvalidValue, Result};
 use crate::record::{ERROR_MESSAGE, LAST_PROCESSED, ProcessingStatus, STATUS, same_column};
@@ -24,7 +26,7 @@ pub const MAX_VALUE_CHARS: usize = 32_767;
 /// assert_eq!(updates.get("attachments_found"), Some("2"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Updates(Vec<(String, String)>);
+pub struct Updates(SmallVec<[(CompactString, CompactString); 2]>);
 
 impl Updates {
     /// No updates.
@@ -45,7 +47,7 @@ impl Updates {
 
     /// Adds a value. Naming a column twice makes the whole update invalid.
     pub fn set(mut self, column: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.push((column.into(), value.into()));
+        self.0.push(pair(column, value));
         self
     }
 
@@ -108,8 +110,8 @@ impl Updates {
     /// The cells that are really to be written: a recognised status in its canonical spelling,
     /// `LAST_PROCESSED` with every status that does not bring its own, and no message left over
     /// from an earlier error.
-    pub(crate) fn cells<'a>(&'a self, now: &'a str) -> Vec<Cell<'a>> {
-        let mut cells = Vec::with_capacity(self.0.len() + 2);
+    pub(crate) fn cells<'a>(&'a self, now: &'a str) -> SmallVec<[Cell<'a>; 4]> {
+        let mut cells = SmallVec::new();
         cells.extend(self.iter().map(|(column, value)| Cell {
             column,
             value: Cow::Borrowed(value),
@@ -149,12 +151,16 @@ pub(crate) struct Cell<'a> {
     pub(crate) named: bool,
 }
 
+fn pair(column: impl Into<String>, value: impl Into<String>) -> (CompactString, CompactString) {
+    (column.into().into(), value.into().into())
+}
+
 impl<C: Into<String>, V: Into<String>> FromIterator<(C, V)> for Updates {
     fn from_iter<I: IntoIterator<Item = (C, V)>>(pairs: I) -> Self {
         Updates(
             pairs
                 .into_iter()
-                .map(|(column, value)| (column.into(), value.into()))
+                .map(|(column, value)| pair(column, value))
                 .collect(),
         )
     }

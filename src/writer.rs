@@ -407,7 +407,7 @@ impl Writer {
     /// The answers that do not depend on the journal, and what came of the frame.
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
-            Ok((_held, answers, batch)) => match batch.into_frame(&self.sheet.load()) {
+            Ok((_held, answers, batch)) => match batch.into_frame() {
                 Some(frame) => (answers, self.make_durable(frame)),
                 None => (answers, Ok(())),
             },
@@ -432,7 +432,7 @@ impl Writer {
         };
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
-        let mut batch = Batch::default();
+        let mut batch = Batch::with_capacity(operations.len());
         let answers = operations
             .iter()
             .map(|operation| batch.add(&sheet, &self.options, operation, &now))

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::sync::{Instant, thread};
 
-/// The most that is waited for the next batch: so long, and this part of what the last one took. A sync
-/// takes longer than a thread that is woken, on any disk.
+/// The most that is waited for the next batch: what a thread takes to be woken and come back, and no more
+/// than this part of what the last batch took.
 const MOMENT: Duration = Duration::from_micros(200);
 const PART: u32 = 2;
 /// The most batches that are taken at once after waiting was in vain.

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::Utc;
+use smallvec::SmallVec;
 
 use crate::error::{Error, InvalidValue, Result};
 use crate::index::RecordIndex;
-use crate::journal::{CellUpdate, Frame, RowUpdate};
+use crate::journal::{Before, CellUpdate, Frame, RowUpdate};
 use crate::record::ProcessingStatus;
 use crate::schema::{Schema, addable};
 use crate::sheet::{Options, Sheet, Shown};
@@ -20,13 +21,19 @@ pub(super) struct Batch {
 }
 
 struct BatchRow {
-    po: String,
+    update: RowUpdate,
     /// The last that an operation of this batch set.
     status: Option<ProcessingStatus>,
-    cells: Vec<(usize, String)>,
 }
 
 impl Batch {
+    pub(super) fn with_capacity(operations: usize) -> Batch {
+        Batch {
+            rows: Vec::with_capacity(operations),
+            by_row: HashMap::with_capacity(operations),
+        }
+    }
+
     pub(super) fn add(
         &mut self,
         sheet: &Sheet,
@@ -35,20 +42,23 @@ impl Batch {
         now: &str,
     ) -> Result<()> {
         let po = operation.po_number.trim();
-        let row = sheet.rows(po).next().ok_or_else(|| sheet.unknown_po(po))?;
+        let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
+        let first = *rows.first().ok_or_else(|| sheet.unknown_po(po))?;
         operation.updates.validate(po)?;
-        let known = self.by_row.get(&row).copied();
+        let known = self.by_row.get(&first).copied();
         let to = operation.updates.new_status();
         if let Some(to) = &to
             && !operation.force
         {
             let set_before = known.and_then(|at| self.rows[at].status.clone());
-            let mut from = match set_before {
-                Some(status) => vec![status],
-                None => sheet.rows(po).map(|row| sheet.status_at(row)).collect(),
+            let from = match set_before {
+                Some(status) => (!status.may_become(to)).then_some(status),
+                None => {
+                    let mut shown = rows.iter().map(|&row| sheet.status_at(row));
+                    shown.rfind(|status| !status.may_become(to))
+                }
             };
-            from.retain(|from| !from.may_become(to));
-            if let Some(from) = from.pop() {
+            if let Some(from) = from {
                 return Err(Error::Transition {
                     po: po.to_owned(),
                     from,
@@ -56,9 +66,9 @@ impl Batch {
                 });
             }
         }
-        let schema = sheet.schema();
+        let mut schema = sheet.schema();
         let cells = operation.updates.cells(now);
-        let mut places = Vec::with_capacity(cells.len());
+        let mut places: SmallVec<[Option<Place>; 4]> = SmallVec::new();
         for cell in &cells {
             let place = place_for(&schema, options, cell)?;
             if let Some(Place::At(column)) = place
@@ -73,71 +83,60 @@ impl Batch {
             places.push(place);
         }
         // Only now that nothing is refused any more may the sheet change.
-        let mut placed = Vec::with_capacity(cells.len());
-        for (cell, place) in cells.into_iter().zip(places) {
-            let column = match place {
-                Some(Place::At(column)) => column,
-                Some(Place::New(name)) => sheet.add_column(name)?,
-                None => continue,
-            };
-            placed.push((column, cell.value.into_owned()));
+        for place in &mut places {
+            if let Some(Place::New(name)) = place {
+                *place = Some(Place::At(sheet.add_column(name)?));
+                schema = sheet.schema();
+            }
         }
         let at = known.unwrap_or_else(|| {
-            self.by_row.insert(row, self.rows.len());
+            self.by_row.insert(first, self.rows.len());
             self.rows.push(BatchRow {
-                po: po.to_owned(),
+                update: RowUpdate {
+                    po: po.into(),
+                    cells: Vec::with_capacity(cells.len()),
+                },
                 status: None,
-                cells: Vec::new(),
             });
             self.rows.len() - 1
         });
-        let batch_row = &mut self.rows[at];
-        batch_row.status = to.or_else(|| batch_row.status.take());
-        for (column, value) in placed {
-            match batch_row
-                .cells
-                .iter_mut()
-                .find(|(known, _)| *known == column)
-            {
-                Some(cell) => cell.1 = value,
-                None => batch_row.cells.push((column, value)),
+        let row = &mut self.rows[at];
+        row.status = to.or_else(|| row.status.take());
+        let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
+        for (cell, place) in cells.into_iter().zip(places) {
+            let Some(Place::At(column)) = place else {
+                continue;
+            };
+            let name = &schema.columns()[column];
+            let value = cell.value.into();
+            let mut known = row.update.cells.iter_mut();
+            match known.find(|known| known.column == name.as_str()) {
+                Some(known) => known.value = value,
+                None => row.update.cells.push(CellUpdate {
+                    column: name.as_str().into(),
+                    value,
+                    before: before(&shown, column),
+                    outside: false,
+                }),
             }
         }
         Ok(())
     }
 
-    pub(super) fn into_frame(self, sheet: &Sheet) -> Option<Frame> {
-        let schema = sheet.schema();
-        let rows: Vec<RowUpdate> = self
-            .rows
-            .into_iter()
-            .map(|BatchRow { po, cells, .. }| {
-                let shown: Vec<Shown<'_>> = sheet.rows(&po).map(|row| sheet.shown(row)).collect();
-                let before = |column| {
-                    let mut values: Vec<String> = shown
-                        .iter()
-                        .map(|row| row.cell(column).into_owned())
-                        .collect();
-                    values.dedup();
-                    values
-                };
-                let cells = cells
-                    .into_iter()
-                    .map(|(column, value)| CellUpdate {
-                        column: schema.columns()[column].clone(),
-                        value,
-                        before: before(column),
-                        outside: false,
-                    })
-                    .collect();
-                RowUpdate { po, cells }
-            })
-            .collect();
+    pub(super) fn into_frame(self) -> Option<Frame> {
+        let rows: Vec<RowUpdate> = self.rows.into_iter().map(|row| row.update).collect();
         (!rows.is_empty()).then(|| Frame {
             at: Utc::now(),
             rows,
         })
     }
+}
+
+/// What a column's cells show before the batch.
+fn before(rows: &[Shown<'_>], column: usize) -> Before {
+    let mut values: Before = rows.iter().map(|row| row.cell(column).into()).collect();
+    values.dedup();
+    values
 }
 
 /// The frame of one operation, for the fuzz targets.
@@ -150,7 +149,7 @@ pub(crate) fn frame_of(
     let mut batch = Batch::default();
     let now = crate::record::format_timestamp(operation.timestamp);
     batch.add(sheet, options, operation, &now)?;
-    Ok(batch.into_frame(sheet))
+    Ok(batch.into_frame())
 }
 
 /// Where a value goes.
