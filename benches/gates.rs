@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "updates",
         against: "one synced, atomic write of the sheet",
-        limit: 20.0,
+        limit: 14.0,
         ours: &mut || update(folder, &text, ROWS, None),
         theirs: &mut || time(|| sheet::write_once(folder, &text)),
     }
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "acknowledged",
         against: "append and fdatasync in groups",
-        limit: 2.0,
+        limit: 1.5,
         ours: &mut || update(folder, &text, ROWS, Some(Until::Durable)),
         theirs: &mut || peers::append_in_groups(folder, ROWS),
     }
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "index",
         against: "csv-core without an index, both with the reading, 200,000 rows",
-        limit: 1.0,
+        limit: 0.8,
         ours: &mut || {
             let options = Options::default();
             time(|| {
@@ -142,7 +142,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "one row",
         against: "one synced, atomic write of the sheet, 200,000 rows",
-        limit: 1.4,
+        limit: 1.25,
         ours: &mut || {
             turn += 1;
             let updates = Updates::new().set("ATTACHMENTS_FOUND", turn.to_string());
@@ -161,7 +161,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "commands",
         against: "2,000 times `true`, against xargs -P4, which keeps nothing",
-        limit: 1.5,
+        limit: 1.3,
         ours: &mut || sheet::run_true(&path, some),
         theirs: &mut || peers::xargs(folder, &names),
     }
