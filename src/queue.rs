@@ -452,11 +452,7 @@ impl Shared {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn submit(
-        &self,
-        update: Option<(&str, Updates, bool)>,
-        full: Full,
-    ) -> Result<Operation> {
+    fn submit(&self, update: Option<(&str, Updates, bool)>, full: Full) -> Result<Operation> {
         let id = OperationId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let ticket = Arc::new(Ticket::default());
         let operation = update.map(|(po, updates, force)| WriteOperation {

@@ -193,10 +193,11 @@ impl CsvRecord {
 }
 
 fn cell<'a>(cells: &'a [(String, String)], column: &str) -> Option<&'a str> {
-    cells
-        .iter()
-        .find(|(name, _)| same_column(name, column))
-        .map(|(_, value)| value.as_str())
+    // Most names are written as the header writes them.
+    let exact = cells.iter().find(|(name, _)| name == column);
+    let alike = |(name, _): &&(String, String)| same_column(name, column);
+    let found = exact.or_else(|| cells.iter().find(alike));
+    found.map(|(_, value)| value.as_str())
 }
 
 fn as_map<S: serde::Serializer>(
@@ -231,6 +232,9 @@ pub(crate) fn parse_count(cell: &str) -> Option<u64> {
 /// RFC 3339, or the same without a zone, which is taken as UTC.
 pub(crate) fn parse_timestamp(cell: &str) -> Option<DateTime<Utc>> {
     let cell = cell.trim();
+    if cell.is_empty() {
+        return None;
+    }
     if let Ok(time) = DateTime::parse_from_rfc3339(cell) {
         return Some(time.with_timezone(&Utc));
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::close::close_to;
@@ -25,7 +26,7 @@ use crate::merge;
 use crate::output::{new_rows, refuse_same_file};
 use crate::overlay::{Overlay, OverlayRow};
 use crate::record::{
-    CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, PO_NUMBER, ProcessingStatus, STATUS,
+    CsvRecord, ERROR_MESSAGE, LAST_PROCESSED, PO_NUMBER, ProcessingStatus, STATUS, parse_timestamp,
 };
 use crate::scan::{Fields, Record, fields_at};
 use crate::schema::Schema;
@@ -335,6 +336,20 @@ impl Sheet {
     /// Every row that has a key, in the sheet's order.
     pub fn records(&self) -> impl Iterator<Item = CsvRecord> {
         self.keyed_rows().map(|row| self.record_at(row))
+    }
+
+    /// Every row that has a key and this status, in the sheet's order.
+    pub fn records_with(&self, status: &ProcessingStatus) -> impl Iterator<Item = CsvRecord> {
+        self.keyed_rows()
+            .filter(move |&row| self.status_at(row) == *status)
+            .map(|row| self.record_at(row))
+    }
+
+    /// The latest LAST_PROCESSED, `None` if no row has one.
+    pub fn last_processed(&self) -> Option<DateTime<Utc>> {
+        let column = self.schema.load().position(LAST_PROCESSED)?;
+        let cells = self.keyed_rows().map(|row| self.cell(row, column));
+        cells.filter_map(|cell| parse_timestamp(&cell)).max()
     }
 
     /// The POs that a run would process, in the sheet's order, each once.

@@ -59,17 +59,13 @@ struct CommonError {
 impl State {
     fn of(sheet: &Sheet, session: Option<RunningSession>) -> State {
         let mut errors = Errors::default();
-        let mut last_result = None;
-        for record in sheet.records() {
-            last_result = last_result.max(record.last_processed);
-            if record.status == ProcessingStatus::Error {
-                errors.add(&record.po_number, record.error_message.as_deref());
-            }
+        for record in sheet.records_with(&ProcessingStatus::Error) {
+            errors.add(&record.po_number, record.error_message.as_deref());
         }
         let common = errors.commonest(ERRORS).into_iter();
         State {
             progress: sheet.progress(),
-            last_result,
+            last_result: sheet.last_processed(),
             session: session.map(|session| session.holder),
             errors: common
                 .map(|group| CommonError {
