@@ -2,7 +2,7 @@
 //!
 //! Measures sheets of 10,000, 100,000 and 1,000,000 rows, or of the sizes given, prints what it found,
 //! and draws it into benches/plots/*.svg, ours beside what a user would pick instead. 10,000,000 rows
-//! take 2.4 GB, thrice, on the disk, and some minutes.
+//! take 2.4 GB, five times, on the disk, and some minutes.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

@@ -41,12 +41,12 @@ impl Updates {
     }
 
     /// The status ERROR with its message.
-    pub fn error(message: impl Into<String>) -> Self {
+    pub fn error(message: impl AsRef<str>) -> Self {
         Self::status(ProcessingStatus::Error).set(ERROR_MESSAGE, message)
     }
 
     /// Adds a value. Naming a column twice makes the whole update invalid.
-    pub fn set(mut self, column: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn set(mut self, column: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.0.push(pair(column, value));
         self
     }
@@ -151,11 +151,11 @@ pub(crate) struct Cell<'a> {
     pub(crate) named: bool,
 }
 
-fn pair(column: impl Into<String>, value: impl Into<String>) -> (CompactString, CompactString) {
-    (column.into().into(), value.into().into())
+fn pair(column: impl AsRef<str>, value: impl AsRef<str>) -> (CompactString, CompactString) {
+    (column.as_ref().into(), value.as_ref().into())
 }
 
-impl<C: Into<String>, V: Into<String>> FromIterator<(C, V)> for Updates {
+impl<C: AsRef<str>, V: AsRef<str>> FromIterator<(C, V)> for Updates {
     fn from_iter<I: IntoIterator<Item = (C, V)>>(pairs: I) -> Self {
         Updates(
             pairs
@@ -166,7 +166,7 @@ impl<C: Into<String>, V: Into<String>> FromIterator<(C, V)> for Updates {
     }
 }
 
-impl<C: Into<String>, V: Into<String>, const N: usize> From<[(C, V); N]> for Updates {
+impl<C: AsRef<str>, V: AsRef<str>, const N: usize> From<[(C, V); N]> for Updates {
     fn from(pairs: [(C, V); N]) -> Self {
         pairs.into_iter().collect()
     }
