@@ -7,19 +7,23 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::dialect;
-use crate::error::{Problem, Result};
-use crate::grammar::{self, BOM, Malformed, Records};
-use crate::index::{Index, RecordIndex};
-use crate::integrity::{self, Diagnostic};
-use crate::journal::{self, CellUpdate, Frame, Head, RowUpdate};
-use crate::merge;
-use crate::render::{self, Next};
-use crate::scan::{Plan, scan};
-use crate::sheet::{Duplicates, Options, Sheet};
-use crate::snapshot::Snapshot;
-use crate::update::{OperationId, Updates, WriteOperation};
-use crate::writer;
+use crate::csv::dialect;
+use crate::csv::grammar::{self, Malformed, Records};
+use crate::csv::index::{Index, RecordIndex};
+use crate::csv::scan::{Plan, scan};
+use crate::disk::snapshot::Snapshot;
+use crate::domain::problem::Problem;
+use crate::error::Result;
+use crate::journal::log::{self, Frame, Head};
+use crate::sheet::change::{CellUpdate, RowUpdate};
+use crate::sheet::integrity::{self, Diagnostic};
+use crate::sheet::merge;
+use crate::sheet::options::{Duplicates, Options};
+use crate::sheet::render::{self, Next};
+use crate::sheet::table::Sheet;
+use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::store::writer;
+use crate::text::excerpt::BOM;
 
 const PATH: &str = "fuzz.csv";
 
@@ -181,7 +185,7 @@ pub fn rewrite(
 ) -> Option<Vec<u8>> {
     let sheet = Arc::new(build(sheet, &options(key, delimiter)).ok()?);
     let before = sheet.bytes().to_vec();
-    merge::apply(&sheet, &[frame(updates)]);
+    merge::apply(&sheet, &frame(updates).rows);
     let next = next_version(&sheet);
     assert_eq!(render::differs(&sheet), next != before);
     Some(next)
@@ -205,7 +209,7 @@ pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> Result<Ve
         force,
     };
     let frame = writer::frame_of(&sheet, &options, &operation)?;
-    let unplaced = merge::apply(&sheet, frame.as_slice());
+    let unplaced = merge::apply(&sheet, frame.iter().flat_map(|frame| &frame.rows));
     assert!(unplaced.is_empty(), "what was accepted has its place");
     Ok(next_version(&sheet))
 }
@@ -219,11 +223,11 @@ pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
         created: DateTime::UNIX_EPOCH,
     };
     let mut bytes = Vec::new();
-    journal::encode(&head, 0, &mut bytes);
+    log::encode(&head, 0, &mut bytes);
     let mut ends = vec![bytes.len()];
     for updates in frames {
         let offset = bytes.len() as u64;
-        journal::encode(&frame(updates), offset, &mut bytes);
+        log::encode(&frame(updates), offset, &mut bytes);
         ends.push(bytes.len());
     }
     (bytes, ends)
@@ -232,7 +236,7 @@ pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
 /// Puts a frame with any JSON at an offset of a log, as appending does.
 pub fn put_frame(log: &mut Vec<u8>, offset: usize, json: &serde_json::Value) {
     let mut frame = Vec::new();
-    journal::encode(json, offset as u64, &mut frame);
+    log::encode(json, offset as u64, &mut frame);
     log.resize(log.len().max(offset + frame.len()), 0);
     log[offset..offset + frame.len()].copy_from_slice(&frame);
 }
@@ -254,7 +258,7 @@ pub struct Log {
 
 /// Reads a log.
 pub fn read_log(bytes: &[u8]) -> Result<Log> {
-    let log = journal::scan(bytes, Path::new(PATH))?;
+    let log = log::scan(bytes, Path::new(PATH))?;
     let updates = |row: RowUpdate| {
         let po = row.po;
         row.cells

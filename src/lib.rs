@@ -53,82 +53,71 @@
 //!
 //! In the order of the data flow; each file's header says what it guarantees.
 
-// The program's way through: a session and what it uses, from the outside in.
-mod selection;
-mod session;
-// Jobs and their results.
-#[cfg(feature = "cli")]
-mod command;
-#[cfg(feature = "cli")]
-mod kept_output;
-mod pool;
-mod process;
-#[cfg(feature = "cli")]
-mod shell;
-#[cfg(feature = "cli")]
-mod worker;
-// The sheet as programs use it.
-mod backup;
-mod handler;
-mod integrity;
-mod output;
-mod queue;
-// The one place where it changes.
-mod journal;
-mod merge;
-mod render;
-mod replace;
-mod writer;
-// What it holds.
-mod dialect;
-mod grammar;
-mod index;
-mod overlay;
-mod record;
-mod scan;
-mod schema;
-mod sheet;
-mod snapshot;
-mod update;
-// What lies under it.
-mod close;
+// From the words up to the whole job: each folder may use those above it (tests/layers.rs).
+mod text;
+//
+mod domain;
+//
 mod error;
-mod escape;
-mod excerpt;
-mod lease;
-mod lock;
-mod target;
-mod version;
-mod watch;
+//
+mod sys;
+//
+mod csv;
+//
+mod disk;
+//
+mod sheet;
+//
+mod journal;
+//
+mod backup;
+//
+mod store;
+//
+mod queue;
+//
+mod run;
+//
+#[cfg(feature = "cli")]
+mod process;
+//
+mod session;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use backup::manager::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use domain::columns::COLUMNS;
+pub use domain::holder::Holder;
+pub use domain::limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
+pub use domain::problem::{InvalidValue, Problem};
+pub use domain::status::ProcessingStatus;
+pub use error::{Error, Result};
 #[cfg(feature = "cli")]
-pub use command::{CannotRun, CommandTemplate, GRACE, MAX_RESULT_BYTES, RecordCommand, is_ignored};
-pub use error::{Error, InvalidValue, Problem, Result};
-pub use escape::escape;
-pub use excerpt::Excerpt;
-pub use handler::CsvHandler;
-pub use integrity::{Diagnostic, Level, diagnose};
+pub use process::command::{CannotRun, CommandTemplate, GRACE, RecordCommand, is_ignored};
 #[cfg(feature = "cli")]
-pub use kept_output::KeptOutput;
-pub use lock::Holder;
-pub use merge::Conflict;
-pub use output::create_output;
-pub use pool::{
-    Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF,
-    MAX_ERROR_CHARS, Outcome, PoolSummary, Stop, StopLevel, Verdict, WorkerPool,
+pub use process::kept_output::KeptOutput;
+#[cfg(feature = "cli")]
+pub use process::worker::{FAREWELL, WorkerProcesses};
+pub use queue::write_queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
+pub use run::ending::{Ending, ProcessEnd};
+pub use run::pool::{
+    Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, Outcome,
+    PoolSummary, Stop, StopLevel, Verdict, WorkerPool,
 };
-pub use process::{Ending, ProcessEnd};
-pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
-pub use record::{COLUMNS, CsvRecord, ProcessingStatus};
-pub use selection::Selection;
-pub use session::{Recovered, Session, Summary};
-pub use sheet::{Duplicates, Options, ProcessingProgress, Sheet};
-pub use update::{MAX_VALUE_CHARS, OperationId, Updates, WriteOperation};
-pub use watch::{RunningSession, Teller};
-#[cfg(feature = "cli")]
-pub use worker::{FAREWELL, MAX_LINE_BYTES, WorkerProcesses};
+pub use session::flow::{Recovered, Session, Summary};
+pub use session::watch::{RunningSession, Teller};
+pub use sheet::integrity::{Diagnostic, Level};
+pub use sheet::merge::Conflict;
+pub use sheet::options::{Duplicates, Options};
+pub use sheet::record::CsvRecord;
+pub use sheet::selection::Selection;
+pub use sheet::table::{ProcessingProgress, Sheet};
+pub use sheet::update::{OperationId, Updates, WriteOperation};
+pub use store::diagnose::diagnose;
+pub use store::handler::CsvHandler;
+pub use store::output::create_output;
+pub use text::escape::escape;
+pub use text::excerpt::Excerpt;
+pub use text::message::MAX_ERROR_CHARS;

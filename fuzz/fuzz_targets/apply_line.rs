@@ -11,7 +11,7 @@ use tickoff::fuzzing::{apply, read};
 use tickoff::{COLUMNS, CsvRecord, Error, ProcessingStatus, Sheet, Updates};
 
 #[allow(dead_code)]
-#[path = "../../src/cli/apply/request.rs"]
+#[path = "../../src/bin/tickoff/cli/apply/request.rs"]
 mod request;
 
 const SHEET: &[u8] = b"PO_NUMBER;STATUS;note;ERROR_MESSAGE\n\

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use crate::record::{PO_NUMBER, same_column};
+use crate::domain::columns::{PO_NUMBER, same_column};
 
 /// How much is read at once, and how far the end of the header is looked for.
 const CHUNK_BYTES: usize = 1 << 16;

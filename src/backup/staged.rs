@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::target::open_at;
+use crate::disk::target::open_at;
 
 /// A folder held open: what is made in it goes there even if its path comes to mean another.
 pub(super) struct Folder(File);

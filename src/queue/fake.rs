@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::sync::thread::JoinHandle;
-use super::{Full, Operation, Shared, Store};
+use super::write_queue::{Full, Operation, Shared, Store};
 use crate::error::{Error, Result};
-use crate::update::{OperationId, Updates, WriteOperation};
-use crate::writer::{Checkpoint, Writes};
+use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::store::writer::{Checkpoint, Writes};
 
 type CommitOne = dyn Fn(&WriteOperation) -> Result<()> + Send + Sync;
 

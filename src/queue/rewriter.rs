@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::sync::thread::{self, JoinHandle};
 use super::sync::{Condvar, Instant, Mutex, Unparker};
-use super::{Store, lock};
+use super::write_queue::{Store, lock};
 use crate::error::Result;
-use crate::writer::Checkpoint;
+use crate::store::writer::Checkpoint;
 
 /// What came of a rewrite, and from when to when it took.
 pub struct Rewritten {

@@ -1,0 +1,613 @@
+//! `tickoff apply`: results that another program computed, one JSON object a line.
+//!
+//! Every line gets one answer, in the order of the lines, once its result is durable; nothing is
+//! answered that a crash could take back. One thread reads and submits, the other waits and answers,
+//! so that a program that sends without pause fills the queue and shares its syncs, while one that
+//! waits for each answer gets it at once. Between the two there is no limit: with one, a program
+//! that sends everything before it reads its first answer would block us, and we would block it.
+//! What waits there is only what that program has not read yet.
+
+mod request;
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tickoff::{DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue};
+
+use super::args::ApplyArgs;
+use super::exit::{Exit, Failure, advice};
+use super::formulas::{Finding, Formulas};
+use super::output::json_line;
+use crate::stderr::Display;
+use request::Request;
+
+/// The longest line that is taken, in bytes.
+const MAX_LINE_BYTES: u64 = 16 << 20;
+
+/// Applies the lines of stdin, in a session of its own.
+pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
+    let options = Options {
+        allow_network_fs: args.write.allow_network_fs,
+        ..args.sheet.options()
+    };
+    let mut session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    session.prepare(0)?;
+    let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
+    queue.start_writer_thread()?;
+    let applied = apply(&queue, args, display);
+    queue.stop_writer_thread(Duration::MAX)?;
+    session.finish()?;
+    applied
+}
+
+/// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
+/// was not refused is durable.
+fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
+    let answers = Answers {
+        to: args.ack.then(io::stdout),
+        lost: None,
+        report: |message| display.report(message),
+        advised: Vec::new(),
+        exit: Exit::Done,
+    };
+    pump(
+        io::stdin().lock(),
+        answers,
+        args.write.formulas,
+        |po, updates| {
+            if args.force {
+                queue.submit_forced(po, updates)
+            } else {
+                queue.submit_write(po, updates)
+            }
+        },
+        |operation: &Operation| queue.wait(operation, Until::Durable),
+    )
+}
+
+/// Submits each line while, on another thread, what was submitted before is waited for.
+fn pump<O: Send>(
+    mut input: impl BufRead,
+    answers: Answers<impl Write + Send, impl Fn(String) + Send>,
+    formulas: Formulas,
+    submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
+    wait: impl Fn(&O) -> tickoff::Result<()> + Send,
+) -> Result<Exit, Failure> {
+    std::thread::scope(|scope| {
+        let (submitted, to_answer) = channel();
+        let answering = scope.spawn(move || answers.give(to_answer, wait));
+        let mut bytes = Vec::new();
+        let mut number = 0;
+        let read = loop {
+            let line = match read_line(&mut input, &mut bytes) {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(Failure::Input(error)),
+                Ok(Some(line)) => line,
+            };
+            number += 1;
+            let mut line = match line {
+                Line::Fits if bytes.trim_ascii().is_empty() => continue,
+                Line::Fits => Request::parse(&bytes),
+                Line::TooLong => {
+                    Request::refused(format!("the line is longer than {MAX_LINE_BYTES} bytes"))
+                }
+            };
+            let mut warning = None;
+            let outcome = submit_line(&mut line, formulas, &submit, &mut warning);
+            let over = matches!(&outcome, Err(refusal) if refusal.is_final);
+            submitted
+                .send(Submitted {
+                    number,
+                    line,
+                    warning,
+                    outcome,
+                })
+                .expect("answering goes on until this is dropped");
+            if over {
+                break Ok(());
+            }
+        };
+        drop(submitted);
+        let exit = answering
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        read.map(|()| exit)
+    })
+}
+
+/// What became of a line so far.
+struct Submitted<O> {
+    /// 1-based.
+    number: u64,
+    line: Request,
+    /// Beside the result, what is to be said of it.
+    warning: Option<String>,
+    outcome: Result<O, Refusal>,
+}
+
+/// Why a line has no result in the sheet.
+struct Refusal {
+    message: String,
+    advice: Option<Cow<'static, str>>,
+    exit: Exit,
+    /// Nothing submitted after this can be written.
+    is_final: bool,
+}
+
+impl Refusal {
+    fn of_line(message: String) -> Refusal {
+        Refusal {
+            message,
+            advice: None,
+            exit: Exit::SomeFailed,
+            is_final: false,
+        }
+    }
+
+    fn of_form(message: String) -> Refusal {
+        Refusal {
+            advice: Some("tickoff help apply shows what a line must look like".into()),
+            ..Refusal::of_line(message)
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal {
+            message: error.chain(),
+            advice: advice(&error),
+            exit: Exit::of(&error),
+            is_final: matches!(error, Error::QueueStopped | Error::WriterDied { .. }),
+        }
+    }
+}
+
+/// Hands a line's updates on; they are gone from it afterwards. What is to be said of them beside the
+/// result goes to `warning`.
+fn submit_line<O>(
+    line: &mut Request,
+    formulas: Formulas,
+    submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
+    warning: &mut Option<String>,
+) -> Result<O, Refusal> {
+    let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
+    let updates = updates.map_err(Refusal::of_form)?;
+    let po = line
+        .po_number
+        .as_deref()
+        .expect("updates without a PO are refused");
+    match formulas.judge(po, &updates) {
+        Some(Finding::Refusal(message)) => return Err(Refusal::of_line(message)),
+        Some(Finding::Warning(message)) => *warning = Some(message),
+        None => {}
+    }
+    Ok(submit(po, updates)?)
+}
+
+/// The answer to one line.
+#[derive(Serialize)]
+struct Answer<'a> {
+    line: u64,
+    operation_id: &'a Value,
+    po_number: Option<&'a str>,
+    durable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// Where answers go.
+struct Answers<W, R> {
+    /// `None` if nobody asked for them, or nobody reads them any more: the results count, whether
+    /// they are acknowledged or not.
+    to: Option<W>,
+    /// Why answers that were asked for could not be given.
+    lost: Option<io::Error>,
+    report: R,
+    /// What was advised; a thousand lines that fail alike need it once.
+    advised: Vec<Cow<'static, str>>,
+    exit: Exit,
+}
+
+impl<W: Write, R: Fn(String)> Answers<W, R> {
+    /// Answers each line when its time has come, until there are no more.
+    fn give<O>(
+        mut self,
+        lines: Receiver<Submitted<O>>,
+        wait: impl Fn(&O) -> tickoff::Result<()>,
+    ) -> Result<Exit, Failure> {
+        for Submitted {
+            number,
+            line,
+            warning,
+            outcome,
+        } in lines
+        {
+            let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
+            if let Some(message) = warning {
+                (self.report)(format!("line {number}: {message}"));
+            }
+            self.answer(number, &line, outcome.err());
+        }
+        match self.lost {
+            Some(error) => Err(Failure::Output(error)),
+            None => Ok(self.exit),
+        }
+    }
+
+    fn answer(&mut self, number: u64, line: &Request, refusal: Option<Refusal>) {
+        if let Some(refusal) = &refusal {
+            (self.report)(format!("line {number}: {}", refusal.message));
+            self.exit = self.exit.and(refusal.exit);
+            if let Some(advice) = &refusal.advice
+                && !self.advised.contains(advice)
+            {
+                (self.report)(advice.to_string());
+                self.advised.push(advice.clone());
+            }
+        }
+        let Some(to) = &mut self.to else { return };
+        let answer = Answer {
+            line: number,
+            operation_id: &line.operation_id,
+            po_number: line.po_number.as_deref(),
+            durable: refusal.is_none(),
+            error: refusal.as_ref().map(|refusal| &*refusal.message),
+        };
+        let mut text = Vec::new();
+        let given = json_line(&mut text, &answer)
+            .and_then(|()| to.write_all(&text))
+            .and_then(|()| to.flush());
+        if let Err(error) = given {
+            self.to = None;
+            self.lost = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        }
+    }
+}
+
+enum Line {
+    Fits,
+    TooLong,
+}
+
+/// Reads up to the next line feed, or the end; `None` if that is reached already.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
+    line.clear();
+    let read = input
+        .by_ref()
+        .take(MAX_LINE_BYTES)
+        .read_until(b'\n', line)? as u64;
+    if read == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+        *line = Vec::new();
+        input.skip_until(b'\n')?;
+        return Ok(Some(Line::TooLong));
+    }
+    Ok((read > 0).then_some(Line::Fits))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, PipeReader, PipeWriter, pipe};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Runs lines against a queue that knows P1 and P2, where P2 fails only when its turn comes.
+    struct Outcome {
+        answers: String,
+        reports: Vec<String>,
+        submitted: Vec<String>,
+        exit: Result<Exit, Failure>,
+    }
+
+    fn submit_known(po: &str) -> tickoff::Result<String> {
+        match po {
+            "P1" | "P2" | "7" => Ok(po.to_owned()),
+            "stop" => Err(Error::QueueStopped),
+            _ => Err(Error::UnknownPo {
+                po: po.to_owned(),
+                close: vec![],
+            }),
+        }
+    }
+
+    fn wait_known(po: &str) -> tickoff::Result<()> {
+        match po {
+            "P2" => Err(Error::NotDurable {
+                po: po.to_owned(),
+                source: Box::new(Error::QueueFull),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn outcome(lines: &str, formulas: Formulas) -> Outcome {
+        let mut answers = Vec::new();
+        let reports = Mutex::new(Vec::new());
+        let submitted = Mutex::new(Vec::new());
+        let exit = pump(
+            lines.as_bytes(),
+            Answers {
+                to: Some(&mut answers),
+                lost: None,
+                report: |message| reports.lock().unwrap().push(message),
+                advised: Vec::new(),
+                exit: Exit::Done,
+            },
+            formulas,
+            |po, updates| {
+                submitted
+                    .lock()
+                    .unwrap()
+                    .push(format!("{po} {}", serde_json::to_string(&updates).unwrap()));
+                submit_known(po)
+            },
+            |po: &String| wait_known(po),
+        );
+        Outcome {
+            answers: String::from_utf8(answers).unwrap(),
+            reports: reports.into_inner().unwrap(),
+            submitted: submitted.into_inner().unwrap(),
+            exit,
+        }
+    }
+
+    #[test]
+    fn each_line_is_submitted_and_answered_in_order() {
+        let outcome = outcome(
+            "{\"po_number\":\"P1\",\"updates\":{\"STATUS\":\"COMPLETED\",\"N\":2},\"operation_id\":\"a\"}\n\n\
+             {\"operation_id\":{\"x\":[1]},\"updates\":{},\"po_number\":7}",
+            Formulas::Warn,
+        );
+        assert_eq!(
+            outcome.submitted,
+            ["P1 {\"STATUS\":\"COMPLETED\",\"N\":\"2\"}", "7 {}"]
+        );
+        assert_eq!(
+            outcome.answers,
+            "{\"line\":1,\"operation_id\":\"a\",\"po_number\":\"P1\",\"durable\":true}\n\
+             {\"line\":3,\"operation_id\":{\"x\":[1]},\"po_number\":\"7\",\"durable\":true}\n"
+        );
+        assert_eq!(outcome.exit.unwrap(), Exit::Done);
+    }
+
+    #[test]
+    fn a_refused_line_is_answered_and_reported_and_the_rest_is_applied() {
+        let outcome = outcome(
+            "{\"po_number\":\"P9\",\"updates\":{},\"operation_id\":9}\n\
+             {\"po_number\":\"P1\",\"updates\":{}}\n",
+            Formulas::Warn,
+        );
+        assert_eq!(
+            outcome.answers,
+            "{\"line\":1,\"operation_id\":9,\"po_number\":\"P9\",\"durable\":false,\"error\":\"no row has the PO P9\"}\n\
+             {\"line\":2,\"operation_id\":null,\"po_number\":\"P1\",\"durable\":true}\n"
+        );
+        assert_eq!(outcome.reports, ["line 1: no row has the PO P9"]);
+        assert_eq!(outcome.exit.unwrap().code(), 1);
+    }
+
+    #[test]
+    fn a_result_that_did_not_become_durable_is_not_acknowledged() {
+        let outcome = outcome(
+            "{\"po_number\":\"P2\",\"updates\":{}}\n{\"po_number\":\"P9\",\"updates\":{}}\n",
+            Formulas::Warn,
+        );
+        assert!(outcome.answers.starts_with(
+            "{\"line\":1,\"operation_id\":null,\"po_number\":\"P2\",\"durable\":false,"
+        ));
+        assert_eq!(
+            outcome.reports[0],
+            "line 1: the result of P2 could not be made durable: the write queue is full"
+        );
+        assert_eq!(outcome.exit.unwrap().code(), 6);
+    }
+
+    #[track_caller]
+    fn check_refused(line: &str, message: &str) {
+        let outcome = outcome(line, Formulas::Reject);
+        assert_eq!(outcome.reports[0], format!("line 1: {message}"));
+        assert!(outcome.submitted.is_empty());
+        assert_eq!(outcome.exit.unwrap().code(), 1);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_understood_are_refused_with_the_reason() {
+        check_refused(
+            "nonsense",
+            "not a JSON object: expected ident at line 1 column 2",
+        );
+        check_refused("{\"po_number\":\"P1\"}", "updates is missing");
+        check_refused("{\"updates\":{}}", "po_number must be a text or a number");
+        check_refused(
+            "{\"po_number\":null,\"updates\":{}}",
+            "po_number must be a text or a number",
+        );
+        check_refused(
+            "{\"po_number\":\"P1\",\"updates\":{\"A\\u001b\":{}}}",
+            "the value of \"A\\u{1b}\" must be a text, a number, true, false, null or a list of texts",
+        );
+        check_refused(
+            "{\"po_number\":\"P1\",\"updates\":{\"A\":\"=1\"}}",
+            "P1: A would run as a formula in a spreadsheet",
+        );
+    }
+
+    #[test]
+    fn a_refused_line_is_answered_by_its_id_as_far_as_it_was_understood() {
+        let outcome = outcome(
+            "{\"operation_id\":\"x\",\"po_number\":\"P1\"}",
+            Formulas::Warn,
+        );
+        assert!(outcome.answers.starts_with(
+            "{\"line\":1,\"operation_id\":\"x\",\"po_number\":\"P1\",\"durable\":false,"
+        ));
+    }
+
+    #[test]
+    fn a_formula_is_reported_and_written() {
+        let outcome = outcome(
+            "{\"po_number\":\"P1\",\"updates\":{\"A\":\"=1\"}}",
+            Formulas::Warn,
+        );
+        assert_eq!(
+            outcome.reports,
+            ["line 1: P1: A would run as a formula in a spreadsheet"]
+        );
+        assert_eq!(outcome.submitted.len(), 1);
+        assert_eq!(outcome.exit.unwrap(), Exit::Done);
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_refused_and_the_next_is_applied() {
+        let long = format!(
+            "{{\"po_number\":\"{}\"}}\n",
+            "x".repeat(MAX_LINE_BYTES as usize)
+        );
+        let outcome = outcome(
+            &(long + "{\"po_number\":\"P1\",\"updates\":{}}\n"),
+            Formulas::Warn,
+        );
+        assert_eq!(
+            outcome.reports,
+            [
+                "line 1: the line is longer than 16777216 bytes",
+                "tickoff help apply shows what a line must look like"
+            ]
+        );
+        assert_eq!(outcome.submitted, ["P1 {}"]);
+    }
+
+    #[test]
+    fn nothing_more_is_read_once_the_queue_takes_nothing_more() {
+        let outcome = outcome(
+            "{\"po_number\":\"stop\",\"updates\":{}}\n{\"po_number\":\"P1\",\"updates\":{}}\n",
+            Formulas::Warn,
+        );
+        assert_eq!(outcome.submitted, ["stop {}"]);
+        assert_eq!(outcome.exit.unwrap().code(), 6);
+    }
+
+    /// Takes part of the first answer and then fails in this way; would take what comes later.
+    struct FailsOnce {
+        kind: Option<io::ErrorKind>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for FailsOnce {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut taken = self.taken.lock().unwrap();
+            let some = if taken.is_empty() { 5 } else { bytes.len() };
+            match self.kind.take_if(|_| !taken.is_empty()) {
+                Some(kind) => Err(kind.into()),
+                None => taken.write(&bytes[..some]),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Three results are applied, and the answers end where the first failure left them.
+    #[track_caller]
+    fn check_answers_fail(kind: io::ErrorKind) -> Result<Exit, Failure> {
+        let submitted = Mutex::new(0);
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let to = FailsOnce {
+            kind: Some(kind),
+            taken: taken.clone(),
+        };
+        let exit = pump(
+            REQUEST.repeat(3).as_slice(),
+            Answers {
+                to: Some(to),
+                lost: None,
+                report: |_| {},
+                advised: Vec::new(),
+                exit: Exit::Done,
+            },
+            Formulas::Warn,
+            |po, _| {
+                *submitted.lock().unwrap() += 1;
+                submit_known(po)
+            },
+            |po: &String| wait_known(po),
+        );
+        assert_eq!(submitted.into_inner().unwrap(), 3);
+        assert_eq!(*taken.lock().unwrap(), b"{\"lin");
+        exit
+    }
+
+    #[test]
+    fn results_are_applied_when_nobody_reads_the_answers_any_more() {
+        assert_eq!(
+            check_answers_fail(io::ErrorKind::BrokenPipe).unwrap(),
+            Exit::Done
+        );
+    }
+
+    #[test]
+    fn answers_that_are_lost_for_another_reason_are_a_failure_at_the_end() {
+        let failure = check_answers_fail(io::ErrorKind::StorageFull).unwrap_err();
+        assert!(matches!(failure, Failure::Output(_)), "{failure}");
+    }
+
+    /// Runs `talk` with the two ends of a conversation with `apply`.
+    fn converse(talk: impl FnOnce(PipeWriter, BufReader<PipeReader>)) {
+        let (requests, to_requests) = pipe().unwrap();
+        let (from_answers, answers) = pipe().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let answers = Answers {
+                    to: Some(answers),
+                    lost: None,
+                    report: |_| {},
+                    advised: Vec::new(),
+                    exit: Exit::Done,
+                };
+                let exit = pump(
+                    BufReader::new(requests),
+                    answers,
+                    Formulas::Warn,
+                    |po, _| submit_known(po),
+                    |po: &String| wait_known(po),
+                );
+                assert_eq!(exit.unwrap(), Exit::Done);
+            });
+            talk(to_requests, BufReader::new(from_answers));
+        });
+    }
+
+    const REQUEST: &[u8] = b"{\"po_number\":\"P1\",\"updates\":{}}\n";
+
+    #[test]
+    fn a_program_that_waits_for_each_answer_gets_it() {
+        converse(|mut requests, mut answers| {
+            for number in 1..=100 {
+                requests.write_all(REQUEST).unwrap();
+                let mut answer = String::new();
+                answers.read_line(&mut answer).unwrap();
+                assert!(
+                    answer.starts_with(&format!("{{\"line\":{number},")),
+                    "{answer}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_program_that_sends_everything_before_it_reads_is_not_blocked() {
+        const LINES: usize = 20_000;
+        converse(|mut requests, answers| {
+            requests.write_all(&REQUEST.repeat(LINES)).unwrap();
+            drop(requests);
+            assert_eq!(answers.lines().count(), LINES);
+        });
+    }
+}

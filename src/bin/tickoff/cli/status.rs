@@ -1,0 +1,215 @@
+//! `tickoff status`: how far the batch has come, what went wrong, and whether somebody is at it.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
+
+use super::args::StatusArgs;
+use super::errors::Errors;
+use super::exit::{Exit, Failure};
+use super::output::{json_line, print};
+use crate::stderr::view::duration;
+
+/// How many of the commonest errors are shown.
+const ERRORS: usize = 5;
+
+/// How wide the longest bar is, in columns.
+const BAR: usize = 40;
+
+/// Prints how the sheet stands.
+pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
+    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
+    let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
+    print(|out| {
+        if args.json {
+            json_line(out, &state)
+        } else {
+            table(out, &state.progress)?;
+            explanation(out, &state, Utc::now())
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+/// How a sheet stands.
+#[derive(Serialize)]
+struct State {
+    #[serde(flatten)]
+    progress: ProcessingProgress,
+    /// The latest LAST_PROCESSED.
+    last_result: Option<DateTime<Utc>>,
+    /// Who works on it now.
+    session: Option<Holder>,
+    /// The commonest first.
+    errors: Vec<CommonError>,
+}
+
+/// An error that some rows have.
+#[derive(Serialize)]
+struct CommonError {
+    /// What varies in it is left out.
+    message: String,
+    rows: usize,
+    /// A PO that has it.
+    example: String,
+}
+
+impl State {
+    fn of(sheet: &Sheet, session: Option<RunningSession>) -> State {
+        let mut errors = Errors::default();
+        for record in sheet.records_with(&ProcessingStatus::Error) {
+            errors.add(&record.po_number, record.error_message.as_deref());
+        }
+        let common = errors.commonest(ERRORS).into_iter();
+        State {
+            progress: sheet.progress(),
+            last_result: sheet.last_processed(),
+            session: session.map(|session| session.holder),
+            errors: common
+                .map(|group| CommonError {
+                    message: group.message.clone(),
+                    rows: group.rows,
+                    example: group.example.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// One status a line, with its count, its share, and a bar.
+pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
+    let total = progress.total;
+    let width = total.to_string().len();
+    writeln!(out, "{:<14}  {total:>width$}", "total")?;
+    for (name, count) in [
+        ("completed", progress.completed),
+        ("pending", progress.pending),
+        ("error", progress.error),
+        ("no_attachments", progress.no_attachments),
+        ("other", progress.other),
+    ] {
+        let share = |of: usize| (count * of).div_ceil(total.max(1));
+        let (percent, bar) = (count * 100 / total.max(1), "█".repeat(share(BAR)));
+        let line = format!("{name:<14}  {count:>width$}  {percent:>3} %  {bar}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn explanation(
+    out: &mut (impl Write + ?Sized),
+    state: &State,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    writeln!(out)?;
+    match state.last_result {
+        None => writeln!(out, "last result     none yet")?,
+        Some(last) => {
+            let age = duration((now - last).num_seconds().max(0) as u64);
+            let at = last.to_rfc3339_opts(SecondsFormat::Secs, true);
+            writeln!(out, "last result     {age} ago, {at}")?;
+        }
+    }
+    match &state.session {
+        None => writeln!(out, "session         none is going on")?,
+        Some(holder) => writeln!(out, "session         {holder}")?,
+    }
+    if !state.errors.is_empty() {
+        writeln!(out, "\ncommonest errors")?;
+    }
+    let width = state.errors.iter().map(|error| error.rows).max();
+    let width = width.unwrap_or_default().to_string().len();
+    for error in &state.errors {
+        let (message, example) = (escape(&error.message), escape(&error.example));
+        writeln!(out, "  {:>width$}  {message}  ({example})", error.rows)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRESS: ProcessingProgress = ProcessingProgress {
+        total: 446,
+        completed: 120,
+        pending: 300,
+        error: 20,
+        no_attachments: 5,
+        other: 1,
+    };
+
+    fn text(write: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut text = Vec::new();
+        write(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn state() -> State {
+        State {
+            progress: PROGRESS,
+            last_result: Some(DateTime::UNIX_EPOCH),
+            session: None,
+            errors: vec![CommonError {
+                message: "exit 1: \u{1b}[2J".to_owned(),
+                rows: 12,
+                example: "P1".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_counts_stand_under_each_other() {
+        assert_eq!(
+            text(|out| table(out, &PROGRESS)),
+            "total           446\n\
+             completed       120   26 %  ███████████\n\
+             pending         300   67 %  ███████████████████████████\n\
+             error            20    4 %  ██\n\
+             no_attachments    5    1 %  █\n\
+             other             1    0 %  █\n"
+        );
+    }
+
+    #[test]
+    fn an_empty_sheet_has_no_shares() {
+        let empty = ProcessingProgress {
+            total: 0,
+            completed: 0,
+            pending: 0,
+            error: 0,
+            no_attachments: 0,
+            other: 0,
+        };
+        assert!(
+            text(|out| table(out, &empty))
+                .starts_with("total           0\ncompleted       0    0 %\n")
+        );
+    }
+
+    #[test]
+    fn it_tells_when_the_last_result_came_who_is_at_it_and_what_went_wrong() {
+        let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(7_380);
+        assert_eq!(
+            text(|out| explanation(out, &state(), now)),
+            format!(
+                "\nlast result     2 h 3 min ago, 1970-01-01T00:00:00Z\n\
+                 session         none is going on\n\n\
+                 commonest errors\n  12  {}  (P1)\n",
+                escape("exit 1: \u{1b}[2J")
+            )
+        );
+    }
+
+    #[test]
+    fn the_json_begins_with_the_six_counts() {
+        assert_eq!(
+            text(|out| json_line(out, &state())),
+            "{\"total\":446,\"completed\":120,\"pending\":300,\"error\":20,\"no_attachments\":5,\"other\":1,\
+             \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\
+             \"errors\":[{\"message\":\"exit 1: \\u001b[2J\",\"rows\":12,\"example\":\"P1\"}]}\n"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! `tickoff watch`: a run that is going on elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::thread;
+
+use chrono::{SecondsFormat, Utc};
+use tickoff::{RunningSession, Sheet};
+
+use super::args::WatchArgs;
+use super::exit::{Exit, Failure};
+use super::output::print;
+use super::status;
+use crate::stderr::board::Board;
+use crate::stderr::{Display, LINE_INTERVAL, REFRESH, view};
+
+/// Shows what the run tells of itself until it is over, then how the sheet stands.
+pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
+    let file = &args.sheet.file;
+    if io::stdout().is_terminal() {
+        display.begin_showing();
+    }
+    let mut last_line = None;
+    while let Some(session) = RunningSession::on(file)? {
+        let now = Utc::now();
+        let holder = &session.holder;
+        // Half of what it tells, or nothing yet: there is more in a moment.
+        if let Ok(board) = serde_json::from_str::<Board>(&session.told) {
+            if display.is_showing() {
+                display.draw(now, &board, Some(&format!("{holder}")));
+            } else if last_line.is_none_or(|last| now - last >= LINE_INTERVAL) {
+                last_line = Some(now);
+                let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+                print(|out| writeln!(out, "{at} {}", view::line(&board)))?;
+            }
+        }
+        thread::sleep(REFRESH);
+    }
+    display.clear();
+    let sheet = Sheet::read(file, &args.sheet.options())?;
+    print(|out| {
+        writeln!(out, "no session is going on")?;
+        status::table(out, &sheet.progress())
+    })?;
+    Ok(Exit::Done)
+}

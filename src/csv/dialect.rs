@@ -1,0 +1,240 @@
+//! How the sheet is written: byte order mark, delimiter, terminator, quoting.
+//!
+//! Read once from the header, never changed: what this file finds is what everything new is
+//! written with.
+
+use crate::csv::grammar::{self, Records, decode};
+use crate::domain::columns::same_column;
+use crate::domain::problem::Problem;
+use crate::error::{Error, Result};
+use crate::text::excerpt::BOM;
+use crate::text::excerpt::Excerpt;
+use crate::text::near::close_to;
+use std::path::Path;
+
+/// The form of one version of the sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) delimiter: u8,
+    /// Where the header begins: behind the byte order mark and blank lines.
+    pub(crate) header_start: usize,
+    /// Where the header ends, without its terminator.
+    pub(crate) header_end: usize,
+    /// What a new row ends with: the header's terminator.
+    pub(crate) terminator: &'static [u8],
+    /// Whether every name of the header is quoted, so that a new cell has to be as well.
+    pub(crate) quote_all: bool,
+}
+
+/// The delimiters that are tried, in this order.
+const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
+
+/// Finds the dialect with which the header has the key column, and the header's names, as written.
+///
+/// Where several delimiters would do, it is the one with which the header ends first: a quote that
+/// another delimiter would open in the header reaches into the rows, so that what a row holds
+/// would decide how the sheet is read, and no longer after the next result.
+///
+/// Bytes that no sheet may hold are looked for in the header alone, unless it is refused: a file of
+/// another kind is told that it is one.
+pub(crate) fn detect(
+    bytes: &[u8],
+    key: &str,
+    given: Option<u8>,
+    path: &Path,
+) -> Result<(Dialect, Vec<String>)> {
+    let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
+    if let Some(delimiter) = given
+        && (!delimiter.is_ascii() || matches!(delimiter, 0 | b'"' | b'\r' | b'\n'))
+    {
+        return Err(Error::Delimiter { delimiter });
+    }
+    let foreign = |upto| grammar::refuse_foreign_bytes(&bytes[..upto]).map_err(malformed);
+    let candidates = match &given {
+        Some(delimiter) => std::slice::from_ref(delimiter),
+        None => &DELIMITERS,
+    };
+    let mut found: Option<(Dialect, Vec<String>)> = None;
+    let mut first_problem = None;
+    let mut refused: (usize, Vec<String>) = Default::default();
+    for &delimiter in candidates {
+        match read_header(bytes, delimiter) {
+            Ok(None) => {
+                foreign(bytes.len())?;
+                return Err(Error::Empty {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                });
+            }
+            Ok(Some((dialect, names))) if names.iter().any(|name| same_column(name, key)) => {
+                if found
+                    .as_ref()
+                    .is_none_or(|(first, _)| dialect.header_end < first.header_end)
+                {
+                    found = Some((dialect, names));
+                }
+            }
+            Ok(Some((dialect, names))) if names.len() > refused.1.len() => {
+                refused = (dialect.header_start, names);
+            }
+            Ok(Some(_)) => {}
+            Err(problem) => first_problem = first_problem.or(Some(problem)),
+        }
+    }
+    foreign(
+        found
+            .as_ref()
+            .map_or(bytes.len(), |(dialect, _)| dialect.header_end),
+    )?;
+    match (found, first_problem) {
+        (Some(found), _) => Ok(found),
+        (None, Some(problem)) => Err(malformed(problem)),
+        (None, None) => {
+            let (start, names) = refused;
+            let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+            Err(Error::NoKeyColumn {
+                path: path.to_owned(),
+                line: grammar::position(bytes, start).0,
+                key: key.to_owned(),
+                close: close_to(key, &columns),
+                columns,
+                excerpt: Excerpt::of(bytes, start),
+            })
+        }
+    }
+}
+
+/// The first record, read with a delimiter; `None` if there is none.
+fn read_header(
+    bytes: &[u8],
+    delimiter: u8,
+) -> std::result::Result<Option<(Dialect, Vec<String>)>, grammar::Malformed> {
+    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    let mut records = Records::new(bytes, delimiter, start);
+    let Some(header) = records.next_record()? else {
+        return Ok(None);
+    };
+    let mut names = Vec::with_capacity(records.fields().len());
+    for field in records.fields() {
+        let name = String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
+            grammar::Malformed {
+                offset: field.start,
+                problem: Problem::InvalidUtf8,
+            }
+        })?;
+        names.push(name);
+    }
+    let dialect = Dialect {
+        delimiter,
+        header_start: header.start,
+        header_end: header.end,
+        terminator: if bytes.get(header.end) == Some(&b'\r') {
+            b"\r\n"
+        } else {
+            b"\n"
+        },
+        quote_all: records
+            .fields()
+            .iter()
+            .all(|field| bytes[field.start..field.end].starts_with(b"\"")),
+    };
+    Ok(Some((dialect, names)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
+        let (dialect, found) =
+            detect(sheet.as_bytes(), "PO_NUMBER", None, Path::new("in.csv")).unwrap();
+        assert_eq!(dialect.delimiter, delimiter);
+        assert_eq!(found, names);
+        dialect
+    }
+
+    #[test]
+    fn the_delimiter_is_the_one_with_which_the_header_has_the_key_column() {
+        check("PO_NUMBER;A,B\n", b';', &["PO_NUMBER", "A,B"]);
+        check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
+        check("A\tpo_number \n", b'\t', &["A", "po_number "]);
+        check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[test]
+    fn what_the_rows_hold_does_not_decide_the_delimiter() {
+        let names = ["PO_NUMBER", "a;\"b"];
+        check("PO_NUMBER,a;\"b\nA,x\"\n", b',', &names);
+        check("PO_NUMBER,a;\"b\nA,y\n", b',', &names);
+        check("PO_NUMBER,a;\"b\nA,\"\"\";PO_NUMBER;\"\n", b',', &names);
+        check(
+            "a;PO_NUMBER;\"b,PO_NUMBER,c\n1,2,3\"\n",
+            b',',
+            &["a;PO_NUMBER;\"b", "PO_NUMBER", "c"],
+        );
+    }
+
+    #[test]
+    fn mark_terminator_and_quoting_are_read_from_the_header() {
+        let dialect = check("\u{feff}\"PO_NUMBER\";\"A\"\r\n", b';', &["PO_NUMBER", "A"]);
+        assert_eq!((dialect.header_start, dialect.header_end), (3, 18));
+        assert_eq!(dialect.terminator, b"\r\n");
+        assert!(dialect.quote_all);
+        assert!(!check("PO_NUMBER;\"A\"\n", b';', &["PO_NUMBER", "A"]).quote_all);
+    }
+
+    #[test]
+    fn a_quote_that_only_another_delimiter_opens_does_not_decide() {
+        check("PO_NUMBER,\"a;\"b\n1;\"x\n", b',', &["PO_NUMBER", "a;b"]);
+        check("a;\"b,PO_NUMBER\n", b',', &["a;\"b", "PO_NUMBER"]);
+    }
+
+    #[track_caller]
+    fn check_refused(sheet: &[u8], message: &str) {
+        let error = detect(sheet, "PO_NUMBER", None, Path::new("in.csv")).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn a_header_without_the_key_says_which_columns_are_there() {
+        check_refused(
+            b"PO;STATUS\n1;x\n",
+            "in.csv:1: no column PO_NUMBER in the header, which has PO, STATUS",
+        );
+        check_refused(
+            b"",
+            "in.csv is empty: a header with the column PO_NUMBER is needed",
+        );
+        check_refused(
+            b"\xef\xbb\xbf\n\r\n",
+            "in.csv is empty: a header with the column PO_NUMBER is needed",
+        );
+        check_refused(
+            b"\xff\xfeP\0O\0",
+            "in.csv:1:1: the file is UTF-16: save it as CSV UTF-8",
+        );
+        check_refused(
+            b"PO_NUMBER;\"a\n1;x\n",
+            "in.csv:1:11: a quote opens here and is never closed",
+        );
+        check_refused(
+            b"PO_NUMBER;\xff\n",
+            "in.csv:1:11: the header and the key column must be UTF-8",
+        );
+    }
+
+    #[test]
+    fn what_cannot_separate_fields_is_no_delimiter() {
+        for given in [0, b'"', b'\r', b'\n', 0xc3] {
+            let sheet = [b"K", &[given][..], b"PO_NUMBER"].concat();
+            let error = detect(&sheet, "PO_NUMBER", Some(given), Path::new("in.csv")).unwrap_err();
+            assert!(matches!(error, Error::Delimiter { delimiter } if delimiter == given));
+        }
+        let error = Error::Delimiter { delimiter: 0 }.to_string();
+        assert_eq!(
+            error,
+            "a delimiter must be an ASCII character, and no quote, line break or NUL, not \\u{0}"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What one filesystem promises; no CSV.
+
+pub(crate) mod lock;
+pub(crate) mod replace;
+pub(crate) mod snapshot;
+pub(crate) mod target;
+pub(crate) mod version;

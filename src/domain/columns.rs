@@ -1,0 +1,67 @@
+//! What the columns are called, and when two names mean the same one.
+
+/// The columns of the original system, in its order. Their names are matched without regard to
+/// case or surrounding blanks.
+pub const COLUMNS: [&str; 14] = [
+    PO_NUMBER,
+    STATUS,
+    "SUPPLIER",
+    "ATTACHMENTS_FOUND",
+    "ATTACHMENTS_DOWNLOADED",
+    ATTACHMENT_NAME,
+    LAST_PROCESSED,
+    ERROR_MESSAGE,
+    "DOWNLOAD_FOLDER",
+    "COUPA_URL",
+    "Priority",
+    "Supplier Segment",
+    "Spend Type",
+    "L1 UU Supplier Name",
+];
+
+pub(crate) const PO_NUMBER: &str = "PO_NUMBER";
+pub(crate) const STATUS: &str = "STATUS";
+pub(crate) const LAST_PROCESSED: &str = "LAST_PROCESSED";
+pub(crate) const ERROR_MESSAGE: &str = "ERROR_MESSAGE";
+pub(crate) const ATTACHMENT_NAME: &str = "AttachmentName";
+
+/// The name under which a missing column may be added: it is one of the original system's 14.
+pub(crate) fn addable(name: &str) -> Option<&'static str> {
+    COLUMNS.into_iter().find(|column| same_column(column, name))
+}
+
+/// Whether two column names mean the same column.
+pub(crate) fn same_column(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
+    let (a, b) = (trim(a), trim(b));
+    a.eq_ignore_ascii_case(b)
+        || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
+}
+
+/// `str::trim`, quick where there is nothing to trim.
+fn trim(name: &str) -> &str {
+    match name.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => name,
+        _ => name.trim(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_two_names_are_one_column_does_not_depend_on_their_order() {
+        for (a, b, same) in [
+            (" Ü ", "ü", true),
+            ("K", "\u{212a}", true), // the sign of Kelvin
+            ("Status", "STATUS\u{a0}", true),
+            ("Ü", "u", false),
+        ] {
+            assert_eq!(same_column(a, b), same, "{a:?} {b:?}");
+            assert_eq!(same_column(b, a), same, "{b:?} {a:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! How much of everything there may be, and what is taken unless something else is asked for.
+
+/// The most fields in a row: as many columns as a spreadsheet has.
+pub(crate) const MAX_FIELDS: usize = 16_384;
+/// The most bytes in a row.
+pub(crate) const MAX_RECORD_BYTES: usize = 16 << 20;
+/// The most rows in a sheet, its header included.
+pub(crate) const MAX_RECORDS: usize = u32::MAX as usize - 1;
+
+/// The longest value that an update may write, in characters: what a spreadsheet's cell holds.
+pub const MAX_VALUE_CHARS: usize = 32_767;
+
+/// The most bytes of a result: what a command may write to its `TICKOFF_RESULT`.
+pub const MAX_RESULT_BYTES: u64 = 1 << 20;
+/// The longest line that a worker may answer, in bytes without its line feed.
+pub const MAX_LINE_BYTES: usize = MAX_RESULT_BYTES as usize;

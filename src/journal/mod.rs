@@ -1,0 +1,3 @@
+//! Durable before visible.
+
+pub(crate) mod log;

@@ -1,0 +1,4 @@
+//! POs to workers.
+
+pub(crate) mod ending;
+pub(crate) mod pool;

@@ -1,0 +1,318 @@
+//! A session: the whole job on one sheet, from the lock to the summary.
+//!
+//! ```text
+//! lock → recover → select POs → back up → result columns → pool → drain → final write → summary
+//! ```
+//!
+//! One session at a time works on a sheet. A session that was interrupted left its journal: the
+//! next one makes those results visible first, and continues under the interrupted one's id and
+//! backup, so that retention never evicts the only backup from before it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::backup::manager::BackupMetadata;
+use crate::error::{Error, Result};
+use crate::queue::write_queue::{DEFAULT_CAPACITY, WriteQueue};
+use crate::run::pool::{Job, Outcome, PoList, PoolSummary, WorkerPool};
+use crate::session::selected::Selected;
+use crate::session::watch::Teller;
+use crate::sheet::merge::Conflict;
+use crate::sheet::new_rows::new_rows;
+use crate::sheet::options::Options;
+use crate::sheet::selection::Selection;
+use crate::sheet::table::Sheet;
+use crate::store::handler::CsvHandler;
+use crate::store::writer::Writer;
+use crate::text::escape::escape;
+
+/// The only one that may run on a sheet, until it is dropped.
+pub struct Session {
+    handler: Arc<CsvHandler>,
+    id: String,
+    recovered: Recovered,
+    backup: Option<PathBuf>,
+    started: Instant,
+}
+
+/// What an interrupted session had left, and was brought into the CSV when this one began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Rows whose results the CSV did not show.
+    pub results: usize,
+    /// When the journal that held them was begun.
+    pub since: Option<DateTime<Utc>>,
+    /// Whether this session continues the interrupted one's id and backup.
+    pub continued: bool,
+}
+
+/// What a session has done.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The session's id.
+    pub session: String,
+    /// What came of each PO.
+    pub pool: PoolSummary,
+    /// What was recovered when it began.
+    pub recovered: Recovered,
+    /// Cells that another program had changed as well; the results were kept.
+    pub conflicts: Vec<Conflict>,
+    /// The sheet as it was before.
+    pub backup: Option<PathBuf>,
+    /// From the lock to the final write.
+    pub elapsed: Duration,
+    /// The results that the CSV does not show: they are in the journal, and the next session, or
+    /// any write, brings them in.
+    pub not_visible: Option<Error>,
+}
+
+impl Session {
+    /// Locks a sheet and brings in what an interrupted session left.
+    ///
+    /// # Errors
+    /// [`Error::SessionHeld`] with the holder's pid, host, session and start time. As
+    /// [`CsvHandler::open`]. [`Error::NotVisible`] if what was left cannot be written.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
+        let started = Instant::now();
+        let mut id = new_id();
+        let (handler, recovery) = CsvHandler::open_in(path.as_ref(), options, Some(&id))?;
+        let mut recovered = Recovered {
+            results: recovery.behind,
+            since: recovery.left.as_ref().map(|head| head.created),
+            continued: false,
+        };
+        let mut backup = None;
+        {
+            let mut writer = handler.writer()?;
+            if writer.is_behind() {
+                writer
+                    .checkpoint_patiently()
+                    .map_err(|error| Error::NotVisible {
+                        path: path.as_ref().to_owned(),
+                        source: Box::new(error),
+                    })?;
+            }
+            if let Some(interrupted) = recovery.left.and_then(|head| head.session)
+                && let Some(found) = writer.backups().find(&interrupted)?
+            {
+                writer.continue_session(&interrupted)?;
+                id = interrupted;
+                backup = Some(found.backup_path);
+                recovered.continued = true;
+            }
+        }
+        if let Some(since) = recovered.since
+            && (recovered.continued || recovered.results > 0)
+        {
+            tracing::info!(
+                recovered = recovered.results,
+                "going on after a session that was interrupted; it began at {}",
+                crate::domain::time::format_timestamp(since)
+            );
+        }
+        Ok(Session {
+            handler: Arc::new(handler),
+            id,
+            recovered,
+            backup,
+            started,
+        })
+    }
+
+    /// The session's id, which is part of its backup's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The sheet.
+    pub fn handler(&self) -> &Arc<CsvHandler> {
+        &self.handler
+    }
+
+    /// With what it can tell others of itself; `None` where that cannot be had.
+    pub fn teller(&self) -> Option<Teller> {
+        let writer = self.handler.writer().ok()?;
+        Teller::of(writer.target()).ok().flatten()
+    }
+
+    /// What an interrupted session had left.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The backup of this session, once it is made.
+    pub fn backup(&self) -> Option<&Path> {
+        self.backup.as_deref()
+    }
+
+    /// How many POs a run with this selection would process.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    pub fn count(&self, selection: &Selection) -> Result<usize> {
+        Ok(Selected::of(self.handler.sheet(), selection)?.len())
+    }
+
+    /// Does `work` for every PO that is selected, with the workers of `pool`, and makes each result
+    /// durable before its worker takes the next PO.
+    ///
+    /// With nothing to process it changes nothing, and makes no backup. A summary with `not_visible`
+    /// tells of results that are only in the journal.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`],
+    /// [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result columns cannot be
+    /// added: nothing was changed. [`Error::NotVisible`] if they cannot be written.
+    pub fn run(
+        mut self,
+        pool: WorkerPool<'_>,
+        selection: &Selection,
+        work: impl Fn(&Job<'_>) -> Outcome + Sync,
+    ) -> Result<Summary> {
+        let mut selected = Selected::of(self.handler.sheet(), selection)?;
+        if selected.len() == 0 {
+            self.handler.finish()?;
+            return Ok(self.summary(PoolSummary::default(), None));
+        }
+        self.prepare(selected.len())?;
+        let sheet = self.handler.sheet();
+        if !selected.is_of(&sheet) {
+            selected = Selected::of(sheet, selection)?;
+        }
+        let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread()?;
+        let done = pool.queue(&queue).run_list(&selected, work);
+        let drained = queue.stop_writer_thread(Duration::MAX);
+        let finished = match drained {
+            Err(died @ Error::WriterDied { .. }) => Err(died),
+            _ => self.handler.finish(),
+        };
+        Ok(self.summary(done, finished.err()))
+    }
+
+    /// Backs the sheet up, unless this session continues one that did; begins the journal with room
+    /// for `results`; and adds the result columns that are missing. Old backups are cleaned up
+    /// only now that there is a new one.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn prepare(&mut self, results: usize) -> Result<()> {
+        if !self.handler.missing_columns().is_empty() {
+            self.handler.sheet().refuse_surplus()?;
+        }
+        self.back_up()?;
+        self.handler
+            .writer()?
+            .begin_session_journal(self.recovered.continued, results)?;
+        self.handler.add_missing_columns()?;
+        Ok(())
+    }
+
+    /// Adds the result columns that are missing, after a backup; with none missing it does neither.
+    /// Returns the columns that were added.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn init(mut self) -> Result<Vec<&'static str>> {
+        if self.handler.missing_columns().is_empty() {
+            self.handler.finish()?;
+            return Ok(Vec::new());
+        }
+        self.handler.sheet().refuse_surplus()?;
+        self.back_up()?;
+        let added = self.handler.add_missing_columns()?;
+        self.handler.finish()?;
+        Ok(added)
+    }
+
+    /// Adds the rows of another sheet whose POs are not in this one, after a backup, and returns
+    /// how many there were.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
+        let mut added = 0;
+        // Once more if another program was at the copy in the same moment.
+        loop {
+            let (count, rows) = new_rows(input, &self.handler.sheet());
+            if count == 0 {
+                break;
+            }
+            self.back_up()?;
+            self.handler.writer()?.append_rows(&rows)?;
+            added += count;
+        }
+        if added > 0 {
+            tracing::info!(rows = added, "added the rows that are new in the input");
+        }
+        Ok(added)
+    }
+
+    /// The columns, as the header names them, and those that a run adds.
+    pub fn columns(&self) -> Vec<String> {
+        self.handler.sheet().columns_of_a_run()
+    }
+
+    /// Ends a session that was prepared by hand.
+    ///
+    /// # Errors
+    /// [`Error::NotVisible`]: what is missing is in the journal.
+    pub fn finish(self) -> Result<()> {
+        self.handler.finish()
+    }
+
+    fn back_up(&mut self) -> Result<Option<BackupMetadata>> {
+        if self.recovered.continued || self.backup.is_some() {
+            return Ok(None);
+        }
+        let mut writer = self.handler.writer()?;
+        let made = writer.back_up(&self.id)?;
+        clean_up(&writer, std::slice::from_ref(&made.backup_path));
+        drop(writer);
+        self.backup = Some(made.backup_path.clone());
+        Ok(Some(made))
+    }
+
+    fn summary(self, pool: PoolSummary, not_visible: Option<Error>) -> Summary {
+        Summary {
+            session: self.id,
+            pool,
+            recovered: self.recovered,
+            conflicts: self.handler.take_conflicts(),
+            backup: self.backup,
+            elapsed: self.started.elapsed(),
+            not_visible,
+        }
+    }
+}
+
+/// Old backups go only when there is a new one, and never one that is in use.
+pub(super) fn clean_up(writer: &Writer, in_use: &[PathBuf]) {
+    match writer.backups().cleanup_old_backups(in_use) {
+        Ok(removed) => {
+            for path in removed {
+                tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "old backups could not be removed");
+        }
+    }
+}
+
+/// Eight hex digits that two sessions on one sheet hardly share.
+pub(super) fn new_id() -> String {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let seed = [
+        now.as_nanos().to_le_bytes().as_slice(),
+        &std::process::id().to_le_bytes(),
+    ]
+    .concat();
+    format!("{:08x}", xxhash_rust::xxh3::xxh3_64(&seed) as u32)
+}

@@ -1,0 +1,69 @@
+//! A backup takes the sheet's place, in a session of its own.
+
+use std::path::Path;
+
+use crate::backup::manager::{BackupManager, BackupMetadata};
+use crate::error::{Error, Result};
+use crate::session::flow::{Session, clean_up, new_id};
+use crate::sheet::options::Options;
+use crate::store::writer::restore_unreadable;
+
+impl Session {
+    /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
+    /// nothing to replace. Atomic and durable.
+    ///
+    /// A sheet that can no longer be read as one is backed up as it is, and its journal kept aside:
+    /// results that only the journal holds cannot be shown in what is lost.
+    ///
+    /// # Errors
+    /// [`Error::SessionHeld`]; what makes the backup unfit as a sheet; [`Error::Io`],
+    /// [`Error::Busy`]: the sheet is as it was.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        options: &Options,
+        backup: &Path,
+    ) -> Result<Option<BackupMetadata>> {
+        let path = path.as_ref();
+        let session = match path.exists() {
+            true => Session::open(path, options),
+            false => return restore_unreadable(path, options, &new_id(), backup),
+        };
+        match session {
+            Ok(session) => {
+                let mut writer = session.handler().writer()?;
+                let made = writer.restore(backup, &new_id())?;
+                clean_up(&writer, &[made.backup_path.clone(), backup.to_owned()]);
+                Ok(Some(made))
+            }
+            Err(
+                Error::Malformed { .. }
+                | Error::Empty { .. }
+                | Error::NoKeyColumn { .. }
+                | Error::DuplicatePo { .. },
+            ) => restore_unreadable(path, options, &new_id(), backup),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl BackupManager {
+    /// Puts a backup in the sheet's place, atomically and durably, after a backup of what it replaces,
+    /// which is returned; `None` if there was nothing to replace. It is a session of its own, so that
+    /// nobody works on the sheet meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::restore`]: the sheet is as it was.
+    pub fn restore_from_backup(
+        &self,
+        backup: &Path,
+        options: &Options,
+    ) -> Result<Option<BackupMetadata>> {
+        let options = Options {
+            backup_dir: Some(self.folder().to_owned()),
+            keep: self.keep(),
+            ..options.clone()
+        };
+        Session::restore(self.sheet(), &options, backup)
+    }
+}

@@ -1,0 +1,98 @@
+//! A session seen from outside: whether one is going on, who holds it, and what it tells of itself.
+//!
+//! A session writes what it tells behind the first line of the session lock's file, and readers take
+//! no lock: that could refuse a session that begins in the same moment. What is written is neither
+//! synced nor replaced atomically, so a reader may meet half of it, and asks again. It is a help for people,
+//! no promise hangs on it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use crate::disk::target::Target;
+use crate::domain::holder::Holder;
+use crate::error::Result;
+
+/// The most that a session tells of itself, in bytes.
+const MAX_TOLD: u64 = 1 << 20;
+
+/// With what a session tells others of itself.
+#[derive(Debug)]
+pub struct Teller {
+    file: File,
+    /// Where the holder's line ends.
+    from: u64,
+}
+
+impl Teller {
+    pub(crate) fn of(target: &Target) -> Result<Option<Teller>> {
+        // A descriptor of its own: one of the lock's would keep the lock when the session is over.
+        let mut file = target.open_sibling("session")?;
+        let text = read(&mut file);
+        Ok(text.find('\n').map(|end| Teller {
+            file,
+            from: end as u64 + 1,
+        }))
+    }
+
+    /// Replaces what was told before. Where it cannot be written nobody is told.
+    pub fn tell(&self, text: &str) {
+        if self.file.write_all_at(text.as_bytes(), self.from).is_ok() {
+            let _ = self.file.set_len(self.from + text.len() as u64);
+        }
+    }
+}
+
+/// A session that is going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningSession {
+    /// Who holds it.
+    pub holder: Holder,
+    /// What it last told of itself with a [`Teller`]; perhaps only half of it.
+    pub told: String,
+}
+
+impl RunningSession {
+    /// The session on a sheet, if one is going on.
+    ///
+    /// # Errors
+    /// As [`Sheet::read`](crate::Sheet::read) for a sheet that is missing or no file.
+    pub fn on(path: impl AsRef<Path>) -> Result<Option<RunningSession>> {
+        let target = Target::open(path.as_ref())?;
+        let Some(mut file) = target.open_sibling_to_read("session")? else {
+            return Ok(None);
+        };
+        let text = read(&mut file);
+        let (holder, told) = text.split_once('\n').unwrap_or_default();
+        Ok(Holder::parse(holder)
+            .filter(|holder| is_locked_by(&file, holder.pid))
+            .map(|holder| RunningSession {
+                holder,
+                told: told.to_owned(),
+            }))
+    }
+}
+
+fn read(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read is not there.
+    let _ = file.take(MAX_TOLD).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether the system knows of a flock of that process on the file (proc(5), `/proc/locks`). A process
+/// that was killed leaves its line in the file, but no lock.
+fn is_locked_by(file: &File, pid: u32) -> bool {
+    let (Ok(locks), Ok(metadata)) = (fs::read_to_string("/proc/locks"), file.metadata()) else {
+        return false;
+    };
+    let pid = pid.to_string();
+    // The device is written in several ways, the inode in one.
+    let inode = format!(":{}", metadata.ino());
+    locks.lines().any(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        matches!(fields[..], [_, "FLOCK", _, _, holder, file, ..]
+            if holder == pid && file.ends_with(&inode))
+    })
+}

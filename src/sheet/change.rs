@@ -1,0 +1,26 @@
+//! The cells that one update comes to, as the journal holds them and every process applies them.
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// The new cells of a PO's rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RowUpdate {
+    pub(crate) po: CompactString,
+    pub(crate) cells: Vec<CellUpdate>,
+}
+
+/// Values that a cell had: most often one.
+pub(crate) type Before = SmallVec<[CompactString; 1]>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CellUpdate {
+    pub(crate) column: CompactString,
+    pub(crate) value: CompactString,
+    /// What the cell showed before: an outside version that still shows it did not change it.
+    pub(crate) before: Before,
+    /// Another program's edit that our exchange took out of sight for a moment (see `merge.rs`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) outside: bool,
+}

@@ -1,0 +1,188 @@
+//! What `check` finds: everything in a sheet that a person should look at.
+
+use serde::Serialize;
+
+use crate::csv::grammar;
+use crate::csv::index::RecordIndex;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
+use crate::domain::status::ProcessingStatus;
+use crate::domain::time::parse_timestamp;
+use crate::sheet::options::Duplicates;
+use crate::sheet::record::{CsvRecord, parse_count};
+use crate::sheet::table::Sheet;
+use crate::text::excerpt::Excerpt;
+
+/// One finding about a sheet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Whether a run would refuse the sheet for it.
+    pub level: Level,
+    /// 1-based line of the file, counted in line feeds.
+    pub line: u64,
+    /// 1-based byte within that line.
+    pub column: u64,
+    /// The row's key, if it has one.
+    pub po: Option<String>,
+    /// What is to be looked at. Text from the sheet is escaped in it.
+    pub message: String,
+    /// That place in its line; `None` if the file is empty. No part of the JSON.
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A run refuses the sheet.
+    Error,
+    /// A run works, and what was found is kept as it is.
+    Warning,
+}
+
+/// The findings about a sheet that is open.
+pub(crate) fn findings(sheet: &Sheet) -> Vec<Diagnostic> {
+    findings_with(sheet, sheet.options().duplicates)
+}
+
+pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagnostic> {
+    let mut found = Findings {
+        sheet,
+        list: Vec::new(),
+    };
+    if duplicates == Duplicates::Refuse {
+        for (po, rows) in sheet.duplicates() {
+            let lines: Vec<String> = rows
+                .iter()
+                .map(|&row| sheet.line(row).to_string())
+                .collect();
+            for &row in &rows[1..] {
+                let message = format!(
+                    "the PO {} stands on lines {}",
+                    crate::text::escape::escape(&po),
+                    lines.join(", ")
+                );
+                found.add(Level::Error, row, sheet.schema().key, message);
+            }
+        }
+    }
+    for row in sheet.all_rows() {
+        found.row(row);
+    }
+    found
+        .list
+        .sort_by_key(|finding| (finding.line, finding.column));
+    found.list
+}
+
+struct Findings<'a> {
+    sheet: &'a Sheet,
+    list: Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    fn row(&mut self, row: RecordIndex) {
+        let schema = self.sheet.schema();
+        let fields = self.sheet.base_fields(row);
+        for (column, field) in fields.iter().enumerate() {
+            let raw = &self.sheet.bytes()[field.clone()];
+            if std::str::from_utf8(raw).is_err() {
+                self.warn(
+                    row,
+                    column,
+                    "the cell is not UTF-8; it is kept as it is".into(),
+                );
+            }
+            if column == schema.header_width && !raw.is_empty() {
+                self.warn(
+                    row,
+                    column,
+                    "the row has more fields than the header".into(),
+                );
+            }
+        }
+        let po = self.sheet.po(row);
+        if po.is_empty() {
+            self.warn(
+                row,
+                schema.key,
+                "the row has no key; it is kept and never processed".into(),
+            );
+            return;
+        }
+        self.record(row, &self.sheet.record_at(row));
+    }
+
+    fn record(&mut self, row: RecordIndex, record: &CsvRecord) {
+        let schema = self.sheet.schema();
+        let mut warn = |name: &str, message: String| {
+            let column = schema.position(name).unwrap_or(schema.key);
+            self.warn(row, column, message);
+        };
+        match &record.status {
+            ProcessingStatus::Other(word) => {
+                warn(
+                    STATUS,
+                    format!(
+                        "{} is none of the known statuses; it counts as pending",
+                        crate::text::escape::escape(word)
+                    ),
+                );
+            }
+            ProcessingStatus::Completed
+                if record
+                    .get(LAST_PROCESSED)
+                    .is_none_or(|cell| parse_timestamp(cell).is_none()) =>
+            {
+                warn(
+                    LAST_PROCESSED,
+                    "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
+                );
+            }
+            ProcessingStatus::Error if record.error_message.is_none() => {
+                warn(ERROR_MESSAGE, "the PO is ERROR without a message".into());
+            }
+            _ => {}
+        }
+        for name in ["ATTACHMENTS_FOUND", "ATTACHMENTS_DOWNLOADED"] {
+            if record
+                .get(name)
+                .is_some_and(|cell| !cell.trim().is_empty() && parse_count(cell).is_none())
+            {
+                warn(name, format!("{name} is not a whole number"));
+            }
+        }
+        if let (Some(found), Some(downloaded)) =
+            (record.attachments_found, record.attachments_downloaded)
+            && downloaded > found
+        {
+            warn(
+                "ATTACHMENTS_DOWNLOADED",
+                format!("{downloaded} attachments were downloaded of {found} found"),
+            );
+        }
+    }
+
+    fn warn(&mut self, row: RecordIndex, column: usize, message: String) {
+        self.add(Level::Warning, row, column, message);
+    }
+
+    fn add(&mut self, level: Level, row: RecordIndex, column: usize, message: String) {
+        let span = self.sheet.base_span(row);
+        let fields = self.sheet.base_fields(row);
+        let offset = fields.get(column).map_or(span.end, |field| field.start);
+        let before = &self.sheet.bytes()[span.start..offset];
+        let line = self.sheet.line(row) + grammar::count_lines(before);
+        let line_start =
+            memchr::memrchr(b'\n', &self.sheet.bytes()[..offset]).map_or(0, |at| at + 1);
+        let po = Some(self.sheet.po(row)).filter(|po| !po.is_empty());
+        self.list.push(Diagnostic {
+            level,
+            line,
+            column: (offset - line_start) as u64 + 1,
+            po,
+            message,
+            excerpt: Some(Excerpt::of(self.sheet.bytes(), offset)),
+        });
+    }
+}

@@ -1,0 +1,434 @@
+//! What tickoff wrote meets a version of the sheet that it did not write.
+//!
+//! Cell by cell and by PO, wherever the rows stand now: what tickoff wrote is kept, all else is the
+//! other program's. A cell in which the other version shows neither our value nor one it had before
+//! is a true conflict: our result is kept, and reported with both values. Nothing here changes a
+//! file; results that find no place are returned to the caller, who keeps them.
+//!
+//! An edit that fell between our last look at the public file and the exchange is in the file that
+//! the exchange displaced, and for a moment nowhere in the public one. In a race of 3,115 outside
+//! replacements one of them was lost so: its author read the public file in that moment, changed
+//! another cell, and saved. Such edits are therefore written to the journal like results, but give
+//! way to any value that is new to them.
+//!
+//! A version that shows what a cell had before us may have been read before we wrote, or its author
+//! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
+//! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
+
+use std::collections::HashSet;
+
+use compact_str::CompactString;
+use smallvec::{SmallVec, smallvec};
+
+use crate::csv::grammar::encode;
+use crate::csv::index::RecordIndex;
+use crate::domain::columns::addable;
+use crate::domain::columns::same_column;
+use crate::sheet::change::{CellUpdate, RowUpdate};
+use crate::sheet::overlay::OverlayRow;
+use crate::sheet::table::{Sheet, text};
+use crate::text::escape::escape;
+
+/// A cell that tickoff and another program both changed. tickoff's value is kept.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Conflict {
+    /// The row.
+    pub po: String,
+    /// The column.
+    pub column: String,
+    /// The value that was kept.
+    pub ours: String,
+    /// The value that the other program had written.
+    pub theirs: String,
+}
+
+/// What came of bringing results to a version of the sheet.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Results whose row or column is not there.
+    pub(crate) unplaced: Vec<RowUpdate>,
+    /// Rows that do not show their results yet.
+    pub(crate) behind: usize,
+}
+
+/// Applies a journal's updates in order to a sheet that may show any part of them.
+pub(crate) fn replay<'u>(
+    sheet: &Sheet,
+    updates: impl IntoIterator<Item = &'u RowUpdate>,
+) -> Merged {
+    let mut merged = Merged {
+        unplaced: apply(sheet, updates),
+        ..Merged::default()
+    };
+    report(sheet, &mut merged);
+    merged
+}
+
+/// Applies updates in order and returns those that found no place.
+pub(crate) fn apply<'u>(
+    sheet: &Sheet,
+    updates: impl IntoIterator<Item = &'u RowUpdate>,
+) -> Vec<RowUpdate> {
+    let mut unplaced = Vec::new();
+    for update in updates {
+        place(sheet, update, &mut unplaced);
+    }
+    unplaced
+}
+
+/// Brings all that was written to the old version to a new one. `waiting` are results that had no
+/// place in the old one.
+pub(crate) fn transfer(old: &Sheet, new: &Sheet, waiting: &[RowUpdate]) -> Merged {
+    let mut merged = Merged::default();
+    for update in written(old) {
+        place(new, &update, &mut merged.unplaced);
+    }
+    for update in waiting {
+        place(new, update, &mut merged.unplaced);
+    }
+    report(new, &mut merged);
+    merged
+}
+
+/// Everything that was written to a sheet, as one frame would hold it.
+pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
+    let schema = sheet.schema();
+    sheet
+        .overlay()
+        .changed()
+        .map(move |(row, cells)| RowUpdate {
+            po: sheet.key(row).into(),
+            cells: cells
+                .cells
+                .iter()
+                .map(|cell| CellUpdate {
+                    column: schema.columns()[cell.column].as_str().into(),
+                    value: cell.value.clone(),
+                    before: cell.before.clone(),
+                    outside: cell.outside,
+                })
+                .collect(),
+        })
+}
+
+/// Edits of other programs that are held: PO, column, value.
+pub(crate) type Held = HashSet<(CompactString, CompactString, CompactString)>;
+
+/// Those that are held in a sheet.
+pub(crate) fn held(sheet: &Sheet) -> Held {
+    written(sheet)
+        .flat_map(|RowUpdate { po, cells }| {
+            let held = cells.into_iter().filter(|cell| cell.outside);
+            held.map(move |cell| (po.clone(), cell.column, cell.value))
+        })
+        .collect()
+}
+
+/// The cells that differ between two bases and that tickoff did not write, and whether they are all
+/// that is new: rows that came, changes in rows without a PO and cells that are not UTF-8 are no
+/// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
+///
+/// `held` are the edits that were held when the new base lost its public name. An edit of one of its
+/// cells that came to be held since, through another process, is a later one, and stays.
+pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, bool) {
+    let (from, to) = (old.schema(), new.schema());
+    let columns: Vec<(usize, usize, &String)> = to
+        .columns()
+        .iter()
+        .enumerate()
+        .filter(|&(column, _)| column != to.key)
+        .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
+        .collect();
+    let is_held = |po: &str, column: usize, value: &str| {
+        let column = from.columns()[column].as_str();
+        held.contains(&(po.into(), column.into(), value.into()))
+    };
+    let mut updates = Vec::new();
+    let mut is_all = unkeyed(old).eq(unkeyed(new));
+    for row in new.all_rows() {
+        let po = new.po(row);
+        let before: Vec<RecordIndex> = old.rows(&po).take(2).collect();
+        let [before] = before[..] else {
+            is_all &= po.is_empty();
+            continue;
+        };
+        if new.rows(&po).nth(1).is_some() {
+            continue;
+        }
+        let ours = new.overlay().row(row).unwrap_or_default();
+        let cells: Vec<CellUpdate> = columns
+            .iter()
+            .filter(|(_, column, _)| ours.get(*column).is_none())
+            .filter_map(|&(was, is, name)| {
+                let (was_raw, is_raw) = (old.base_cell(before, was), new.base_cell(row, is));
+                if was_raw == is_raw {
+                    return None;
+                }
+                let Ok(value) = std::str::from_utf8(&is_raw) else {
+                    is_all = false;
+                    return None;
+                };
+                let mut cell = CellUpdate {
+                    column: name.as_str().into(),
+                    value: value.into(),
+                    before: smallvec![text(was_raw).into()],
+                    outside: true,
+                };
+                let earlier = old.overlay().row(before).unwrap_or_default();
+                match earlier.get(was) {
+                    Some(later) if later.outside && !is_held(&po, was, &later.value) => {
+                        cell.before
+                            .push(std::mem::replace(&mut cell.value, later.value.clone()));
+                        cell.before.extend(later.before.iter().cloned());
+                    }
+                    _ => cell.before.push(old.cell(before, was).into()),
+                }
+                Some(cell)
+            })
+            .collect();
+        if !cells.is_empty() {
+            updates.push(RowUpdate {
+                po: po.into(),
+                cells,
+            });
+        }
+    }
+    (updates, is_all)
+}
+
+/// The bytes of the rows that have no PO.
+fn unkeyed(sheet: &Sheet) -> impl Iterator<Item = &[u8]> {
+    sheet
+        .all_rows()
+        .filter(|&row| sheet.po(row).is_empty())
+        .map(|row| &sheet.bytes()[sheet.base_span(row)])
+}
+
+/// Results as a table of their own, for a person who wants to put them back.
+pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
+    let mut columns: Vec<&str> = Vec::new();
+    for cell in updates.iter().flat_map(|update| &update.cells) {
+        if !columns
+            .iter()
+            .any(|column| same_column(column, &cell.column))
+        {
+            columns.push(&cell.column);
+        }
+    }
+    let mut table = Vec::new();
+    let mut add = |first: &str, rest: &mut dyn Iterator<Item = &str>| {
+        encode(first, b';', false, &mut table);
+        for value in rest {
+            table.push(b';');
+            encode(value, b';', false, &mut table);
+        }
+        table.push(b'\n');
+    };
+    add(key, &mut columns.iter().copied());
+    for update in updates {
+        let value = |column: &&str| {
+            let cell = update
+                .cells
+                .iter()
+                .rfind(|cell| same_column(&cell.column, column));
+            cell.map_or("", |cell| cell.value.as_str())
+        };
+        add(&update.po, &mut columns.iter().map(value));
+    }
+    table
+}
+
+/// Writes one update to its rows; what has no place goes to `unplaced`.
+fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
+    let mut homeless = Vec::new();
+    let mut cells: SmallVec<[(usize, &CellUpdate); 8]> = SmallVec::new();
+    let mut schema = sheet.schema();
+    for cell in &update.cells {
+        let column = schema.position(&cell.column).or_else(|| {
+            let name = addable(&cell.column)?;
+            let added = (!cell.value.is_empty()).then(|| sheet.add_column(name).ok())?;
+            schema = sheet.schema();
+            added
+        });
+        match column {
+            Some(column) => cells.push((column, cell)),
+            None if cell.value.is_empty() => {}
+            None => homeless.push(cell.clone()),
+        }
+    }
+    let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(&update.po).collect();
+    for &row in &rows {
+        let mut overlay = sheet
+            .overlay()
+            .row(row)
+            .map_or_else(OverlayRow::default, |row| (*row).clone());
+        for &(column, cell) in &cells {
+            if cell.outside {
+                let theirs = text(sheet.base_cell(row, column));
+                if *theirs != *cell.value && !cell.before.iter().any(|before| *before == *theirs) {
+                    // Whoever wrote it has written something else since.
+                    continue;
+                }
+            }
+            overlay.write(column, &cell.value, cell.outside, &cell.before);
+        }
+        sheet.publish(row, overlay);
+    }
+    if rows.is_empty() {
+        unplaced.push(update.clone());
+    } else if !homeless.is_empty() {
+        unplaced.push(RowUpdate {
+            po: update.po.clone(),
+            cells: homeless,
+        });
+    }
+}
+
+/// Compares what the version shows with what was written.
+fn report(sheet: &Sheet, merged: &mut Merged) {
+    let schema = sheet.schema();
+    for (row, cells) in sheet.overlay().changed() {
+        let mut behind = false;
+        for cell in &cells.cells {
+            let theirs = text(sheet.base_cell(row, cell.column));
+            if *theirs == *cell.value {
+                continue;
+            }
+            behind = true;
+            if !cell.before.iter().any(|before| *before == *theirs)
+                && cell.column < schema.header_width
+            {
+                merged.conflicts.push(Conflict {
+                    po: sheet.po(row),
+                    column: schema.columns()[cell.column].clone(),
+                    ours: cell.value.to_string(),
+                    theirs: theirs.into_owned(),
+                });
+            }
+        }
+        merged.behind += usize::from(behind);
+    }
+}
+
+/// Says what became of an outside edit.
+pub(crate) fn log(merged: &Merged) {
+    for conflict in &merged.conflicts {
+        tracing::warn!(
+            po = %escape(&conflict.po),
+            column = %escape(&conflict.column),
+            kept = %escape(&conflict.ours),
+            theirs = %escape(&conflict.theirs),
+            "another program changed a cell that holds a result; the result is kept"
+        );
+    }
+    for update in &merged.unplaced {
+        tracing::warn!(po = %escape(&update.po), "the sheet no longer has the place of a result");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::snapshot::Snapshot;
+    use crate::sheet::options::Options;
+
+    fn sheet(rows: &str) -> Sheet {
+        let text = format!("PO_NUMBER;STATUS;note\n{rows}");
+        let bytes = Snapshot::Owned(text.into_bytes());
+        Sheet::build(bytes, std::path::Path::new("in.csv"), &Options::default()).unwrap()
+    }
+
+    fn result(po: &str, column: &str, value: &str, before: &str) -> RowUpdate {
+        let cell = CellUpdate {
+            column: column.into(),
+            value: value.into(),
+            before: smallvec![before.into()],
+            outside: false,
+        };
+        RowUpdate {
+            po: po.into(),
+            cells: vec![cell],
+        }
+    }
+
+    fn cell(sheet: &Sheet, po: &str, column: &str) -> String {
+        sheet.record(po).unwrap().get(column).unwrap().to_owned()
+    }
+
+    #[test]
+    fn only_cells_that_tickoff_did_not_write_are_edits() {
+        let old = sheet("A;PENDING;x\nB;PENDING;y\n");
+        apply(&old, &[result("A", "STATUS", "COMPLETED", "PENDING")]);
+        let new = sheet("B;PENDING;mine\nA;PENDING;x\nC;;new\n");
+        transfer(&old, &new, &[]);
+        let (edits, is_all) = edits(&old, &new, &Held::new());
+        assert_eq!((edits.len(), is_all), (1, false));
+        assert_eq!(
+            (edits[0].po.as_str(), edits[0].cells[0].value.as_str()),
+            ("B", "mine")
+        );
+    }
+
+    /// A sheet on which another program's edit of A's note, `x` to `mine`, is held.
+    fn with_held_edit() -> Sheet {
+        let (old, new) = (sheet("A;PENDING;x\n"), sheet("A;PENDING;mine\n"));
+        let (edits, is_all) = edits(&old, &new, &Held::new());
+        assert!(is_all);
+        apply(&new, &edits);
+        new
+    }
+
+    #[test]
+    fn an_edit_that_came_to_be_held_since_is_later_than_that_of_a_displaced_file() {
+        let older = || sheet("A;PENDING;older\n");
+        let held_now = with_held_edit();
+        let edited = |held: &Held| {
+            let new = older();
+            transfer(&held_now, &new, &[]);
+            apply(&new, &edits(&held_now, &new, held).0);
+            cell(&new, "A", "note")
+        };
+        assert_eq!(edited(&Held::new()), "mine");
+        assert_eq!(edited(&held(&held_now)), "older", "it was edited again");
+    }
+
+    #[test]
+    fn a_held_edit_survives_a_version_that_did_not_see_it() {
+        let stale = sheet("A;PENDING;x\n");
+        let merged = transfer(&with_held_edit(), &stale, &[]);
+        assert_eq!(cell(&stale, "A", "note"), "mine");
+        assert!(merged.conflicts.is_empty());
+    }
+
+    #[test]
+    fn a_held_edit_gives_way_to_a_newer_one() {
+        let newer = sheet("A;PENDING;newer\n");
+        let merged = transfer(&with_held_edit(), &newer, &[]);
+        assert_eq!(cell(&newer, "A", "note"), "newer");
+        assert!(merged.conflicts.is_empty());
+    }
+
+    #[test]
+    fn a_result_takes_the_place_of_a_held_edit() {
+        let held = with_held_edit();
+        apply(&held, &[result("A", "note", "ours", "mine")]);
+        let theirs = sheet("A;PENDING;theirs\n");
+        let merged = transfer(&held, &theirs, &[]);
+        assert_eq!(cell(&theirs, "A", "note"), "ours");
+        assert_eq!(merged.conflicts[0].theirs, "theirs");
+    }
+
+    #[test]
+    fn results_without_a_place_are_a_table_that_can_be_read() {
+        let lost = [
+            result("A;1", "STATUS", "ERROR", ""),
+            result("B", "note", "say \"hi\"", ""),
+        ];
+        let table = String::from_utf8(as_table("PO_NUMBER", &lost)).unwrap();
+        assert_eq!(
+            table,
+            "PO_NUMBER;STATUS;note\n\"A;1\";ERROR;\nB;;\"say \"\"hi\"\"\"\n"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Sheet + overlay → the bytes of the next version, and the proof that they are right.
+//!
+//! Every byte that no update touches is copied from the snapshot, also inside a row in which
+//! another cell changed; only changed cells are encoded anew. The proof walks the same plan over
+//! what was written: copied spans must be equal to the snapshot's, each changed row must parse as
+//! one record that holds the new values. Together these fix the record count as well, so nothing
+//! has to be indexed again.
+
+use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::csv::grammar::{decode, encode};
+use crate::csv::index::RecordIndex;
+use crate::csv::scan::fields_at;
+use crate::sheet::overlay::OverlayRow;
+use crate::sheet::schema::Schema;
+use crate::sheet::table::Sheet;
+
+/// The next version, as of when it was planned: what is written to the sheet meanwhile is for the one
+/// after it.
+pub(crate) struct Next {
+    sheet: Arc<Sheet>,
+    schema: Arc<Schema>,
+    /// In the sheet's order.
+    changed: Vec<(RecordIndex, Arc<OverlayRow>)>,
+}
+
+/// One piece of it.
+enum Piece<'n> {
+    /// Bytes of the snapshot.
+    Copied(Range<usize>),
+    /// The header, with columns added at its end.
+    Header,
+    /// A row in which cells changed, or which was padded for added columns.
+    Row(RecordIndex, Option<&'n OverlayRow>),
+}
+
+impl Next {
+    /// Plans it. Only whoever may change the sheet calls this.
+    pub(crate) fn of(sheet: &Arc<Sheet>) -> Next {
+        Next {
+            sheet: Arc::clone(sheet),
+            schema: sheet.schema(),
+            changed: sheet.overlay().changed().collect(),
+        }
+    }
+
+    /// The version that it is made of.
+    pub(crate) fn sheet(&self) -> &Arc<Sheet> {
+        &self.sheet
+    }
+
+    /// Whether it has columns that the snapshot has not.
+    pub(crate) fn has_added_columns(&self) -> bool {
+        !self.schema.added().is_empty()
+    }
+
+    /// Writes it.
+    pub(crate) fn render(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        self.for_each_piece(|piece| match piece {
+            Piece::Copied(span) => out.write_all(&self.sheet.bytes()[span]),
+            Piece::Header => {
+                buffer.clear();
+                self.render_header(&mut buffer);
+                out.write_all(&buffer)
+            }
+            Piece::Row(row, cells) => {
+                buffer.clear();
+                self.render_row(row, cells, &mut buffer);
+                out.write_all(&buffer)
+            }
+        })
+    }
+
+    /// Checks what [`Next::render`] wrote. `Err` says what is wrong with it.
+    pub(crate) fn verify(&self, written: &[u8]) -> Result<(), String> {
+        let mut at = 0;
+        let names = self.schema.columns();
+        self.for_each_piece(|piece| {
+            match piece {
+                Piece::Copied(span) => {
+                    let copy = written.get(at..at + span.len());
+                    if copy != Some(&self.sheet.bytes()[span.clone()]) {
+                        return Err(format!(
+                            "the bytes from {at} on differ from the old version"
+                        ));
+                    }
+                    at += span.len();
+                }
+                Piece::Header => {
+                    at = self
+                        .verify_record(written, at, |fields| {
+                            fields.len() == names.len()
+                                && names.iter().zip(fields).all(|(name, field)| {
+                                    std::str::from_utf8(&decode(&written[field.clone()]))
+                                        .is_ok_and(|field| field.trim() == name)
+                                })
+                        })
+                        .ok_or("its header reads differently")?
+                }
+                Piece::Row(row, cells) => {
+                    at = self
+                        .verify_record(written, at, |fields| {
+                            cells.iter().flat_map(|row| &row.cells).all(|cell| {
+                                fields
+                                    .get(cell.column)
+                                    .map_or(cell.value.is_empty(), |field| {
+                                        *decode(&written[field.clone()]) == *cell.value.as_bytes()
+                                    })
+                            })
+                        })
+                        .ok_or_else(|| {
+                            format!(
+                                "the row of {} reads differently",
+                                crate::text::escape::escape(&self.sheet.po(row))
+                            )
+                        })?
+                }
+            }
+            Ok(())
+        })?;
+        if at == written.len() {
+            Ok(())
+        } else {
+            Err(format!("it has {} bytes instead of {at}", written.len()))
+        }
+    }
+
+    /// Reads one record and returns where it ends; `None` if there is none or it is not as it should
+    /// be.
+    fn verify_record(
+        &self,
+        written: &[u8],
+        at: usize,
+        is_right: impl FnOnce(&[Range<usize>]) -> bool,
+    ) -> Option<usize> {
+        let fields = fields_at(written, self.sheet.dialect().delimiter, at).ok()??;
+        let end = fields.last()?.end;
+        (fields.first()?.start == at && is_right(&fields)).then_some(end)
+    }
+
+    /// Without added columns only the changed rows are pieces; with them, every row is one.
+    fn for_each_piece<'n, E>(
+        &'n self,
+        mut each: impl FnMut(Piece<'n>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut copied_to = 0;
+        let mut piece = |span: Range<usize>, piece| {
+            each(Piece::Copied(copied_to..span.start))?;
+            copied_to = span.end;
+            each(piece)
+        };
+        let mut changed = self.changed.iter().map(|(row, cells)| (*row, &**cells));
+        if self.has_added_columns() {
+            let dialect = self.sheet.dialect();
+            piece(dialect.header_start..dialect.header_end, Piece::Header)?;
+            let mut changed = changed.peekable();
+            for row in self.sheet.all_rows() {
+                let cells = changed
+                    .next_if(|&(at, _)| at == row)
+                    .map(|(_, cells)| cells);
+                piece(self.sheet.base_span(row), Piece::Row(row, cells))?;
+            }
+        } else {
+            changed.try_for_each(|(row, cells)| {
+                piece(self.sheet.base_span(row), Piece::Row(row, Some(cells)))
+            })?;
+        }
+        each(Piece::Copied(copied_to..self.sheet.bytes().len()))
+    }
+
+    fn render_header(&self, out: &mut Vec<u8>) {
+        let dialect = self.sheet.dialect();
+        out.extend_from_slice(&self.sheet.bytes()[dialect.header_start..dialect.header_end]);
+        for name in self.schema.added() {
+            out.push(dialect.delimiter);
+            encode(name, dialect.delimiter, dialect.quote_all, out);
+        }
+    }
+
+    fn render_row(&self, row: RecordIndex, cells: Option<&OverlayRow>, out: &mut Vec<u8>) {
+        let sheet = &self.sheet;
+        let (delimiter, quote_all) = (sheet.dialect().delimiter, sheet.dialect().quote_all);
+        let fields = sheet.base_fields(row);
+        let padded = if self.schema.added().is_empty() {
+            0
+        } else {
+            self.schema.columns().len()
+        };
+        let written = cells
+            .and_then(|row| row.cells.iter().rfind(|cell| !cell.value.is_empty()))
+            .map_or(0, |cell| cell.column + 1);
+        for column in 0..fields.len().max(padded).max(written) {
+            if column > 0 {
+                out.push(delimiter);
+            }
+            let raw = fields
+                .get(column)
+                .map(|field| &sheet.bytes()[field.clone()]);
+            let changed = cells.and_then(|row| row.get(column));
+            match (raw, changed) {
+                (Some(raw), Some(cell)) if *decode(raw) != *cell.value.as_bytes() => {
+                    encode(&cell.value, delimiter, raw.starts_with(b"\""), out);
+                }
+                (Some(raw), _) => out.extend_from_slice(raw),
+                (None, cell) => encode(
+                    cell.map_or("", |cell| &cell.value),
+                    delimiter,
+                    quote_all,
+                    out,
+                ),
+            }
+        }
+    }
+}
+
+/// Whether the next version would differ from the snapshot.
+pub(crate) fn differs(sheet: &Sheet) -> bool {
+    !sheet.schema().added().is_empty()
+        || sheet.overlay().changed().any(|(row, cells)| {
+            cells
+                .cells
+                .iter()
+                .any(|cell| *sheet.base_cell(row, cell.column) != *cell.value.as_bytes())
+        })
+}

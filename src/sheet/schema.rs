@@ -1,0 +1,115 @@
+//! Which columns the sheet has, and where.
+//!
+//! A schema only ever grows, at its end: a column that is added has a place beyond the header's
+//! width until a rewrite has put it into the file.
+
+use crate::domain::columns::{COLUMNS, STATUS, same_column};
+use crate::domain::problem::Problem;
+use crate::error::{Error, Result};
+use crate::sheet::options::Options;
+
+/// The columns of one version of the sheet, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schema {
+    /// Names without surrounding blanks; those that are to be added come last.
+    columns: Vec<String>,
+    /// How many of them the file's header has.
+    pub(crate) header_width: usize,
+    pub(crate) key: usize,
+    pub(crate) status: Option<usize>,
+}
+
+impl Schema {
+    /// Takes the header's names, in which the key column is known to be; or says at which of them
+    /// there is a problem.
+    pub(crate) fn new(
+        names: &[String],
+        key: &str,
+    ) -> std::result::Result<Schema, (usize, Problem)> {
+        let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+        let find = |name: &str| columns.iter().position(|column| same_column(column, name));
+        for name in COLUMNS.into_iter().chain([key]) {
+            let mut places = (0..columns.len()).filter(|&at| same_column(&columns[at], name));
+            if let Some(second) = places.nth(1) {
+                return Err((second, Problem::DuplicateColumn(name.trim().to_owned())));
+            }
+        }
+        Ok(Schema {
+            header_width: columns.len(),
+            key: find(key).expect("the dialect was chosen by its key column"),
+            status: find(STATUS),
+            columns,
+        })
+    }
+
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The columns that the file does not have yet.
+    pub(crate) fn added(&self) -> &[String] {
+        &self.columns[self.header_width..]
+    }
+
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        // Most names are written as the header writes them.
+        let exact = self.columns.iter().position(|column| column == name);
+        let alike = |column: &String| same_column(column, name);
+        exact.or_else(|| self.columns.iter().position(alike))
+    }
+
+    /// The place of a column, or the error that names those that are there.
+    pub(crate) fn require(&self, name: &str, options: &Options) -> Result<usize> {
+        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
+        self.position(name)
+            .ok_or_else(|| Error::unknown_column(name, &self.columns, addable))
+    }
+
+    /// This schema with a column more at its end.
+    pub(crate) fn with(&self, name: &str) -> Schema {
+        let mut schema = self.clone();
+        schema.columns.push(name.to_owned());
+        schema.status = schema.position(STATUS);
+        schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(names: &[&str]) -> std::result::Result<Schema, (usize, Problem)> {
+        Schema::new(
+            &names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+            "PO_NUMBER",
+        )
+    }
+
+    #[test]
+    fn names_are_matched_without_case_or_blanks() {
+        let schema = schema(&["supplier", "po_number ", "status", "custom note"]).unwrap();
+        assert_eq!((schema.key, schema.status), (1, Some(2)));
+        assert_eq!(schema.position(" Custom Note"), Some(3));
+    }
+
+    #[test]
+    fn a_known_column_may_not_be_there_twice() {
+        assert_eq!(
+            schema(&["PO_NUMBER", "STATUS", "Status"]),
+            Err((2, Problem::DuplicateColumn("STATUS".into())))
+        );
+        assert!(schema(&["PO_NUMBER", "x", "X"]).is_ok());
+    }
+
+    #[test]
+    fn an_added_column_comes_last() {
+        let schema = schema(&["PO_NUMBER", "note"]).unwrap().with(STATUS);
+        assert_eq!(
+            (schema.status, schema.added()),
+            (Some(2), &["STATUS".to_owned()][..])
+        );
+    }
+}

@@ -1,0 +1,520 @@
+//! One version of the sheet, with what was written to it since.
+//!
+//! The base (snapshot, dialect, index) never changes; what is written lies in the overlay. Reading
+//! a record or the counts takes no lock. Only one thread at a time writes: the one that holds the
+//! writer (see `writer.rs`).
+
+use crate::sheet::options::Duplicates;
+use crate::sheet::options::Options;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::csv::dialect::{self, Dialect};
+use crate::csv::grammar::{self, Malformed, Records, decode};
+use crate::csv::index::{Index, RecordIndex};
+use crate::csv::scan::{Fields, Record, fields_at};
+use crate::disk::snapshot::Snapshot;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
+use crate::domain::problem::Problem;
+use crate::domain::status::ProcessingStatus;
+use crate::domain::time::parse_timestamp;
+use crate::error::{Error, Result};
+use crate::sheet::overlay::{Overlay, OverlayRow};
+use crate::sheet::record::CsvRecord;
+use crate::sheet::schema::Schema;
+use crate::text::near::close_to;
+
+/// Rows by status. `completed + pending + error + no_attachments + other == total`; rows without a
+/// key are not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ProcessingProgress {
+    /// Rows that have a key.
+    pub total: usize,
+    /// COMPLETED.
+    pub completed: usize,
+    /// PENDING or empty.
+    pub pending: usize,
+    /// ERROR.
+    pub error: usize,
+    /// `NO_ATTACHMENTS`.
+    pub no_attachments: usize,
+    /// Any other word.
+    pub other: usize,
+}
+
+/// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
+pub struct Sheet {
+    path: PathBuf,
+    options: Options,
+    bytes: Snapshot,
+    dialect: Dialect,
+    /// Grows when a column is added; the header of `bytes` does not.
+    schema: ArcSwap<Schema>,
+    index: Index,
+    overlay: Overlay,
+    /// One code a row, so that a status can be told without reading the row. Written by the writer
+    /// after the overlay row it belongs to; Release/Acquire makes a reader who sees the code see
+    /// that row.
+    statuses: Box<[AtomicU8]>,
+    /// Rows by code. Written by the writer alone, read by anybody; each count is right, and a
+    /// reader may see one row between two of them.
+    counts: [AtomicUsize; CODES],
+    /// How many keys may still be compared with POs that are not there. Any thread takes from it.
+    comparisons_left: AtomicUsize,
+}
+
+/// How many rows are searched for POs that are like one which is not there.
+const MAX_ROWS_COMPARED: usize = 1_000_000;
+/// How many keys are compared for that in all.
+const MAX_COMPARISONS: usize = 10_000_000;
+
+const CODES: usize = 6;
+const OTHER: u8 = 4;
+const UNKEYED: u8 = 5;
+
+fn code(status: &ProcessingStatus) -> u8 {
+    match status {
+        ProcessingStatus::Pending => 0,
+        ProcessingStatus::Completed => 1,
+        ProcessingStatus::Error => 2,
+        ProcessingStatus::NoAttachments => 3,
+        ProcessingStatus::Other(_) => OTHER,
+    }
+}
+
+/// The code of a raw status field.
+fn status_code(raw: &[u8]) -> u8 {
+    match raw {
+        b"" | b"PENDING" => 0,
+        b"COMPLETED" => 1,
+        raw => code(&ProcessingStatus::parse(&text(decode(raw)))),
+    }
+}
+
+impl Sheet {
+    /// Takes a version of the sheet, or says why it is not one.
+    pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
+        let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let malformed = |malformed: Malformed| malformed.at(path, &bytes);
+        let schema = Schema::new(&names, &options.key).map_err(|(column, problem)| {
+            let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
+            malformed(Malformed {
+                offset: field.map_or(dialect.header_start, |field| field.start),
+                problem,
+            })
+        })?;
+
+        let code = |record: &Record<'_>, has_key| {
+            let raw = schema.status.and_then(|column| record.field(column));
+            match has_key {
+                true => raw.map_or(0, |field| status_code(&bytes[field])),
+                false => UNKEYED,
+            }
+        };
+        let (index, codes) = Index::build(
+            &bytes,
+            dialect.delimiter,
+            schema.key,
+            schema.status.map_or(0, |column| column + 1),
+            dialect.header_end,
+            code,
+        )
+        .map_err(malformed)?;
+        let statuses: Box<[AtomicU8]> = codes.into_iter().map(AtomicU8::new).collect();
+        let mut counts = [0; CODES];
+        for status in &statuses {
+            counts[status.load(Ordering::Relaxed) as usize] += 1;
+        }
+
+        let overlay = Overlay::new(index.len());
+        let sheet = Sheet {
+            path: path.to_owned(),
+            options: options.clone(),
+            bytes,
+            dialect,
+            schema: ArcSwap::from_pointee(schema),
+            index,
+            overlay,
+            statuses,
+            counts: counts.map(AtomicUsize::new),
+            comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
+        };
+        match options.duplicates {
+            Duplicates::Refuse => sheet.refuse_duplicates()?,
+            Duplicates::All => {}
+        }
+        Ok(sheet)
+    }
+
+    fn refuse_duplicates(&self) -> Result<()> {
+        match self
+            .duplicates()
+            .into_iter()
+            .min_by_key(|(_, rows)| rows[0])
+        {
+            None => Ok(()),
+            Some((po, rows)) => Err(Error::DuplicatePo {
+                path: self.path.clone(),
+                po,
+                lines: rows.into_iter().map(|row| self.line(row)).collect(),
+            }),
+        }
+    }
+
+    pub(crate) fn has_repeated(&self) -> bool {
+        self.index.has_repeated()
+    }
+
+    /// Keys that stand in several rows, with these rows.
+    pub(crate) fn duplicates(&self) -> Vec<(String, Vec<RecordIndex>)> {
+        self.index
+            .repeated()
+            .map(|(first, more)| (self.po(first), std::iter::once(first).chain(more).collect()))
+            .collect()
+    }
+
+    /// Rows by status.
+    pub fn progress(&self) -> ProcessingProgress {
+        let count = |code: u8| self.counts[code as usize].load(Ordering::Relaxed);
+        let [pending, completed, error, no_attachments, other] = [0, 1, 2, 3, OTHER].map(count);
+        ProcessingProgress {
+            total: pending + completed + error + no_attachments + other,
+            completed,
+            pending,
+            error,
+            no_attachments,
+            other,
+        }
+    }
+
+    /// The row of a PO, `None` if there is none. Of a PO in several rows, the first that is not done,
+    /// or else the first.
+    pub fn record(&self, po: &str) -> Option<CsvRecord> {
+        self.row_for(po).map(|row| self.record_at(row))
+    }
+
+    pub(crate) fn row_for(&self, po: &str) -> Option<RecordIndex> {
+        let is_pending = |row: &RecordIndex| !self.is_done(&self.status_at(*row));
+        self.rows(po)
+            .find(is_pending)
+            .or_else(|| self.rows(po).next())
+    }
+
+    /// [`Error::UnknownPo`] with the POs that are like the one which is not there.
+    ///
+    /// They are looked for among the first 1,000,000 rows; and once 10,000,000 keys of this version of
+    /// the sheet have been compared, not at all: a program that asks for one unknown PO after the other
+    /// does not wait for guesses.
+    pub fn unknown_po(&self, po: &str) -> Error {
+        let looked_at = self.len().min(MAX_ROWS_COMPARED);
+        // Relaxed: nothing else is read by it, and two threads that spend the same rest do no harm.
+        let may_compare = self
+            .comparisons_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(looked_at)
+            })
+            .is_ok();
+        let keys = self.all_rows().map(|row| self.key(row));
+        Error::UnknownPo {
+            po: po.trim().to_owned(),
+            close: close_to(po, keys.take(if may_compare { looked_at } else { 0 })),
+        }
+    }
+
+    /// Every row that has a key, in the sheet's order.
+    pub fn records(&self) -> impl Iterator<Item = CsvRecord> {
+        self.keyed_rows().map(|row| self.record_at(row))
+    }
+
+    /// Every row that has a key and this status, in the sheet's order.
+    pub fn records_with(&self, status: &ProcessingStatus) -> impl Iterator<Item = CsvRecord> {
+        self.keyed_rows()
+            .filter(move |&row| self.status_at(row) == *status)
+            .map(|row| self.record_at(row))
+    }
+
+    /// The latest LAST_PROCESSED, `None` if no row has one.
+    pub fn last_processed(&self) -> Option<DateTime<Utc>> {
+        let column = self.schema.load().position(LAST_PROCESSED)?;
+        let cells = self.keyed_rows().map(|row| self.cell(row, column));
+        cells.filter_map(|cell| parse_timestamp(&cell)).max()
+    }
+
+    /// The POs that a run would process, in the sheet's order, each once.
+    pub fn pending_pos(&self) -> impl Iterator<Item = String> {
+        self.pending_rows().map(|row| self.po(row))
+    }
+
+    /// Their rows.
+    pub fn pending(&self) -> impl Iterator<Item = CsvRecord> {
+        self.pending_rows().map(|row| self.record_at(row))
+    }
+
+    /// The status of a PO, `None` if there is no such row.
+    pub fn status(&self, po: &str) -> Option<ProcessingStatus> {
+        self.row_for(po).map(|row| self.status_at(row))
+    }
+
+    /// Whether a status counts as done.
+    pub fn is_done(&self, status: &ProcessingStatus) -> bool {
+        self.options.done.contains(status)
+    }
+
+    /// The columns, as the header names them, without surrounding blanks.
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.load().columns().to_vec()
+    }
+
+    /// The columns, and those that a run adds.
+    pub fn columns_of_a_run(&self) -> Vec<String> {
+        let mut columns = self.columns();
+        columns.extend(self.missing_columns().into_iter().map(str::to_owned));
+        columns
+    }
+
+    /// Those of the columns that a session needs which the sheet lacks.
+    pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
+        let schema = self.schema.load();
+        [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
+            .into_iter()
+            .filter(|name| schema.position(name).is_none())
+            .collect()
+    }
+
+    pub(crate) fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
+        self.keyed_rows().filter(|&row| {
+            !self.is_done(&self.status_at(row))
+                && (!self.has_repeated() || self.row_for(&self.po(row)) == Some(row))
+        })
+    }
+
+    fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
+        self.all_rows()
+            .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
+    }
+
+    pub(crate) fn all_rows(&self) -> impl Iterator<Item = RecordIndex> + use<> {
+        (0..self.index.len()).map(RecordIndex::from_slot)
+    }
+
+    /// The sheet's canonical path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    pub(crate) fn schema(&self) -> Arc<Schema> {
+        self.schema.load_full()
+    }
+
+    pub(crate) fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn rows(&self, po: &str) -> impl Iterator<Item = RecordIndex> {
+        self.index.rows(&self.bytes, po)
+    }
+
+    pub(crate) fn po(&self, row: RecordIndex) -> String {
+        self.key(row).into_owned()
+    }
+
+    pub(crate) fn key(&self, row: RecordIndex) -> Cow<'_, str> {
+        self.index.key(&self.bytes, row)
+    }
+
+    pub(crate) fn line(&self, row: RecordIndex) -> u64 {
+        self.index.line(&self.bytes, row)
+    }
+
+    /// The raw fields of a record of the base.
+    pub(crate) fn base_fields(&self, row: RecordIndex) -> Fields {
+        let start = self.index.start(row);
+        indexed(fields_at(&self.bytes, self.dialect.delimiter, start))
+    }
+
+    /// Its bytes without the terminator.
+    pub(crate) fn base_span(&self, row: RecordIndex) -> Range<usize> {
+        indexed(self.records_from(row).next_span())
+    }
+
+    fn records_from(&self, row: RecordIndex) -> Records<'_> {
+        Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row))
+    }
+
+    /// What the base holds in a cell; empty where the row is too short.
+    pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
+        let start = self.index.start(row);
+        grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
+            .map_or(Cow::Borrowed(&[]), |field| decode(&self.bytes[field]))
+    }
+
+    /// What a cell holds now.
+    pub(crate) fn cell(&self, row: RecordIndex, column: usize) -> Cow<'_, str> {
+        let written = self.overlay.row(row);
+        match written.as_ref().and_then(|cells| cells.get(column)) {
+            Some(cell) => Cow::Owned(cell.value.to_string()),
+            None => text(self.base_cell(row, column)),
+        }
+    }
+
+    /// A row as it is now, for whoever wants several of its cells.
+    pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
+        Shown {
+            bytes: &self.bytes,
+            fields: self.base_fields(row),
+            written: self.overlay.row(row),
+        }
+    }
+
+    pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
+        match self.statuses[row.slot()].load(Ordering::Acquire) {
+            0 => ProcessingStatus::Pending,
+            1 => ProcessingStatus::Completed,
+            2 => ProcessingStatus::Error,
+            3 => ProcessingStatus::NoAttachments,
+            _ => self
+                .schema
+                .load()
+                .status
+                .map_or(ProcessingStatus::Pending, |column| {
+                    ProcessingStatus::parse(&self.cell(row, column))
+                }),
+        }
+    }
+
+    pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
+        let shown = self.shown(row);
+        let schema = self.schema.load();
+        let cells = schema
+            .columns()
+            .iter()
+            .enumerate()
+            .map(|(column, name)| (name.clone(), shown.cell(column).into_owned()));
+        CsvRecord::from_cells(self.po(row), self.line(row), cells.collect())
+    }
+
+    /// Publishes a row's overlay as it is. Only the writer calls this.
+    pub(crate) fn publish(&self, row: RecordIndex, cells: OverlayRow) {
+        let status = self
+            .schema
+            .load()
+            .status
+            .and_then(|column| cells.get(column));
+        let new = status.map(|cell| code(&ProcessingStatus::parse(&cell.value)));
+        self.overlay.publish(row, cells);
+        if let Some(new) = new {
+            let old = self.statuses[row.slot()].swap(new, Ordering::AcqRel);
+            self.counts[new as usize].fetch_add(1, Ordering::Relaxed);
+            self.counts[old as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a column a place behind the last one. Only the writer calls this.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if a row has a surplus field that would slide under it; nothing changed.
+    pub(crate) fn add_column(&self, name: &str) -> Result<usize> {
+        self.refuse_surplus()?;
+        let schema = self.schema();
+        self.schema.store(Arc::new(schema.with(name)));
+        Ok(schema.columns().len())
+    }
+
+    /// Finds out whether columns can be added.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] at the first surplus field that would slide under one of them.
+    pub(crate) fn refuse_surplus(&self) -> Result<()> {
+        let schema = self.schema();
+        for row in self.all_rows() {
+            let fields = self.base_fields(row);
+            let surplus = fields
+                .iter()
+                .skip(schema.header_width)
+                .find(|field| !decode(&self.bytes[(*field).clone()]).is_empty());
+            if let Some(field) = surplus {
+                let malformed = Malformed {
+                    offset: field.start,
+                    problem: Problem::SurplusField,
+                };
+                return Err(malformed.at(&self.path, &self.bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was read when it was indexed can be read again: a snapshot never changes.
+fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
+    match read {
+        Ok(Some(read)) => read,
+        _ => unreachable!("the record was read when it was indexed"),
+    }
+}
+
+/// A row as it is now.
+pub(crate) struct Shown<'s> {
+    bytes: &'s [u8],
+    fields: Fields,
+    written: Option<Arc<OverlayRow>>,
+}
+
+impl Shown<'_> {
+    pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
+        let written = self.written.as_ref().and_then(|row| row.get(column));
+        match (written, self.fields.get(column)) {
+            (Some(cell), _) => Cow::Borrowed(&cell.value),
+            (None, Some(field)) => text(decode(&self.bytes[field.clone()])),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+}
+
+/// A decoded field as text; what is not UTF-8 is shown as U+FFFD.
+pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match field {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_end_when_as_many_keys_have_been_compared_as_may_be() {
+        let bytes = b"PO_NUMBER\nPO101\nPO102\nPO203\n".to_vec();
+        let path = Path::new("in.csv");
+        let sheet = Sheet::build(Snapshot::Owned(bytes), path, &Options::default()).unwrap();
+        let ask = || sheet.unknown_po(" PO1O1 ").to_string();
+        sheet.comparisons_left.store(7, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
+        }
+        assert_eq!(ask(), "no row has the PO PO1O1");
+    }
+}

@@ -1,0 +1,294 @@
+//! `CsvHandler`: the sheet as the original system's programs use it.
+//!
+//! Reading a record or the counts takes no lock. Writing does: a handler has one writer, which
+//! `update_record` and the thread of a [`WriteQueue`](crate::WriteQueue) take in turn. Several
+//! handlers, in one process or in several, may be open on one sheet.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use chrono::Utc;
+
+use crate::backup::manager::BackupMetadata;
+use crate::disk::target::Target;
+use crate::domain::columns::addable;
+use crate::domain::status::ProcessingStatus;
+use crate::error::{Error, Result};
+use crate::sheet::integrity::{Diagnostic, findings};
+use crate::sheet::merge::Conflict;
+use crate::sheet::options::Options;
+use crate::sheet::record::CsvRecord;
+use crate::sheet::table::{ProcessingProgress, Sheet};
+use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::store::writer::{self, Checkpoint, PATIENCE, Recovery, Writer, Writes};
+
+/// A sheet opened for reading and writing.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("input.csv");
+/// # std::fs::write(&path, "PO_NUMBER;STATUS\nPO1;PENDING\n")?;
+/// use tickoff::{CsvHandler, ProcessingStatus, Updates};
+///
+/// let handler = CsvHandler::open(&path, folder.path().join("backup"))?;
+/// handler.update_record("PO1", Updates::status(ProcessingStatus::Completed))?;
+/// assert_eq!(handler.get_processing_progress().completed, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct CsvHandler {
+    sheet: Arc<ArcSwap<Sheet>>,
+    writer: Mutex<Writer>,
+    /// Guards no data; taken before the writer.
+    turn: Mutex<()>,
+    options: Options,
+}
+
+impl CsvHandler {
+    /// Opens a sheet; its backups go to `backup_dir`.
+    ///
+    /// Results that an interrupted session left in the journal are seen by every reading method at
+    /// once, and become visible in the CSV with the first write.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] where the promises cannot be kept; what makes a file unfit as a sheet,
+    /// as for [`Sheet::read`]; [`Error::Busy`] if another program keeps it open for writing. The
+    /// sheet is untouched.
+    pub fn open(path: impl AsRef<Path>, backup_dir: impl AsRef<Path>) -> Result<CsvHandler> {
+        let backup_dir = Some(backup_dir.as_ref().to_owned());
+        CsvHandler::open_with(
+            path,
+            &Options {
+                backup_dir,
+                ..Options::default()
+            },
+        )
+    }
+
+    /// Opens a sheet that is not quite like those of the original system.
+    ///
+    /// # Errors
+    /// As [`CsvHandler::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<CsvHandler> {
+        CsvHandler::open_in(path.as_ref(), options, None).map(|(handler, _)| handler)
+    }
+
+    /// Opens a sheet in a session of its own.
+    pub(crate) fn open_in(
+        path: &Path,
+        options: &Options,
+        session: Option<&str>,
+    ) -> Result<(CsvHandler, Recovery)> {
+        let target = Arc::new(Target::open(path)?);
+        let (writer, recovery) = Writer::open(target, options, session)?;
+        let handler = CsvHandler {
+            sheet: Arc::clone(writer.sheet()),
+            writer: Mutex::new(writer),
+            turn: Mutex::new(()),
+            options: options.clone(),
+        };
+        Ok((handler, recovery))
+    }
+
+    /// The row of a PO, `None` if there is none.
+    pub fn record(&self, po: &str) -> Option<CsvRecord> {
+        self.sheet.load().record(po)
+    }
+
+    /// The status of a PO, `None` if there is no such row.
+    pub fn status(&self, po: &str) -> Option<ProcessingStatus> {
+        self.sheet.load().status(po)
+    }
+
+    /// Whether a status counts as done.
+    pub fn is_done(&self, status: &ProcessingStatus) -> bool {
+        self.options.done.contains(status)
+    }
+
+    /// Every row that is to be processed, in the sheet's order: its status is anything that does
+    /// not count as done. A PO in several rows is there once.
+    pub fn get_pending_records(&self) -> Vec<CsvRecord> {
+        self.sheet.load().pending().collect()
+    }
+
+    /// Their POs.
+    pub fn pending_pos(&self) -> Vec<String> {
+        self.sheet.load().pending_pos().collect()
+    }
+
+    /// How many they are.
+    pub fn pending_count(&self) -> usize {
+        self.sheet.load().pending_rows().count()
+    }
+
+    /// Rows by status.
+    pub fn get_processing_progress(&self) -> ProcessingProgress {
+        self.sheet.load().progress()
+    }
+
+    /// The columns, as the header names them, without surrounding blanks.
+    pub fn columns(&self) -> Vec<String> {
+        self.sheet.load().columns()
+    }
+
+    /// What a person should look at in the sheet: see [`Diagnostic`].
+    pub fn validate_csv_integrity(&self) -> Vec<Diagnostic> {
+        findings(&self.sheet.load())
+    }
+
+    /// Writes to the rows of a PO, and returns when the result is durable and the public CSV shows
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::InvalidValue`],
+    /// [`Error::Transition`], [`Error::NotDurable`]: nothing was changed. [`Error::NotVisible`]:
+    /// the result is durable in the journal, and the next write includes it.
+    pub fn update_record(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
+        self.update(po, updates.into(), false)
+    }
+
+    /// The same for a person's decision: it may take a PO out of COMPLETED and back to PENDING.
+    ///
+    /// # Errors
+    /// As [`CsvHandler::update_record`], without [`Error::Transition`].
+    pub fn update_record_forced(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
+        self.update(po, updates.into(), true)
+    }
+
+    fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {
+        let operation = WriteOperation {
+            operation_id: OperationId(0),
+            po_number: po.to_owned(),
+            updates,
+            timestamp: Utc::now(),
+            retry_count: 0,
+            priority: 0,
+            force,
+        };
+        let answers = self.writer()?.commit(&[&operation]);
+        answers
+            .into_iter()
+            .next()
+            .expect("one answer for each operation")?;
+        self.make_visible()
+    }
+
+    /// Refuses what can be refused without waiting for the writer.
+    pub(crate) fn validate(&self, po: &str, updates: &Updates) -> Result<()> {
+        let sheet = self.sheet.load();
+        if sheet.rows(po).next().is_none() {
+            return Err(sheet.unknown_po(po));
+        }
+        updates.validate(po.trim())?;
+        let schema = sheet.schema();
+        for (column, _) in updates.iter() {
+            if !(self.options.add_columns && addable(column).is_some()) {
+                schema.require(column, &self.options)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the public CSV up to all that is durable.
+    fn make_visible(&self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let source = match self.checkpoint() {
+                Ok(Checkpoint::Visible) => return Ok(()),
+                Ok(Checkpoint::Later) if start.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
+                Ok(Checkpoint::Later) => Error::Busy { path: self.path() },
+                Err(error) => error,
+            };
+            return Err(Error::NotVisible {
+                path: self.path(),
+                source: Box::new(source),
+            });
+        }
+    }
+
+    /// One checkpoint after the other: two at once would write the same twice.
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        writer::checkpoint(|| self.writer())
+    }
+
+    /// Backs up the sheet as it is, durably, to `input_YYYYMMDD_HHMMSS_{session_id}.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] for a session id that is not made of letters, digits, `-` and `_`;
+    /// [`Error::Io`] if it cannot be written. The sheet is untouched.
+    pub fn create_session_backup(&self, session_id: &str) -> Result<BackupMetadata> {
+        self.writer()?.back_up(session_id)
+    }
+
+    /// Adds those of `STATUS`, `LAST_PROCESSED` and `ERROR_MESSAGE` that are missing at the end of
+    /// the header, and pads every row in the same rewrite. Returns those that it added.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if a surplus field would slide under an added column; nothing was
+    /// changed.
+    pub fn add_missing_columns(&self) -> Result<Vec<&'static str>> {
+        let missing = self.missing_columns();
+        self.writer()?.add_columns(&missing)?;
+        if !missing.is_empty() {
+            self.make_visible()?;
+        }
+        Ok(missing)
+    }
+
+    pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
+        self.sheet.load().missing_columns()
+    }
+
+    /// Makes everything visible and empties the journal, unless a session of another process still
+    /// needs it. Dropping a handler does the same for what is visible already, and reports nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotVisible`]: what is missing is in the journal, and the next session writes it.
+    pub fn finish(&self) -> Result<()> {
+        self.writer()?.finish()
+    }
+
+    /// The cells that another program changed as well, since they were taken last.
+    pub fn take_conflicts(&self) -> Vec<Conflict> {
+        self.writer()
+            .map(|mut writer| writer.take_conflicts())
+            .unwrap_or_default()
+    }
+
+    /// The sheet's canonical path.
+    pub fn path(&self) -> PathBuf {
+        self.sheet.load().path().to_owned()
+    }
+
+    pub(crate) fn writes(&self) -> Writes {
+        self.writer()
+            .map(|writer| writer.writes())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn sheet(&self) -> Arc<Sheet> {
+        self.sheet.load_full()
+    }
+
+    /// The writer; an error if it died in the middle of something.
+    pub(crate) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        self.writer.lock().map_err(|_| Error::WriterDied {
+            message: "it panicked while it held the sheet".into(),
+        })
+    }
+}
+
+impl Drop for CsvHandler {
+    fn drop(&mut self) {
+        if let Ok(mut writer) = self.writer()
+            && let Err(error) = writer.close()
+        {
+            tracing::warn!(error = %error.chain(), "the journal is left for the next session");
+        }
+    }
+}

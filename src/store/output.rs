@@ -1,0 +1,70 @@
+//! Results in a copy: the input stays untouched, and the copy is the sheet.
+//!
+//! The copy appears whole or not at all, and never in the place of a file that is there. Of an
+//! input that has grown since, only the rows that are new come into the copy.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+use crate::disk::target::open_at;
+use crate::error::{Error, Result};
+
+/// Makes a copy of a sheet for a session, unless it is there already.
+///
+/// The copy is never more readable than the input, and durable when this returns.
+///
+/// # Errors
+/// [`Error::SameFile`] if both are one file; [`Error::Io`]. There is no half copy.
+pub fn create_output(input: &Path, copy: &Path) -> Result<()> {
+    let source = File::open(input).map_err(Error::io("open", input))?;
+    match refuse_same_file(input, copy) {
+        Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            create(copy, &source)
+        }
+        there => there,
+    }
+}
+
+/// # Errors
+/// [`Error::SameFile`] if both are one file; [`Error::Io`] if one of them is not there.
+pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
+    let identity = |path| {
+        let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    };
+    match identity(copy)? == identity(input)? {
+        true => Err(Error::SameFile {
+            path: copy.to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Makes a sheet that is not there, with the contents and at most the mode of another file.
+fn create(path: &Path, mut source: &File) -> Result<()> {
+    let folder_path = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = File::open(folder_path).map_err(Error::io("open", folder_path))?;
+    let failed = || Error::io("create", path);
+    let mode = source.metadata().map_err(failed())?.mode() & 0o666;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = open_at(&folder, ".", flags, Mode::from_raw_mode(mode | 0o600));
+    let mut file = File::from(file.map_err(|errno| failed()(errno.into()))?);
+    io::copy(&mut source, &mut file)
+        .and_then(|_| file.flush())
+        .and_then(|()| file.sync_all())
+        .map_err(failed())?;
+    let descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    match rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        // Somebody else was quicker: theirs is the copy.
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(errno) => return Err(failed()(errno.into())),
+    }
+    folder.sync_all().map_err(Error::io("sync", folder_path))
+}

@@ -1,0 +1,63 @@
+//! What somebody said, as one line that may stand in a cell and on a terminal.
+
+use std::any::Any;
+
+use crate::text::escape::Escaped;
+
+/// The most characters of a message: what an ERROR_MESSAGE holds.
+pub const MAX_ERROR_CHARS: usize = 1_000;
+
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)");
+    error_message("panicked", message)
+}
+
+/// What happened, and the end of what was said about it, in one line that is safe to print:
+/// escaped, line breaks shown as ` | `, empty lines left out, at most [`MAX_ERROR_CHARS`] characters.
+pub(crate) fn error_message(what: &str, said: &str) -> String {
+    let lines = said
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty());
+    let said = lines
+        .map(|line| Escaped::text(line).to_string())
+        .collect::<Vec<_>>()
+        .join(" | ");
+    if said.is_empty() {
+        return what.to_owned();
+    }
+    let room = MAX_ERROR_CHARS.saturating_sub(what.chars().count() + ": …".chars().count());
+    let surplus = said.chars().count().saturating_sub(room);
+    match said.char_indices().nth(surplus) {
+        Some((from, _)) if surplus > 1 => format!("{what}: …{}", &said[from..]),
+        _ => format!("{what}: {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_harmless_line() {
+        assert_eq!(
+            error_message("exit 3", " a\u{1b}[2J\r\n\n b \u{202e}\n"),
+            "exit 3:  a\\u{1b}[2J |  b \\u{202e}"
+        );
+        assert_eq!(error_message("exit 3", " \n\n"), "exit 3");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_end_and_the_limit() {
+        let room = MAX_ERROR_CHARS - "exit 3: ".len();
+        let fits = "é".repeat(room);
+        assert_eq!(error_message("exit 3", &fits), format!("exit 3: {fits}"));
+        let cut = error_message("exit 3", &format!("{fits}z"));
+        assert_eq!(cut, format!("exit 3: …{}z", "é".repeat(room - 2)));
+        assert_eq!(cut.chars().count(), MAX_ERROR_CHARS);
+    }
+}

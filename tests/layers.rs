@@ -1,0 +1,226 @@
+//! The rooms of the house: a folder of `src` uses only folders above it.
+//!
+//! The order below is that of ARCHITECTURE.md. Every path that begins with `crate::` or leaves a folder by
+//! `super::` is read from every file, tests and docs left out, and one that points down or sideways fails.
+//! There are no exceptions.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the top down. Folders of one row never use each other.
+const ROWS: &[&[&str]] = &[
+    &["text"],
+    &["domain"],
+    &["error"],
+    &["sys"],
+    &["csv"],
+    &["disk"],
+    &["sheet"],
+    &["journal", "backup"],
+    &["store"],
+    &["queue"],
+    &["run"],
+    &["process"],
+    &["session"],
+    // Re-exports all of it; what the fuzz targets reach.
+    &["lib", "fuzzing"],
+];
+
+fn row(room: &str) -> usize {
+    ROWS.iter()
+        .position(|rooms| rooms.contains(&room))
+        .unwrap_or_else(|| panic!("{room} is in no row of tests/layers.rs"))
+}
+
+/// The room of a file of `src`: its folder, or its name at the top.
+fn room(file: &Path) -> String {
+    let first = file.components().next().unwrap();
+    let name = Path::new(first.as_os_str()).file_stem().unwrap();
+    name.to_string_lossy().into_owned()
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rooms that a text uses: whatever follows `crate::`, in braces too, and `super::super::`, which
+/// leaves the folder of a file that lies directly in a room. Comments do not count, and tests may look
+/// anywhere.
+fn used(text: &str) -> BTreeSet<String> {
+    let code: String = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut rooms = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].ends_with(is_name) {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            None => {
+                rooms.insert(rest.chars().take_while(|&c| is_name(c)).collect());
+            }
+            Some(list) => {
+                let mut depth = 0;
+                let mut name = String::new();
+                for c in list.chars() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' | ',' if depth == 0 => {
+                            let first = name.split("::").next().unwrap_or_default().trim();
+                            if !first.is_empty() {
+                                rooms.insert(first.to_owned());
+                            }
+                            name.clear();
+                            if c == '}' {
+                                break;
+                            }
+                        }
+                        '}' => depth -= 1,
+                        c => name.push(c),
+                    }
+                }
+            }
+        }
+    }
+    rooms
+}
+
+/// What is wrong with a file that lies in a room.
+fn faults(file: &Path, text: &str) -> Vec<String> {
+    let own = room(file);
+    let mut faults: Vec<String> = used(text)
+        .into_iter()
+        // An item that lib.rs re-exports would hide where it lies.
+        .filter(|used| *used != own)
+        .filter(|used| {
+            let known = ROWS.iter().any(|rooms| rooms.contains(&used.as_str()));
+            !known || row(used) >= row(&own)
+        })
+        .map(|used| format!("{}: {own} uses {used}", file.display()))
+        .collect();
+    // `super::super::` in a file right in a room is the crate.
+    let depth = file.components().count();
+    let up = "super::".repeat(depth);
+    if depth > 0
+        && text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap()
+            .contains(&up)
+    {
+        faults.push(format!("{}: leaves its room by {up}", file.display()));
+    }
+    faults
+}
+
+#[test]
+fn a_room_uses_only_rooms_above_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let mut all = Vec::new();
+    let mut rooms = BTreeSet::new();
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        if file.starts_with("bin") {
+            continue;
+        }
+        rooms.insert(room(file));
+        all.extend(faults(file, &fs::read_to_string(&path).unwrap()));
+    }
+    let listed: BTreeSet<String> = ROWS.concat().iter().map(|room| room.to_string()).collect();
+    assert_eq!(rooms, listed, "every room has its row");
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+/// Nothing but `sys` calls the system by itself.
+#[test]
+#[ignore = "the rooms move in one by one"]
+fn the_system_is_called_in_one_room_only() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let mut all = Vec::new();
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        if room(file) == "sys" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for word in [
+            "rustix::",
+            "libc::",
+            "target_os",
+            "allow(unsafe_code)",
+            "\"/proc/",
+        ] {
+            for line in code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+            {
+                if line.contains(word) {
+                    all.push(format!("{}: {}", file.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[track_caller]
+fn check(file: &str, text: &str, expected: &[&str]) {
+    assert_eq!(faults(Path::new(file), text), expected);
+}
+
+#[test]
+fn what_points_down_or_sideways_is_found() {
+    check("sheet/merge.rs", "use crate::csv::encode;", &[]);
+    check("sheet/merge.rs", "use crate::sheet::Sheet;", &[]);
+    check("sheet/merge.rs", "// as crate::store does", &[]);
+    check(
+        "sheet/merge.rs",
+        "use crate::journal::Frame;",
+        &["sheet/merge.rs: sheet uses journal"],
+    );
+    check(
+        "journal/log.rs",
+        "let a = crate::backup::list();",
+        &["journal/log.rs: journal uses backup"],
+    );
+    check(
+        "disk/lock.rs",
+        "use crate::{error::{Error, Result}, queue};",
+        &["disk/lock.rs: disk uses queue"],
+    );
+    check(
+        "disk/lock.rs",
+        "use crate::Sheet;",
+        &["disk/lock.rs: disk uses Sheet"],
+    );
+    check(
+        "csv/scan.rs",
+        "use super::super::store;",
+        &["csv/scan.rs: leaves its room by super::super::"],
+    );
+    check(
+        "csv/scan.rs",
+        "#[cfg(test)]\nmod tests {\n    use crate::store;\n}",
+        &[],
+    );
+}
