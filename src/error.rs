@@ -270,15 +270,6 @@ impl Error {
         }
     }
 
-    /// The same for a system call made through rustix.
-    pub(crate) fn sys(
-        action: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(rustix::io::Errno) -> Error {
-        let attach = Error::io(action, path);
-        move |errno| attach(errno.into())
-    }
-
     /// A column that is not there and may not be added, beside those that are there and those that
     /// may be.
     pub(crate) fn unknown_column(column: &str, columns: &[String], addable: &[&str]) -> Error {

@@ -14,7 +14,8 @@ use crate::csv::scan::{Plan, scan};
 use crate::disk::snapshot::Snapshot;
 use crate::domain::problem::Problem;
 use crate::error::Result;
-use crate::journal::log::{self, Frame, Head};
+use crate::journal::frame::{self, Frame, Head};
+use crate::journal::read::scan;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::integrity::{self, Diagnostic};
 use crate::sheet::merge;
@@ -223,11 +224,11 @@ pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
         created: DateTime::UNIX_EPOCH,
     };
     let mut bytes = Vec::new();
-    log::encode(&head, 0, &mut bytes);
+    frame::encode(&head, 0, &mut bytes);
     let mut ends = vec![bytes.len()];
     for updates in frames {
         let offset = bytes.len() as u64;
-        log::encode(&frame(updates), offset, &mut bytes);
+        frame::encode(&frame(updates), offset, &mut bytes);
         ends.push(bytes.len());
     }
     (bytes, ends)
@@ -236,7 +237,7 @@ pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
 /// Puts a frame with any JSON at an offset of a log, as appending does.
 pub fn put_frame(log: &mut Vec<u8>, offset: usize, json: &serde_json::Value) {
     let mut frame = Vec::new();
-    log::encode(json, offset as u64, &mut frame);
+    frame::encode(json, offset as u64, &mut frame);
     log.resize(log.len().max(offset + frame.len()), 0);
     log[offset..offset + frame.len()].copy_from_slice(&frame);
 }
@@ -258,7 +259,7 @@ pub struct Log {
 
 /// Reads a log.
 pub fn read_log(bytes: &[u8]) -> Result<Log> {
-    let log = log::scan(bytes, Path::new(PATH))?;
+    let log = scan(bytes, Path::new(PATH))?;
     let updates = |row: RowUpdate| {
         let po = row.po;
         row.cells

@@ -166,6 +166,9 @@ fn the_system_is_called_in_one_room_only() {
         for word in [
             "rustix::",
             "libc::",
+            "fs2::",
+            "xattr::",
+            "memmap2",
             "target_os",
             "allow(unsafe_code)",
             "\"/proc/",

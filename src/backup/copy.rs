@@ -8,10 +8,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, Uid};
-use xattr::FileExt as _;
-
 use crate::error::{Error, Result};
+use crate::sys::{acl, blocks, refused, rights};
 
 /// How much is copied at once where the filesystem cannot share the blocks.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -24,7 +22,7 @@ pub(super) fn copy(
     copy: &File,
     copy_path: &Path,
 ) -> Result<u64> {
-    if rustix::fs::ioctl_ficlone(copy, source).is_err() {
+    if blocks::share(source, copy).is_err() {
         copy_bytes(source, source_path, copy, copy_path)?;
     }
     grant_what_the_source_grants(source, copy).map_err(Error::io("set the mode of", copy_path))?;
@@ -89,19 +87,13 @@ impl Read for FromStart<'_> {
 /// With an access control list, the group's bits are not the group's rights, and somebody may be
 /// shut out by name: then only the owner's bits are taken over.
 fn grant_what_the_source_grants(source: &File, copy: &File) -> io::Result<()> {
-    const ACL: &str = "system.posix_acl_access";
     let metadata = source.metadata()?;
-    let owner = rustix::process::geteuid()
-        .is_root()
-        .then(|| Uid::from_raw(metadata.uid()));
-    let mask = match rustix::fs::fchown(copy, owner, Some(Gid::from_raw(metadata.gid()))) {
-        _ if source.get_xattr(ACL).ok().flatten().is_some() => 0o600,
+    let owner = rights::is_root().then(|| metadata.uid());
+    let mask = match rights::set_owner(copy, owner, Some(metadata.gid())) {
+        _ if acl::is_on(source) => 0o600,
         Ok(()) => 0o666,
-        Err(rustix::io::Errno::PERM) => 0o606,
-        Err(errno) => return Err(errno.into()),
+        Err(error) if refused::is_not_permitted(&error) => 0o606,
+        Err(error) => return Err(error),
     };
-    Ok(rustix::fs::fchmod(
-        copy,
-        Mode::from_raw_mode(metadata.mode() & mask),
-    )?)
+    rights::set_mode(copy, metadata.mode() & mask)
 }

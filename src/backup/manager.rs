@@ -158,7 +158,7 @@ impl BackupManager {
         let first = self.folder.join(self.names.backup(now, session_id));
 
         let before = Version::of(source).map_err(Error::io("read", &self.sheet))?;
-        let staged = folder.stage().map_err(Error::sys("create", &first))?;
+        let staged = folder.stage().map_err(Error::io("create", &first))?;
         let size_bytes = copy::copy(source, &self.sheet, staged.file(), &first)?;
         let after = Version::of(source).map_err(Error::io("read", &self.sheet))?;
         if before != after || before.size_bytes != size_bytes {
@@ -215,7 +215,7 @@ impl BackupManager {
                 .copy(now, session_id, &format!("{label}-{}", n + 1)),
         };
         let first = self.folder.join(name(0));
-        let staged = folder.stage().map_err(Error::sys("create", &first))?;
+        let staged = folder.stage().map_err(Error::io("create", &first))?;
         copy::copy(source, &self.sheet, staged.file(), &first)?;
         let n = self.publish(&folder, &staged, &first, name)?;
         Ok(self.folder.join(name(n)))
@@ -361,7 +361,7 @@ impl BackupManager {
 
     fn create_folder(&self) -> Result<Folder> {
         target::create_folder(&self.folder)?;
-        Folder::open(&self.folder).map_err(Error::sys("open", &self.folder))
+        Folder::open(&self.folder).map_err(Error::io("open", &self.folder))
     }
 
     /// Syncs a filled copy, gives it the first of the names that is free, and syncs the folder.
@@ -377,7 +377,7 @@ impl BackupManager {
         for n in 0..MAX_NAMES {
             if staged
                 .publish(&name(n))
-                .map_err(Error::sys("create", self.folder.join(name(n))))?
+                .map_err(Error::io("create", self.folder.join(name(n))))?
             {
                 folder.sync().map_err(Error::io("sync", &self.folder))?;
                 return Ok(n);

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use xattr::FileExt;
+
+use crate::sys::attributes;
 
 const ORIGIN: &str = "user.tickoff.backup";
 
@@ -23,13 +24,13 @@ impl Origin {
     pub(super) fn write(&self, copy: &File) {
         let written = serde_json::to_vec(self)
             .map_err(io::Error::from)
-            .and_then(|json| copy.set_xattr(ORIGIN, &json));
+            .and_then(|json| attributes::set(copy, ORIGIN, &json));
         if let Err(error) = written {
             tracing::debug!(%error, "a backup's origin is not kept with it");
         }
     }
 
     pub(super) fn read(path: &Path) -> Option<Origin> {
-        serde_json::from_slice(&xattr::get(path, ORIGIN).ok()??).ok()
+        serde_json::from_slice(&attributes::get(path, ORIGIN).ok()??).ok()
     }
 }

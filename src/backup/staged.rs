@@ -6,53 +6,47 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
-
-use crate::disk::target::open_at;
+use crate::sys::{names, open, private_file, refused};
 
 /// A folder held open: what is made in it goes there even if its path comes to mean another.
 pub(super) struct Folder(File);
 
 impl Folder {
-    pub(super) fn open(path: &Path) -> rustix::io::Result<Folder> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Folder(open_at(CWD, path, flags, Mode::empty())?.into()))
+    pub(super) fn open(path: &Path) -> io::Result<Folder> {
+        open::folder(path).map(Folder)
     }
 
     /// Begins a new file in it.
-    pub(super) fn stage(&self) -> rustix::io::Result<Staged<'_>> {
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        match open_at(&self.0, ".", flags, private()) {
+    pub(super) fn stage(&self) -> io::Result<Staged<'_>> {
+        match private_file::create(&self.0, 0o600) {
             Ok(file) => Ok(Staged {
                 folder: self,
-                file: file.into(),
+                file,
                 hidden: None,
             }),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+            Err(error)
+                if refused::is_unsupported(&error) || error.kind() == io::ErrorKind::NotFound =>
+            {
                 self.stage_hidden()
             }
-            Err(errno) => Err(errno),
+            Err(error) => Err(error),
         }
     }
 
-    fn stage_hidden(&self) -> rustix::io::Result<Staged<'_>> {
+    fn stage_hidden(&self) -> io::Result<Staged<'_>> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!(".tickoff-{}-{number}.tmp", std::process::id());
-            match open_at(&self.0, &name, flags, private()) {
-                Err(Errno::EXIST) => {}
+            match open::create(&self.0, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 opened => {
                     return Ok(Staged {
                         folder: self,
-                        file: opened?.into(),
+                        file: opened?,
                         hidden: Some(name),
                     });
                 }
@@ -80,45 +74,23 @@ impl Staged<'_> {
     }
 
     /// Gives the file its name; `false` if that is taken.
-    pub(super) fn publish(&self, name: &str) -> rustix::io::Result<bool> {
+    pub(super) fn publish(&self, name: &str) -> io::Result<bool> {
         let linked = match &self.hidden {
-            None => self.link_unnamed(name),
+            None => private_file::give_name(&self.file, &self.folder.0, name),
             Some(hidden) => self.link_hidden(hidden, name),
         };
         match linked {
             Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(errno),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
-    fn link_unnamed(&self, name: &str) -> rustix::io::Result<()> {
-        let by_proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        match rustix::fs::linkat(CWD, &by_proc, &self.folder.0, name, AtFlags::SYMLINK_FOLLOW) {
-            // Without /proc; this way needs a privilege on older kernels.
-            Err(Errno::NOENT) => {
-                rustix::fs::linkat(&self.file, "", &self.folder.0, name, AtFlags::EMPTY_PATH)
+    fn link_hidden(&self, hidden: &str, name: &str) -> io::Result<()> {
+        match names::link(&self.folder.0, hidden, name) {
+            Err(error) if refused::is_for_want_of_links(&error) => {
+                names::rename_to_free(&self.folder.0, hidden, name)
             }
-            linked => linked,
-        }
-    }
-
-    fn link_hidden(&self, hidden: &str, name: &str) -> rustix::io::Result<()> {
-        match rustix::fs::linkat(
-            &self.folder.0,
-            hidden,
-            &self.folder.0,
-            name,
-            AtFlags::empty(),
-        ) {
-            // A filesystem without links, like FAT.
-            Err(Errno::PERM | Errno::OPNOTSUPP) => rustix::fs::renameat_with(
-                &self.folder.0,
-                hidden,
-                &self.folder.0,
-                name,
-                RenameFlags::NOREPLACE,
-            ),
             linked => linked,
         }
     }
@@ -128,13 +100,9 @@ impl Drop for Staged<'_> {
     fn drop(&mut self) {
         if let Some(hidden) = &self.hidden {
             // It may have been renamed; and what cannot be unlinked is hidden and harmless.
-            let _ = rustix::fs::unlinkat(&self.folder.0, hidden, AtFlags::empty());
+            let _ = names::unlink(&self.folder.0, hidden);
         }
     }
-}
-
-fn private() -> Mode {
-    Mode::RUSR | Mode::WUSR
 }
 
 #[cfg(test)]

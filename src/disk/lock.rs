@@ -18,12 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use fs2::FileExt;
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use crate::disk::target::Target;
 use crate::error::{Error, Result};
+use crate::sys::{flock, peer};
 
 /// How long a writer waits for other processes' writes.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -77,7 +75,7 @@ pub(crate) struct WriteGuard(Arc<File>);
 impl Drop for WriteGuard {
     fn drop(&mut self) {
         // Closing the descriptor would release it too; there is nobody to tell about a failure.
-        let _ = FileExt::unlock(&*self.0);
+        let _ = flock::unlock(&self.0);
     }
 }
 
@@ -120,7 +118,7 @@ impl SessionLock {
     pub(crate) fn rename(&mut self, target: &Target, session: &str) -> Result<()> {
         let holder = Holder {
             pid: std::process::id(),
-            host: host_name(),
+            host: peer::host_name(),
             session: session.to_owned(),
             started: self.started,
         };
@@ -136,16 +134,7 @@ impl Drop for SessionLock {
 }
 
 fn try_lock(file: &File, path: &Path) -> Result<bool> {
-    loop {
-        match FileExt::try_lock_exclusive(file) {
-            Ok(()) => return Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
-                return Ok(false);
-            }
-            Err(error) => return Err(Error::io("lock", path)(error)),
-        }
-    }
+    flock::try_exclusive(file).map_err(Error::io("lock", path))
 }
 
 /// What the session lock's file tells.
@@ -158,10 +147,7 @@ pub(crate) fn read_holder(file: &mut File) -> Option<Holder> {
 }
 
 fn has_ended(holder: &Holder) -> bool {
-    let Some(pid) = i32::try_from(holder.pid).ok().and_then(Pid::from_raw) else {
-        return false;
-    };
-    holder.host == host_name() && test_kill_process(pid) == Err(Errno::SRCH)
+    holder.host == peer::host_name() && peer::has_ended(holder.pid)
 }
 
 fn write_holder(holder: &Holder, file: &mut File) -> std::io::Result<()> {
@@ -170,11 +156,4 @@ fn write_holder(holder: &Holder, file: &mut File) -> std::io::Result<()> {
     let mut text = serde_json::to_string(holder).expect("a holder is plain data");
     text.push('\n');
     file.write_all(text.as_bytes())
-}
-
-fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }

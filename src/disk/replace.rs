@@ -27,15 +27,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid};
-use rustix::io::Errno;
-use xattr::FileExt as _;
-
-use crate::disk::snapshot::{Snapshot, is_unsupported, unnamed_file};
-use crate::disk::target::{Target, open_at, read_folder};
+use crate::disk::snapshot::{Snapshot, unnamed_file};
+use crate::disk::target::{Target, read_folder};
 use crate::disk::version::{ContentHash, Look, Stamp, Version, hash_bytes, hash_file};
 use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
+use crate::sys::refused::is_unsupported;
+use crate::sys::{attributes, names, open, private_file, rights, room};
 
 /// How much is written at once.
 const BUFFER: usize = 256 << 10;
@@ -57,7 +55,7 @@ pub(crate) struct Replacement<'t> {
 /// Mode, owner and group.
 type Rights = (u32, u32, u32);
 
-fn rights(of: &Metadata) -> Rights {
+fn rights_in(of: &Metadata) -> Rights {
     (of.mode() & 0o7777, of.uid(), of.gid())
 }
 
@@ -103,7 +101,8 @@ impl<'t> Replacement<'t> {
         let mut new = Replacement::create(target)?;
         let failed = |action| Error::io(action, target.path());
         let doing = "write a new version of";
-        reserve(&new.file, size).map_err(failed(doing))?;
+        // Where no space can be reserved, a full disk only shows as it is written to.
+        room::reserve(&new.file, size.max(1)).map_err(failed(doing))?;
         let mut out = BufWriter::with_capacity(BUFFER, &new.file);
         render(&mut out)
             .and_then(|()| out.flush())
@@ -160,16 +159,11 @@ impl<'t> Replacement<'t> {
                     std::process::id(),
                     NUMBER.fetch_add(1, Ordering::Relaxed)
                 );
-                let flags = OFlags::RDWR
-                    | OFlags::CREATE
-                    | OFlags::EXCL
-                    | OFlags::CLOEXEC
-                    | OFlags::NOFOLLOW;
-                let file =
-                    open_at(target.folder(), &name, flags, Mode::RUSR | Mode::WUSR).map_err(
-                        Error::sys("create a temporary file in", target.folder_path()),
-                    )?;
-                (file.into(), Some(name))
+                let file = open::create(target.folder(), &name).map_err(Error::io(
+                    "create a temporary file in",
+                    target.folder_path(),
+                ))?;
+                (file, Some(name))
             }
             Err(error) => return Err(error),
         };
@@ -198,7 +192,7 @@ impl<'t> Replacement<'t> {
     /// Puts the new version in the place of `expected`. The caller holds the write lock.
     pub(crate) fn publish(mut self, expected: &mut Version) -> Result<Publication> {
         let target = self.target;
-        let failed = |errno: Errno| Error::sys("replace", target.path())(errno);
+        let failed = |error| Error::io("replace", target.path())(error);
         let name = self.take_name(expected.hash)?;
         let (public, metadata) = target.open_sheet()?;
         let lease = match Lease::take(&public) {
@@ -211,18 +205,17 @@ impl<'t> Replacement<'t> {
             return Ok(Publication::Edited);
         }
         let folder = target.folder();
-        match rustix::fs::renameat_with(folder, &name, folder, target.name(), RenameFlags::EXCHANGE)
-        {
+        match names::exchange(folder, &name, target.name()) {
             Ok(()) => {}
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                rustix::fs::renameat(folder, &name, folder, target.name()).map_err(failed)?;
+            Err(error) if is_unsupported(&error) => {
+                names::rename(folder, &name, target.name()).map_err(failed)?;
                 self.name = None;
                 self.take_changed_rights(&public);
                 target.sync_folder()?;
                 drop(lease);
                 return Ok(Publication::Done(self.version()?, Some(public)));
             }
-            Err(errno) => return Err(failed(errno)),
+            Err(error) => return Err(failed(error)),
         }
         // What has the temporary name now is not ours to remove until we know what it is.
         self.name = None;
@@ -262,16 +255,12 @@ impl<'t> Replacement<'t> {
         let target = self.target;
         let name = self.take_name(0)?;
         let folder = target.folder();
-        match rustix::fs::renameat_with(
-            folder,
-            &name,
-            folder,
-            target.name(),
-            RenameFlags::NOREPLACE,
-        ) {
+        match names::rename_to_free(folder, &name, target.name()) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(Publication::Edited),
-            Err(errno) => return Err(Error::sys("replace", target.path())(errno)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(Publication::Edited);
+            }
+            Err(error) => return Err(Error::io("replace", target.path())(error)),
         }
         self.name = None;
         target.sync_folder()?;
@@ -285,7 +274,7 @@ impl<'t> Replacement<'t> {
             .metadata()
             .map_err(Error::io("read", self.target.path()))
             .and_then(|metadata| {
-                if rights(&metadata) == self.rights || !metadata.is_file() {
+                if rights_in(&metadata) == self.rights || !metadata.is_file() {
                     return Ok(());
                 }
                 copy_metadata(self.target, displaced, &self.file)?;
@@ -300,7 +289,7 @@ impl<'t> Replacement<'t> {
 
     fn take_name(&mut self, replaces: ContentHash) -> Result<String> {
         let target = self.target;
-        let failed = |errno: Errno| Error::sys("name a new version of", target.path())(errno);
+        let failed = Error::io("name a new version of", target.path());
         let inode = self
             .file
             .metadata()
@@ -309,17 +298,11 @@ impl<'t> Replacement<'t> {
         let name = target.sibling_name(&format!("{inode}-{replaces:032x}.tmp"));
         match self.name.take() {
             None => {
-                let file = format!(
-                    "/proc/self/fd/{}",
-                    std::os::fd::AsRawFd::as_raw_fd(&self.file)
-                );
-                rustix::fs::linkat(CWD, file, target.folder(), &name, AtFlags::SYMLINK_FOLLOW)
-                    .map_err(failed)?;
+                private_file::give_name(&self.file, target.folder(), &name).map_err(failed)?;
             }
             Some(first) => {
                 self.name = Some(first.clone());
-                rustix::fs::renameat(target.folder(), first, target.folder(), &name)
-                    .map_err(failed)?;
+                names::rename(target.folder(), &first, &name).map_err(failed)?;
             }
         }
         self.name = Some(name.clone());
@@ -412,17 +395,12 @@ fn temporary_kind(target: &Target, name: &str) -> Option<Temporary> {
 }
 
 fn open_displaced(target: &Target, name: &str) -> Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    open_at(target.folder(), name, flags, Mode::empty())
-        .map(File::from)
-        .map_err(Error::sys("open", target.folder_path().join(name)))
+    open::to_read(target.folder(), name).map_err(Error::io("open", target.folder_path().join(name)))
 }
 
 fn unlink(target: &Target, name: &str) -> Result<()> {
-    match rustix::fs::unlinkat(target.folder(), name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(Error::sys("remove", target.folder_path().join(name))(errno)),
-    }
+    names::unlink_if_there(target.folder(), name)
+        .map_err(Error::io("remove", target.folder_path().join(name)))
 }
 
 /// Closes files that have no name any more. With the last reference the filesystem frees what was in
@@ -440,38 +418,9 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<Rights> {
     let read = |file: &File| file.metadata().map_err(failed());
     let (from, to): (Metadata, Metadata) = (read(old)?, read(new)?);
     if (from.uid(), from.gid()) != (to.uid(), to.gid()) {
-        let owner = (Uid::from_raw(from.uid()), Gid::from_raw(from.gid()));
-        rustix::fs::fchown(new, Some(owner.0), Some(owner.1))
-            .map_err(|errno| failed()(errno.into()))?;
+        rights::set_owner(new, Some(from.uid()), Some(from.gid())).map_err(failed())?;
     }
-    rustix::fs::fchmod(new, Mode::from_raw_mode(from.mode() & 0o7777))
-        .map_err(|errno| failed()(errno.into()))?;
-    let Ok(names) = old.list_xattr() else {
-        return Ok(rights(&from));
-    };
-    for name in names {
-        let Some(value) = old.get_xattr(&name).map_err(failed())? else {
-            continue;
-        };
-        match new.set_xattr(&name, &value) {
-            // Labels that the system sets by itself, and that only it may set.
-            Err(error) if is_unsupported(&error) || error.raw_os_error() == Some(libc::EPERM) => {
-                tracing::debug!(attribute = ?name, %error, "an extended attribute was not kept");
-            }
-            set => set.map_err(failed())?,
-        }
-    }
-    Ok(rights(&from))
-}
-
-/// Finds out early that there is no space. A filesystem that cannot reserve any only says so later.
-///
-/// Not fs2's `allocate`: it takes the reason of a failure from errno, where posix_fallocate does not
-/// leave it, and calls a full disk "Success".
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    use rustix::fs::fallocate;
-    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size.max(1))) {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
+    rights::set_mode(new, from.mode() & 0o7777).map_err(failed())?;
+    attributes::copy(old, new).map_err(failed())?;
+    Ok(rights_in(&from))
 }

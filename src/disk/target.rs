@@ -6,13 +6,11 @@
 
 use std::fs::{DirEntry, File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
-
 use crate::error::{Error, Result};
+use crate::sys::{open, place, refused, rights};
 
 /// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
 /// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
@@ -113,14 +111,9 @@ impl Target {
     }
 
     /// The sheet as it is now, opened for reading, and its metadata.
-    ///
-    /// O_NONBLOCK keeps a pipe that took the sheet's name from stopping us, and makes us notice a
-    /// write lease of somebody else's; it means nothing for reading a regular file.
     pub(crate) fn open_sheet(&self) -> Result<(File, Metadata)> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = open_at(&self.folder, &self.name, flags, Mode::empty())
-            .map(File::from)
-            .map_err(Error::sys("open", &self.path))?;
+        let file =
+            open::to_read(&self.folder, &self.name).map_err(Error::io("open", &self.path))?;
         let metadata = file.metadata().map_err(Error::io("read", &self.path))?;
         if !metadata.is_file() {
             return Err(Error::NotAFile {
@@ -144,15 +137,18 @@ impl Target {
     pub(crate) fn open_sibling(&self, extension: &str) -> Result<File> {
         let path = self.sibling(extension);
         let name = self.sibling_name(extension);
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match open_at(&self.folder, &name, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => match self.create_sibling(&name) {
-                Err(rustix::io::Errno::EXIST) => open_at(&self.folder, &name, flags, Mode::empty()),
-                created => created,
-            },
+        let file = match open::to_write(&self.folder, &name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.create_sibling(&name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        open::to_write(&self.folder, &name)
+                    }
+                    created => created,
+                }
+            }
             opened => opened,
         };
-        let file = File::from(file.map_err(Error::sys("open", &path))?);
+        let file = file.map_err(Error::io("open", &path))?;
         self.refuse_stranger(&file, &path)?;
         Ok(file)
     }
@@ -160,26 +156,18 @@ impl Target {
     /// Opens one of our own files for reading, if it is there.
     pub(crate) fn open_sibling_to_read(&self, extension: &str) -> Result<Option<File>> {
         let path = self.sibling(extension);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        match open_at(
-            &self.folder,
-            &self.sibling_name(extension),
-            flags,
-            Mode::empty(),
-        ) {
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+        match open::to_read(&self.folder, &self.sibling_name(extension)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => {
-                let file = File::from(opened.map_err(Error::sys("open", &path))?);
+                let file = opened.map_err(Error::io("open", &path))?;
                 self.refuse_stranger(&file, &path)?;
                 Ok(Some(file))
             }
         }
     }
 
-    fn create_sibling(&self, name: &str) -> rustix::io::Result<OwnedFd> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = open_at(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+    fn create_sibling(&self, name: &str) -> io::Result<File> {
+        let file = open::create(&self.folder, name)?;
         share_like(&file, self.mode, self.owner, self.group)?;
         Ok(file)
     }
@@ -192,7 +180,7 @@ impl Target {
                 path: path.to_owned(),
             });
         }
-        let us = rustix::process::geteuid().as_raw();
+        let us = rights::user();
         if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.owner {
             return Err(Error::Unsuitable {
                 path: path.to_owned(),
@@ -222,31 +210,21 @@ impl Target {
             })
         };
         let (file, metadata) = self.open_sheet()?;
-        let kind = rustix::fs::fstatfs(&file)
-            .map_err(Error::sys("read", &self.path))?
-            .f_type;
-        if let Some(name) = network_filesystem(kind as u64)
+        let read = || Error::io("read", &self.path);
+        if let Some(name) = place::network_filesystem(&file).map_err(read())?
             && !allow_network_fs
         {
             return refuse(format!(
                 "is on the network filesystem {name}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk"
             ));
         }
-        let statx = rustix::fs::statx(
-            CWD,
-            &self.path,
-            AtFlags::SYMLINK_NOFOLLOW,
-            StatxFlags::BASIC_STATS,
-        )
-        .map_err(Error::sys("read", &self.path))?;
-        if statx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        if place::is_mounted_alone(&self.path).map_err(read())? {
             return refuse(
                 "is mounted as a single file, which cannot be replaced: mount its folder instead"
                     .into(),
             );
         }
-        let us = rustix::process::geteuid();
-        if !us.is_root() && metadata.uid() != us.as_raw() {
+        if !rights::is_root() && metadata.uid() != rights::user() {
             return refuse(format!(
                 "belongs to another user (uid {}), which replacing it would change: work on a copy",
                 metadata.uid()
@@ -269,45 +247,17 @@ pub(crate) fn read_folder(path: &Path) -> io::Result<Vec<DirEntry>> {
     }
 }
 
-/// openat(2), which an interrupting signal does not make fail.
-pub(crate) fn open_at(
-    folder: impl AsFd,
-    name: impl rustix::path::Arg + Copy,
-    flags: OFlags,
-    mode: Mode,
-) -> rustix::io::Result<OwnedFd> {
-    rustix::io::retry_on_intr(|| rustix::fs::openat(&folder, name, flags, mode))
-}
-
 /// Gives a file that was created private the sheet's mode, and its owner and group as far as we may.
 /// Without the right to the group, the group's permissions stay away too.
-fn share_like(file: &OwnedFd, mode: u32, owner: u32, group: u32) -> rustix::io::Result<()> {
-    use rustix::fs::{Gid, Uid, fchown};
-    let group = Some(Gid::from_raw(group));
-    let owned =
-        fchown(file, Some(Uid::from_raw(owner)), group).or_else(|_| fchown(file, None, group));
+fn share_like(file: &File, mode: u32, owner: u32, group: u32) -> io::Result<()> {
+    let owned = rights::set_owner(file, Some(owner), Some(group))
+        .or_else(|_| rights::set_owner(file, None, Some(group)));
     let bits = match owned {
         Ok(()) => mode & 0o666,
-        Err(rustix::io::Errno::PERM) => mode & 0o606,
-        Err(errno) => return Err(errno),
+        Err(error) if refused::is_not_permitted(&error) => mode & 0o606,
+        Err(error) => return Err(error),
     };
-    rustix::fs::fchmod(file, Mode::from_raw_mode(bits | 0o600))
-}
-
-/// Magic numbers from statfs(2).
-fn network_filesystem(kind: u64) -> Option<&'static str> {
-    Some(match kind & 0xffff_ffff {
-        0x6969 => "NFS",
-        0xff53_4d42 => "CIFS",
-        0xfe53_4d42 => "SMB2",
-        0x517b => "SMB",
-        0x5346_414f | 0x6b41_4653 => "AFS",
-        0x00c3_6400 => "Ceph",
-        0x0102_1997 => "9P",
-        0x7375_7245 => "Coda",
-        0x564c => "NCP",
-        _ => return None,
-    })
+    rights::set_mode(file, bits | 0o600)
 }
 
 /// Makes a folder and syncs its parent, if it is not there yet.

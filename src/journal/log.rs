@@ -5,15 +5,8 @@
 //! kept until a session has ended and all of it is visible; so a sheet that another program read
 //! early and saved late, or a crash, takes nothing away. Replaying it is idempotent.
 //!
-//! ```text
-//! log   = frame(Head) frame(Frame)* zeros*
-//! frame = length: u32 LE, checksum: u64 LE, payload: `length` bytes of JSON
-//! ```
-//!
-//! The checksum is XXH3 of the payload seeded with the frame's offset, so that a frame is valid
-//! only where it was written. A length of zero is the end: reserved space is filled with zeros. A
-//! frame that is not valid and has no valid one behind it is the torn tail of a crash and was never
-//! acknowledged; one that has is damage, and stops the replay there.
+//! `frame.rs` has the format, and `read.rs` tells a torn tail, which a crash leaves and nobody was told
+//! of, from damage.
 //!
 //! A log of which all is visible is marked as emptied, by four bytes in its first sector, and that is
 //! synced before its name goes. A sync of the folder behind the unlink was not enough: a process killed
@@ -27,62 +20,29 @@
 //! reach the disk; so the frames of others are written again, and synced, before anything stands
 //! behind them.
 
-use crate::sheet::change::RowUpdate;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use memchr::memmem;
-use rustix::fs::{AtFlags, FallocateFlags, OFlags, StatxFlags, fallocate};
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use chrono::Utc;
 
+use super::frame::{Frame, Head, encode, encode_log, parse, read_frame};
+use super::open_log::OpenLog;
+use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::lock::WriteGuard;
 use crate::disk::target::Target;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
+use crate::sys::{inode, names};
 use crate::text::escape::escape;
 
 const NAME: &str = "journal";
 /// A log that is being written to replace it.
 const NEXT: &str = "journal.next";
-const PREFIX: usize = 12;
-/// The longest frame. A batch is at most a queue of operations, each of some cells of 32,767
-/// characters; what is longer than this is not a length.
-const MAX_FRAME_BYTES: usize = 1 << 30;
-const BEGINNING: &[u8] = b"{\"";
-/// What stands at the beginning of a log that is about to be removed; no frame is that long.
-const EMPTIED: &[u8; 4] = b"gone";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
-/// By how much the log's room grows when the reserved space is used up.
-const GROWTH_BYTES: u64 = 64 << 10;
-
-/// Cell updates that were made durable together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Frame {
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) rows: Vec<RowUpdate>,
-}
-
-/// The updates of some frames, in their order.
-pub(crate) fn updates(frames: &[Frame]) -> impl Iterator<Item = &RowUpdate> {
-    frames.iter().flat_map(|frame| &frame.rows)
-}
-
-/// What the log belongs to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) sheet: PathBuf,
-    pub(crate) key: String,
-    /// The session that began it; none if it was a handler or a `set`.
-    pub(crate) session: Option<String>,
-    pub(crate) created: DateTime<Utc>,
-}
 
 /// The log as a writer holds it. Every method is called under the write lock.
 pub(crate) struct Journal {
@@ -96,67 +56,6 @@ pub(crate) struct Journal {
     tainted: bool,
     /// What the last append or new log took, or would have taken.
     wanted_bytes: u64,
-}
-
-struct OpenLog {
-    file: File,
-    inode: u64,
-    /// Behind the last valid frame: all before it was read or written by us.
-    end: u64,
-    /// From here on stand frames of others, whose sync may have failed.
-    unsure_from: u64,
-    /// Up to where the filesystem has given us space, as far as we know.
-    room: u64,
-}
-
-impl OpenLog {
-    fn new(file: File, end: u64) -> io::Result<OpenLog> {
-        let metadata = file.metadata()?;
-        // Reading is no reason to write the inode at the next sync. Only the owner may ask for that.
-        if let Ok(flags) = rustix::fs::fcntl_getfl(&file) {
-            rustix::fs::fcntl_setfl(&file, flags | OFlags::NOATIME).ok();
-        }
-        Ok(OpenLog {
-            file,
-            inode: metadata.ino(),
-            end,
-            unsure_from: 0,
-            room: metadata.len(),
-        })
-    }
-
-    /// Writes the frames of others again and syncs them, before anything stands behind them.
-    fn sync_frames_of_others(&mut self) -> io::Result<()> {
-        if self.unsure_from < self.end {
-            let mut bytes = vec![0; (self.end - self.unsure_from) as usize];
-            self.file.read_exact_at(&mut bytes, self.unsure_from)?;
-            self.file.write_all_at(&bytes, self.unsure_from)?;
-            self.file.sync_data()?;
-            self.unsure_from = self.end;
-        }
-        Ok(())
-    }
-
-    /// Gets space up to there before anything is written: on a full disk the log stays as it is,
-    /// and goes on with whatever fits. Otherwise a frame that fails half way costs the log, and the
-    /// new one needs room for all of it once more.
-    fn make_room(&mut self, upto: u64) -> io::Result<()> {
-        if upto <= self.room {
-            return Ok(());
-        }
-        let allocate = |upto: u64| {
-            let (mode, length) = (FallocateFlags::KEEP_SIZE, upto - self.end);
-            rustix::io::retry_on_intr(|| fallocate(&self.file, mode, self.end, length))
-                .map(|()| upto)
-        };
-        match allocate(upto + GROWTH_BYTES).or_else(|_| allocate(upto)) {
-            Ok(room) => self.room = room,
-            // The write itself will tell.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        Ok(())
-    }
 }
 
 /// What was found in the log.
@@ -210,16 +109,13 @@ impl Journal {
         Ok(log.frames)
     }
 
-    /// The inode of the log that is there. Nothing else is asked for: after a look at its times Linux
-    /// gives the next write a new one, and a sync that has to write the inode as well takes half as long
-    /// again.
+    /// The inode of the log that is there.
     fn identity(target: &Target) -> Result<Option<u64>> {
-        let name = target.sibling_name(NAME);
-        let (flags, wanted) = (AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO);
-        match rustix::fs::statx(target.folder(), name, flags, wanted) {
-            Ok(stat) => Ok(Some(stat.stx_ino)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::sys("read", target.sibling(NAME))(errno)),
+        match inode::of(target.folder(), &target.sibling_name(NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found
+                .map(Some)
+                .map_err(Error::io("read", target.sibling(NAME))),
         }
     }
 
@@ -396,9 +292,8 @@ impl Journal {
             .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
             .and_then(|()| OpenLog::new(file, self.wanted_bytes).map_err(Error::io("read", &path)))
             .and_then(|log| {
-                let folder = self.target.folder();
-                rustix::fs::renameat(folder, &next, folder, self.name())
-                    .map_err(Error::sys("rename", &path))?;
+                names::rename(self.target.folder(), &next, &self.name())
+                    .map_err(Error::io("rename", &path))?;
                 Ok(log)
             });
         match begun {
@@ -421,11 +316,8 @@ impl Journal {
 
     /// Removes a new log that did not come to replace the old one; nothing relies on it.
     fn remove_next(&self) -> Result<()> {
-        let next = self.target.sibling_name(NEXT);
-        match rustix::fs::unlinkat(self.target.folder(), next, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Error::sys("remove", self.target.sibling(NEXT))(errno)),
-        }
+        names::unlink_if_there(self.target.folder(), &self.target.sibling_name(NEXT))
+            .map_err(Error::io("remove", self.target.sibling(NEXT)))
     }
 
     /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only
@@ -468,10 +360,8 @@ impl Journal {
         log.file
             .sync_data()
             .map_err(Error::io("sync", self.path()))?;
-        match rustix::fs::unlinkat(self.target.folder(), self.name(), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::sys("remove", self.path())(errno)),
-        }
+        names::unlink_if_there(self.target.folder(), &self.name())
+            .map_err(Error::io("remove", self.path()))?;
         self.open = None;
         self.tainted = false;
         Ok(())
@@ -496,8 +386,8 @@ impl Journal {
             return Ok(None);
         }
         let kept = Journal::link_aside(target, why)?;
-        rustix::fs::unlinkat(target.folder(), target.sibling_name(NAME), AtFlags::empty())
-            .map_err(Error::sys("remove", target.sibling(NAME)))?;
+        names::unlink(target.folder(), &target.sibling_name(NAME))
+            .map_err(Error::io("remove", target.sibling(NAME)))?;
         target.sync_folder()?;
         Ok(Some(kept))
     }
@@ -508,134 +398,19 @@ impl Journal {
         let now = Utc::now().format("%Y%m%d_%H%M%S");
         (1..)
             .map(|n| format!("{NAME}.{why}-{now}-{n}"))
-            .find_map(|kept| {
-                let linked = rustix::fs::linkat(
-                    folder,
-                    &name,
-                    folder,
-                    target.sibling_name(&kept),
-                    AtFlags::empty(),
-                );
-                match linked {
-                    Err(Errno::EXIST) => None,
+            .find_map(
+                |kept| match names::link(folder, &name, &target.sibling_name(&kept)) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                     linked => Some(linked.map(|()| target.sibling(&kept))),
-                }
-            })
+                },
+            )
             .expect("there are more numbers than files")
-            .map_err(Error::sys("set aside", target.sibling(NAME)))
+            .map_err(Error::io("set aside", target.sibling(NAME)))
     }
-}
-
-/// A log as it was read.
-pub(crate) struct Log {
-    head: Option<Head>,
-    pub(crate) frames: Vec<Frame>,
-    /// Behind the last valid frame.
-    pub(crate) end: u64,
-    /// Where a frame is not valid though valid ones follow.
-    pub(crate) damage: Option<u64>,
-    /// Whether more than reserved space is behind the last valid frame.
-    torn: bool,
-}
-
-/// Whether all of a log was made visible, and only its name may be left to remove.
-fn is_emptied(source: &(impl Source + ?Sized)) -> io::Result<bool> {
-    let mut beginning = [0; EMPTIED.len()];
-    Ok(source.fill(&mut beginning, 0)? == EMPTIED.len() && &beginning == EMPTIED)
 }
 
 fn read_log(file: &File, target: &Target) -> Result<Log> {
     scan(file, &target.sibling(NAME))
-}
-
-/// Reads a log; `path` is only named in errors.
-pub(crate) fn scan(source: &(impl Source + ?Sized), path: &Path) -> Result<Log> {
-    let failed = || Error::io("read", path);
-    let mut log = Log {
-        head: None,
-        frames: Vec::new(),
-        end: 0,
-        damage: None,
-        torn: false,
-    };
-    while let Some((payload, end)) = read_frame(source, log.end).map_err(failed())? {
-        match log.head {
-            None => log.head = Some(parse(&payload, log.end, path)?),
-            Some(_) => log.frames.push(parse(&payload, log.end, path)?),
-        }
-        log.end = end;
-    }
-    if log.end == 0 && is_emptied(source).map_err(failed())? {
-        return Ok(log);
-    }
-    let (mut torn, mut damaged) = (false, false);
-    for_each_piece(source, log.end, |piece, at| {
-        torn |= piece.iter().any(|&byte| byte != 0);
-        damaged = damaged || has_valid_frame(source, piece, at, log.end)?;
-        Ok(())
-    })
-    .map_err(failed())?;
-    log.damage = damaged.then_some(log.end);
-    log.torn = torn && !damaged;
-    Ok(log)
-}
-
-/// Where the bytes of a log are.
-pub(crate) trait Source {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    fn size(&self) -> io::Result<u64>;
-    /// The first byte from an offset on that is not in a hole, as far as that is known.
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
-
-    /// Fills the buffer as far as there are bytes.
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read_at(&mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
-    }
-}
-
-impl Source for File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        match rustix::fs::seek(self, rustix::fs::SeekFrom::Data(offset)) {
-            Ok(data) => Ok(Some(data)),
-            Err(rustix::io::Errno::NXIO) => Ok(None),
-            Err(rustix::io::Errno::INVAL) => Ok(Some(offset)),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
-impl Source for [u8] {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = self.get(offset as usize..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        Ok((offset < self.len() as u64).then_some(offset))
-    }
 }
 
 fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
@@ -660,108 +435,11 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of a whole log.
-pub(crate) fn encode_log(head: &Head, frames: &[Frame]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(head, 0, &mut bytes);
-    for frame in frames {
-        let offset = bytes.len() as u64;
-        encode(frame, offset, &mut bytes);
-    }
-    bytes
-}
-
-/// Adds the frame that holds this content where it stands at an offset of the log.
-pub(crate) fn encode(content: &impl Serialize, offset: u64, out: &mut Vec<u8>) {
-    let prefix = out.len();
-    out.extend_from_slice(&[0; PREFIX]);
-    serde_json::to_writer(&mut *out, content).expect("frames are plain data");
-    let payload = &out[prefix + PREFIX..];
-    let length = u32::try_from(payload.len()).expect("a frame is far shorter than 4 GiB");
-    let checksum = xxh3_64_with_seed(payload, offset);
-    out[prefix..prefix + 4].copy_from_slice(&length.to_le_bytes());
-    out[prefix + 4..prefix + PREFIX].copy_from_slice(&checksum.to_le_bytes());
-}
-
-/// The payload of the valid frame at an offset, and where it ends. Reads no more than that frame.
-fn read_frame(source: &(impl Source + ?Sized), offset: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
-    let mut prefix = [0; PREFIX];
-    if source.fill(&mut prefix, offset)? < PREFIX {
-        return Ok(None);
-    }
-    let (length, checksum) = split(&prefix);
-    let end = offset + (PREFIX + length) as u64;
-    if !(1..=MAX_FRAME_BYTES).contains(&length) || end > source.size()? {
-        return Ok(None);
-    }
-    let mut payload = vec![0; length];
-    let read = source.fill(&mut payload, offset + PREFIX as u64)?;
-    let valid = read == length && xxh3_64_with_seed(&payload, offset) == checksum;
-    Ok(valid.then_some((payload, end)))
-}
-
-fn split(prefix: &[u8]) -> (usize, u64) {
-    let length = u32::from_le_bytes(prefix[..4].try_into().expect("four bytes"));
-    let checksum = u64::from_le_bytes(prefix[4..PREFIX].try_into().expect("eight bytes"));
-    (length as usize, checksum)
-}
-
-/// Looks for a frame in the bytes that stand at an offset of the log, behind `end`. Every payload
-/// begins like a JSON object.
-fn has_valid_frame(
-    source: &(impl Source + ?Sized),
-    piece: &[u8],
-    at: u64,
-    end: u64,
-) -> io::Result<bool> {
-    for payload in memmem::find_iter(piece, BEGINNING) {
-        let frame = (at + payload as u64).checked_sub(PREFIX as u64);
-        if let Some(frame) = frame.filter(|&frame| frame > end)
-            && read_frame(source, frame)?.is_some()
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Reads all from an offset on, in pieces that overlap by so little that nothing is overlooked.
-///
-/// A file may be far longer than what is in it, or than memory: its holes are not read.
-fn for_each_piece(
-    source: &(impl Source + ?Sized),
-    mut at: u64,
-    mut look: impl FnMut(&[u8], u64) -> io::Result<()>,
-) -> io::Result<()> {
-    const PIECE_BYTES: u64 = 1 << 20;
-    let behind = source.size()?.saturating_sub(at);
-    let mut piece = vec![0; behind.min(PIECE_BYTES) as usize];
-    while let Some(data) = source.next_data(at)? {
-        let read = source.fill(&mut piece, data)?;
-        look(&piece[..read], data)?;
-        if read < BEGINNING.len() {
-            break;
-        }
-        at = data + (read + 1 - BEGINNING.len()) as u64;
-    }
-    Ok(())
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(payload: &[u8], offset: u64, path: &Path) -> Result<T> {
-    serde_json::from_slice(payload).map_err(|error| Error::Journal {
-        path: path.to_owned(),
-        problem: format!(
-            "holds at byte {offset} what this version cannot read ({}): finish with the one that wrote it, or remove the journal to give its results up",
-            escape(&error.to_string())
-        ),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::frame::{MAX_FRAME_BYTES, PREFIX, completed as frame};
     use super::*;
     use crate::disk::lock::WriteLock;
-    use crate::sheet::change::CellUpdate;
 
     struct Fixture {
         _folder: tempfile::TempDir,
@@ -822,39 +500,6 @@ mod tests {
 
     fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
         Journal::read(target, Journal::find(target)?.as_ref(), key)
-    }
-
-    fn frame(po: &str) -> Frame {
-        let cell = CellUpdate {
-            column: "STATUS".into(),
-            value: "COMPLETED".into(),
-            before: smallvec::smallvec!["".into()],
-            outside: false,
-        };
-        Frame {
-            at: DateTime::UNIX_EPOCH,
-            rows: vec![RowUpdate {
-                po: po.into(),
-                cells: vec![cell],
-            }],
-        }
-    }
-
-    #[test]
-    fn what_another_version_wrote_is_refused_with_the_ways_out() {
-        let error = parse::<u8>(b"\"\x1b[2J\"", 64, Path::new("j")).unwrap_err();
-        let error = error.to_string();
-        assert!(
-            error.starts_with("the journal j holds at byte 64 what this version cannot read ("),
-            "{error}"
-        );
-        assert!(
-            error.ends_with(
-                "): finish with the one that wrote it, or remove the journal to give its results up"
-            ),
-            "{error}"
-        );
-        assert_eq!(escape(&error), error);
     }
 
     #[test]
@@ -965,45 +610,6 @@ mod tests {
         let read = scan(bytes.as_slice(), fixture.target.path()).unwrap();
         assert_eq!(read.frames, [frame("A"), frame("C")]);
         assert_eq!(read.end, bytes.len() as u64);
-    }
-
-    #[test]
-    fn a_flipped_bit_loses_its_own_frame_and_those_behind_it() {
-        let fixture = Fixture::new();
-        let frames = [frame("A"), frame("B"), frame("C")];
-        let (mut log, ends) = fixture.log(&frames);
-        let (begin, last) = (ends[1], ends[2]);
-        log.resize(last + 64, 0);
-        for bit in 0..log.len() * 8 {
-            log[bit / 8] ^= 1 << (bit % 8);
-            let read = scan(log.as_slice(), fixture.target.path()).unwrap();
-            log[bit / 8] ^= 1 << (bit % 8);
-            let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
-            assert_eq!(read.frames, frames[..whole], "bit {bit}");
-            assert_eq!(read.damage.is_some(), bit / 8 < begin, "bit {bit}");
-            assert_eq!(read.torn, bit / 8 >= begin, "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn frames_that_stand_elsewhere_than_they_were_written_are_damage() {
-        let fixture = Fixture::new();
-        let frames = [frame("A"), frame("B"), frame("C")];
-        let (log, ends) = fixture.log(&frames);
-        let [a, b, c] = [&log[..ends[0]], &log[ends[0]..ends[1]], &log[ends[1]..]];
-        let check = |parts: &[&[u8]], whole: usize, is_damaged: bool| {
-            let read = scan(parts.concat().as_slice(), fixture.target.path()).unwrap();
-            assert_eq!(read.frames, frames[..whole]);
-            assert_eq!(read.damage, is_damaged.then_some(read.end));
-        };
-        check(&[a, b, c], 3, false);
-        check(&[a, b, c, c], 3, false);
-        check(&[a, b, b, c], 2, false);
-        check(&[a, c], 1, false);
-        // Of equal length, so that the third stands where it was written.
-        check(&[a, c, c], 1, true);
-        check(&[a, c, b], 1, false);
-        check(&[&vec![0; a.len()], b, c], 0, true);
     }
 
     #[test]

@@ -32,13 +32,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use tempfile::TempDir;
 use tracing::warn;
 
-use crate::disk::target::open_at;
 use crate::domain::columns::{COLUMNS, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::problem::InvalidValue;
 use crate::domain::status::ProcessingStatus;
@@ -48,6 +47,7 @@ use crate::run::ending::{Ending, Start};
 use crate::run::pool::{Job, Outcome, Stop, StopLevel};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::update::Updates;
+use crate::sys::{open, refused};
 use crate::text::escape::Escaped;
 use crate::text::message::{MAX_ERROR_CHARS, error_message};
 use crate::text::shell;
@@ -695,12 +695,13 @@ impl Tail {
 
 /// Reads a result file and removes it; `None` if the command wrote none.
 fn take_result(path: &Path) -> std::result::Result<Option<Updates>, String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let result = match open_at(CWD, path, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP | Errno::NXIO) => Err("it is not a regular file".to_owned()),
-        Err(errno) => Err(format!("it cannot be read: {errno}")),
-        Ok(file) => read_result(file.into()),
+    let result = match open::path_to_read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if refused::is_link_or_socket(&error) => {
+            Err("it is not a regular file".to_owned())
+        }
+        Err(error) => Err(format!("it cannot be read: {error}")),
+        Ok(file) => read_result(file),
     };
     if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
         warn!(path = %Escaped::path(path), %error, "a result file could not be removed");

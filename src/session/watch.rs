@@ -5,14 +5,15 @@
 //! synced nor replaced atomically, so a reader may meet half of it, and asks again. It is a help for people,
 //! no promise hangs on it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::disk::target::Target;
 use crate::domain::holder::Holder;
 use crate::error::Result;
+use crate::sys::lock_holder;
 
 /// The most that a session tells of itself, in bytes.
 const MAX_TOLD: u64 = 1 << 20;
@@ -66,7 +67,8 @@ impl RunningSession {
         let text = read(&mut file);
         let (holder, told) = text.split_once('\n').unwrap_or_default();
         Ok(Holder::parse(holder)
-            .filter(|holder| is_locked_by(&file, holder.pid))
+            // A process that was killed leaves its line in the file, but no lock.
+            .filter(|holder| lock_holder::is(&file, holder.pid))
             .map(|holder| RunningSession {
                 holder,
                 told: told.to_owned(),
@@ -79,20 +81,4 @@ fn read(file: &mut File) -> String {
     // What cannot be read is not there.
     let _ = file.take(MAX_TOLD).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Whether the system knows of a flock of that process on the file (proc(5), `/proc/locks`). A process
-/// that was killed leaves its line in the file, but no lock.
-fn is_locked_by(file: &File, pid: u32) -> bool {
-    let (Ok(locks), Ok(metadata)) = (fs::read_to_string("/proc/locks"), file.metadata()) else {
-        return false;
-    };
-    let pid = pid.to_string();
-    // The device is written in several ways, the inode in one.
-    let inode = format!(":{}", metadata.ino());
-    locks.lines().any(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        matches!(fields[..], [_, "FLOCK", _, _, holder, file, ..]
-            if holder == pid && file.ends_with(&inode))
-    })
 }

@@ -8,10 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-
-use crate::disk::target::open_at;
 use crate::error::{Error, Result};
+use crate::sys::private_file;
 
 /// Makes a copy of a sheet for a session, unless it is there already.
 ///
@@ -53,18 +51,15 @@ fn create(path: &Path, mut source: &File) -> Result<()> {
     let folder = File::open(folder_path).map_err(Error::io("open", folder_path))?;
     let failed = || Error::io("create", path);
     let mode = source.metadata().map_err(failed())?.mode() & 0o666;
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = open_at(&folder, ".", flags, Mode::from_raw_mode(mode | 0o600));
-    let mut file = File::from(file.map_err(|errno| failed()(errno.into()))?);
+    let mut file = private_file::create(&folder, mode | 0o600).map_err(failed())?;
     io::copy(&mut source, &mut file)
         .and_then(|_| file.flush())
         .and_then(|()| file.sync_all())
         .map_err(failed())?;
-    let descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-    match rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+    match private_file::give_path(&file, path) {
         // Somebody else was quicker: theirs is the copy.
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(errno) => return Err(failed()(errno.into())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        named => named.map_err(failed())?,
     }
     folder.sync_all().map_err(Error::io("sync", folder_path))
 }

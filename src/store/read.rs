@@ -8,7 +8,8 @@ use crate::disk::snapshot::Snapshot;
 use crate::disk::target::Target;
 use crate::disk::version::Stamp;
 use crate::error::{Error, Result};
-use crate::journal::log::{self, Frame, Journal};
+use crate::journal::frame::{self, Frame};
+use crate::journal::log::Journal;
 use crate::sheet::merge;
 use crate::sheet::new_rows::new_rows;
 use crate::sheet::options::Options;
@@ -25,7 +26,7 @@ impl Sheet {
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let (bytes, frames, target) = read_settled(path.as_ref(), options)?;
         let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
-        merge::replay(&sheet, log::updates(&frames));
+        merge::replay(&sheet, frame::updates(&frames));
         Ok(sheet)
     }
 
@@ -53,7 +54,7 @@ impl Sheet {
             bytes.extend_from_slice(&rows);
             Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
         };
-        merge::replay(&sheet, log::updates(&frames));
+        merge::replay(&sheet, frame::updates(&frames));
         Ok(sheet)
     }
 

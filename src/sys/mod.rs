@@ -1,3 +1,27 @@
 //! What the operating system gives.
+//!
+//! Plain functions over `std`'s files, paths and errors; nothing else in the crate knows which system it
+//! runs on, calls it by itself, or has unsafe code. As in std, `unix` holds what all systems share, and
+//! one of `linux` and `apple` is chosen here for the rest: both have the same modules, and where a system
+//! lacks something its functions say so as a filesystem without it does, so that the callers have one
+//! way out for both.
+//!
+//! A name is that of a file directly in a folder which the caller holds open: the folder's path may come
+//! to mean another one meanwhile.
 
-pub(crate) mod lease;
+#[cfg(target_vendor = "apple")]
+mod apple;
+#[cfg(target_os = "linux")]
+mod linux;
+mod poor;
+mod unix;
+
+#[cfg(target_vendor = "apple")]
+use apple as system;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+pub(crate) use system::{
+    access_time, acl, blocks, inode, lease, lock_holder, place, private_file, room,
+};
+pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, rights};

@@ -10,7 +10,7 @@ use crate::domain::columns::addable;
 use crate::domain::problem::InvalidValue;
 use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
-use crate::journal::log::Frame;
+use crate::journal::frame::Frame;
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
 use crate::sheet::options::Options;
 use crate::sheet::schema::Schema;

@@ -38,7 +38,8 @@ use crate::disk::target::Target;
 use crate::disk::version::{Look, Rest, Stamp, Version, hash_bytes};
 use crate::domain::time::format_timestamp;
 use crate::error::{Error, Result};
-use crate::journal::log::{self, Frame, Head, Journal, News};
+use crate::journal::frame::{self, Frame, Head};
+use crate::journal::log::{Journal, News};
 use crate::sheet::change::RowUpdate;
 use crate::sheet::merge::{self, Conflict, Merged};
 use crate::sheet::options::Options;
@@ -250,7 +251,7 @@ impl Writer {
         }
         let (journal, left, frames) = Journal::open(&target, &options.key, session, &held)?;
         let sheet = Sheet::build(snapshot, target.path(), options)?;
-        let merged = merge::replay(&sheet, log::updates(&frames));
+        let merged = merge::replay(&sheet, frame::updates(&frames));
         merge::log(&merged);
         let behind = render::differs(&sheet);
         drop(held);
@@ -775,7 +776,7 @@ impl Writer {
         }
         if !frames.is_empty() {
             self.unplaced
-                .extend(merge::apply(&self.sheet.load(), log::updates(&frames)));
+                .extend(merge::apply(&self.sheet.load(), frame::updates(&frames)));
             self.fall_behind();
         }
         Ok(())
@@ -796,7 +797,7 @@ impl Writer {
         }
         let sheet = built?;
         self.displaced.iter_mut().for_each(Unmerged::lose_its_base);
-        self.unplaced = merge::apply(&sheet, log::updates(&frames));
+        self.unplaced = merge::apply(&sheet, frame::updates(&frames));
         self.behind = render::differs(&sheet);
         self.public = version;
         self.sheet.store(Arc::new(sheet));

@@ -16,7 +16,7 @@ use crate::disk::replace::Displaced;
 use crate::disk::snapshot::Snapshot;
 use crate::disk::version::Stamp;
 use crate::error::{Error, Result};
-use crate::journal::log::Frame;
+use crate::journal::frame::Frame;
 use crate::sheet::merge::{self, Held};
 use crate::sheet::table::Sheet;
 use crate::sys::lease::{Lease, Leased};

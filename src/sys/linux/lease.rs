@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use rustix::io::Errno;
+use crate::sys::poor::{Gift, lacks};
 
 /// From fcntl(2); libc does not have it for every system.
 const F_SETSIG: libc::c_int = 10;
@@ -34,20 +34,23 @@ pub(crate) enum Leased<'a> {
 impl<'a> Lease<'a> {
     /// Asks for a lease on a file that was opened for reading only.
     pub(crate) fn take(file: &'a File) -> Leased<'a> {
+        if lacks(Gift::Lease) {
+            return Leased::Unsupported;
+        }
         // The default signal for a broken lease, SIGIO, kills a process that does not handle it.
         // SIGURG is ignored unless somebody asks for it. Nobody needs the signal: we look.
         let prepared = fcntl(file, F_SETSIG, libc::SIGURG)
             .and_then(|_| fcntl(file, libc::F_SETLEASE, libc::F_RDLCK));
         match prepared {
             Ok(_) => Leased::Held(Lease(file)),
-            Err(Errno::AGAIN) => Leased::Refused,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Leased::Refused,
             Err(_) => Leased::Unsupported,
         }
     }
 
     /// Whether nobody has opened the file for writing since.
     pub(crate) fn is_held(&self) -> bool {
-        fcntl(self.0, libc::F_GETLEASE, 0) == Ok(libc::F_RDLCK)
+        fcntl(self.0, libc::F_GETLEASE, 0).is_ok_and(|lease| lease == libc::F_RDLCK)
     }
 }
 
@@ -58,11 +61,11 @@ impl Drop for Lease<'_> {
     }
 }
 
-fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> Result<libc::c_int, Errno> {
+fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<libc::c_int> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the commands passed
     // here take an integer and touch no memory of ours.
     match unsafe { libc::fcntl(file.as_raw_fd(), command, argument) } {
-        -1 => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        -1 => Err(io::Error::last_os_error()),
         answer => Ok(answer),
     }
 }

@@ -1,0 +1,69 @@
+//! The file of a log, as its writer holds it: what is known of it, and where it ends.
+//!
+//! Two things happen before anything is written behind the end. The frames of others are written and
+//! synced again: who wrote them may have been killed after a sync that failed. And space is had.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use crate::sys::{access_time, room};
+
+/// By how much the log's room grows when the reserved space is used up.
+const GROWTH_BYTES: u64 = 64 << 10;
+
+/// A log that is open for appending.
+pub(super) struct OpenLog {
+    pub(super) file: File,
+    pub(super) inode: u64,
+    /// Behind the last valid frame: all before it was read or written by us.
+    pub(super) end: u64,
+    /// From here on stand frames of others, whose sync may have failed.
+    pub(super) unsure_from: u64,
+    /// Up to where the filesystem has given us space, as far as we know.
+    pub(super) room: u64,
+}
+
+impl OpenLog {
+    pub(super) fn new(file: File, end: u64) -> io::Result<OpenLog> {
+        let metadata = file.metadata()?;
+        // Reading is no reason to write the inode at the next sync.
+        access_time::leave(&file);
+        Ok(OpenLog {
+            file,
+            inode: metadata.ino(),
+            end,
+            unsure_from: 0,
+            room: metadata.len(),
+        })
+    }
+
+    /// Writes the frames of others again and syncs them, before anything stands behind them.
+    pub(super) fn sync_frames_of_others(&mut self) -> io::Result<()> {
+        if self.unsure_from < self.end {
+            let mut bytes = vec![0; (self.end - self.unsure_from) as usize];
+            self.file.read_exact_at(&mut bytes, self.unsure_from)?;
+            self.file.write_all_at(&bytes, self.unsure_from)?;
+            self.file.sync_data()?;
+            self.unsure_from = self.end;
+        }
+        Ok(())
+    }
+
+    /// Gets space up to there before anything is written: on a full disk the log stays as it is,
+    /// and goes on with whatever fits. Otherwise a frame that fails half way costs the log, and the
+    /// new one needs room for all of it once more.
+    pub(super) fn make_room(&mut self, upto: u64) -> io::Result<()> {
+        if upto <= self.room {
+            return Ok(());
+        }
+        let reserve = |upto: u64| {
+            let reserved = room::reserve_behind(&self.file, self.end, upto - self.end)?;
+            Ok(reserved.then_some(upto))
+        };
+        let reserved = reserve(upto + GROWTH_BYTES).or_else(|_: io::Error| reserve(upto))?;
+        // Where none can be reserved the write itself will tell.
+        self.room = reserved.unwrap_or(self.room);
+        Ok(())
+    }
+}

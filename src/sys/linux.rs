@@ -1,0 +1,11 @@
+//! What Linux gives beyond what all unix systems share.
+
+pub(crate) mod access_time;
+pub(crate) mod acl;
+pub(crate) mod blocks;
+pub(crate) mod inode;
+pub(crate) mod lease;
+pub(crate) mod lock_holder;
+pub(crate) mod place;
+pub(crate) mod private_file;
+pub(crate) mod room;

@@ -1,0 +1,28 @@
+//! Advisory locks on whole files (flock(2)), which go with the last descriptor.
+//!
+//! fs2's methods share their names with those that std's `File` has had since 1.89; so they are called
+//! through the trait.
+
+use std::fs::File;
+use std::io;
+
+use fs2::FileExt;
+
+/// Takes the lock that excludes all others. `false`: somebody has one.
+pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
+    loop {
+        match FileExt::try_lock_exclusive(file) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Gives the lock back, though the descriptor stays open.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    FileExt::unlock(file)
+}

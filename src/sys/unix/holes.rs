@@ -1,0 +1,18 @@
+//! Holes in files, which need not be read.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+/// The first byte from an offset on that is not in a hole; the offset itself where the filesystem does
+/// not know its holes. `None`: nothing comes any more. Moves the descriptor's position.
+pub(crate) fn next_data(file: &File, offset: u64) -> io::Result<Option<u64>> {
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(Errno::INVAL) => Ok(Some(offset)),
+        Err(errno) => Err(errno.into()),
+    }
+}

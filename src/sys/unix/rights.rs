@@ -1,0 +1,25 @@
+//! Whose a file is, and who may do what with it.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, fchown};
+
+/// As whom this process acts.
+pub(crate) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether this process may do everything.
+pub(crate) fn is_root() -> bool {
+    user() == 0
+}
+
+/// Gives an open file away; `None` leaves its owner, or its group, as it is.
+pub(crate) fn set_owner(file: &File, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    fchown(file, owner, group)
+}
+
+/// Sets the permissions of an open file, whatever the umask.
+pub(crate) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
