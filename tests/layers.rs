@@ -1,4 +1,4 @@
-//! The rooms of the house: a folder of `src` uses only folders above it.
+//! The rooms of the house: a folder of `src` uses only folders above it. So it is in the program, too.
 //!
 //! The order below is that of ARCHITECTURE.md. Every path that begins with `crate::` or leaves a folder by
 //! `super::` is read from every file, tests and docs left out, and one that points down or sideways fails.
@@ -27,8 +27,19 @@ const ROWS: &[&[&str]] = &[
     &["lib", "fuzzing"],
 ];
 
-fn row(room: &str) -> usize {
-    ROWS.iter()
+/// The same of the program, `src/bin/tickoff`, which knows the library as anybody else does.
+const PROGRAM: &[&[&str]] = &[
+    &["sys"],
+    &["stderr"],
+    &["exit"],
+    &["stdout", "errors"],
+    &["report"],
+    &["cli"],
+    &["main"],
+];
+
+fn row(rows: &[&[&str]], room: &str) -> usize {
+    rows.iter()
         .position(|rooms| rooms.contains(&room))
         .unwrap_or_else(|| panic!("{room} is in no row of tests/layers.rs"))
 }
@@ -100,16 +111,16 @@ fn used(text: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// What is wrong with a file that lies in a room.
-fn faults(file: &Path, text: &str) -> Vec<String> {
+/// What is wrong with a file that lies in one of these rooms.
+fn faults(rows: &[&[&str]], file: &Path, text: &str) -> Vec<String> {
     let own = room(file);
     let mut faults: Vec<String> = used(text)
         .into_iter()
         // An item that lib.rs re-exports would hide where it lies.
         .filter(|used| *used != own)
         .filter(|used| {
-            let known = ROWS.iter().any(|rooms| rooms.contains(&used.as_str()));
-            !known || row(used) >= row(&own)
+            let known = rows.iter().any(|rooms| rooms.contains(&used.as_str()));
+            !known || row(rows, used) >= row(rows, &own)
         })
         .map(|used| format!("{}: {own} uses {used}", file.display()))
         .collect();
@@ -128,67 +139,128 @@ fn faults(file: &Path, text: &str) -> Vec<String> {
     faults
 }
 
-#[test]
-fn a_room_uses_only_rooms_above_it() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Checks all files of a folder but those in `apart`.
+fn check_house(folder: &str, rows: &[&[&str]], apart: Option<&str>) {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     files(&src, &mut found);
     let mut all = Vec::new();
     let mut rooms = BTreeSet::new();
     for path in found {
         let file = path.strip_prefix(&src).unwrap();
-        if file.starts_with("bin") {
+        if apart.is_some_and(|apart| file.starts_with(apart)) {
             continue;
         }
         rooms.insert(room(file));
-        all.extend(faults(file, &fs::read_to_string(&path).unwrap()));
+        all.extend(faults(rows, file, &fs::read_to_string(&path).unwrap()));
     }
-    let listed: BTreeSet<String> = ROWS.concat().iter().map(|room| room.to_string()).collect();
+    let listed: BTreeSet<String> = rows.concat().iter().map(|room| room.to_string()).collect();
     assert_eq!(rooms, listed, "every room has its row");
     assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn a_room_uses_only_rooms_above_it() {
+    check_house("src", ROWS, Some("bin"));
+}
+
+#[test]
+fn a_room_of_the_program_uses_only_rooms_above_it() {
+    check_house("src/bin/tickoff", PROGRAM, None);
+}
+
+/// Neither by a path nor by taking in its files.
+#[test]
+fn the_library_knows_nothing_of_the_program() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            file.starts_with("bin") || !text.contains("bin/tickoff"),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+/// Whether a file lies where the system may be called: the room `sys`, or the program's file of that name.
+fn is_sys(file: &Path) -> bool {
+    file.starts_with("sys") || file == Path::new("bin/tickoff/sys.rs")
+}
+
+/// What calls the system, or depends on which one it is.
+fn calls(file: &Path, text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let words = [
+        "rustix::",
+        "libc::",
+        "nix::",
+        "fs2::",
+        "xattr::",
+        "memmap2::",
+        "target_os",
+        "allow(unsafe_code)",
+        "\"/proc/",
+    ];
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .filter(|line| words.iter().any(|word| is_in(line, word)))
+        .map(|line| format!("{}: {}", file.display(), line.trim()))
+        .collect()
+}
+
+/// Whether a line has a word that is not the end of a longer one, as `unix::` is.
+fn is_in(line: &str, word: &str) -> bool {
+    let is_begun = |at| line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| !is_begun(at))
+}
+
+/// Every call of the system in a part of the house, but for those in `sys`.
+fn calls_outside_sys(folder: &str) -> String {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src.join(folder), &mut found);
+    let mut all = Vec::new();
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        if !is_sys(file) {
+            all.extend(calls(file, &fs::read_to_string(&path).unwrap()));
+        }
+    }
+    all.join("\n")
 }
 
 /// Nothing but `sys` calls the system by itself.
 #[test]
 #[ignore = "the rooms move in one by one"]
 fn the_system_is_called_in_one_room_only() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&src, &mut found);
-    let mut all = Vec::new();
-    for path in found {
-        let file = path.strip_prefix(&src).unwrap();
-        if room(file) == "sys" {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for word in [
-            "rustix::",
-            "libc::",
-            "fs2::",
-            "xattr::",
-            "memmap2",
-            "target_os",
-            "allow(unsafe_code)",
-            "\"/proc/",
-        ] {
-            for line in code
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-            {
-                if line.contains(word) {
-                    all.push(format!("{}: {}", file.display(), line.trim()));
-                }
-            }
-        }
-    }
-    assert!(all.is_empty(), "{}", all.join("\n"));
+    assert_eq!(calls_outside_sys(""), "");
+}
+
+#[test]
+fn the_program_calls_the_system_in_one_file_only() {
+    assert_eq!(calls_outside_sys("bin"), "");
+}
+
+#[test]
+fn a_call_of_the_system_is_found() {
+    let calls = |text| calls(Path::new("bin/tickoff/main.rs"), text).len();
+    assert_eq!(calls("use rustix::fs::OFlags;"), 1);
+    assert_eq!(calls("let term = libc::SIGTERM;"), 1);
+    assert_eq!(calls("nix::unistd::fork()"), 1);
+    assert_eq!(calls("#[cfg(target_os = \"linux\")]"), 1);
+    assert_eq!(calls("use std::os::unix::fs::MetadataExt;"), 0);
+    assert_eq!(calls("// as rustix::fs does"), 0);
+    assert!(is_sys(Path::new("sys/lease.rs")) && is_sys(Path::new("bin/tickoff/sys.rs")));
+    assert!(!is_sys(Path::new("bin/tickoff/cli/sys.rs")));
 }
 
 #[track_caller]
 fn check(file: &str, text: &str, expected: &[&str]) {
-    assert_eq!(faults(Path::new(file), text), expected);
+    assert_eq!(faults(ROWS, Path::new(file), text), expected);
 }
 
 #[test]
@@ -225,5 +297,13 @@ fn what_points_down_or_sideways_is_found() {
         "csv/scan.rs",
         "#[cfg(test)]\nmod tests {\n    use crate::store;\n}",
         &[],
+    );
+    assert_eq!(
+        faults(
+            PROGRAM,
+            Path::new("report/html.rs"),
+            "use crate::cli::args::SheetArgs;"
+        ),
+        ["report/html.rs: report uses cli"]
     );
 }

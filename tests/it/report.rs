@@ -60,8 +60,8 @@ fn part(sheet: &TempSheet, name: &str) -> String {
 /// The tags of a page, with their attributes, in its order, without its style and its script.
 fn tags(page: &str) -> Vec<String> {
     const OWN: [&str; 2] = [
-        include_str!("../../src/bin/tickoff/cli/report/page.css"),
-        include_str!("../../src/bin/tickoff/cli/report/page.js"),
+        include_str!("../../src/bin/tickoff/report/page.css"),
+        include_str!("../../src/bin/tickoff/report/page.js"),
     ];
     let mut rest = page.to_owned();
     for own in OWN {

@@ -1,13 +1,39 @@
 //! The program `tickoff`: parse the arguments, run the command, leave its exit code.
+//!
+//! It is a crate of its own and knows the library by its public face alone. Inside it the same holds as
+//! in the library: what is listed below uses only what stands above it, and tests/layers.rs sees to that.
+//! So the report and the display can be read, tested and moved without a command.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-mod cli;
+// What the system gives, beyond std.
+mod sys;
+//
+// How the program speaks and ends: the display and the log, exit codes with advice, answers.
 mod stderr;
+//
+mod exit;
+//
+mod stdout;
+//
+// What is said of a sheet by more than one command.
+mod errors;
+//
+mod report;
+//
+// The commands.
+mod cli;
 
 fn main() -> ExitCode {
-    let args = cli::args::Args::parse();
-    cli::run(&args.command).into()
+    let command = cli::Args::parse().command;
+    let display = command.display();
+    display.take_log();
+    sys::survive_file_size_limits();
+    let ended = command.run(&display).unwrap_or_else(|failure| {
+        failure.report(&display);
+        failure.exit()
+    });
+    ended.into()
 }

@@ -3,11 +3,86 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Subcommand;
 use tickoff::{BackupManager, BackupMetadata, Options, escape};
 
-use super::args::{BackupArgs, BackupCommand};
-use super::exit::{Exit, Failure};
-use super::output::{json_line, print};
+use super::args::{BackupArgs, SheetArgs};
+use crate::exit::{Exit, Failure};
+use crate::stdout::{json_line, print};
+
+/// What to do with backups.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Copy the sheet now, then prune; prints the path of the backup
+    #[command(after_help = "\
+Examples:
+  tickoff backup create orders.csv
+  tickoff backup create orders.csv --session before-cleanup")]
+    Create {
+        /// The sheet
+        file: PathBuf,
+
+        /// Session id in the backup's name: 1 to 64 letters, digits, - and _
+        #[arg(long, value_name = "ID", default_value = "manual")]
+        session: String,
+
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+
+    /// List the backups of the sheet, newest first
+    #[command(after_help = "\
+Example:
+  tickoff backup list orders.csv")]
+    List {
+        /// The sheet
+        file: PathBuf,
+
+        /// Print each backup as a JSON object on a line of its own
+        #[arg(long)]
+        json: bool,
+
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+
+    /// Put a backup in the sheet's place, after backing up what it replaces
+    ///
+    /// So `restore FILE latest` a second time undoes the first.
+    #[command(after_help = "\
+Examples:
+  tickoff backup restore orders.csv
+  tickoff backup restore orders.csv orders_20260105_101500_nightly.csv")]
+    Restore {
+        #[command(flatten)]
+        sheet: SheetArgs,
+
+        /// latest, a session id, the name of a file in the folder of backups, or a path
+        #[arg(value_name = "BACKUP", default_value = "latest")]
+        which: String,
+
+        /// Accept a sheet on a network filesystem, at your own risk
+        #[arg(long, help_heading = "Results")]
+        allow_network_fs: bool,
+
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+
+    /// Delete all but the newest backups; prints the paths of those deleted
+    ///
+    /// Spares the backups of a session that is going on or was interrupted.
+    #[command(after_help = "\
+Example:
+  tickoff backup prune orders.csv --keep 2")]
+    Prune {
+        /// The sheet
+        file: PathBuf,
+
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+}
 
 /// Makes, lists, restores or prunes backups.
 pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
@@ -84,6 +159,21 @@ fn table(out: &mut (impl Write + ?Sized), backups: &[BackupMetadata]) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Command;
+    use crate::cli::tests::parse;
+
+    #[test]
+    fn the_newest_backup_is_restored_unless_another_is_named() {
+        let which = |line| match parse(line).unwrap() {
+            Command::Backup(BackupCommand::Restore { which, .. }) => which,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(which("tickoff backup restore in.csv"), "latest");
+        assert_eq!(
+            which("tickoff backup restore in.csv a.csv --backup-dir b"),
+            "a.csv"
+        );
+    }
 
     #[test]
     fn a_backup_is_one_line_of_the_list() {

@@ -5,9 +5,27 @@ use std::path::Path;
 
 use tickoff::{Diagnostic, Level, diagnose, escape};
 
-use super::args::CheckArgs;
-use super::exit::{Exit, Failure};
-use super::output::{json_line, print};
+use super::args::SheetArgs;
+use crate::exit::{Exit, Failure};
+use crate::stdout::{json_line, print};
+
+/// Look for everything that is wrong with the sheet, and change nothing
+///
+/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
+/// it the place in its line, with a caret. If one of them is an error, the exit code is 3.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff check orders.csv
+  tickoff check orders.csv --json | jq -r 'select(.level==\"error\").po'")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Print each finding as a JSON object on a line of its own
+    #[arg(long)]
+    json: bool,
+}
 
 /// Prints every finding.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {

@@ -2,9 +2,21 @@
 
 use clap::CommandFactory;
 
-use super::args::{Args, CompletionsArgs};
-use super::exit::{Exit, Failure};
-use super::output::print;
+use super::Args;
+use crate::exit::{Exit, Failure};
+use crate::stdout::print;
+
+/// Print a script that makes a shell complete tickoff's arguments
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  source <(tickoff completions bash)
+  tickoff completions zsh > ~/.zfunc/_tickoff
+  tickoff completions fish > ~/.config/fish/completions/tickoff.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: clap_complete::Shell,
+}
 
 /// Prints the shell's script.
 pub fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {

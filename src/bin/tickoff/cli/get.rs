@@ -2,9 +2,27 @@
 
 use tickoff::{Sheet, escape};
 
-use super::args::GetArgs;
-use super::exit::{Exit, Failure};
-use super::output::{json_line, print};
+use super::args::SheetArgs;
+use crate::exit::{Exit, Failure};
+use crate::stdout::{json_line, print};
+
+/// Show every cell of a PO
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff get orders.csv PO123
+  tickoff get orders.csv PO123 --json | jq -r .error_message")]
+pub struct GetArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// The PO
+    po: String,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 /// Prints the PO's cells, or that there is no such PO.
 pub fn run(args: &GetArgs) -> Result<Exit, Failure> {

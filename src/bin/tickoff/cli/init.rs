@@ -2,9 +2,28 @@
 
 use tickoff::{Options, Session, escape};
 
-use super::args::InitArgs;
-use super::exit::{Exit, Failure};
-use super::output::print;
+use super::args::{BackupArgs, SheetArgs};
+use crate::exit::{Exit, Failure};
+use crate::stdout::print;
+
+/// Add STATUS, LAST_PROCESSED and ERROR_MESSAGE where they are missing
+///
+/// A run does the same when it starts. A backup is made first.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tickoff init orders.csv")]
+pub struct InitArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Accept a sheet on a network filesystem, at your own risk
+    #[arg(long, help_heading = "Results")]
+    allow_network_fs: bool,
+
+    #[command(flatten)]
+    backup: BackupArgs,
+}
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {

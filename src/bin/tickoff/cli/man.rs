@@ -9,9 +9,21 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use tickoff::escape;
 
-use super::args::{Args, ManArgs};
-use super::exit::{Exit, Failure};
-use super::output::print;
+use super::Args;
+use crate::exit::{Exit, Failure};
+use crate::stdout::print;
+
+/// Print the manual page, or write one for every command
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff man | man -l -
+  tickoff man ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Write the pages into this folder, and print their paths
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
 
 /// Prints the page of the program, or writes that of every command into a folder and prints their
 /// paths.

@@ -1,16 +1,19 @@
-//! The commands of the program, one file each.
+//! The commands of the program: each file holds what one can be asked, its help, and what it does.
 //!
 //! A command prints its answer to stdout and everything else to stderr, and ends in an
-//! [`Exit`](exit::Exit) or a [`Failure`](exit::Failure). What comes from a sheet is escaped on its
-//! way out.
+//! [`Exit`] or a [`Failure`]. What comes from a sheet is escaped on its way out. Help is readable at
+//! 80 columns.
 
-// Read in this order: what can be asked, how it ends, how it is said, then the commands.
-pub mod args;
-mod errors;
-pub mod exit;
+use clap::{Parser, Subcommand};
+
+use crate::exit::{Exit, Failure};
+use crate::stderr::{Display, LogFormat, Verbosity};
+
+// What several commands have in common.
+mod args;
 mod formulas;
-mod output;
 
+// The commands.
 mod apply;
 mod backup;
 mod check;
@@ -25,48 +28,150 @@ mod set;
 mod status;
 mod watch;
 
-use std::sync::Arc;
-
-use args::Command;
-use exit::Exit;
-
-use crate::stderr::{Display, LogFormat, Verbosity};
-
-/// Runs one command to its end, and says on stderr what stopped it.
-pub fn run(command: &Command) -> Exit {
-    let display = match command {
-        Command::Run(args) => args.log.display(),
-        Command::Apply(args) => args.log.display(),
-        Command::Watch(_) => Display::stderr(LogFormat::Human, Verbosity::Normal),
-        _ => Display::stderr(LogFormat::Human, Verbosity::Quiet),
-    };
-    display.take_log();
-    survive_file_size_limits();
-    let ended = match command {
-        Command::Run(args) => run::run(args, &display),
-        Command::Status(args) => status::run(args),
-        Command::Watch(args) => watch::run(args, &display),
-        Command::Report(args) => report::run(args, &display),
-        Command::Pending(args) => pending::run(args),
-        Command::Get(args) => get::run(args),
-        Command::Set(args) => set::run(args, &display),
-        Command::Apply(args) => apply::run(args, &display),
-        Command::Check(args) => check::run(args),
-        Command::Init(args) => init::run(args),
-        Command::Backup(command) => backup::run(command),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
-    };
-    ended.unwrap_or_else(|failure| {
-        failure.report(&display);
-        failure.exit()
-    })
+/// Run a long batch over a CSV, one command per row.
+///
+/// Every result is on disk the moment it is known. After a crash, the same command line goes on
+/// from the exact row where the batch stopped.
+#[derive(Debug, Parser)]
+#[command(name = "tickoff", version = env!("TICKOFF_VERSION"), max_term_width = 80, after_help = AFTER_HELP)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
 }
 
-/// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
-///
-/// An empty handler does. Ignoring the signal would too, but commands would inherit that. Should
-/// there be none, the limit kills the program, which loses nothing either.
-fn survive_file_size_limits() {
-    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+const AFTER_HELP: &str = "\
+Examples:
+  tickoff run orders.csv -j 8 -- ./fetch.sh {}
+  tickoff status orders.csv
+  tickoff set orders.csv PO123 STATUS=PENDING
+  tickoff backup restore orders.csv latest
+
+Exit codes:
+  0    done
+  1    finished, but some rows failed or were refused, or the PO is unknown
+  2    the command line is wrong
+  3    the file is missing, unreadable or invalid
+  4    the file is held by another session, or being written by another program
+  5    stopped by --halt, or because no worker could start
+  6    some results could not be written to the CSV; the message says what to do
+  126  the command cannot be run
+  127  the command was not found
+  130  interrupted (Ctrl-C)
+  143  terminated (SIGTERM)";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "their help is on their arguments")]
+pub enum Command {
+    Run(Box<run::RunArgs>),
+    Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
+    Report(report::ReportArgs),
+    Pending(pending::PendingArgs),
+    Get(get::GetArgs),
+    Set(set::SetArgs),
+    Apply(apply::ApplyArgs),
+    Check(check::CheckArgs),
+    Init(init::InitArgs),
+    /// Make, list, restore or prune backups of the sheet
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+impl Command {
+    /// The stderr that the command is to speak to.
+    pub fn display(&self) -> Display {
+        match self {
+            Command::Run(args) => args.log.display(),
+            Command::Apply(args) => args.log.display(),
+            Command::Watch(_) => Display::stderr(LogFormat::Human, Verbosity::Normal),
+            _ => Display::stderr(LogFormat::Human, Verbosity::Quiet),
+        }
+    }
+
+    /// Runs the command to its end.
+    pub fn run(&self, display: &Display) -> Result<Exit, Failure> {
+        match self {
+            Command::Run(args) => run::run(args, display),
+            Command::Status(args) => status::run(args),
+            Command::Watch(args) => watch::run(args, display),
+            Command::Report(args) => report::run(args, display),
+            Command::Pending(args) => pending::run(args),
+            Command::Get(args) => get::run(args),
+            Command::Set(args) => set::run(args, display),
+            Command::Apply(args) => apply::run(args, display),
+            Command::Check(args) => check::run(args),
+            Command::Init(args) => init::run(args),
+            Command::Backup(command) => backup::run(command),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    pub fn parse(line: &str) -> Result<Command, clap::Error> {
+        Args::try_parse_from(line.split(' ')).map(|args| args.command)
+    }
+
+    #[track_caller]
+    pub fn parse_run(line: &str) -> run::RunArgs {
+        match parse(line).unwrap() {
+            Command::Run(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The command line is refused with the exit code 2 and a message that says this.
+    #[track_caller]
+    pub fn check_refused(line: &str, says: &str) {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_is_printed_on_request() {
+        assert_eq!(
+            parse("tickoff --version").unwrap_err().kind(),
+            ErrorKind::DisplayVersion
+        );
+    }
+
+    #[test]
+    fn every_help_is_readable_at_80_columns_and_has_an_example() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+            let is_group = command.has_subcommands() && command.get_name() != "tickoff";
+            assert!(
+                is_group || help.contains("\nExample"),
+                "{}",
+                command.get_name()
+            );
+            command
+                .get_subcommands_mut()
+                .filter(|command| command.get_name() != "help")
+                .for_each(check);
+        }
+        let mut command = Args::command();
+        command.build();
+        check(&mut command);
+    }
 }

@@ -2,9 +2,37 @@
 
 use tickoff::{Options, Selection, Sheet, escape};
 
-use super::args::PendingArgs;
-use super::exit::{Exit, Failure};
-use super::output::{json_line, print};
+use super::args::{ConditionArgs, DoneArgs, SheetArgs};
+use crate::exit::{Exit, Failure};
+use crate::stdout::{json_line, print};
+
+/// List the POs that a run would process
+///
+/// One PO a line, in the sheet's order. Control characters are shown as escapes; use -0 to hand POs
+/// on to another program as they are.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff pending orders.csv | head
+  tickoff pending orders.csv -0 | xargs -0 -n1 ./fetch.sh")]
+pub struct PendingArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    #[command(flatten)]
+    conditions: ConditionArgs,
+
+    #[command(flatten)]
+    done: DoneArgs,
+
+    /// Print each record as a JSON object on a line of its own
+    #[arg(long)]
+    json: bool,
+
+    /// End each PO with a NUL byte, and do not escape it
+    #[arg(short = '0', long, conflicts_with = "json")]
+    null: bool,
+}
 
 /// Prints the POs that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
@@ -22,4 +50,18 @@ pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
         })
     })?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::Command;
+    use crate::cli::tests::{check_refused, parse};
+
+    #[test]
+    fn pending_is_json_or_nul_separated() {
+        assert!(
+            matches!(parse("tickoff pending in.csv -0").unwrap(), Command::Pending(args) if args.null)
+        );
+        check_refused("tickoff pending in.csv -0 --json", "cannot be used with");
+    }
 }

@@ -1,39 +1,54 @@
-//! `tickoff report`: how the batch went, as a page and as a workbook for people who have no tickoff.
-//!
-//! It only reads the sheet, and shows what is durable, as `status` does. An output file appears whole
-//! or not at all, and never in the place of the sheet or of a file that tickoff keeps beside it.
+//! `tickoff report`: what of a report is wanted, and where.
 
-// What is said, from the sheet and the joblog; then how it is shown, and where it is put.
-mod facts;
-mod joblog;
-mod suppliers;
-mod timeline;
-
-mod html;
-mod xlsx;
-
-mod output;
-mod panics;
+use std::path::PathBuf;
 
 use chrono::Utc;
 use tickoff::{Sheet, escape};
 
-use super::args::ReportArgs;
-use super::exit::{Exit, Failure};
+use super::args::SheetArgs;
+use crate::exit::{Exit, Failure};
+use crate::report::{Facts, Joblog, Output, html, must_differ, xlsx};
 use crate::stderr::Display;
-use facts::Facts;
-use joblog::Joblog;
-use output::Output;
+
+/// Write a report of the batch: a page, a workbook, or both
+///
+/// The page (HTML) is one file that loads nothing: shares, results over time, the commonest errors,
+/// suppliers, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
+/// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
+///
+/// A file that is there is replaced, once the new one is whole. FILE may be in use by a run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff report orders.csv --html orders.html
+  tickoff report orders.csv --html orders.html --xlsx orders.xlsx
+  tickoff report orders.csv --html orders.html --joblog orders.joblog")]
+pub struct ReportArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Write the page to OUT
+    #[arg(long, value_name = "OUT", required_unless_present = "xlsx")]
+    html: Option<PathBuf>,
+
+    /// Write the workbook to OUT
+    #[arg(long, value_name = "OUT")]
+    xlsx: Option<PathBuf>,
+
+    /// Tell the slowest suppliers from the joblog of a run
+    #[arg(long, value_name = "LOG")]
+    joblog: Option<PathBuf>,
+}
 
 /// Writes the files that are asked for.
 pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
     let joblog = args.joblog.as_deref();
-    let create = |path: &std::path::PathBuf| Output::create(path, &sheet, joblog);
+    let create = |path: &PathBuf| Output::create(path, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
     let page = args.html.as_ref().map(create).transpose()?;
     let workbook = args.xlsx.as_ref().map(create).transpose()?;
-    output::must_differ(page.as_ref(), workbook.as_ref())?;
+    must_differ(page.as_ref(), workbook.as_ref())?;
     if workbook.is_some() {
         xlsx::must_hold(sheet.path(), sheet.progress().total)?;
     }

@@ -2,10 +2,34 @@
 
 use tickoff::{CsvHandler, Options, Updates};
 
-use super::args::SetArgs;
-use super::exit::{Exit, Failure};
+use super::args::{Assignment, SheetArgs, WriteArgs};
 use super::formulas::Finding;
+use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+
+/// Change cells of a PO, whatever its status
+///
+/// A new STATUS also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is ERROR. Columns that
+/// the sheet does not have are refused. It may be used while a run is going.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff set orders.csv PO123 STATUS=PENDING
+  tickoff set orders.csv PO123 STATUS=ERROR \"ERROR_MESSAGE=wrong supplier\"")]
+pub struct SetArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// The PO
+    po: String,
+
+    /// The new value of a column: all that follows the first =
+    #[arg(required = true, value_name = "COLUMN=VALUE")]
+    cells: Vec<Assignment>,
+
+    #[command(flatten)]
+    write: WriteArgs,
+}
 
 /// Changes the cells of one PO; when it returns, the sheet shows them and they are durable.
 pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {

@@ -6,17 +6,34 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
 
-use super::args::StatusArgs;
-use super::errors::Errors;
-use super::exit::{Exit, Failure};
-use super::output::{json_line, print};
+use super::args::SheetArgs;
+use crate::errors::Errors;
+use crate::exit::{Exit, Failure};
 use crate::stderr::view::duration;
+use crate::stdout::{json_line, print};
 
 /// How many of the commonest errors are shown.
 const ERRORS: usize = 5;
 
 /// How wide the longest bar is, in columns.
 const BAR: usize = 40;
+
+/// Show how many POs there are in each state, the commonest errors, and who is at it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff status orders.csv
+  watch tickoff status orders.csv
+  tickoff status orders.csv --json | jq .pending")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Print one JSON object: total, completed, pending, error, no_attachments, other, last_result,
+    /// session, errors
+    #[arg(long)]
+    json: bool,
+}
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {

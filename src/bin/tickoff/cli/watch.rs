@@ -6,12 +6,25 @@ use std::thread;
 use chrono::{SecondsFormat, Utc};
 use tickoff::{RunningSession, Sheet};
 
-use super::args::WatchArgs;
-use super::exit::{Exit, Failure};
-use super::output::print;
+use super::args::SheetArgs;
 use super::status;
+use crate::exit::{Exit, Failure};
 use crate::stderr::board::Board;
 use crate::stderr::{Display, LINE_INTERVAL, REFRESH, view};
+use crate::stdout::print;
+
+/// Show the progress of a run that is going on elsewhere
+///
+/// Ends when the run does, and then prints the counts by status. In a pipe it prints a line every ten
+/// seconds. It takes no lock and changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tickoff watch orders.csv")]
+pub struct WatchArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+}
 
 /// Shows what the run tells of itself until it is over, then how the sheet stands.
 pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {

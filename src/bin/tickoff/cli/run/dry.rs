@@ -1,16 +1,17 @@
 //! What a run would do, without doing any of it: nothing is locked, made or written.
 
-use tickoff::{CommandTemplate, Error, Selection, Sheet};
+use tickoff::{CommandTemplate, Selection};
 
-use crate::cli::args::RunArgs;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::print;
+use super::args::RunArgs;
+use super::{rows, sheet};
+use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use crate::stdout::print;
 
 /// Prints the commands that a run would begin with, one a line, in its order.
 pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<Exit, Failure> {
-    let sheet = sheet(args)?;
-    super::tell_done(args, display, |po| {
+    let sheet = sheet::read(args)?;
+    rows::tell_done(args, display, |po| {
         sheet
             .status(po)
             .is_some_and(|status| sheet.is_done(&status))
@@ -18,7 +19,7 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
     let template = CommandTemplate::parse(&args.cmd, &sheet.columns_of_a_run());
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {
-        display.say(super::NOTHING_TO_DO);
+        display.say(rows::NOTHING_TO_DO);
     }
     print(|out| {
         selected.try_for_each(|record| {
@@ -27,20 +28,4 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
         })
     })?;
     Ok(Exit::Done)
-}
-
-/// The sheet that a run would work on.
-pub fn sheet(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = super::options(args);
-    let Some(copy) = &args.output else {
-        return Ok(Sheet::read(&args.sheet.file, &options)?);
-    };
-    let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
-    if !copy.exists() {
-        return Ok(input);
-    }
-    Sheet::read_with_new_rows(copy, &options, &input).map_err(|error| match error {
-        Error::SameFile { .. } => Failure::Other(Exit::Usage, error.to_string()),
-        error => error.into(),
-    })
 }

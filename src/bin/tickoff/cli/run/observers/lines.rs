@@ -6,18 +6,15 @@
 //! reader that does not keep up holds the run up for a second altogether, not longer.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use tickoff::{Error, escape};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
+use crate::sys;
 
 /// How long all waits for a reader may take together.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -56,9 +53,9 @@ impl Lines {
             })
         };
         let mut options = OpenOptions::new();
-        let file = match options.append(true).create(true).nonblocking().open(path) {
+        let file = match sys::nonblocking(options.append(true).create(true)).open(path) {
             Ok(file) => Some(file),
-            Err(error) if is(&error, Errno::NXIO) => None,
+            Err(error) if sys::has_no_reader(&error) => None,
             Err(error) => return Err(failed(error)),
         };
         let mut rest = head.to_vec();
@@ -101,9 +98,9 @@ impl Lines {
         {
             state.is_lossy = true;
             let (what, path) = (self.what, escape(&self.path.to_string_lossy()));
-            let why = if is(&error, Errno::NXIO) || is(&error, Errno::PIPE) {
+            let why = if sys::has_no_reader(&error) || error.kind() == ErrorKind::BrokenPipe {
                 "nobody reads it".to_owned()
-            } else if is(&error, Errno::AGAIN) {
+            } else if error.kind() == ErrorKind::WouldBlock {
                 "its reader does not keep up".to_owned()
             } else {
                 error.to_string()
@@ -116,7 +113,8 @@ impl Lines {
 impl State {
     fn write(&mut self, path: &Path, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().append(true).nonblocking().open(path)?);
+            let mut options = OpenOptions::new();
+            self.file = Some(sys::nonblocking(options.append(true)).open(path)?);
         }
         self.flush()?;
         self.rest = line.to_vec();
@@ -137,14 +135,14 @@ impl State {
                 Ok(length) => {
                     self.rest.drain(..length);
                 }
-                Err(error) if is(&error, Errno::INTR) => {}
-                Err(error) if is(&error, Errno::AGAIN) => {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if !self.wait_for_room()? {
                         return Err(error);
                     }
                 }
                 Err(error) => {
-                    if is(&error, Errno::PIPE) {
+                    if error.kind() == ErrorKind::BrokenPipe {
                         self.file = None;
                         // The next reader gets whole lines.
                         self.rest.clear();
@@ -162,14 +160,9 @@ impl State {
             return Ok(false);
         };
         let began = Instant::now();
-        let time = Timespec::try_from(self.patience).expect("a second fits");
-        let waited = poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&time));
+        let waited = sys::wait_for_room(file, self.patience);
         self.patience = self.patience.saturating_sub(began.elapsed());
-        match waited {
-            Ok(ready) => Ok(ready > 0),
-            Err(Errno::INTR) => Ok(true),
-            Err(errno) => Err(errno.into()),
-        }
+        waited
     }
 }
 
@@ -182,20 +175,6 @@ fn ends(path: &Path, mark: &[u8]) -> io::Result<(bool, bool)> {
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
     Ok((head == mark, last != *b"\n"))
-}
-
-trait Nonblocking {
-    fn nonblocking(&mut self) -> &mut Self;
-}
-
-impl Nonblocking for OpenOptions {
-    fn nonblocking(&mut self) -> &mut Self {
-        self.custom_flags(OFlags::NONBLOCK.bits() as i32)
-    }
-}
-
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno.raw_os_error())
 }
 
 #[cfg(test)]
@@ -219,8 +198,8 @@ mod tests {
     }
 
     fn reader(path: &Path) -> File {
-        let reader = OpenOptions::new().read(true).nonblocking().open(path);
-        reader.unwrap()
+        let mut options = OpenOptions::new();
+        sys::nonblocking(options.read(true)).open(path).unwrap()
     }
 
     fn is_lossy(lines: &Lines) -> bool {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use tickoff::{Error, Sheet, escape};
 
-use super::super::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 
 /// A file that is being written. Dropped before it is published, it leaves nothing behind.
 pub struct Output {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use tickoff::escape;
 
-use super::exit::Failure;
+use crate::exit::Failure;
 
 /// Writes an answer to stdout, all of it or as much as its reader wants.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tickoff::{Error, Sheet, escape};
 
-use super::super::exit::{Exit, Failure};
 use super::suppliers;
+use crate::exit::{Exit, Failure};
 
 /// A supplier with fewer commands than this is not ranked: its median says little.
 pub const FEWEST: usize = 3;

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use tickoff::{CommandTemplate, Ending, Event, Job, ProcessEnd, escape};
+use signal_hook::consts::SIGTERM;
+use tickoff::{CommandTemplate, Ending, Event, Job, ProcessEnd, Session, escape};
 
+use super::Observer;
 use super::lines::Lines;
-use crate::cli::exit::Failure;
+use crate::cli::run::args::RunArgs;
+use crate::exit::Failure;
 
 const HEADER: &str =
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tPO\n";
@@ -28,18 +31,19 @@ pub struct JobLog {
 
 impl JobLog {
     /// Goes on with a log, or begins one.
-    pub fn open(path: &Path, template: CommandTemplate, workers: usize) -> Result<JobLog, Failure> {
+    pub fn open(path: &Path, args: &RunArgs, session: &Session) -> Result<JobLog, Failure> {
         let head = HEADER.as_bytes();
         Ok(JobLog {
             lines: Lines::open(path, "lines of a job log", head, head)?,
-            template,
+            template: CommandTemplate::parse(&args.cmd, &session.columns()),
             begun: AtomicU64::new(0),
-            present: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            present: (0..args.jobs.get()).map(|_| AtomicU64::new(0)).collect(),
         })
     }
+}
 
-    /// Takes in what happens.
-    pub fn take(&self, event: &Event<'_>) {
+impl Observer for JobLog {
+    fn take(&self, event: &Event<'_>) {
         match event {
             Event::Started(job) => {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
@@ -65,7 +69,7 @@ fn line(number: u64, job: &Job<'_>, process: &ProcessEnd, command: &str) -> Stri
     let (exitval, signal) = match process.ending {
         Ending::Exit(code) | Ending::NotStarted(code) => (code, 0),
         Ending::Signal(signal) => (0, signal),
-        Ending::TimedOut(_) | Ending::Stopped => (-1, libc::SIGTERM),
+        Ending::TimedOut(_) | Ending::Stopped => (-1, SIGTERM),
         _ => (-1, 0),
     };
     let po = escape(job.po);

@@ -12,11 +12,11 @@ use askama::filters::Escaper;
 use chrono::{DateTime, TimeDelta, Utc};
 use tickoff::{CsvRecord, ProcessingStatus, Sheet, escape};
 
-use super::super::errors::Group;
-use super::facts::{Facts, Share, is_unfinished, position};
+use super::facts::{Facts, Share, position};
 use super::joblog::{FEWEST, Slow};
-use super::suppliers::Supplier;
+use super::suppliers::{Supplier, is_unfinished};
 use super::timeline::{Histogram, Kind, PAUSE, Stretch};
+use crate::errors::Group;
 
 /// Above this number the page holds only rows that failed or have no result, and no more than this.
 const MOST_ROWS: usize = 20_000;
@@ -52,7 +52,7 @@ pub fn write(out: &mut impl Write, sheet: &Sheet, facts: &Facts<'_>) -> io::Resu
 }
 
 #[derive(Template)]
-#[template(path = "page.html", config = "src/bin/tickoff/cli/report/askama.toml")]
+#[template(path = "page.html", config = "src/bin/tickoff/report/askama.toml")]
 struct Page<'a> {
     css: &'static str,
     script: &'static str,

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tickoff::{Error, Event, Job, JobResult, Session, Summary, Verdict};
 
 use super::lines::Lines;
-use crate::cli::exit::Failure;
-use crate::cli::output::json_line;
+use super::{Beginning, Observer};
+use crate::exit::Failure;
+use crate::stdout::json_line;
 
 /// With what every line begins.
 const MARK: &[u8] = b"{\"time\":\"";
@@ -29,23 +30,31 @@ impl EventLog {
         })
     }
 
-    /// The run begins.
-    pub fn began(&self, session: &Session, total: usize, workers: usize, seed: Option<u64>) {
+    fn add(&self, event: &str, fields: Value) {
+        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let head = json!({ "time": time, "event": event, "session": self.session });
+        let mut line = Vec::new();
+        json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
+        self.lines.add(&line);
+    }
+}
+
+impl Observer for EventLog {
+    fn began(&mut self, run: &Beginning<'_>) {
         self.add(
             "run_started",
             json!({
-                "sheet": session.handler().path().to_string_lossy(),
-                "recovered": session.recovered().results,
-                "continued": session.recovered().continued,
-                "total": total,
-                "workers": workers,
-                "seed": seed,
+                "sheet": run.session.handler().path().to_string_lossy(),
+                "recovered": run.session.recovered().results,
+                "continued": run.session.recovered().continued,
+                "total": run.total,
+                "workers": run.workers,
+                "seed": run.seed,
             }),
         );
     }
 
-    /// Takes in what happens.
-    pub fn take(&self, event: &Event<'_>) {
+    fn take(&self, event: &Event<'_>) {
         match event {
             Event::Started(job) => self.add("attempt_started", of(job)),
             Event::Reported { job, text } => {
@@ -70,8 +79,7 @@ impl EventLog {
         }
     }
 
-    /// The run is over.
-    pub fn ended(&self, ran: Result<&Summary, &Error>) {
+    fn ended(&mut self, ran: Result<&Summary, &Error>) {
         self.add(
             "run_ended",
             match ran {
@@ -79,14 +87,6 @@ impl EventLog {
                 Err(error) => json!({ "error": error.chain() }),
             },
         );
-    }
-
-    fn add(&self, event: &str, fields: Value) {
-        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let head = json!({ "time": time, "event": event, "session": self.session });
-        let mut line = Vec::new();
-        json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
-        self.lines.add(&line);
     }
 }
 

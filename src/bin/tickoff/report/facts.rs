@@ -1,12 +1,12 @@
 //! All that a report says, counted in one pass over the sheet.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tickoff::{CsvRecord, ProcessingProgress, ProcessingStatus, Sheet};
+use tickoff::{ProcessingProgress, ProcessingStatus, Sheet};
 
-use super::super::errors::Errors;
 use super::joblog::Joblog;
 use super::suppliers::Suppliers;
 use super::timeline::{Kind, Timeline};
+use crate::errors::Errors;
 
 /// What is known about the batch.
 pub struct Facts<'a> {
@@ -106,14 +106,6 @@ pub struct Share {
     pub percent: f64,
     /// The sum of those before it.
     pub from: f64,
-}
-
-/// Whether a row still needs somebody's eye: it failed, or it has no result.
-pub fn is_unfinished(record: &CsvRecord) -> bool {
-    !matches!(
-        record.status,
-        ProcessingStatus::Completed | ProcessingStatus::NoAttachments
-    )
 }
 
 /// The place of a column, its name matched as the sheet matches it.

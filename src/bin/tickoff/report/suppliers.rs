@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use tickoff::{CsvRecord, ProcessingStatus};
 
-use super::facts::is_unfinished;
-
 /// Rows by supplier.
 #[derive(Default)]
 pub struct Suppliers(HashMap<String, Supplier>);
@@ -60,4 +58,12 @@ impl Suppliers {
 /// A row's supplier without surrounding blanks; empty if it names none.
 pub fn name(record: &CsvRecord) -> &str {
     record.supplier.as_deref().unwrap_or("").trim()
+}
+
+/// Whether a row still needs somebody's eye: it failed, or it has no result.
+pub fn is_unfinished(record: &CsvRecord) -> bool {
+    !matches!(
+        record.status,
+        ProcessingStatus::Completed | ProcessingStatus::NoAttachments
+    )
 }

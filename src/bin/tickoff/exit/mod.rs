@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn the_help_names_every_exit_code() {
         use clap::CommandFactory;
-        let help = crate::cli::args::Args::command().render_help().to_string();
+        let help = crate::cli::Args::command().render_help().to_string();
         for code in [0, 1, 2, 3, 4, 5, 6, 126, 127, 130, 143] {
             assert!(
                 help.lines()

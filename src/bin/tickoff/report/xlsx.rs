@@ -16,10 +16,10 @@ use rust_xlsxwriter::{
 };
 use tickoff::{CsvRecord, Sheet, escape};
 
-use super::super::exit::{Exit, Failure};
 use super::facts::{Facts, position};
 use super::output::Output;
 use super::panics;
+use crate::exit::{Exit, Failure};
 
 /// Rows that a worksheet holds below its header.
 const MOST_ROWS: usize = 1_048_575;

@@ -7,27 +7,61 @@
 //! that sends everything before it reads its first answer would block us, and we would block it.
 //! What waits there is only what that program has not read yet.
 
+mod answer;
 mod request;
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::Value;
-use tickoff::{DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue};
+use tickoff::{DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue};
 
-use super::args::ApplyArgs;
-use super::exit::{Exit, Failure, advice};
+use super::args::{BackupArgs, LogArgs, SheetArgs, WriteArgs};
 use super::formulas::{Finding, Formulas};
-use super::output::json_line;
+use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use answer::{Answers, Refusal, Submitted};
 use request::Request;
 
 /// The longest line that is taken, in bytes.
 const MAX_LINE_BYTES: u64 = 16 << 20;
+
+/// Apply results that another program computed
+///
+/// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
+/// "operation_id": …}. The operation_id is optional and comes back in the answer. A line that is
+/// refused is reported with its number; the others are applied.
+///
+/// With --ack each line is answered, in order, by one JSON object with line, operation_id,
+/// po_number and durable; if durable is false, error says why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ./results.py | tickoff apply orders.csv
+  echo '{\"po_number\":\"PO1\",\"updates\":{\"STATUS\":\"COMPLETED\"}}' |
+    tickoff apply orders.csv --ack")]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Answer each line on stdout once its result is durable
+    #[arg(long)]
+    ack: bool,
+
+    /// Let operations take a PO out of COMPLETED or back to PENDING
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    write: WriteArgs,
+
+    #[command(flatten)]
+    backup: BackupArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
 
 /// Applies the lines of stdin, in a session of its own.
 pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
@@ -48,13 +82,7 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
 /// was not refused is durable.
 fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
-    let answers = Answers {
-        to: args.ack.then(io::stdout),
-        lost: None,
-        report: |message| display.report(message),
-        advised: Vec::new(),
-        exit: Exit::Done,
-    };
+    let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
     pump(
         io::stdin().lock(),
         answers,
@@ -120,54 +148,6 @@ fn pump<O: Send>(
     })
 }
 
-/// What became of a line so far.
-struct Submitted<O> {
-    /// 1-based.
-    number: u64,
-    line: Request,
-    /// Beside the result, what is to be said of it.
-    warning: Option<String>,
-    outcome: Result<O, Refusal>,
-}
-
-/// Why a line has no result in the sheet.
-struct Refusal {
-    message: String,
-    advice: Option<Cow<'static, str>>,
-    exit: Exit,
-    /// Nothing submitted after this can be written.
-    is_final: bool,
-}
-
-impl Refusal {
-    fn of_line(message: String) -> Refusal {
-        Refusal {
-            message,
-            advice: None,
-            exit: Exit::SomeFailed,
-            is_final: false,
-        }
-    }
-
-    fn of_form(message: String) -> Refusal {
-        Refusal {
-            advice: Some("tickoff help apply shows what a line must look like".into()),
-            ..Refusal::of_line(message)
-        }
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Refusal {
-        Refusal {
-            message: error.chain(),
-            advice: advice(&error),
-            exit: Exit::of(&error),
-            is_final: matches!(error, Error::QueueStopped | Error::WriterDied { .. }),
-        }
-    }
-}
-
 /// Hands a line's updates on; they are gone from it afterwards. What is to be said of them beside the
 /// result goes to `warning`.
 fn submit_line<O>(
@@ -188,86 +168,6 @@ fn submit_line<O>(
         None => {}
     }
     Ok(submit(po, updates)?)
-}
-
-/// The answer to one line.
-#[derive(Serialize)]
-struct Answer<'a> {
-    line: u64,
-    operation_id: &'a Value,
-    po_number: Option<&'a str>,
-    durable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
-
-/// Where answers go.
-struct Answers<W, R> {
-    /// `None` if nobody asked for them, or nobody reads them any more: the results count, whether
-    /// they are acknowledged or not.
-    to: Option<W>,
-    /// Why answers that were asked for could not be given.
-    lost: Option<io::Error>,
-    report: R,
-    /// What was advised; a thousand lines that fail alike need it once.
-    advised: Vec<Cow<'static, str>>,
-    exit: Exit,
-}
-
-impl<W: Write, R: Fn(String)> Answers<W, R> {
-    /// Answers each line when its time has come, until there are no more.
-    fn give<O>(
-        mut self,
-        lines: Receiver<Submitted<O>>,
-        wait: impl Fn(&O) -> tickoff::Result<()>,
-    ) -> Result<Exit, Failure> {
-        for Submitted {
-            number,
-            line,
-            warning,
-            outcome,
-        } in lines
-        {
-            let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
-            if let Some(message) = warning {
-                (self.report)(format!("line {number}: {message}"));
-            }
-            self.answer(number, &line, outcome.err());
-        }
-        match self.lost {
-            Some(error) => Err(Failure::Output(error)),
-            None => Ok(self.exit),
-        }
-    }
-
-    fn answer(&mut self, number: u64, line: &Request, refusal: Option<Refusal>) {
-        if let Some(refusal) = &refusal {
-            (self.report)(format!("line {number}: {}", refusal.message));
-            self.exit = self.exit.and(refusal.exit);
-            if let Some(advice) = &refusal.advice
-                && !self.advised.contains(advice)
-            {
-                (self.report)(advice.to_string());
-                self.advised.push(advice.clone());
-            }
-        }
-        let Some(to) = &mut self.to else { return };
-        let answer = Answer {
-            line: number,
-            operation_id: &line.operation_id,
-            po_number: line.po_number.as_deref(),
-            durable: refusal.is_none(),
-            error: refusal.as_ref().map(|refusal| &*refusal.message),
-        };
-        let mut text = Vec::new();
-        let given = json_line(&mut text, &answer)
-            .and_then(|()| to.write_all(&text))
-            .and_then(|()| to.flush());
-        if let Err(error) = given {
-            self.to = None;
-            self.lost = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
-        }
-    }
 }
 
 enum Line {
@@ -294,6 +194,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
 mod tests {
     use std::io::{BufReader, PipeReader, PipeWriter, pipe};
     use std::sync::Mutex;
+
+    use tickoff::Error;
 
     use super::*;
 
@@ -332,13 +234,9 @@ mod tests {
         let submitted = Mutex::new(Vec::new());
         let exit = pump(
             lines.as_bytes(),
-            Answers {
-                to: Some(&mut answers),
-                lost: None,
-                report: |message| reports.lock().unwrap().push(message),
-                advised: Vec::new(),
-                exit: Exit::Done,
-            },
+            Answers::new(Some(&mut answers), |message| {
+                reports.lock().unwrap().push(message)
+            }),
             formulas,
             |po, updates| {
                 submitted
@@ -525,13 +423,7 @@ mod tests {
         };
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
-            Answers {
-                to: Some(to),
-                lost: None,
-                report: |_| {},
-                advised: Vec::new(),
-                exit: Exit::Done,
-            },
+            Answers::new(Some(to), |_| {}),
             Formulas::Warn,
             |po, _| {
                 *submitted.lock().unwrap() += 1;
@@ -564,13 +456,7 @@ mod tests {
         let (from_answers, answers) = pipe().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let answers = Answers {
-                    to: Some(answers),
-                    lost: None,
-                    report: |_| {},
-                    advised: Vec::new(),
-                    exit: Exit::Done,
-                };
+                let answers = Answers::new(Some(answers), |_| {});
                 let exit = pump(
                     BufReader::new(requests),
                     answers,

@@ -1,0 +1,13 @@
+//! What several commands ask in the same words, so that an option means the same to all of them.
+//!
+//! What is asked about the [`sheet`] and the files beside it, which of its [`rows`] count, and what is said
+//! meanwhile (the [`log`]). A value that cannot be meant is refused while the command line is parsed, with
+//! exit code 2, before any file is touched.
+
+mod log;
+mod rows;
+mod sheet;
+
+pub use log::LogArgs;
+pub use rows::{Assignment, ConditionArgs, DoneArgs};
+pub use sheet::{BackupArgs, SheetArgs, WriteArgs};

@@ -1,0 +1,305 @@
+//! What a run can be asked to do.
+
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tickoff::Halt;
+
+use crate::cli::args::{BackupArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, WriteArgs};
+
+/// Run a command once for every PO that is not done
+///
+/// CMD runs without a shell. In its arguments {} is replaced by the PO, and {COLUMN} by the cell of
+/// that column. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// and TICKOFF_RESULT: the name of a file to which it may write a JSON object of column updates.
+///
+/// Exit code 0 of CMD means COMPLETED, 75 "try again later", any other ERROR with the end of its
+/// stderr as the message.
+///
+/// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tickoff run orders.csv -j 8 --timeout 2m -- ./fetch.sh {}
+  tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
+  tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
+  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub sheet: SheetArgs,
+
+    /// Run N commands at a time
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value = "4",
+        help_heading = "Running"
+    )]
+    pub jobs: NonZeroUsize,
+
+    /// Kill a command, and what it started, after DURATION: 500ms, 30s, 2m, 1h [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, help_heading = "Running")]
+    pub timeout: Option<Duration>,
+
+    /// Try a PO again up to N times when CMD exits with 75
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Running")]
+    pub retries: u32,
+
+    /// Wait this long before the first retry, and twice as long before each further one
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]
+    pub backoff: Duration,
+
+    /// After N failed POs, or when N% of the results so far are failures and at least 3, hand out no
+    /// more work (soon), or kill the running commands as well (now)
+    #[arg(
+        long,
+        value_name = "soon|now,fail=N[%]",
+        default_value = "never",
+        help_heading = "Running"
+    )]
+    pub halt: Halt,
+
+    /// Print the commands, quoted for a shell, in the order in which they would begin; change nothing
+    #[arg(long, conflicts_with = "worker_protocol", help_heading = "Running")]
+    pub dry_run: bool,
+
+    /// Start N long-lived processes and send them their POs as lines of JSON [default: one process
+    /// per PO]
+    ///
+    /// A request is {"id":1,"po_number":…,"attempt":1,"cells":{COLUMN:VALUE,…}}. The answer is
+    /// {"id":1,"updates":{COLUMN:VALUE,…}} or {"id":1,"error":…}, with "retryable":true to be asked
+    /// again; before it may come lines like {"id":1,"progress":…}. More in docs/worker-protocol.md.
+    #[arg(
+        long,
+        value_name = "jsonl",
+        hide_possible_values = true,
+        help_heading = "Workers that stay alive"
+    )]
+    pub worker_protocol: Option<WorkerProtocol>,
+
+    /// Start each worker's process this long after the one before
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s",
+        requires = "worker_protocol", help_heading = "Workers that stay alive")]
+    pub stagger: Duration,
+
+    /// Replace a worker's process after N answers [default: never]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "worker_protocol",
+        help_heading = "Workers that stay alive"
+    )]
+    pub recycle_after: Option<NonZeroU32>,
+
+    #[command(flatten)]
+    pub conditions: ConditionArgs,
+
+    /// Only this PO; may be repeated
+    #[arg(long, value_name = "PO", help_heading = "What to process")]
+    pub only: Vec<String>,
+
+    /// Only POs whose status is ERROR
+    #[arg(long, help_heading = "What to process")]
+    pub retry_failed: bool,
+
+    /// Process at most N POs
+    #[arg(long, value_name = "N", help_heading = "What to process")]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Process them in a random order, of which --limit takes the first
+    #[arg(long, help_heading = "What to process")]
+    pub shuffle: bool,
+
+    /// Repeat the order of an earlier --shuffle, which said its seed [default: a random one]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "shuffle",
+        help_heading = "What to process"
+    )]
+    pub seed: Option<u64>,
+
+    #[command(flatten)]
+    pub done: DoneArgs,
+
+    /// Process the POs that are done as well, and let a result replace COMPLETED
+    #[arg(long, help_heading = "What to process")]
+    pub force: bool,
+
+    /// Leave FILE untouched and keep the results in COPY; an existing COPY is resumed
+    #[arg(long, value_name = "COPY", help_heading = "Results")]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub write: WriteArgs,
+
+    /// Keep what the commands say in DIR/PO/stdout and DIR/PO/stderr, that of earlier attempts in
+    /// stdout.1, stderr.1 and so on; in DIR's names POs are percent-encoded
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "worker_protocol",
+        help_heading = "Records of the run"
+    )]
+    pub results: Option<PathBuf>,
+
+    /// Add a line to FILE for each attempt, as GNU parallel does, with the PO behind it
+    #[arg(long, value_name = "FILE", help_heading = "Records of the run")]
+    pub joblog: Option<PathBuf>,
+
+    /// Add a JSON object to FILE, a file or FIFO, for all that happens, one a line
+    #[arg(long, value_name = "FILE", value_parser = events_file, help_heading = "Records of the run")]
+    pub events: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub backup: BackupArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// The command to run for each PO, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD ARGS")]
+    pub cmd: Vec<OsString>,
+}
+
+/// How workers that stay alive are talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WorkerProtocol {
+    /// JSON lines.
+    Jsonl,
+}
+
+fn events_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("stdout belongs to the commands; name a file or a FIFO".into()),
+        path => Ok(path.into()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err("it may not be longer than a year".into()),
+        Err(_) => Err("it must be a number with its unit, like 500ms, 30s, 2m or 1h".into()),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|duration| match duration {
+        Duration::ZERO => Err("it must be longer than nothing".into()),
+        duration => Ok(duration),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tickoff::{Duplicates, Failures, ProcessingStatus};
+
+    use super::*;
+    use crate::cli::formulas::Formulas;
+    use crate::cli::tests::{check_refused, parse_run};
+    use crate::stderr::LogFormat;
+
+    #[test]
+    fn a_run_has_the_documented_defaults() {
+        let args = parse_run("tickoff run in.csv -- echo {}");
+        assert_eq!(args.sheet.file, PathBuf::from("in.csv"));
+        assert_eq!(args.cmd, ["echo", "{}"]);
+        assert_eq!(
+            (args.jobs.get(), args.retries, args.backoff),
+            (4, 3, Duration::from_secs(1))
+        );
+        assert_eq!(
+            (args.timeout, args.halt, args.limit),
+            (None, Halt::Never, None)
+        );
+        assert_eq!(
+            (args.sheet.key.as_str(), args.sheet.delimiter),
+            ("PO_NUMBER", None)
+        );
+        assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);
+        assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
+        assert_eq!(args.done.statuses(), [ProcessingStatus::Completed]);
+        assert_eq!(
+            (args.log.log_format, args.write.formulas),
+            (LogFormat::Human, Formulas::Warn)
+        );
+    }
+
+    #[test]
+    fn what_follows_the_dashes_belongs_to_the_command() {
+        let args = parse_run(
+            "tickoff run -j8 in.csv --timeout 1m30s --halt now,fail=20 -- cmd --jobs 3 -- -x",
+        );
+        assert_eq!(args.cmd, ["cmd", "--jobs", "3", "--", "-x"]);
+        assert_eq!(args.jobs.get(), 8);
+        assert_eq!(args.timeout, Some(Duration::from_secs(90)));
+        let fail = Failures::Count(20);
+        assert_eq!(args.halt, Halt::Now { fail });
+    }
+
+    #[test]
+    fn a_run_needs_a_command() {
+        check_refused("tickoff run in.csv", "-- <CMD ARGS>");
+        check_refused("tickoff run in.csv echo", "unexpected argument");
+    }
+
+    #[test]
+    fn workers_that_stay_alive_are_asked_for_before_they_are_tuned() {
+        let args = parse_run(
+            "tickoff run in.csv --worker-protocol jsonl --stagger 2s --recycle-after 50 -- w",
+        );
+        assert_eq!(args.worker_protocol, Some(WorkerProtocol::Jsonl));
+        assert_eq!(args.stagger, Duration::from_secs(2));
+        assert_eq!(args.recycle_after.map(NonZeroU32::get), Some(50));
+        check_refused("tickoff run in.csv --stagger 2s -- w", "--worker-protocol");
+        check_refused(
+            "tickoff run in.csv --recycle-after 5 -- w",
+            "--worker-protocol",
+        );
+        check_refused(
+            "tickoff run in.csv --worker-protocol xml -- w",
+            "possible values: jsonl",
+        );
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        check_refused(
+            "tickoff run in.csv --timeout 30 -- x",
+            "a number with its unit",
+        );
+        check_refused(
+            "tickoff run in.csv --timeout 0s -- x",
+            "longer than nothing",
+        );
+        check_refused(
+            "tickoff run in.csv --timeout 2years -- x",
+            "not be longer than a year",
+        );
+        assert_eq!(
+            parse_run("tickoff run in.csv --backoff 0s -- x").backoff,
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn counts_that_would_mean_nothing_are_refused() {
+        check_refused("tickoff run in.csv -j 0 -- x", "number would be zero");
+        check_refused("tickoff run in.csv --keep 0 -- x", "number would be zero");
+        check_refused("tickoff run in.csv --limit 0 -- x", "number would be zero");
+        for halt in ["0", "soon,fail=0", "later,fail=1", "soon"] {
+            check_refused(
+                &format!("tickoff run in.csv --halt {halt} -- x"),
+                "is not never, soon,fail=N or now,fail=N",
+            );
+        }
+    }
+}

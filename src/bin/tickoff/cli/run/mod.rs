@@ -1,0 +1,101 @@
+//! `tickoff run`: one command per PO.
+
+// What it was asked, and on what it works.
+mod args;
+mod rows;
+mod sheet;
+
+// What it does, who follows it, what ends it.
+mod interruption;
+mod jobs;
+mod observers;
+
+mod dry;
+
+use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
+
+use super::formulas::{Finding, Formulas};
+use crate::exit::{Exit, Failure};
+use crate::stderr::Display;
+use interruption::Interruption;
+use jobs::Jobs;
+use observers::{Beginning, Observers};
+
+pub use args::RunArgs;
+
+/// Runs the command for every pending PO and records what became of each.
+pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
+    jobs::must_be_runnable(args)?;
+    let seed = rows::seed(args, display);
+    let selection = rows::selection(args, seed);
+    if args.dry_run {
+        return dry::run(args, &selection, display);
+    }
+    let interruption = Interruption::watch()?;
+
+    let session = sheet::open(args, &selection)?;
+    let total = session.count(&selection)?;
+    rows::tell_done(args, display, |po| {
+        let status = session.handler().status(po);
+        status.is_some_and(|status| session.handler().is_done(&status))
+    });
+    if total == 0 && selection != Selection::all() {
+        display.say(rows::NOTHING_TO_DO);
+    }
+    let mut observers = Observers::open(args, display, &session)?;
+    let jobs = Jobs::prepare(args, &session)?;
+
+    observers.began(&Beginning {
+        session: &session,
+        total,
+        workers: args.jobs.get(),
+        seed,
+    });
+    let mut pool = WorkerPool::new(args.jobs.get())
+        .retries(args.retries)
+        .backoff(args.backoff)
+        .halt(args.halt)
+        .stop(&interruption.stop)
+        .on_event(|event| observers.take(event));
+    if args.force {
+        pool = pool.forced();
+    }
+    let ran = session.run(pool, &selection, |job| {
+        judged(args.write.formulas, job, jobs.run(job))
+    });
+    observers.ended(ran.as_ref());
+    let summary = ran?;
+    let has_given_up = jobs.finish(&interruption.stop);
+    Ok(exit(&summary, has_given_up, &interruption))
+}
+
+/// What is written for a result that a spreadsheet would run as a formula.
+fn judged(formulas: Formulas, job: &Job<'_>, outcome: Outcome) -> Outcome {
+    let Outcome::Done(updates) = &outcome else {
+        return outcome;
+    };
+    match formulas.judge(job.po, updates) {
+        None => outcome,
+        Some(Finding::Warning(message)) => {
+            tracing::warn!("{message}");
+            outcome
+        }
+        Some(Finding::Refusal(message)) => Outcome::Done(Updates::error(message)),
+    }
+}
+
+fn exit(summary: &Summary, has_given_up: bool, interruption: &Interruption) -> Exit {
+    let causes = [
+        (summary.pool.errors > 0, Exit::SomeFailed),
+        (summary.pool.halted || has_given_up, Exit::Halted),
+        (
+            !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
+            Exit::NotWritten,
+        ),
+    ];
+    let mut exit = interruption.exit();
+    for (_, cause) in causes.iter().filter(|(is_so, _)| *is_so) {
+        exit = exit.and(*cause);
+    }
+    exit
+}

@@ -1,0 +1,71 @@
+//! The display of a run: its progress while it goes on, and a few last words.
+
+use chrono::Utc;
+use tickoff::{Error, Event, Summary, escape};
+
+use super::{Beginning, Observer};
+use crate::exit::advice;
+use crate::stderr::board::Board;
+use crate::stderr::{Display, Progress};
+
+/// Shows one run.
+pub struct Shown {
+    display: Display,
+    /// There from the beginning to the end.
+    progress: Option<Progress>,
+}
+
+impl Shown {
+    /// To be shown here.
+    pub fn on(display: &Display) -> Shown {
+        Shown {
+            display: display.clone(),
+            progress: None,
+        }
+    }
+}
+
+impl Observer for Shown {
+    fn began(&mut self, run: &Beginning<'_>) {
+        let board = Board::new(run.total, run.workers, Utc::now());
+        self.progress = Some(Progress::show(&self.display, board, run.session.teller()));
+    }
+
+    fn take(&self, event: &Event<'_>) {
+        if let Some(progress) = &self.progress {
+            progress.take(event);
+        }
+    }
+
+    /// An error is told by whoever ends the program.
+    fn ended(&mut self, ran: Result<&Summary, &Error>) {
+        if let (Some(progress), Ok(summary)) = (self.progress.take(), ran) {
+            progress.finish(&summary.pool);
+            tell(&self.display, summary);
+        }
+    }
+}
+
+/// Where the sheet of before is, and which results are not where they belong.
+fn tell(display: &Display, summary: &Summary) {
+    if let Some(backup) = &summary.backup {
+        display.say(&format!(
+            "the sheet as it was before: {}",
+            escape(&backup.to_string_lossy())
+        ));
+    }
+    let unsaved = &summary.pool.unpersisted;
+    if !unsaved.is_empty() {
+        let unsaved: Vec<_> = unsaved.iter().map(|po| escape(po)).collect();
+        display.report(format!(
+            "the results of {} are not saved: once the cause is gone, the next tickoff run processes these POs again",
+            unsaved.join(", ")
+        ));
+    }
+    if let Some(error) = &summary.not_visible {
+        display.report(error.chain());
+        if let Some(advice) = advice(error) {
+            display.report(advice);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What follows a run: each observer is told of its beginning, of every event, and of its end.
+//!
+//! The library's pool has one stream of events, and all that is kept or shown of a run is made from it, so
+//! that no two records of a run tell different stories. An observer never fails the run: what it cannot
+//! keep it says once, and goes on. What the commands themselves say (`--results`) is not among them: they
+//! write into those files without us.
+
+mod display;
+mod events;
+mod joblog;
+mod lines;
+
+use tickoff::{Error, Event, Session, Summary};
+
+use super::args::RunArgs;
+use crate::exit::Failure;
+use crate::stderr::Display;
+use display::Shown;
+use events::EventLog;
+use joblog::JobLog;
+
+/// Follows one run.
+pub trait Observer: Sync {
+    /// The run begins.
+    fn began(&mut self, _run: &Beginning<'_>) {}
+
+    /// Something happened. Called by the worker that it happened to, by several at once.
+    fn take(&self, event: &Event<'_>);
+
+    /// The run is over, or an error has stopped it.
+    fn ended(&mut self, _ran: Result<&Summary, &Error>) {}
+}
+
+/// What is known of a run when it begins.
+pub struct Beginning<'a> {
+    /// Its session.
+    pub session: &'a Session,
+    /// How many POs it has.
+    pub total: usize,
+    /// How many are processed at a time.
+    pub workers: usize,
+    /// That of their order, if it is a random one.
+    pub seed: Option<u64>,
+}
+
+/// All that follow a run, told in this order.
+pub struct Observers(Vec<Box<dyn Observer>>);
+
+impl Observers {
+    /// Those that are asked for; their files are opened.
+    pub fn open(args: &RunArgs, display: &Display, session: &Session) -> Result<Self, Failure> {
+        let mut observers = Observers(Vec::new());
+        if let Some(path) = &args.joblog {
+            observers.add(JobLog::open(path, args, session)?);
+        }
+        if let Some(path) = &args.events {
+            observers.add(EventLog::open(path, session)?);
+        }
+        observers.add(Shown::on(display));
+        Ok(observers)
+    }
+
+    /// Tells all that the run begins.
+    pub fn began(&mut self, run: &Beginning<'_>) {
+        self.0.iter_mut().for_each(|observer| observer.began(run));
+    }
+
+    /// Tells all what happened.
+    pub fn take(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|observer| observer.take(event));
+    }
+
+    /// Tells all how the run ended.
+    pub fn ended(&mut self, ran: Result<&Summary, &Error>) {
+        self.0.iter_mut().for_each(|observer| observer.ended(ran));
+    }
+
+    fn add(&mut self, observer: impl Observer + 'static) {
+        self.0.push(Box::new(observer));
+    }
+}

@@ -1,0 +1,53 @@
+//! Which rows a run takes, in which order, and what is said of those it does not.
+
+use std::hash::{BuildHasher, RandomState};
+
+use tickoff::{Selection, escape};
+
+use super::args::RunArgs;
+use crate::stderr::Display;
+
+/// Said of a selection without a row that is not done.
+pub const NOTHING_TO_DO: &str = "nothing to do: no PO that is not done is among those selected";
+
+/// The seed of the order, if it is to be shuffled; what it is, is said.
+pub fn seed(args: &RunArgs, display: &Display) -> Option<u64> {
+    if !args.shuffle {
+        return None;
+    }
+    // Short enough to be typed; the standard library has no other source of random numbers.
+    let any = || RandomState::new().hash_one(0) >> 32;
+    let seed = args.seed.unwrap_or_else(any);
+    display.say(&format!(
+        "shuffled; --shuffle --seed {seed} repeats this order"
+    ));
+    Some(seed)
+}
+
+/// What is to be processed.
+pub fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
+    let mut selection = args.conditions.put_into(Selection::all());
+    if !args.only.is_empty() {
+        selection = selection.only(args.only.iter());
+    }
+    if args.retry_failed {
+        selection = selection.failed();
+    }
+    if let Some(limit) = args.limit {
+        selection = selection.limit(limit.get());
+    }
+    if let Some(seed) = seed {
+        selection = selection.shuffled(seed);
+    }
+    selection
+}
+
+/// Says which of the POs that were named need nothing.
+pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bool) {
+    for po in args.only.iter().filter(|po| is_done(po)) {
+        display.say(&format!(
+            "{} is done, and skipped; --force processes it again",
+            escape(po.trim())
+        ));
+    }
+}

@@ -1,0 +1,58 @@
+//! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
+
+use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
+
+use super::args::RunArgs;
+use crate::exit::{Exit, Failure};
+
+/// Opens it for the run; a copy is made, or gets the rows that are new in FILE.
+pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
+    let options = options(args);
+    let Some(copy) = &args.output else {
+        return Ok(Session::open(&args.sheet.file, &options)?);
+    };
+    if !args.only.is_empty() || !args.conditions.is_empty() {
+        // What is selected must be there before a copy is made or gets new rows.
+        drop(read(args)?.select(selection)?);
+    }
+    let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
+    create_output(&args.sheet.file, copy).map_err(as_usage)?;
+    let mut session = Session::open(copy, &options)?;
+    session.take_new_rows(&input)?;
+    Ok(session)
+}
+
+/// Reads it, and changes nothing.
+pub fn read(args: &RunArgs) -> Result<Sheet, Failure> {
+    let options = options(args);
+    let Some(copy) = &args.output else {
+        return Ok(Sheet::read(&args.sheet.file, &options)?);
+    };
+    let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
+    if !copy.exists() {
+        return Ok(input);
+    }
+    Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
+}
+
+fn options(args: &RunArgs) -> Options {
+    let done = if args.force {
+        Vec::new()
+    } else {
+        args.done.statuses()
+    };
+    let allow_network_fs = args.write.allow_network_fs;
+    args.backup.put_into(Options {
+        done,
+        allow_network_fs,
+        ..args.sheet.options()
+    })
+}
+
+/// Two names of one sheet are a mistake on the command line.
+fn as_usage(error: Error) -> Failure {
+    match error {
+        Error::SameFile { .. } => Failure::Other(Exit::Usage, error.to_string()),
+        error => error.into(),
+    }
+}

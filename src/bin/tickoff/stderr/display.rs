@@ -1,0 +1,227 @@
+//! Stderr, which log and progress share.
+//!
+//! This file owns the guarantee that the two never tear each other: a log line is written only
+//! while the bar is taken off the screen, in one piece. And nothing that happens to stderr, be it a
+//! terminal that hung up, a full disk or a closed pipe, can harm the run. That is why the bar is a
+//! single `ProgressBar` (a `MultiProgress` panics on a terminal that is gone), and why the log's
+//! writer reports success whatever happened (tracing-subscriber would answer an error with
+//! `eprintln!`, which panics). The bar's message is the whole display, several lines.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::board::Board;
+use super::view;
+
+/// Stderr, shared by log and progress. Clones mean the same stderr.
+///
+/// On a terminal with a human log, progress is a bar; otherwise it is a part of the log, a line at
+/// most every [`LINE_INTERVAL`](super::LINE_INTERVAL), so that a JSON log has JSON lines only.
+#[derive(Clone)]
+pub struct Display(Arc<Shared>);
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Text.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verbosity {
+    /// Progress, the summary, and log lines from level INFO on.
+    #[default]
+    Normal,
+    /// Only warnings and errors.
+    Quiet,
+}
+
+impl Display {
+    /// Stderr as it is.
+    pub fn stderr(format: LogFormat, verbosity: Verbosity) -> Self {
+        let is_terminal = io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let style = match (verbosity, format) {
+            (Verbosity::Quiet, _) => Style::Nothing,
+            (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
+            (Verbosity::Normal, _) => Style::Lines,
+        };
+        Display::new(style, format, Box::new(io::stderr()))
+    }
+
+    /// Sends the log of the whole process here. The environment variable `RUST_LOG` overrides the
+    /// levels that [`Verbosity`] means. Only the first call in a process has an effect.
+    pub fn take_log(&self) {
+        let level = match self.0.style {
+            Style::Nothing => LevelFilter::WARN,
+            Style::Bar | Style::Lines => LevelFilter::INFO,
+        };
+        let filter = EnvFilter::builder()
+            .with_default_directive(level.into())
+            .from_env_lossy();
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_target(false)
+            .with_writer(self.clone());
+        // An error means that a log is being taken already, which then stays.
+        let taken = match self.0.format {
+            LogFormat::Human => log.with_ansi(self.is_colourful()).try_init(),
+            LogFormat::Json => log.json().flatten_event(true).try_init(),
+        };
+        taken.ok();
+    }
+
+    /// Begins to show lines that change, if this is a terminal.
+    pub fn begin_showing(&self) {
+        self.show_on(ProgressDrawTarget::stderr());
+    }
+
+    /// Takes the lines that change away.
+    pub fn clear(&self) {
+        if let Some(bar) = lock(&self.0.bar).take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Whether there are lines that change; if not, [`line`](view::line)s come at most every
+    /// [`LINE_INTERVAL`](super::LINE_INTERVAL).
+    pub fn is_showing(&self) -> bool {
+        lock(&self.0.bar).is_some()
+    }
+
+    /// Whether such lines are a part of the log.
+    pub(super) fn logs_progress(&self) -> bool {
+        self.0.style == Style::Lines
+    }
+
+    /// Shows how a run stands now.
+    pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
+        // A clone, so that log lines need not wait for the terminal here.
+        let bar = lock(&self.0.bar).clone();
+        if let Some(bar) = bar {
+            bar.set_message(view::lines(board, now, title, (self.0.size)()).join("\n"));
+        }
+    }
+
+    pub(super) fn new(style: Style, format: LogFormat, sink: Box<dyn Write + Send>) -> Self {
+        Display(Arc::new(Shared {
+            style,
+            format,
+            size: || {
+                let (rows, columns) = Term::stderr().size();
+                (rows.into(), columns.into())
+            },
+            bar: Mutex::default(),
+            sink: Mutex::new(sink),
+        }))
+    }
+
+    pub(super) fn show_on(&self, target: ProgressDrawTarget) {
+        if self.0.style == Style::Bar {
+            let bar = ProgressBar::with_draw_target(None, target);
+            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
+            *lock(&self.0.bar) = Some(bar);
+        }
+    }
+
+    /// Says one more thing about the run.
+    pub fn say(&self, line: &str) {
+        match self.0.style {
+            Style::Bar => self.write(format!("{line}\n").as_bytes()),
+            Style::Lines => info!("{line}"),
+            Style::Nothing => {}
+        }
+    }
+
+    /// Says what went wrong: as a line that begins with the program's name, or in a JSON log as one
+    /// of its lines. The message is escaped already.
+    pub fn report(&self, message: impl fmt::Display) {
+        match self.0.format {
+            LogFormat::Human => self.write(format!("tickoff: {message}\n").as_bytes()),
+            LogFormat::Json => error!("{message}"),
+        }
+    }
+
+    /// Shows lines that belong to what was just reported. In a JSON log nothing is said that is not
+    /// one of its lines.
+    pub fn show(&self, lines: impl fmt::Display) {
+        match self.0.format {
+            LogFormat::Human => self.write(format!("{lines}\n").as_bytes()),
+            LogFormat::Json => {}
+        }
+    }
+
+    fn is_colourful(&self) -> bool {
+        self.0.style == Style::Bar
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    }
+
+    /// Writes a whole line, or several, while no bar is on the screen. What cannot be written is
+    /// lost.
+    fn write(&self, line: &[u8]) {
+        let write = || lock(&self.0.sink).write_all(line).ok();
+        match &*lock(&self.0.bar) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        };
+    }
+}
+
+impl<'a> MakeWriter<'a> for Display {
+    type Writer = LogWriter<'a>;
+
+    fn make_writer(&'a self) -> LogWriter<'a> {
+        LogWriter(self)
+    }
+}
+
+/// Writes log lines, each in one call, as tracing-subscriber does. It never reports an error.
+pub struct LogWriter<'a>(&'a Display);
+
+impl Write for LogWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Shared {
+    style: Style,
+    format: LogFormat,
+    /// Rows and columns of the terminal.
+    size: fn() -> (usize, usize),
+    /// There while something is shown.
+    bar: Mutex<Option<ProgressBar>>,
+    /// Taken after `bar`.
+    sink: Mutex<Box<dyn Write + Send>>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Bar,
+    Lines,
+    Nothing,
+}
+
+/// The values behind these locks are never left half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

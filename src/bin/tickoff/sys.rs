@@ -1,0 +1,41 @@
+//! What the program asks of the operating system beyond std. All of it is POSIX.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
+///
+/// An empty handler does. Ignoring the signal would too, but commands would inherit that. Should
+/// there be none, the limit kills the program, which loses nothing either.
+pub fn survive_file_size_limits() {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+}
+
+/// Opens a FIFO without waiting for its other end, and lets reads and writes fail where they would
+/// wait.
+pub fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.custom_flags(OFlags::NONBLOCK.bits() as i32)
+}
+
+/// Whether a FIFO could not be opened for writing because nobody has it open for reading.
+pub fn has_no_reader(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
+}
+
+/// Waits at most so long until something can be written to a file; whether it is worth trying. It is,
+/// too, when a signal has cut the wait short.
+pub fn wait_for_room(file: &File, patience: Duration) -> io::Result<bool> {
+    let time = Timespec::try_from(patience).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&time)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
