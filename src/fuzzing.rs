@@ -15,7 +15,7 @@ use crate::disk::snapshot::Snapshot;
 use crate::domain::problem::Problem;
 use crate::error::Result;
 use crate::journal::frame::{self, Frame, Head};
-use crate::journal::read::scan;
+use crate::journal::read;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::integrity::{self, Diagnostic};
 use crate::sheet::merge;
@@ -259,7 +259,7 @@ pub struct Log {
 
 /// Reads a log.
 pub fn read_log(bytes: &[u8]) -> Result<Log> {
-    let log = scan(bytes, Path::new(PATH))?;
+    let log = read::scan(bytes, Path::new(PATH))?;
     let updates = |row: RowUpdate| {
         let po = row.po;
         row.cells

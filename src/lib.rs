@@ -87,7 +87,8 @@ mod session;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backup::manager::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use backup::manager::{BackupManager, DEFAULT_KEEP};
+pub use backup::metadata::BackupMetadata;
 pub use domain::columns::COLUMNS;
 pub use domain::holder::Holder;
 pub use domain::limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};

@@ -2,7 +2,14 @@
 
 pub(crate) mod copy;
 pub(crate) mod count;
+mod list;
+mod make;
 pub(crate) mod manager;
+pub(crate) mod metadata;
 pub(crate) mod name;
 pub(crate) mod origin;
+#[cfg(test)]
+mod place;
+mod resolve;
+mod retention;
 pub(crate) mod staged;

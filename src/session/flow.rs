@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::backup::manager::BackupMetadata;
+use crate::backup::metadata::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::queue::write_queue::{DEFAULT_CAPACITY, WriteQueue};
 use crate::run::pool::{Job, Outcome, PoList, PoolSummary, WorkerPool};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::backup::manager::{BackupManager, BackupMetadata};
+use crate::backup::manager::BackupManager;
+use crate::backup::metadata::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::session::flow::{Session, clean_up, new_id};
 use crate::sheet::options::Options;

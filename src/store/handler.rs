@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use chrono::Utc;
 
-use crate::backup::manager::BackupMetadata;
+use crate::backup::metadata::BackupMetadata;
 use crate::disk::target::Target;
 use crate::domain::columns::addable;
 use crate::domain::status::ProcessingStatus;

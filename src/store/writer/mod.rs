@@ -30,7 +30,8 @@ use arc_swap::ArcSwap;
 use backon::{BlockingRetryable, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
-use crate::backup::manager::{BackupManager, BackupMetadata};
+use crate::backup::manager::BackupManager;
+use crate::backup::metadata::BackupMetadata;
 use crate::disk::lock::{SessionLock, WriteGuard, WriteLock};
 use crate::disk::replace::{self, Publication, Replacement};
 use crate::disk::snapshot::{Snapshot, scratch_file};

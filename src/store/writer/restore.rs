@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Writer, take};
-use crate::backup::manager::{BackupManager, BackupMetadata};
+use crate::backup::manager::BackupManager;
+use crate::backup::metadata::BackupMetadata;
 use crate::disk::lock::{SessionLock, WriteLock};
 use crate::disk::replace::{Publication, Replacement};
 use crate::disk::snapshot::Snapshot;

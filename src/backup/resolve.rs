@@ -1,0 +1,148 @@
+//! Which backup a person means.
+
+use std::path::PathBuf;
+
+use super::list::Entry;
+use super::manager::BackupManager;
+use crate::error::{Error, Result};
+use crate::text::escape::{Escaped, escape};
+use crate::text::near::{DidYouMean, close_to};
+
+/// The word for the newest backup.
+const LATEST: &str = "latest";
+
+impl BackupManager {
+    /// The file that a user means: `latest`, the name of a file in the folder of backups, a session
+    /// id, or a path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backup`] if there is no such backup or it is the sheet itself, [`Error::NotAFile`]
+    /// if it is not a regular file, [`Error::Io`] if it cannot be looked at.
+    pub fn resolve(&self, which: &str) -> Result<PathBuf> {
+        let entries = self.entries()?;
+        if which == LATEST {
+            let newest = entries.into_iter().next().map(|entry| entry.path);
+            return newest.ok_or_else(|| {
+                self.problem(format!(
+                    "no backup of {} here: --backup-dir names another folder",
+                    self.sheet_name()
+                ))
+            });
+        }
+        let of_session = entries
+            .iter()
+            .find(|entry| entry.session_id == which)
+            .map(|entry| entry.path.clone());
+        let candidates = if which.contains('/') {
+            vec![PathBuf::from(which)]
+        } else {
+            [
+                Some(self.folder.join(which)),
+                of_session,
+                Some(PathBuf::from(which)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
+        };
+        let Some(path) = candidates
+            .into_iter()
+            .find(|path| path.symlink_metadata().is_ok())
+        else {
+            return Err(self.no_such_backup(which, &entries));
+        };
+        let metadata = path.metadata().map_err(Error::io("read", &path))?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile { path });
+        }
+        if path.canonicalize().is_ok_and(|path| path == self.sheet) {
+            return Err(Error::Backup {
+                path,
+                problem: "is the sheet itself and not a backup of it".into(),
+            });
+        }
+        Ok(path)
+    }
+
+    /// Says which is like it, or else which is the newest.
+    fn no_such_backup(&self, which: &str, entries: &[Entry]) -> Error {
+        let name = |entry: &Entry| {
+            let name = entry.path.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        let ids = entries.iter().map(|entry| entry.session_id.clone());
+        let close = close_to(which, ids.chain(entries.iter().map(name)));
+        let newest = match entries.first() {
+            Some(newest) if close.is_empty() => {
+                format!(": the newest is {}", escape(&name(newest)))
+            }
+            _ => String::new(),
+        };
+        self.problem(format!(
+            "no backup of {} is called {}{}{newest}",
+            self.sheet_name(),
+            Escaped::text(which),
+            DidYouMean(&close)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::{CSV, Place};
+
+    #[test]
+    fn what_the_user_names_is_resolved() {
+        let place = Place::with_five_backups();
+        let backups = place.backups();
+        let s2 = place.path("backup/input_20260102_101500_s2.csv");
+        assert_eq!(
+            backups.resolve("latest").unwrap(),
+            place.path("backup/input_20260105_101500_s5.csv")
+        );
+        assert_eq!(backups.resolve("s2").unwrap(), s2);
+        assert_eq!(backups.resolve("input_20260102_101500_s2.csv").unwrap(), s2);
+        let elsewhere = place.write("other.csv", CSV);
+        assert_eq!(
+            backups.resolve(elsewhere.to_str().unwrap()).unwrap(),
+            elsewhere
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_restored_is_refused_with_the_reason() {
+        let place = Place::new();
+        #[track_caller]
+        fn check(place: &Place, which: &str, want: &str) {
+            let error = place.backups().resolve(which).unwrap_err().to_string();
+            assert_eq!(error.replace(place.path("").to_str().unwrap(), ""), want);
+        }
+        check(
+            &place,
+            "latest",
+            "backup: no backup of input.csv here: --backup-dir names another folder",
+        );
+        check(
+            &place,
+            "s9\u{1b}",
+            "backup: no backup of input.csv is called s9\\u{1b}",
+        );
+        check(
+            &place,
+            "./missing.csv",
+            "backup: no backup of input.csv is called ./missing.csv",
+        );
+        check(
+            &place,
+            place.path("").to_str().unwrap(),
+            " is not a regular file",
+        );
+        let sheet = place.path("input.csv");
+        check(
+            &place,
+            sheet.to_str().unwrap(),
+            "input.csv: is the sheet itself and not a backup of it",
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Deleting old backups: only what is certainly one of this very sheet (`list.rs`), never the newest, and
+//! never the ones that can undo what is going on.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::list::Entry;
+use super::manager::BackupManager;
+use crate::disk::lock::read_holder;
+use crate::disk::target::Target;
+use crate::error::{Error, Result};
+
+impl BackupManager {
+    /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it
+    /// deleted, newest first.
+    ///
+    /// Beyond those it spares what `protect` names, and the backups of the session that works on the
+    /// sheet now or was interrupted: the only ones that can undo it. A backup that somebody else
+    /// deleted meanwhile is not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
+    pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let at_work = self.session_at_work();
+        let spared = |entry: &Entry| {
+            at_work.as_ref() == Some(&entry.session_id)
+                || protect
+                    .iter()
+                    .any(|path| path.file_name() == entry.path.file_name())
+        };
+        let mut deleted = Vec::new();
+        let mut failed = Ok(());
+        for entry in self
+            .entries()?
+            .into_iter()
+            .skip(self.keep)
+            .filter(|entry| !spared(entry))
+        {
+            match std::fs::remove_file(&entry.path) {
+                Ok(()) => deleted.push(entry.path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => failed = failed.and(Err(Error::io("delete", &entry.path)(error))),
+            }
+        }
+        failed.map(|()| deleted)
+    }
+
+    /// The session that holds the sheet, or that died holding it: one that ends clears its name.
+    fn session_at_work(&self) -> Option<String> {
+        let mut file = Target::open(&self.sheet)
+            .ok()?
+            .open_sibling_to_read("session")
+            .ok()??;
+        read_holder(&mut file).map(|holder| holder.session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+
+    use super::super::origin::Origin;
+    use super::super::place::{CSV, Place, sessions};
+    use super::*;
+
+    #[test]
+    fn retention_keeps_the_newest_and_tells_what_it_deleted() {
+        let place = Place::with_five_backups();
+        let deleted = place.keeping(2).cleanup_old_backups(&[]).unwrap();
+        let want = [3, 2, 1]
+            .map(|day| place.path(&format!("backup/input_2026010{day}_101500_s{day}.csv")));
+        assert_eq!(deleted, want);
+        assert_eq!(sessions(&place.backups()), ["s5", "s4"]);
+        assert!(
+            place
+                .keeping(2)
+                .cleanup_old_backups(&[])
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn retention_spares_what_is_protected() {
+        let place = Place::with_five_backups();
+        let protect = [place.path("backup/input_20260101_101500_s1.csv")];
+        assert_eq!(
+            place
+                .keeping(2)
+                .cleanup_old_backups(&protect)
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(sessions(&place.backups()), ["s5", "s4", "s1"]);
+    }
+
+    #[test]
+    fn retention_spares_the_session_that_works_or_was_interrupted() {
+        let place = Place::with_five_backups();
+        place.write(
+            ".input.csv.session",
+            r#"{"pid":1,"host":"h","session":"s2","started":"2026-01-02T10:15:00Z"}"#,
+        );
+        place.keeping(1).cleanup_old_backups(&[]).unwrap();
+        assert_eq!(sessions(&place.backups()), ["s5", "s2"]);
+    }
+
+    #[test]
+    fn retention_touches_nothing_but_backups_of_this_sheet() {
+        let place = Place::with_five_backups();
+        let others = [
+            "input_2_20260101_101500_s.csv",
+            "input_20260101_101500_a_20260202_101500_b.csv",
+            "input_20260101_101500_s.outside.csv",
+            "input_20260101_101500_s.csv.bak",
+            "input_20269901_101500_s.csv",
+            "input.csv",
+            "notes.txt",
+        ];
+        for name in others {
+            place.write(&format!("backup/{name}"), CSV);
+        }
+        std::fs::create_dir(place.path("backup/input_20260101_101500_folder.csv")).unwrap();
+        symlink(
+            place.path("input.csv"),
+            place.path("backup/input_20260101_101500_link.csv"),
+        )
+        .unwrap();
+
+        assert_eq!(place.keeping(0).cleanup_old_backups(&[]).unwrap().len(), 5);
+        let left = place.names("backup");
+        assert_eq!(left.len(), others.len() + 2, "{left:?}");
+        assert_eq!(
+            std::fs::read(place.path("input.csv")).unwrap(),
+            CSV.as_bytes()
+        );
+    }
+
+    #[test]
+    fn sheets_of_one_name_share_a_folder_without_taking_each_others_backups() {
+        let place = Place::new();
+        place.write("b/input.csv", "PO_NUMBER\nB\n");
+        let shared = Some(place.path("shared"));
+        let a = BackupManager::new(place.path("input.csv"), shared.clone(), 1).unwrap();
+        let b = BackupManager::new(place.path("b/input.csv"), shared, 1).unwrap();
+        a.create_backup("a").unwrap();
+        b.create_backup("b1").unwrap();
+        b.create_backup("b2").unwrap();
+        if Origin::read(&a.entries().unwrap()[0].path).is_none() {
+            return; // A filesystem that keeps no origin cannot keep this promise.
+        }
+        b.cleanup_old_backups(&[]).unwrap();
+        assert_eq!(
+            (sessions(&a), sessions(&b)),
+            (vec!["a".to_owned()], vec!["b2".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_copy_that_was_kept_is_out_of_the_reach_of_retention() {
+        let place = Place::new();
+        let backups = place.keeping(0);
+        let outside = File::open(place.write("edited.csv", "PO_NUMBER\nX\n")).unwrap();
+        let kept: Vec<PathBuf> = (0..3)
+            .map(|_| backups.keep_copy(&outside, "outside", "a").unwrap())
+            .collect();
+        backups.cleanup_old_backups(&[]).unwrap();
+        for path in &kept {
+            assert_eq!(std::fs::read(path).unwrap(), b"PO_NUMBER\nX\n");
+        }
+        let name = kept[0].file_name().unwrap().to_str().unwrap();
+        assert!(
+            name.starts_with("input_") && name.ends_with("_a.outside.csv"),
+            "{name}"
+        );
+        assert!(kept[1] != kept[0] && kept[2] != kept[1]);
+        assert!(sessions(&backups).is_empty());
+    }
+}
