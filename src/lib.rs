@@ -102,10 +102,12 @@ pub use process::kept_output::KeptOutput;
 pub use process::worker::{FAREWELL, WorkerProcesses};
 pub use queue::write_queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::ending::{Ending, ProcessEnd};
-pub use run::pool::{
-    Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, Outcome,
-    PoolSummary, Stop, StopLevel, Verdict, WorkerPool,
-};
+pub use run::halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
+pub use run::job::{Event, Job, JobResult, Outcome};
+pub use run::pool::WorkerPool;
+pub use run::schedule::MAX_BACKOFF;
+pub use run::stop::{Stop, StopLevel};
+pub use run::summary::{PoolSummary, Verdict};
 pub use session::flow::{Recovered, Session, Summary};
 pub use session::watch::{RunningSession, Teller};
 pub use sheet::integrity::{Diagnostic, Level};

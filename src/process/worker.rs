@@ -42,7 +42,8 @@ use crate::process::command::{
     signal_group, signal_name, until,
 };
 use crate::run::ending::{Ending, Start};
-use crate::run::pool::{Job, Outcome, Stop, StopLevel, lock};
+use crate::run::job::{Job, Outcome};
+use crate::run::stop::{Stop, StopLevel, lock};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
