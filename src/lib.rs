@@ -95,9 +95,15 @@ pub use domain::problem::{InvalidValue, Problem};
 pub use domain::status::ProcessingStatus;
 pub use error::{Error, Result};
 #[cfg(feature = "cli")]
-pub use process::command::{CannotRun, CommandTemplate, GRACE, RecordCommand, is_ignored};
+pub use process::command::RecordCommand;
+#[cfg(feature = "cli")]
+pub use process::group::GRACE;
 #[cfg(feature = "cli")]
 pub use process::kept_output::KeptOutput;
+#[cfg(feature = "cli")]
+pub use process::signals::is_ignored;
+#[cfg(feature = "cli")]
+pub use process::template::{CannotRun, CommandTemplate};
 #[cfg(feature = "cli")]
 pub use process::worker::{FAREWELL, WorkerProcesses};
 pub use queue::write_queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
