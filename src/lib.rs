@@ -96,17 +96,25 @@ pub use domain::problem::{InvalidValue, Problem};
 pub use domain::status::ProcessingStatus;
 pub use error::{Error, Result};
 #[cfg(feature = "cli")]
-pub use process::command::{CannotRun, CommandTemplate, GRACE, RecordCommand, is_ignored};
+pub use process::command::RecordCommand;
+#[cfg(feature = "cli")]
+pub use process::group::GRACE;
 #[cfg(feature = "cli")]
 pub use process::kept_output::KeptOutput;
+#[cfg(feature = "cli")]
+pub use process::signals::is_ignored;
+#[cfg(feature = "cli")]
+pub use process::template::{CannotRun, CommandTemplate};
 #[cfg(feature = "cli")]
 pub use process::worker::{FAREWELL, WorkerProcesses};
 pub use queue::write_queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::ending::{Ending, ProcessEnd};
-pub use run::pool::{
-    Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF, Outcome,
-    PoolSummary, Stop, StopLevel, Verdict, WorkerPool,
-};
+pub use run::halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
+pub use run::job::{Event, Job, JobResult, Outcome};
+pub use run::pool::WorkerPool;
+pub use run::schedule::MAX_BACKOFF;
+pub use run::stop::{Stop, StopLevel};
+pub use run::summary::{PoolSummary, Verdict};
 pub use session::flow::{Recovered, Session, Summary};
 pub use session::watch::{RunningSession, Teller};
 pub use sheet::integrity::{Diagnostic, Level};

@@ -5,47 +5,30 @@
 //! the PO's present status is looked at each time it is handed out. *No PO ends the run*: a job that
 //! panics and a result that is refused cost that PO alone.
 //!
-//! A result that cannot be made durable waits, and its worker with it, while that may pass: a full
-//! disk is not worth a day's work. Only a stop ends the wait. Where waiting helps nothing, the run
-//! ends, because every later result would be lost like this one.
-//!
-//! POs that wait for another attempt lie in a heap, so that no worker waits with them. Nobody has
-//! to be woken when one is put there: a worker sleeps only when every PO has been handed out once,
-//! and whatever is still running then comes back through the worker that runs it, which is awake.
-//! For the same reason a worker may leave as soon as nothing is waiting. Only a stop wakes sleepers.
+//! The parts have files of their own: what comes next (`schedule`), what a job is given and says
+//! (`job`), how its result becomes durable (`persist`), and when a run ends early (`halt`, `stop`).
 
-use crate::text::message::error_message;
-use crate::text::message::panic_message;
-use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::domain::columns::ERROR_MESSAGE;
-use crate::domain::status::ProcessingStatus;
-use crate::error::{Error, Result};
-use crate::queue::write_queue::{Until, WriteQueue};
-use crate::run::ending::ProcessEnd;
+use crate::error::Result;
+use crate::queue::write_queue::WriteQueue;
+use crate::run::halt::Halt;
+use crate::run::job::{Event, Job, JobResult, OnEvent, Outcome};
+use crate::run::persist::Recorder;
+use crate::run::po_list::PoList;
+use crate::run::schedule::{Next, Schedule, Task, backoff};
+use crate::run::stop::{Stop, StopLevel, lock};
+use crate::run::summary::{PoolSummary, Verdict};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
-
-/// The longest wait between two attempts at a PO, unless the first wait is longer.
-pub const MAX_BACKOFF: Duration = Duration::from_secs(300);
-
-/// How soon a result that found no room is tried again at first; each further wait is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest of these waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long results still wait for room after a first stop. A second one ends the wait at once.
-const LAST_CHANCE: Duration = Duration::from_secs(5);
+use crate::text::message::panic_message;
 
 /// A number of workers that process a list of POs and record each result as they go.
 ///
@@ -68,8 +51,6 @@ pub struct WorkerPool<'a> {
     forced: bool,
     on_event: Option<Box<OnEvent<'a>>>,
 }
-
-type OnEvent<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
 
 impl<'a> WorkerPool<'a> {
     /// So many workers (0 counts as 1), the caller's thread being the first of them. One worker
@@ -97,7 +78,7 @@ impl<'a> WorkerPool<'a> {
     }
 
     /// How long a PO waits for its second attempt. Each further wait is twice as long, up to
-    /// [`MAX_BACKOFF`].
+    /// [`MAX_BACKOFF`](crate::MAX_BACKOFF).
     pub fn backoff(mut self, first: Duration) -> Self {
         self.backoff = first;
         self
@@ -168,7 +149,7 @@ impl<'a> WorkerPool<'a> {
         self.run_list(pos, work)
     }
 
-    /// The same for a list whose POs are made as they are needed.
+    /// Does what [`run`](WorkerPool::run) does, for a list whose POs are made as they are needed.
     pub(crate) fn run_list(
         &self,
         pos: &(impl PoList + ?Sized),
@@ -179,9 +160,11 @@ impl<'a> WorkerPool<'a> {
             pool: self,
             pos,
             work: &work,
+            recorder: self
+                .queue
+                .map(|queue| Recorder::new(queue, self.forced, &self.stop)),
             schedule: Mutex::default(),
             summary: Mutex::default(),
-            waiting: AtomicUsize::new(0),
         };
         thread::scope(|scope| {
             for worker in 1..self.workers.min(pos.len()) {
@@ -204,390 +187,15 @@ impl<'a> WorkerPool<'a> {
     }
 }
 
-/// The POs of a run.
-pub(crate) trait PoList: Sync {
-    fn len(&self) -> usize;
-    fn po(&self, index: usize) -> Cow<'_, str>;
-}
-
-impl<S: AsRef<str> + Sync> PoList for [S] {
-    fn len(&self) -> usize {
-        <[S]>::len(self)
-    }
-
-    fn po(&self, index: usize) -> Cow<'_, str> {
-        Cow::Borrowed(self[index].as_ref())
-    }
-}
-
-/// One attempt at one PO.
-pub struct Job<'a> {
-    /// Which PO.
-    pub po: &'a str,
-    /// Its row as it is now; `None` when the pool has no queue.
-    pub record: Option<CsvRecord>,
-    /// 0-based number of the worker.
-    pub worker: usize,
-    /// 1-based number of the attempt.
-    pub attempt: u32,
-    /// Where a long job looks whether it is to break off ([`StopLevel::Now`]).
-    pub stop: &'a Stop,
-    pub(crate) on_event: Option<&'a OnEvent<'a>>,
-}
-
-impl Job<'_> {
-    /// Tells the observer of the run how far the job is, in a few words.
-    pub fn report(&self, text: &str) {
-        if let Some(told) = self.on_event {
-            told(&Event::Reported { job: self, text });
-        }
-    }
-
-    /// Tells the observer of the run how a process that worked on this attempt ended.
-    pub fn process_ended(&self, process: &ProcessEnd) {
-        if let Some(told) = self.on_event {
-            told(&Event::ProcessEnded { job: self, process });
-        }
-    }
-}
-
-/// What happens in a run.
-pub enum Event<'a> {
-    /// An attempt begins.
-    Started(&'a Job<'a>),
-    /// A job says how far it is ([`Job::report`]).
-    Reported {
-        /// Which.
-        job: &'a Job<'a>,
-        /// In a few words, as it said them.
-        text: &'a str,
-    },
-    /// A process that worked on an attempt is gone; what becomes of the attempt is told next.
-    ProcessEnded {
-        /// Which attempt.
-        job: &'a Job<'a>,
-        /// How it ended, and when it ran.
-        process: &'a ProcessEnd,
-    },
-    /// An attempt failed, and another one follows.
-    Postponed {
-        /// The attempt that failed.
-        job: &'a Job<'a>,
-        /// Why.
-        reason: &'a str,
-        /// How long it took.
-        duration: Duration,
-        /// How long the PO waits for its next attempt.
-        wait: Duration,
-    },
-    /// An attempt was broken off by a stop; its PO keeps its state.
-    BrokenOff(&'a Job<'a>),
-    /// A PO has a result, or was skipped.
-    Finished(JobResult<'a>),
-}
-
-/// What became of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The PO is processed; these cells are to be written. Their status is its result.
-    Done(Updates),
-    /// Try again later. After the last attempt the PO becomes ERROR with this message.
-    Retry(String),
-    /// Broken off because of [`StopLevel::Now`]: the PO keeps its state, for the next run.
-    Stopped,
-}
-
-/// The result of one PO, as told to the callback.
-#[derive(Debug, Clone)]
-pub struct JobResult<'a> {
-    /// Which PO.
-    pub po: &'a str,
-    /// How it counts.
-    pub verdict: Verdict,
-    /// What `work` wanted to be written; empty if the PO was skipped before it got to `work`.
-    pub updates: &'a Updates,
-    /// Whether that is durable. `Ok` also when there was nothing to write or no queue.
-    pub persisted: Result<()>,
-    /// 0-based number of the worker.
-    pub worker: usize,
-    /// How many attempts it took; 0 if it was skipped before its first one.
-    pub attempts: u32,
-    /// How long the last attempt took, without recording its result.
-    pub duration: Duration,
-    /// How many POs have a result, including this one.
-    pub processed: usize,
-    /// How many POs the run has.
-    pub total: usize,
-}
-
-/// How a PO counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// Its status is COMPLETED.
-    Completed,
-    /// Its status is ERROR.
-    Error,
-    /// Its status is NO_ATTACHMENTS.
-    NoAttachments,
-    /// It got cells but none of these statuses.
-    Other,
-    /// It was done or gone when its turn came, or somebody else completed it meanwhile.
-    Skipped,
-}
-
-impl Verdict {
-    fn of(updates: &Updates) -> Self {
-        match updates.new_status() {
-            Some(ProcessingStatus::Completed) => Verdict::Completed,
-            Some(ProcessingStatus::Error) => Verdict::Error,
-            Some(ProcessingStatus::NoAttachments) => Verdict::NoAttachments,
-            _ => Verdict::Other,
-        }
-    }
-}
-
-/// What a run did. The first six counts add up to the number of POs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolSummary {
-    /// POs whose result is COMPLETED.
-    pub completed: usize,
-    /// POs whose result is ERROR.
-    pub errors: usize,
-    /// POs whose result is NO_ATTACHMENTS.
-    pub no_attachments: usize,
-    /// POs whose result has none of these statuses.
-    pub other: usize,
-    /// POs that were done or gone when their turn came, or that somebody else completed meanwhile.
-    pub skipped: usize,
-    /// POs that a stop left as they were: not begun, waiting for another attempt, or broken off.
-    pub not_run: usize,
-    /// Attempts after the first, over all POs.
-    pub retried: usize,
-    /// The POs of results, counted above by what they say, that are not durable.
-    pub unpersisted: Vec<String>,
-    /// Whether the halt policy ended the run.
-    pub halted: bool,
-    /// From the start of the run to its end.
-    pub elapsed: Duration,
-    /// Time spent in `work`, over all workers.
-    pub working: Duration,
-    /// Time spent waiting for results to be durable, over all workers.
-    pub recording: Duration,
-}
-
-impl PoolSummary {
-    /// POs that have a result or were skipped.
-    pub fn processed(&self) -> usize {
-        self.completed + self.errors + self.no_attachments + self.other + self.skipped
-    }
-
-    /// POs that have a result.
-    fn results(&self) -> usize {
-        self.processed() - self.skipped
-    }
-
-    fn count(&mut self, verdict: Verdict) {
-        *match verdict {
-            Verdict::Completed => &mut self.completed,
-            Verdict::Error => &mut self.errors,
-            Verdict::NoAttachments => &mut self.no_attachments,
-            Verdict::Other => &mut self.other,
-            Verdict::Skipped => &mut self.skipped,
-        } += 1;
-    }
-}
-
-/// After how many failed POs (ERROR after their last attempt) a run ends early.
-///
-/// ```
-/// use tickoff::{Failures, Halt};
-///
-/// assert_eq!("soon,fail=3".parse(), Ok(Halt::Soon { fail: Failures::Count(3) }));
-/// assert_eq!("now,fail=10%".parse(), Ok(Halt::Now { fail: Failures::Percent(10) }));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Halt {
-    /// It does not.
-    #[default]
-    Never,
-    /// After so many, running jobs are left to finish.
-    Soon {
-        /// How many.
-        fail: Failures,
-    },
-    /// After so many, running jobs are broken off.
-    Now {
-        /// How many.
-        fail: Failures,
-    },
-}
-
-/// A number of failed POs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failures {
-    /// So many, at least 1.
-    Count(usize),
-    /// So many of a hundred POs that have a result, 1 to 100, and at least [`FEWEST_FAILURES`]: the
-    /// first results say little about the rest.
-    Percent(u8),
-}
-
-/// How many POs must have failed before a percentage of them halts a run.
-pub const FEWEST_FAILURES: usize = 3;
-
-impl Failures {
-    fn are_reached(self, summary: &PoolSummary) -> bool {
-        match self {
-            Failures::Count(count) => summary.errors >= count,
-            Failures::Percent(percent) => {
-                summary.errors >= FEWEST_FAILURES
-                    && summary.errors as u128 * 100
-                        >= summary.results() as u128 * u128::from(percent)
-            }
-        }
-    }
-}
-
-impl Halt {
-    /// What the failures so far call for.
-    fn after(self, summary: &PoolSummary) -> StopLevel {
-        match self {
-            Halt::Soon { fail } if fail.are_reached(summary) => StopLevel::Soon,
-            Halt::Now { fail } if fail.are_reached(summary) => StopLevel::Now,
-            _ => StopLevel::Continue,
-        }
-    }
-}
-
-impl FromStr for Halt {
-    type Err = InvalidHalt;
-
-    /// Reads `never`, `soon,fail=N`, `now,fail=N`, `soon,fail=N%` or `now,fail=N%`.
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidHalt> {
-        let invalid = || InvalidHalt(text.to_owned());
-        if text == "never" {
-            return Ok(Halt::Never);
-        }
-        let (when, fail) = text.split_once(",fail=").ok_or_else(invalid)?;
-        let fail = match fail.strip_suffix('%') {
-            Some(percent) => percent
-                .parse()
-                .ok()
-                .filter(|percent| (1..=100).contains(percent))
-                .map(Failures::Percent),
-            None => fail
-                .parse()
-                .ok()
-                .filter(|&count| count > 0)
-                .map(Failures::Count),
-        };
-        let fail = fail.ok_or_else(invalid)?;
-        match when {
-            "soon" => Ok(Halt::Soon { fail }),
-            "now" => Ok(Halt::Now { fail }),
-            _ => Err(invalid()),
-        }
-    }
-}
-
-/// A text that is no halt policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} is not never, soon,fail=N or now,fail=N, with N of at least 1, or 1% to 100%",
-    Escaped::text(.0)
-)]
-pub struct InvalidHalt(String);
-
-/// Stops a run from another thread. Clones stop the same run; a stop is never taken back.
-///
-/// It may be used by a thread that handles signals, not inside a signal handler.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<StopState>);
-
-#[derive(Debug, Default)]
-struct StopState {
-    /// Never falls.
-    level: Mutex<StopLevel>,
-    raised: Condvar,
-}
-
-/// How urgently a run is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum StopLevel {
-    /// No stop was requested.
-    #[default]
-    Continue,
-    /// Hand out nothing more and let running jobs finish.
-    Soon,
-    /// Break off running jobs as well.
-    Now,
-}
-
-impl Stop {
-    /// No stop requested.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Nothing more is handed out; running jobs finish, and POs that wait for another attempt keep
-    /// their state.
-    pub fn soon(&self) {
-        self.raise(StopLevel::Soon);
-    }
-
-    /// As [`soon`](Stop::soon), and running jobs break off, which commands do within 50 ms plus
-    /// the second that they are given to end themselves.
-    pub fn now(&self) {
-        self.raise(StopLevel::Now);
-    }
-
-    /// How urgently the run is to end.
-    pub fn level(&self) -> StopLevel {
-        *lock(&self.0.level)
-    }
-
-    /// Whether the run is to end.
-    pub fn is_requested(&self) -> bool {
-        self.level() > StopLevel::Continue
-    }
-
-    fn raise(&self, to: StopLevel) {
-        let mut level = lock(&self.0.level);
-        if to > *level {
-            *level = to;
-            self.0.raised.notify_all();
-        }
-    }
-
-    /// Returns at that time, or at once when a stop is requested.
-    pub(crate) fn sleep_until(&self, due: Instant) {
-        self.sleep_at(StopLevel::Continue, due);
-    }
-
-    /// Returns at that time, or at once when a more urgent stop than this is requested.
-    fn sleep_at(&self, known: StopLevel, due: Instant) {
-        let mut level = lock(&self.0.level);
-        while *level <= known {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let woken = self.0.raised.wait_timeout(level, left);
-            level = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
 /// What the workers of one run share.
 struct Run<'r, 'a, L: ?Sized, W> {
     pool: &'r WorkerPool<'a>,
     pos: &'r L,
     work: &'r W,
+    /// Where results go.
+    recorder: Option<Recorder<'r>>,
     schedule: Mutex<Schedule>,
     summary: Mutex<PoolSummary>,
-    /// How many results wait for room. Counted by the workers that have them; only what is said
-    /// hangs on it.
-    waiting: AtomicUsize,
 }
 
 impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
@@ -682,98 +290,20 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         };
         // A wait beyond what the clock can express is one that no run lives to see.
         if let Some(due) = Instant::now().checked_add(wait) {
-            lock(&self.schedule).delayed.push(Reverse((due, again)));
+            lock(&self.schedule).postpone(due, again);
         }
     }
 
-    /// Makes a result durable, and says how it counts.
+    /// Makes a result durable if there is anything to write and somewhere to write it to, and says
+    /// how it counts.
     fn record(&self, po: &str, updates: &Updates) -> (Verdict, Result<()>) {
-        let verdict = Verdict::of(updates);
-        let Some(queue) = self.pool.queue.filter(|_| !updates.is_empty()) else {
-            return (verdict, Ok(()));
+        let Some(recorder) = self.recorder.as_ref().filter(|_| !updates.is_empty()) else {
+            return (Verdict::of(updates), Ok(()));
         };
         let began = Instant::now();
-        let persisted = self.persist(queue, po, updates);
+        let recorded = recorder.record(po, updates);
         lock(&self.summary).recording += began.elapsed();
-
-        match &persisted {
-            Ok(()) => (verdict, persisted),
-            Err(Error::Transition {
-                from: ProcessingStatus::Completed,
-                ..
-            }) => {
-                warn!(po = %Escaped::text(po), "skipped: it was completed meanwhile, that result stays");
-                (Verdict::Skipped, Ok(()))
-            }
-            Err(refused @ (Error::InvalidValue { .. } | Error::UnknownColumn { .. }))
-                if verdict != Verdict::Error =>
-            {
-                self.record(
-                    po,
-                    &Updates::error(error_message(
-                        "the result was refused",
-                        &refused.to_string(),
-                    )),
-                )
-            }
-            Err(refused) => {
-                error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
-                if matches!(
-                    refused,
-                    Error::NotDurable { .. } | Error::QueueStopped | Error::WriterDied { .. }
-                ) {
-                    self.pool.stop.soon();
-                }
-                (verdict, persisted)
-            }
-        }
-    }
-
-    /// Submits a result until it is durable, or until that cannot or may not be waited for.
-    fn persist(&self, queue: &WriteQueue, po: &str, updates: &Updates) -> Result<()> {
-        let submit = || {
-            let operation = match self.pool.forced {
-                true => queue.submit_forced(po, updates.clone()),
-                false => queue.submit_write(po, updates.clone()),
-            }?;
-            queue.wait(&operation, Until::Durable)
-        };
-        match submit() {
-            Err(error) if error.may_pass() => {
-                if self.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
-                    error!(error = %error.chain(), "results wait until they can be written, and their workers with them; a stop gives them up");
-                }
-                let done = self.keep_trying(submit, error);
-                if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && done.is_ok() {
-                    info!("no result waits any more");
-                }
-                done
-            }
-            done => done,
-        }
-    }
-
-    fn keep_trying(&self, submit: impl Fn() -> Result<()>, mut error: Error) -> Result<()> {
-        let mut wait = FIRST_WAIT;
-        let mut give_up_at = None;
-        loop {
-            let level = self.pool.stop.level();
-            let now = Instant::now();
-            let mut due = now + wait;
-            if level > StopLevel::Continue {
-                let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
-                if level == StopLevel::Now || now >= last {
-                    return Err(error);
-                }
-                due = due.min(last);
-            }
-            self.pool.stop.sleep_at(level, due);
-            wait = (wait * 2).min(LONGEST_WAIT);
-            match submit() {
-                Err(again) if again.may_pass() => error = again,
-                done => return done,
-            }
-        }
+        recorded
     }
 
     /// Counts a result, ends the run if it was one failure too many, and tells the callback.
@@ -854,52 +384,6 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// Which POs are still to be handed out.
-#[derive(Default)]
-struct Schedule {
-    /// How many POs, from the start of the list, had their first attempt.
-    begun: usize,
-    /// POs that wait for another attempt, the earliest due on top.
-    delayed: BinaryHeap<Reverse<(Instant, Task)>>,
-}
-
-/// An attempt that is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Task {
-    /// Place of the PO in the list.
-    index: usize,
-    /// 1-based.
-    attempt: u32,
-}
-
-#[derive(Debug, PartialEq)]
-enum Next {
-    Task(Task),
-    At(Instant),
-    Nothing,
-}
-
-impl Schedule {
-    fn next(&mut self, total: usize, now: Instant) -> Next {
-        let earliest = self.delayed.peek().map(|Reverse((due, _))| *due);
-        match earliest {
-            Some(due) if due <= now => {
-                let Reverse((_, task)) = self.delayed.pop().expect("it was peeked at");
-                Next::Task(task)
-            }
-            _ if self.begun < total => {
-                self.begun += 1;
-                Next::Task(Task {
-                    index: self.begun - 1,
-                    attempt: 1,
-                })
-            }
-            Some(due) => Next::At(due),
-            None => Next::Nothing,
-        }
-    }
-}
-
 /// The PO's row, unless it is done or gone.
 fn present(queue: &WriteQueue, po: &str) -> Option<CsvRecord> {
     let handler = queue.handler();
@@ -908,21 +392,14 @@ fn present(queue: &WriteQueue, po: &str) -> Option<CsvRecord> {
         .filter(|record| !handler.is_done(&record.status))
 }
 
-/// The wait after that attempt (1-based).
-fn backoff(first: Duration, attempt: u32) -> Duration {
-    let doubled = 2u32.saturating_pow(attempt - 1);
-    first.saturating_mul(doubled).min(MAX_BACKOFF.max(first))
-}
-
-/// No panic can happen while one of these locks is held in a way that leaves its value half changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::{Condvar, mpsc};
+
     use super::*;
-    use std::sync::mpsc;
+    use crate::domain::status::ProcessingStatus;
+    use crate::run::ending::{Ending, ProcessEnd};
+    use crate::run::halt::Failures;
 
     const COMPLETED: ProcessingStatus = ProcessingStatus::Completed;
 
@@ -1034,7 +511,7 @@ mod tests {
             job.process_ended(&ProcessEnd {
                 started: std::time::SystemTime::now(),
                 runtime: Duration::ZERO,
-                ending: crate::run::ending::Ending::Exit(75),
+                ending: Ending::Exit(75),
             });
             match job.attempt {
                 1 => Outcome::Retry("busy".into()),
@@ -1117,52 +594,6 @@ mod tests {
     }
 
     #[test]
-    fn a_po_whose_wait_is_over_goes_before_new_ones() {
-        let now = Instant::now();
-        let again = |index| Task { index, attempt: 2 };
-        let first = |index| Next::Task(Task { index, attempt: 1 });
-        let mut schedule = Schedule {
-            begun: 2,
-            ..Schedule::default()
-        };
-        schedule
-            .delayed
-            .push(Reverse((now + Duration::from_secs(9), again(0))));
-        schedule
-            .delayed
-            .push(Reverse((now + Duration::from_secs(5), again(1))));
-
-        assert_eq!(schedule.next(4, now), first(2));
-        assert_eq!(
-            schedule.next(4, now + Duration::from_secs(5)),
-            Next::Task(again(1))
-        );
-        assert_eq!(schedule.next(4, now + Duration::from_secs(5)), first(3));
-        assert_eq!(
-            schedule.next(4, now + Duration::from_secs(5)),
-            Next::At(now + Duration::from_secs(9))
-        );
-        assert_eq!(
-            schedule.next(4, now + Duration::from_secs(9)),
-            Next::Task(again(0))
-        );
-        assert_eq!(
-            schedule.next(4, now + Duration::from_secs(9)),
-            Next::Nothing
-        );
-    }
-
-    #[test]
-    fn each_wait_is_twice_the_last_up_to_a_limit() {
-        let second = Duration::from_secs(1);
-        assert_eq!(
-            [1, 2, 3, 9, 10, 100].map(|attempt| backoff(second, attempt).as_secs()),
-            [1, 2, 4, 256, 300, 300]
-        );
-        assert_eq!(backoff(MAX_BACKOFF * 2, 3), MAX_BACKOFF * 2);
-    }
-
-    #[test]
     fn a_stop_hands_out_nothing_more_and_lets_running_jobs_finish() {
         let stop = Stop::new();
         let summary = WorkerPool::new(1).stop(&stop).run(&pos(3), |job| {
@@ -1206,16 +637,6 @@ mod tests {
         assert_eq!(counts(&summary), [1, 0, 0, 0, 0, 1]);
     }
 
-    #[test]
-    fn a_stop_is_never_taken_back() {
-        let stop = Stop::new();
-        assert!(!stop.is_requested());
-        let clone = stop.clone();
-        clone.now();
-        stop.soon();
-        assert_eq!(stop.level(), StopLevel::Now);
-    }
-
     #[track_caller]
     fn check_halt(halt: Halt, want: [usize; 6], level: StopLevel) {
         let stop = Stop::new();
@@ -1248,58 +669,12 @@ mod tests {
         check_halt(soon(2), [2, 2, 0, 0, 0, 2], StopLevel::Soon);
         check_halt(now(1), [1, 1, 0, 0, 0, 4], StopLevel::Now);
         check_halt(now(4), [3, 3, 0, 0, 0, 0], StopLevel::Continue);
-    }
-
-    #[test]
-    fn a_percentage_is_of_the_results_so_far_and_needs_three_failures() {
+        // P2, P4 and P6 fail of six.
         let soon = |percent| Halt::Soon {
             fail: Failures::Percent(percent),
         };
-        let after = |halt: Halt, errors, completed, skipped| {
-            halt.after(&PoolSummary {
-                errors,
-                completed,
-                skipped,
-                ..PoolSummary::default()
-            })
-        };
-        assert_eq!(after(soon(50), 2, 0, 0), StopLevel::Continue);
-        assert_eq!(after(soon(100), 3, 0, 7), StopLevel::Soon);
-        assert_eq!(after(soon(50), 3, 3, 7), StopLevel::Soon);
-        assert_eq!(after(soon(50), 3, 4, 0), StopLevel::Continue);
-        assert_eq!(after(soon(1), 3, 297, 0), StopLevel::Soon);
-        assert_eq!(after(soon(1), 3, 298, 0), StopLevel::Continue);
-        // P2, P4 and P6 fail of six.
         check_halt(soon(50), [3, 3, 0, 0, 0, 0], StopLevel::Soon);
         check_halt(soon(51), [3, 3, 0, 0, 0, 0], StopLevel::Continue);
-    }
-
-    #[test]
-    fn a_halt_policy_is_read_from_text() {
-        assert_eq!("never".parse(), Ok(Halt::Never));
-        let fail = Failures::Count(1);
-        assert_eq!("soon,fail=1".parse(), Ok(Halt::Soon { fail }));
-        let fail = Failures::Count(20);
-        assert_eq!("now,fail=20".parse(), Ok(Halt::Now { fail }));
-        let fail = Failures::Percent(100);
-        assert_eq!("now,fail=100%".parse(), Ok(Halt::Now { fail }));
-        for wrong in [
-            "",
-            "soon",
-            "soon,fail=0",
-            "soon,fail=-1",
-            "later,fail=1",
-            "now,fail=0%",
-            "now,fail=101%",
-            "now,fail=%",
-            "now,fail=1.5%",
-        ] {
-            assert_eq!(wrong.parse::<Halt>(), Err(InvalidHalt(wrong.to_owned())));
-        }
-        assert_eq!(
-            "now,\u{1b}".parse::<Halt>().unwrap_err().to_string(),
-            "now,\\u{1b} is not never, soon,fail=N or now,fail=N, with N of at least 1, or 1% to 100%"
-        );
     }
 
     #[test]

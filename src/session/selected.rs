@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::csv::index::RecordIndex;
 use crate::error::Result;
-use crate::run::pool::PoList;
+use crate::run::po_list::PoList;
 use crate::sheet::selection::Selection;
 use crate::sheet::table::Sheet;
 

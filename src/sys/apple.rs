@@ -5,6 +5,10 @@
 //! (F_FULLFSYNC), also where only the data is asked for.
 
 pub(crate) mod acl;
+#[cfg(feature = "cli")]
+pub(crate) mod disposition;
+#[cfg(feature = "cli")]
+pub(crate) mod exit;
 pub(crate) mod place;
 
 /// Reading without a trace.

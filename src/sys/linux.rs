@@ -3,6 +3,10 @@
 pub(crate) mod access_time;
 pub(crate) mod acl;
 pub(crate) mod blocks;
+#[cfg(feature = "cli")]
+pub(crate) mod disposition;
+#[cfg(feature = "cli")]
+pub(crate) mod exit;
 pub(crate) mod inode;
 pub(crate) mod lease;
 pub(crate) mod lock_holder;

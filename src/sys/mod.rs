@@ -24,4 +24,8 @@ use linux as system;
 pub(crate) use system::{
     access_time, acl, blocks, inode, lease, lock_holder, place, private_file, room,
 };
+#[cfg(feature = "cli")]
+pub(crate) use system::{disposition, exit};
 pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, rights};
+#[cfg(feature = "cli")]
+pub(crate) use unix::{group, poll, program, regular, signals};

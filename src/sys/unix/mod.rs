@@ -2,10 +2,20 @@
 
 pub(crate) mod attributes;
 pub(crate) mod flock;
+#[cfg(feature = "cli")]
+pub(crate) mod group;
 pub(crate) mod holes;
 pub(crate) mod map;
 pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod peer;
+#[cfg(feature = "cli")]
+pub(crate) mod poll;
+#[cfg(feature = "cli")]
+pub(crate) mod program;
 pub(crate) mod refused;
+#[cfg(feature = "cli")]
+pub(crate) mod regular;
 pub(crate) mod rights;
+#[cfg(feature = "cli")]
+pub(crate) mod signals;

@@ -21,13 +21,6 @@ pub(crate) fn to_read(folder: &File, name: &str) -> io::Result<File> {
     at(folder, name, flags, Mode::empty())
 }
 
-/// Opens a file that is there for reading, by its path.
-#[cfg(feature = "cli")]
-pub(crate) fn path_to_read(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | ALWAYS;
-    at(CWD, path, flags, Mode::empty())
-}
-
 /// Opens a file that is there for reading and writing.
 pub(crate) fn to_write(folder: &File, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | ALWAYS;

@@ -19,12 +19,6 @@ pub(crate) fn is_for_want_of_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EPERM, libc::EOPNOTSUPP, libc::ENOTSUP])
 }
 
-/// Whether a file could not be opened because it is a link, which is not followed, or a socket.
-#[cfg(feature = "cli")]
-pub(crate) fn is_link_or_socket(error: &io::Error) -> bool {
-    is_one_of(error, &[libc::ELOOP, libc::ENXIO])
-}
-
 fn is_one_of(error: &io::Error, numbers: &[i32]) -> bool {
     error
         .raw_os_error()

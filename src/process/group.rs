@@ -1,0 +1,123 @@
+//! A started process in a group of its own, of which nothing is left when it is broken off.
+//!
+//! The group is signalled only while its leader has not been reaped: until then the system cannot give
+//! its number to anybody else. So the leader is reaped here alone, after the last signal.
+//!
+//! An exit is noticed without reaping and without the end of a pipe, which a background process may hold
+//! open for ever.
+//!
+//! A process that cannot be killed, because it hangs in the kernel on a dead network mount or runs as
+//! another user, holds its worker until it ends.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::run::ending::Ending;
+use crate::sys::exit::Exit;
+use crate::sys::group;
+use crate::sys::poll::Pipe;
+
+/// How long the processes of a command have, after SIGTERM, to end before they are killed.
+pub const GRACE: Duration = Duration::from_secs(1);
+
+/// A started process and all that it starts. Dropping it kills what is left.
+pub(super) struct Group {
+    leader: Child,
+    exit: Exit,
+    is_reaped: bool,
+}
+
+/// The ends of a started process's pipes, as far as it was given any.
+pub(super) struct Pipes {
+    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdout: Option<ChildStdout>,
+    pub(super) stderr: Option<ChildStderr>,
+}
+
+impl Group {
+    /// Starts the command in a process group of its own. Nothing is set that would keep the
+    /// standard library from `posix_spawn`: a fork of a process with large maps is slow.
+    pub(super) fn spawn(command: &mut Command) -> io::Result<(Group, Pipes)> {
+        command.process_group(0);
+        let mut leader = command.spawn()?;
+        let pipes = Pipes {
+            stdin: leader.stdin.take(),
+            stdout: leader.stdout.take(),
+            stderr: leader.stderr.take(),
+        };
+        match Exit::of(&leader) {
+            Ok(exit) => {
+                let group = Group {
+                    leader,
+                    exit,
+                    is_reaped: false,
+                };
+                Ok((group, pipes))
+            }
+            Err(error) => {
+                end(&mut leader);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the leader has exited or one of these pipes is ready, or for so long; whether it
+    /// has, and which are. Returns early when a signal handler ran on this thread.
+    pub(super) fn exits_or_ready_within<const N: usize>(
+        &self,
+        pipes: [Option<Pipe<'_>>; N],
+        time: Duration,
+    ) -> io::Result<(bool, [bool; N])> {
+        self.exit.or_ready_within(pipes, time)
+    }
+
+    /// Whether the leader exits within this time. False too if a signal handler ran on this thread, or
+    /// the system does not say.
+    pub(super) fn exits_within(&self, time: Duration) -> bool {
+        let waited = self.exit.or_ready_within([], time);
+        waited.is_ok_and(|(has_exited, [])| has_exited)
+    }
+
+    /// Asks every process of the group to end.
+    pub(super) fn terminate(&self) {
+        warn_unless_signalled(&self.leader, group::terminate(&self.leader));
+    }
+
+    /// Kills every process of the group.
+    pub(super) fn kill(&self) {
+        warn_unless_signalled(&self.leader, group::kill(&self.leader));
+    }
+
+    /// Waits for the leader's end and takes its exit code. No process of the group is signalled any
+    /// more.
+    pub(super) fn reap(&mut self) -> io::Result<Ending> {
+        self.is_reaped = true;
+        Ok(self.leader.wait()?.into())
+    }
+}
+
+impl Drop for Group {
+    /// Nothing is left running and nothing unreaped.
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            end(&mut self.leader);
+        }
+    }
+}
+
+fn end(leader: &mut Child) {
+    warn_unless_signalled(leader, group::kill(leader));
+    if let Err(error) = leader.wait() {
+        warn!(pid = leader.id(), %error, "a command could not be waited for");
+    }
+}
+
+fn warn_unless_signalled(leader: &Child, signalled: io::Result<()>) {
+    if let Err(error) = signalled {
+        warn!(pid = leader.id(), %error, "the processes of a command could not be signalled");
+    }
+}

@@ -1,0 +1,289 @@
+//! One run of a command: waiting for its end or bringing that about, while its stderr is taken in.
+//!
+//! The thread of the worker does both, with one wait for the exit and the pipe together. What is in the
+//! pipe when the command exits is read, and no more: a background process may hold it open for ever.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::process::group::{GRACE, Group};
+use crate::process::poll::{next_look, until};
+use crate::process::tail::Tail;
+use crate::run::ending::Ending;
+use crate::run::stop::{Stop, StopLevel};
+use crate::sys::poll::{Pipe, bytes_in, ready_within};
+
+/// A started command that has not been reaped.
+pub(super) struct Running {
+    group: Group,
+    stderr: Stderr,
+}
+
+impl Running {
+    /// Starts the command. What it says on stderr goes to `kept` as well.
+    pub(super) fn spawn(command: &mut Command, kept: Option<File>) -> io::Result<Running> {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let (group, pipes) = Group::spawn(command)?;
+        Ok(Running {
+            group,
+            stderr: Stderr {
+                pipe: pipes.stderr,
+                kept,
+                tail: Tail::default(),
+            },
+        })
+    }
+
+    /// Waits for the end, or brings it about; no process of the group is left in that case.
+    pub(super) fn wait(
+        mut self,
+        timeout: Option<Duration>,
+        stop: &Stop,
+    ) -> io::Result<(Ending, String)> {
+        let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut broken_off = None;
+        while !self.exits_within(next_look(deadline))? {
+            let is_due = deadline.is_some_and(|at| until(at).is_zero());
+            if broken_off.is_some() {
+                if is_due {
+                    self.group.kill();
+                    deadline = None;
+                }
+                continue;
+            }
+            broken_off = match timeout {
+                _ if stop.level() == StopLevel::Now => Some(Ending::Stopped),
+                Some(timeout) if is_due => Some(Ending::TimedOut(timeout)),
+                _ => continue,
+            };
+            self.group.terminate();
+            deadline = Some(Instant::now() + GRACE);
+        }
+        if broken_off.is_some() {
+            // The leader is gone; the others have what is left of the grace, and a closed stderr
+            // tells that they are gone as well.
+            while let (true, Some(at)) = (self.stderr.is_open(), deadline) {
+                if until(at).is_zero() {
+                    break;
+                }
+                self.stderr.read_within(until(at))?;
+            }
+            self.group.kill();
+        }
+        self.stderr.read_what_is_there()?;
+        let ending = self.group.reap()?;
+        Ok((broken_off.unwrap_or(ending), self.stderr.tail.text()))
+    }
+
+    /// Takes in what the command says until it exits or the time is over; whether it has exited.
+    fn exits_within(&mut self, time: Duration) -> io::Result<bool> {
+        let pipe = self.stderr.readable();
+        let (has_exited, [has_said]) = self.group.exits_or_ready_within([pipe], time)?;
+        if has_said {
+            self.stderr.read()?;
+        }
+        Ok(has_exited)
+    }
+}
+
+/// The end of what a command writes to stderr, and a file for all of it.
+///
+/// The command itself writes to a pipe in any case: its end tells when the last process is gone.
+struct Stderr {
+    pipe: Option<ChildStderr>,
+    kept: Option<File>,
+    tail: Tail,
+}
+
+impl Stderr {
+    fn is_open(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    fn readable(&self) -> Option<Pipe<'_>> {
+        self.pipe.as_ref().map(|pipe| Pipe::Readable(pipe.as_fd()))
+    }
+
+    /// Reads once, and blocks unless there is something to read.
+    fn read(&mut self) -> io::Result<usize> {
+        let Some(pipe) = &mut self.pipe else {
+            return Ok(0);
+        };
+        let mut chunk = [0; Tail::KEPT];
+        let length = match pipe.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+            read => read?,
+        };
+        if length == 0 {
+            self.pipe = None;
+        }
+        if let Some(Err(error)) = self
+            .kept
+            .as_mut()
+            .map(|file| file.write_all(&chunk[..length]))
+        {
+            warn!(%error, "the rest of what a command says on stderr is not kept");
+            self.kept = None;
+        }
+        self.tail.push(&chunk[..length]);
+        Ok(length)
+    }
+
+    fn read_within(&mut self, time: Duration) -> io::Result<()> {
+        let [has_said] = ready_within([self.readable()], time)?;
+        if has_said {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    /// Empties the pipe of what it holds now, however fast others go on filling it.
+    fn read_what_is_there(&mut self) -> io::Result<()> {
+        let Some(pipe) = &self.pipe else {
+            return Ok(());
+        };
+        let mut left = bytes_in(pipe)?;
+        while left > 0 && self.is_open() {
+            left = left.saturating_sub(self.read()? as u64);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::thread;
+
+    use super::*;
+    use crate::domain::columns::{ERROR_MESSAGE, STATUS};
+    use crate::process::sample::{check, check_error, command, job, run, shell};
+    use crate::run::job::Outcome;
+    use crate::sheet::update::Updates;
+    use crate::text::message::MAX_ERROR_CHARS;
+
+    /// Whether a process does anything still; a dead one may wait for its parent to take notice.
+    fn is_running(pid: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| {
+            !stat
+                .rsplit(") ")
+                .next()
+                .unwrap_or_default()
+                .starts_with(['Z', 'X'])
+        })
+    }
+
+    /// Whether a process ends soon; a killed one takes a moment.
+    fn ends(pid: &str) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while is_running(pid) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        !is_running(pid)
+    }
+
+    fn wait_for(file: &Path) -> String {
+        loop {
+            match fs::read_to_string(file) {
+                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                _ => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Breaks a script off once it has written to the file `$1`, and returns what that says.
+    fn break_off(script: &str) -> (Outcome, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let command = command(&["sh", "-c", script, "sh", ready.to_str().unwrap()]);
+        let stop = Stop::new();
+        let outcome = thread::scope(|scope| {
+            scope.spawn(|| {
+                wait_for(&ready);
+                stop.now();
+            });
+            command.run(&job("P1", &stop))
+        });
+        (outcome, wait_for(&ready))
+    }
+
+    #[test]
+    fn only_the_end_of_stderr_is_kept_in_one_line() {
+        check_error(
+            r"printf 'a\n\033[2Jb\n' >&2; exit 1",
+            r"exit 1: a | \u{1b}[2Jb",
+        );
+        let end = "x".repeat(MAX_ERROR_CHARS - "exit 1: … | the end".chars().count());
+        let script =
+            "head -c 1000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo the end >&2; exit 1";
+        check_error(script, &format!("exit 1: …{end} | the end"));
+    }
+
+    #[test]
+    fn a_background_process_that_holds_stderr_is_not_waited_for() {
+        let Outcome::Done(updates) = run(&shell("sleep 1000 & echo $! >&2; exit 1")) else {
+            panic!("not done")
+        };
+        let pid = updates
+            .get(ERROR_MESSAGE)
+            .unwrap()
+            .strip_prefix("exit 1: ")
+            .unwrap();
+        assert!(is_running(pid));
+        Command::new("kill").arg(pid).status().unwrap();
+    }
+
+    #[test]
+    fn a_timeout_ends_the_whole_group_and_says_so() {
+        let script =
+            r#"sleep 1000 & printf '{"SUPPLIER":"%s"}' $! > $TICKOFF_RESULT; echo slow >&2; wait"#;
+        let Outcome::Done(updates) = run(&shell(script).timeout(Duration::from_secs(1))) else {
+            panic!("not done")
+        };
+        assert_eq!(updates.get(STATUS), Some("ERROR"));
+        assert_eq!(updates.get(ERROR_MESSAGE), Some("timed out after 1s: slow"));
+        assert!(ends(updates.get("SUPPLIER").unwrap()));
+    }
+
+    #[test]
+    fn a_command_in_time_is_left_alone() {
+        let command = shell("sleep 0.1").timeout(Duration::from_secs(60));
+        check(&command, &[("STATUS", "COMPLETED")]);
+    }
+
+    #[test]
+    fn a_command_that_is_broken_off_leaves_its_po_as_it_was() {
+        let (outcome, pid) = break_off("sleep 1000 & echo $! > $1; wait");
+        assert_eq!(outcome, Outcome::Stopped);
+        assert!(ends(&pid));
+    }
+
+    #[test]
+    fn a_group_that_ignores_sigterm_is_killed() {
+        let (outcome, pid) = break_off("trap '' TERM; sleep 1000 & echo $! > $1; wait");
+        assert_eq!(outcome, Outcome::Stopped);
+        assert!(ends(&pid));
+    }
+
+    #[test]
+    fn a_process_may_tidy_up_after_its_leader_died() {
+        let tidies = "trap 'sleep 0.1; echo tidy > $1; exit' TERM; echo ready > $1; while :; do sleep 0.02; done";
+        let (outcome, said) = break_off(&format!("({tidies}) & exec sleep 1000"));
+        assert_eq!((outcome, &*said), (Outcome::Stopped, "tidy"));
+    }
+
+    #[test]
+    fn a_soft_stop_lets_the_command_finish() {
+        let stop = Stop::new();
+        stop.soon();
+        let outcome = shell("sleep 0.1; exit 3").run(&job("P1", &stop));
+        assert_eq!(outcome, Outcome::Done(Updates::error("exit 3")));
+    }
+}

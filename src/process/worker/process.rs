@@ -1,0 +1,253 @@
+//! One process that stays alive: asking it, and ending it.
+//!
+//! Its stdin does not block: a process that does not read is noticed like one that does not answer.
+//! One wait sees its exit, its answers and the room for a request.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use memchr::memchr;
+use tracing::warn;
+
+use crate::domain::limits::MAX_LINE_BYTES;
+use crate::process::group::{GRACE, Group};
+use crate::process::poll::{STOP_CHECK, next_look, until};
+use crate::process::signals::killed_by;
+use crate::process::worker::protocol::{Answer, Request, Said};
+use crate::process::worker::stderr::Stderr;
+use crate::run::ending::Ending;
+use crate::run::job::Job;
+use crate::run::stop::{Stop, StopLevel};
+use crate::sys::poll::{Pipe, never_block};
+
+/// How long a process may take to end after its stdin was closed.
+pub const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Why a process is not asked again.
+pub(super) enum Failure {
+    /// The run is to end now.
+    Stopped,
+    TimedOut(Duration),
+    /// It ended, or closed its stdin or stdout.
+    Ended,
+    /// What it did instead.
+    NoAnswer(String),
+}
+
+/// A started process that has not been reaped.
+pub(super) struct Process {
+    group: Group,
+    /// Closed when the process is to end by itself.
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    received: Vec<u8>,
+    stderr: Stderr,
+    /// How many requests it has answered.
+    pub(super) answers: u32,
+}
+
+impl Process {
+    pub(super) fn spawn(command: &mut Command, worker: usize) -> io::Result<Process> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (group, pipes) = Group::spawn(command)?;
+        let piped = || io::Error::other("a pipe is missing");
+        let stdin = pipes.stdin.ok_or_else(piped)?;
+        let stdout = pipes.stdout.ok_or_else(piped)?;
+        let stderr = pipes.stderr.ok_or_else(piped)?;
+        never_block(&stdin)?;
+        never_block(&stdout)?;
+        Ok(Process {
+            group,
+            stdin: Some(stdin),
+            stdout,
+            received: Vec::new(),
+            stderr: Stderr::read(stderr, worker)?,
+            answers: 0,
+        })
+    }
+
+    /// Sends a request, and takes in what the process says until that is answered.
+    pub(super) fn ask(
+        &mut self,
+        request: &Request<'_>,
+        timeout: Option<Duration>,
+        job: &Job<'_>,
+    ) -> std::result::Result<Answer, Failure> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.stderr.begin();
+        let mut line = serde_json::to_vec(request).expect("texts and numbers are JSON");
+        line.push(b'\n');
+        let mut unsent = &line[..];
+        loop {
+            let is_over = self
+                .exchange(&mut unsent, next_look(deadline))
+                .map_err(|error| Failure::NoAnswer(format!("cannot be talked to: {error}")))?;
+            while let Some(line) = self.next_line() {
+                match Said::parse(&line, request.id).map_err(Failure::NoAnswer)? {
+                    Said::Progress(text) => job.report(&text),
+                    Said::Answer(answer) => return Ok(answer),
+                }
+            }
+            if self.received.len() > MAX_LINE_BYTES {
+                let problem = format!("sent a line longer than {MAX_LINE_BYTES} bytes");
+                return Err(Failure::NoAnswer(problem));
+            }
+            match timeout {
+                _ if is_over => return Err(Failure::Ended),
+                _ if job.stop.level() == StopLevel::Now => return Err(Failure::Stopped),
+                Some(timeout) if deadline.is_some_and(|at| until(at).is_zero()) => {
+                    return Err(Failure::TimedOut(timeout));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends and takes in what can be, after waiting for so long if nothing can; whether the process
+    /// has exited or closed one of its ends.
+    fn exchange(&mut self, unsent: &mut &[u8], wait: Duration) -> io::Result<bool> {
+        let stdin = self.stdin.as_ref().filter(|_| !unsent.is_empty());
+        let pipes = [
+            Some(Pipe::Readable(self.stdout.as_fd())),
+            stdin.map(|stdin| Pipe::Writable(stdin.as_fd())),
+        ];
+        let (mut is_over, [can_read, can_write]) = self.group.exits_or_ready_within(pipes, wait)?;
+
+        if let (Some(stdin), true) = (&mut self.stdin, can_write) {
+            match stdin.write(unsent) {
+                Ok(written) => *unsent = &unsent[written..],
+                Err(error) if may_pass(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_over = true,
+                Err(error) => return Err(error),
+            }
+        }
+        // What was said before the exit is in the pipe.
+        while can_read || is_over {
+            let mut chunk = [0; 64 << 10];
+            match self.stdout.read(&mut chunk) {
+                Ok(0) => {
+                    is_over = true;
+                    break;
+                }
+                Ok(length) => {
+                    self.received.extend_from_slice(&chunk[..length]);
+                    if !is_over {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if may_pass(&error) => continue,
+                Err(error) => return Err(error),
+            }
+            if self.received.len() > MAX_LINE_BYTES {
+                break;
+            }
+        }
+        Ok(is_over)
+    }
+
+    /// The next whole line that is not blank.
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let end = memchr(b'\n', &self.received)?;
+            let line: Vec<u8> = self.received.drain(..=end).collect();
+            if !line.trim_ascii().is_empty() {
+                return Some(line);
+            }
+        }
+    }
+
+    pub(super) fn has_exited(&self) -> bool {
+        self.group.exits_within(Duration::ZERO)
+    }
+
+    /// Tells the process that nothing more will be asked.
+    pub(super) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Lets the process end by itself, and says so if that does not go well.
+    pub(super) fn dismiss(mut self, stop: &Stop, worker: usize) {
+        self.close_stdin();
+        let deadline = Instant::now() + FAREWELL;
+        while !self.group.exits_within(STOP_CHECK) {
+            if until(deadline).is_zero() || stop.level() == StopLevel::Now {
+                self.kill();
+                return warn!(
+                    worker,
+                    "a worker did not end when its stdin was closed, and was killed"
+                );
+            }
+        }
+        let ending = self.end();
+        if ending != Ending::Exit(0) {
+            let ending = described(ending);
+            warn!(
+                worker,
+                "a worker ended with {ending} when its stdin was closed"
+            );
+        }
+    }
+
+    /// Ends a process that did not answer as it should; how it ended, and what it said since it was
+    /// asked.
+    pub(super) fn end_after(mut self, failure: &mut Failure) -> (Ending, String) {
+        if matches!(failure, Failure::Ended) {
+            if self.group.exits_within(GRACE) {
+                return self.collect();
+            }
+            *failure = Failure::NoAnswer("closed its stdin or stdout".to_owned());
+        }
+        let (ending, said) = self.kill();
+        match failure {
+            Failure::TimedOut(timeout) => (Ending::TimedOut(*timeout), said),
+            Failure::Stopped => (Ending::Stopped, said),
+            _ => (ending, said),
+        }
+    }
+
+    /// Takes the exit code of a process that ended by itself.
+    pub(super) fn end(mut self) -> Ending {
+        self.collect().0
+    }
+
+    /// SIGTERM for all of its group and, after [`GRACE`], SIGKILL.
+    fn kill(mut self) -> (Ending, String) {
+        let deadline = Instant::now() + GRACE;
+        self.group.terminate();
+        self.group.exits_within(GRACE);
+        // The others have what is left of the grace; a closed stderr tells that they are gone.
+        self.stderr.ends_within(until(deadline));
+        self.collect()
+    }
+
+    /// Takes the exit code of a process that ended or is killed now, and what it said since it was
+    /// asked.
+    fn collect(&mut self) -> (Ending, String) {
+        // Not reaped yet, so that the group still has its number.
+        self.group.kill();
+        let ending = self.group.reap().unwrap_or(Ending::Unknown);
+        (ending, self.stderr.take())
+    }
+}
+
+/// Says how a process ended.
+pub(super) fn described(ending: Ending) -> String {
+    match ending {
+        Ending::Exit(code) => format!("exit {code}"),
+        Ending::Signal(number) => killed_by(number),
+        _ => "the system does not say how".to_owned(),
+    }
+}
+
+fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,265 @@
+//! Long-lived worker processes, which are sent their POs as JSON lines.
+//!
+//! For work whose start is dear: a process that keeps a browser session or a connection. Each worker
+//! of the pool has one process, asks it one PO at a time on its stdin, and reads answers from its
+//! stdout (`docs/worker-protocol.md`). This file owns two guarantees:
+//!
+//! - *An answer counts only for the PO that was asked.* Every request has an id of its own. A process
+//!   that answers another one, or something else, is not trusted with a further PO.
+//! - *A process that ends, hangs or talks nonsense costs its PO an attempt, and no more.* It is
+//!   replaced; no process of its group is left.
+//!
+//! A start that is broken (a missing module, a refused login) would cost every PO its attempts. So
+//! until one process has answered for the first time, [`FAILED_STARTS`] a worker end the run.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use crate::domain::columns::STATUS;
+use crate::domain::status::ProcessingStatus;
+use crate::error::Result;
+use crate::process::poll::until;
+use crate::process::signals::heed_children;
+use crate::process::verdict::{check_result, not_started};
+use crate::process::worker::process::{Failure, Process, described};
+use crate::process::worker::protocol::{Answer, Request};
+use crate::run::ending::{Ending, Start};
+use crate::run::job::{Job, Outcome};
+use crate::run::stop::{Stop, StopLevel, lock};
+use crate::sheet::update::Updates;
+use crate::text::escape::Escaped;
+use crate::text::message::error_message;
+
+/// How many processes, for each worker, may end before any has answered.
+const FAILED_STARTS: u32 = 3;
+
+/// The processes of a run, one for each of the pool's workers.
+pub struct WorkerProcesses {
+    argv: Vec<OsString>,
+    session_id: String,
+    /// The column that no result may change.
+    key: String,
+    columns: Vec<String>,
+    timeout: Option<Duration>,
+    stagger: Duration,
+    recycle_after: Option<NonZeroU32>,
+    slots: Box<[Mutex<Option<Process>>]>,
+    next_start: Mutex<Instant>,
+    requests: AtomicU64,
+    has_answered: AtomicBool,
+    failed_starts: AtomicU32,
+}
+
+impl WorkerProcesses {
+    /// Prepares so many processes, for a sheet with these columns. None is started before its
+    /// worker has a PO.
+    ///
+    /// If this process inherited an ignored SIGCHLD it gets an empty handler for it, as in
+    /// [`RecordCommand::new`](crate::RecordCommand::new).
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when that handler cannot be had.
+    ///
+    /// # Panics
+    /// If there is no program.
+    pub fn new(
+        argv: &[OsString],
+        workers: usize,
+        session_id: &str,
+        key: &str,
+        columns: &[String],
+    ) -> Result<Self> {
+        assert!(!argv.is_empty(), "a worker needs a program");
+        heed_children()?;
+        Ok(WorkerProcesses {
+            argv: argv.to_vec(),
+            session_id: session_id.to_owned(),
+            key: key.to_owned(),
+            columns: columns.to_vec(),
+            timeout: None,
+            stagger: Duration::ZERO,
+            recycle_after: None,
+            slots: (0..workers).map(|_| Mutex::default()).collect(),
+            next_start: Mutex::new(Instant::now()),
+            requests: AtomicU64::new(0),
+            has_answered: AtomicBool::new(false),
+            failed_starts: AtomicU32::new(0),
+        })
+    }
+
+    /// How long one attempt may take, the first one of a process with its start, before its
+    /// processes get SIGTERM, and after [`GRACE`](crate::GRACE) SIGKILL.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long after another process the next one may start.
+    pub fn stagger(mut self, stagger: Duration) -> Self {
+        self.stagger = stagger;
+        self
+    }
+
+    /// After how many answers a process is replaced.
+    pub fn recycle_after(mut self, answers: NonZeroU32) -> Self {
+        self.recycle_after = Some(answers);
+        self
+    }
+
+    /// Asks the process of the job's worker, and says what became of the attempt.
+    ///
+    /// # Panics
+    /// If the pool has more workers than there are processes.
+    pub fn run(&self, job: &Job<'_>) -> Outcome {
+        let mut slot = lock(&self.slots[job.worker]);
+        if let Some(ended) = slot.take_if(|process| process.has_exited()) {
+            warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
+        }
+        let is_worn = |process: &mut Process| {
+            let limit = self.recycle_after;
+            limit.is_some_and(|limit| process.answers >= limit.get())
+        };
+        if let Some(worn) = slot.take_if(is_worn) {
+            worn.dismiss(job.stop, job.worker);
+        }
+        let process = match &mut *slot {
+            Some(process) => process,
+            None => match self.start(job) {
+                Ok(process) => slot.insert(process),
+                Err(outcome) => return outcome,
+            },
+        };
+        let request = Request {
+            // Relaxed: only that no number comes twice matters.
+            id: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
+            po_number: job.po,
+            attempt: job.attempt,
+            cells: job.record.as_ref(),
+        };
+        let start = Start::now();
+        match process.ask(&request, self.timeout, job) {
+            Ok(answer) => {
+                process.answers += 1;
+                self.has_answered.store(true, Ordering::Relaxed);
+                job.process_ended(&start.ended(answer.as_exit()));
+                self.outcome(job, answer)
+            }
+            Err(mut failure) => {
+                let is_new = process.answers == 0;
+                let process = slot.take().expect("it was asked");
+                let (ending, said) = process.end_after(&mut failure);
+                job.process_ended(&start.ended(ending));
+                self.replaced(job, &failure, (ending, said), is_new)
+            }
+        }
+    }
+
+    /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most, and kills those that
+    /// are left.
+    pub fn finish(self, stop: &Stop) {
+        let mut processes: Vec<_> = self.slots.into_iter().map(into_inner).collect();
+        for process in processes.iter_mut().flatten() {
+            process.close_stdin();
+        }
+        for (worker, process) in processes.into_iter().enumerate() {
+            if let Some(process) = process {
+                process.dismiss(stop, worker);
+            }
+        }
+    }
+
+    /// Whether the run was ended because no process ever answered.
+    pub fn gave_up(&self) -> bool {
+        !self.has_answered.load(Ordering::Relaxed)
+            && self.failed_starts.load(Ordering::Relaxed) >= self.allowed_failures()
+    }
+
+    fn allowed_failures(&self) -> u32 {
+        FAILED_STARTS.saturating_mul(self.slots.len() as u32)
+    }
+
+    /// Starts a process once its turn has come.
+    fn start(&self, job: &Job<'_>) -> std::result::Result<Process, Outcome> {
+        let due = {
+            let mut next = lock(&self.next_start);
+            let due = (*next).max(Instant::now());
+            *next = due + self.stagger;
+            due
+        };
+        job.stop.sleep_until(due);
+        if until(due) > Duration::ZERO || job.stop.level() == StopLevel::Now {
+            return Err(Outcome::Stopped);
+        }
+        let mut command = Command::new(&self.argv[0]);
+        command
+            .args(&self.argv[1..])
+            .env("TICKOFF_SESSION", &self.session_id)
+            .env("TICKOFF_WORKER", job.worker.to_string());
+        Process::spawn(&mut command, job.worker)
+            .map_err(|error| not_started(command.get_program(), &error))
+    }
+
+    fn outcome(&self, job: &Job<'_>, answer: Answer) -> Outcome {
+        match answer {
+            Answer::Done(updates) => {
+                let checked = check_result(&self.columns, &self.key, job.po, updates);
+                Outcome::Done(match checked {
+                    Ok(updates) if updates.new_status().is_none() => {
+                        updates.set(STATUS, ProcessingStatus::Completed.as_str())
+                    }
+                    Ok(updates) => updates,
+                    Err(problem) => Updates::error(error_message("invalid updates", &problem)),
+                })
+            }
+            Answer::Error {
+                message,
+                retryable: true,
+            } => Outcome::Retry(message),
+            Answer::Error { message, .. } => Outcome::Done(Updates::error(message)),
+        }
+    }
+
+    /// What becomes of a job whose process did not answer as it should, and was ended.
+    fn replaced(
+        &self,
+        job: &Job<'_>,
+        failure: &Failure,
+        (ending, said): (Ending, String),
+        is_new: bool,
+    ) -> Outcome {
+        let what = match failure {
+            Failure::Stopped => return Outcome::Stopped,
+            Failure::TimedOut(timeout) => format!("timed out after {timeout:?}"),
+            Failure::NoAnswer(problem) => format!("the worker was replaced, it {problem}"),
+            Failure::Ended => format!("the worker ended: {}", described(ending)),
+        };
+        let message = error_message(&what, &said);
+        warn!(worker = job.worker, po = %Escaped::text(job.po), "{message}");
+        if matches!(failure, Failure::TimedOut(_)) {
+            return Outcome::Done(Updates::error(message));
+        }
+        if is_new {
+            let failed = self.failed_starts.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.gave_up() {
+                if failed == self.allowed_failures() {
+                    error!(
+                        "{failed} workers have failed and none has answered: the run ends, and its POs keep their state"
+                    );
+                    job.stop.soon();
+                }
+                return Outcome::Stopped;
+            }
+        }
+        Outcome::Retry(message)
+    }
+}
+
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

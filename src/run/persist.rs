@@ -1,0 +1,135 @@
+//! Recording a result: through the queue, until it is durable.
+//!
+//! A result that cannot be made durable waits, and its worker with it, while that may pass: a full
+//! disk is not worth a day's work. Only a stop ends the wait. Where waiting helps nothing, the run
+//! ends, because every later result would be lost like this one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use crate::domain::status::ProcessingStatus;
+use crate::error::{Error, Result};
+use crate::queue::write_queue::{Until, WriteQueue};
+use crate::run::stop::{Stop, StopLevel};
+use crate::run::summary::Verdict;
+use crate::sheet::update::Updates;
+use crate::text::escape::Escaped;
+use crate::text::message::error_message;
+
+/// How soon a result that found no room is tried again at first; each further wait is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest of these waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long results still wait for room after a first stop. A second one ends the wait at once.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
+
+/// Where the results of one run go.
+pub(super) struct Recorder<'a> {
+    queue: &'a WriteQueue,
+    /// Whether a result may take a PO out of COMPLETED.
+    forced: bool,
+    stop: &'a Stop,
+    /// How many results wait for room. Counted by the workers that have them; only what is said
+    /// hangs on it.
+    waiting: AtomicUsize,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(queue: &'a WriteQueue, forced: bool, stop: &'a Stop) -> Self {
+        Recorder {
+            queue,
+            forced,
+            stop,
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes a result durable, and says how it counts.
+    ///
+    /// A result that the sheet refuses becomes an ERROR with that reason. One that cannot be recorded
+    /// leaves its PO as it was; the run is stopped if no later one could be recorded either.
+    pub(super) fn record(&self, po: &str, updates: &Updates) -> (Verdict, Result<()>) {
+        let verdict = Verdict::of(updates);
+        let persisted = self.persist(po, updates);
+        match &persisted {
+            Ok(()) => (verdict, persisted),
+            Err(Error::Transition {
+                from: ProcessingStatus::Completed,
+                ..
+            }) => {
+                warn!(po = %Escaped::text(po), "skipped: it was completed meanwhile, that result stays");
+                (Verdict::Skipped, Ok(()))
+            }
+            Err(refused @ (Error::InvalidValue { .. } | Error::UnknownColumn { .. }))
+                if verdict != Verdict::Error =>
+            {
+                self.record(
+                    po,
+                    &Updates::error(error_message(
+                        "the result was refused",
+                        &refused.to_string(),
+                    )),
+                )
+            }
+            Err(refused) => {
+                error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
+                if matches!(
+                    refused,
+                    Error::NotDurable { .. } | Error::QueueStopped | Error::WriterDied { .. }
+                ) {
+                    self.stop.soon();
+                }
+                (verdict, persisted)
+            }
+        }
+    }
+
+    /// Submits a result until it is durable, or until that cannot or may not be waited for.
+    fn persist(&self, po: &str, updates: &Updates) -> Result<()> {
+        let submit = || {
+            let operation = match self.forced {
+                true => self.queue.submit_forced(po, updates.clone()),
+                false => self.queue.submit_write(po, updates.clone()),
+            }?;
+            self.queue.wait(&operation, Until::Durable)
+        };
+        match submit() {
+            Err(error) if error.may_pass() => {
+                if self.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+                    error!(error = %error.chain(), "results wait until they can be written, and their workers with them; a stop gives them up");
+                }
+                let done = self.keep_trying(submit, error);
+                if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && done.is_ok() {
+                    info!("no result waits any more");
+                }
+                done
+            }
+            done => done,
+        }
+    }
+
+    fn keep_trying(&self, submit: impl Fn() -> Result<()>, mut error: Error) -> Result<()> {
+        let mut wait = FIRST_WAIT;
+        let mut give_up_at = None;
+        loop {
+            let level = self.stop.level();
+            let now = Instant::now();
+            let mut due = now + wait;
+            if level > StopLevel::Continue {
+                let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
+                if level == StopLevel::Now || now >= last {
+                    return Err(error);
+                }
+                due = due.min(last);
+            }
+            self.stop.sleep_at(level, due);
+            wait = (wait * 2).min(LONGEST_WAIT);
+            match submit() {
+                Err(again) if again.may_pass() => error = again,
+                done => return done,
+            }
+        }
+    }
+}

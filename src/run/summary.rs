@@ -1,0 +1,85 @@
+//! How POs count, and the counts of a run.
+//!
+//! Every PO of a run is in exactly one of the first six counts.
+
+use std::time::Duration;
+
+use crate::domain::status::ProcessingStatus;
+use crate::sheet::update::Updates;
+
+/// How a PO counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Its status is COMPLETED.
+    Completed,
+    /// Its status is ERROR.
+    Error,
+    /// Its status is NO_ATTACHMENTS.
+    NoAttachments,
+    /// It got cells but none of these statuses.
+    Other,
+    /// It was done or gone when its turn came, or somebody else completed it meanwhile.
+    Skipped,
+}
+
+impl Verdict {
+    pub(super) fn of(updates: &Updates) -> Self {
+        match updates.new_status() {
+            Some(ProcessingStatus::Completed) => Verdict::Completed,
+            Some(ProcessingStatus::Error) => Verdict::Error,
+            Some(ProcessingStatus::NoAttachments) => Verdict::NoAttachments,
+            _ => Verdict::Other,
+        }
+    }
+}
+
+/// What a run did. The first six counts add up to the number of POs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolSummary {
+    /// POs whose result is COMPLETED.
+    pub completed: usize,
+    /// POs whose result is ERROR.
+    pub errors: usize,
+    /// POs whose result is NO_ATTACHMENTS.
+    pub no_attachments: usize,
+    /// POs whose result has none of these statuses.
+    pub other: usize,
+    /// POs that were done or gone when their turn came, or that somebody else completed meanwhile.
+    pub skipped: usize,
+    /// POs that a stop left as they were: not begun, waiting for another attempt, or broken off.
+    pub not_run: usize,
+    /// Attempts after the first, over all POs.
+    pub retried: usize,
+    /// The POs of results, counted above by what they say, that are not durable.
+    pub unpersisted: Vec<String>,
+    /// Whether the halt policy ended the run.
+    pub halted: bool,
+    /// From the start of the run to its end.
+    pub elapsed: Duration,
+    /// Time spent in `work`, over all workers.
+    pub working: Duration,
+    /// Time spent waiting for results to be durable, over all workers.
+    pub recording: Duration,
+}
+
+impl PoolSummary {
+    /// POs that have a result or were skipped.
+    pub fn processed(&self) -> usize {
+        self.completed + self.errors + self.no_attachments + self.other + self.skipped
+    }
+
+    /// POs that have a result.
+    pub(super) fn results(&self) -> usize {
+        self.processed() - self.skipped
+    }
+
+    pub(super) fn count(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Completed => &mut self.completed,
+            Verdict::Error => &mut self.errors,
+            Verdict::NoAttachments => &mut self.no_attachments,
+            Verdict::Other => &mut self.other,
+            Verdict::Skipped => &mut self.skipped,
+        } += 1;
+    }
+}
