@@ -235,7 +235,6 @@ fn calls_outside_sys(folder: &str) -> String {
 
 /// Nothing but `sys` calls the system by itself.
 #[test]
-#[ignore = "the rooms move in one by one"]
 fn the_system_is_called_in_one_room_only() {
     assert_eq!(calls_outside_sys(""), "");
 }
