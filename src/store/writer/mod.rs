@@ -27,7 +27,6 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use backon::{BlockingRetryable, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
 use crate::backup::manager::{BackupManager, BackupMetadata};
@@ -45,6 +44,7 @@ use crate::sheet::options::Options;
 use crate::sheet::render::{self, Next};
 use crate::sheet::table::Sheet;
 use crate::sheet::update::WriteOperation;
+use crate::store::patience::{RETRIES, again, patiently};
 use crate::sys::lease::{Lease, Leased};
 use crate::text::escape::escape;
 
@@ -52,16 +52,12 @@ use crate::text::escape::escape;
 const SETTLE: Duration = Duration::from_millis(200);
 /// The same for one that is empty, lost rows or does not parse, and for one that is gone.
 const SETTLE_SUSPICIOUS: Duration = Duration::from_secs(2);
-/// How long somebody who waits for *visible* waits for another program to let go of the sheet.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a displaced file is watched where no lease can be had.
 const GRACE: Duration = Duration::from_millis(300);
-/// How soon it is tried again to get at a sheet that another program is busy with.
-const SOON: Duration = Duration::from_millis(5);
 /// How many results a frame holds at most when a log is started over.
 const ROWS_PER_FRAME: usize = 10_000;
-/// A failed write is tried again this many times.
-const RETRIES: usize = 3;
+
+const NOT_WRITTEN: &str = "the sheet could not be written";
 
 /// How far a checkpoint got.
 pub(crate) enum Checkpoint {
@@ -108,8 +104,8 @@ enum Begun {
 pub(crate) fn checkpoint<'w>(
     writer: impl Fn() -> Result<MutexGuard<'w, Writer>>,
 ) -> Result<Checkpoint> {
-    let failing = writer()?.failing;
-    let (result, retried) = with_retries(failing, || {
+    let retries = writer()?.retries();
+    let (result, retried) = again(retries, NOT_WRITTEN, || {
         let rewrite = {
             let mut writer = writer()?;
             let held = writer.lock.acquire()?;
@@ -140,21 +136,6 @@ pub(crate) fn checkpoint<'w>(
     });
     writer()?.note(&result, retried);
     result
-}
-
-fn with_retries(
-    failing: bool,
-    attempt: impl FnMut() -> Result<Checkpoint>,
-) -> (Result<Checkpoint>, u64) {
-    let retried = std::cell::Cell::new(0);
-    let result = attempt
-        .retry(backoff(if failing { 0 } else { RETRIES }))
-        .notify(|error: &Error, _| {
-            retried.set(retried.get() + 1);
-            tracing::warn!(error = %error.chain(), "the sheet could not be written, trying again");
-        })
-        .call();
-    (result, retried.get())
 }
 
 /// What was there when a sheet was opened for writing.
@@ -222,27 +203,18 @@ impl Writer {
     ) -> Result<(Writer, Recovery)> {
         target.refuse_unsuitable(options.allow_network_fs)?;
         let lock = WriteLock::open(&target)?;
-        let mut held = lock.acquire()?;
+        let held = lock.acquire()?;
         let session_lock = session
             .map(|id| SessionLock::acquire(&target, &held, id))
             .transpose()?;
         Replacement::rehearse(&target)?;
         let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
         let session_id = session.unwrap_or("no-session").to_owned();
-        let start = Instant::now();
-        let (snapshot, public) = loop {
-            if let Some(taken) = take(&target)? {
-                break taken;
-            }
-            if start.elapsed() >= PATIENCE {
-                return Err(Error::Busy {
-                    path: target.path().to_owned(),
-                });
-            }
-            drop(held);
-            std::thread::sleep(SOON);
-            held = lock.acquire()?;
-        };
+        let mut first = Some(held);
+        let (held, snapshot, public) = patiently(target.path(), || {
+            let held = first.take().map_or_else(|| lock.acquire(), Ok)?;
+            Ok(take(&target)?.map(|(snapshot, public)| (held, snapshot, public)))
+        })?;
         for edit in replace::leftovers(&target)? {
             let kept = backups.keep_copy(&edit.file, "outside", &session_id)?;
             tracing::warn!(kept = %escape(&kept.display().to_string()), "another program's edit was found that a crash kept from being merged; it is kept in a copy");
@@ -323,10 +295,11 @@ impl Writer {
     /// Ends the writing: all is visible, and the journal is emptied, unless a session of another
     /// process still needs it.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        while !self.watched.is_empty() {
-            std::thread::sleep(SOON);
+        let target = Arc::clone(&self.target);
+        patiently(target.path(), || {
             self.look_at_watched()?;
-        }
+            Ok(self.watched.is_empty().then_some(()))
+        })?;
         self.when_all_is_visible(|writer, _| writer.empty_journal().map(Some))
             .map_err(|error| Error::NotVisible {
                 path: self.target.path().to_owned(),
@@ -370,12 +343,10 @@ impl Writer {
             tracing::warn!(kept = %escape(&kept.display().to_string()), "results whose rows another program took away are kept in a copy");
             self.unplaced.clear();
         }
-        (|| self.journal.remove())
-            .retry(backoff(RETRIES))
-            .notify(|error: &Error, _| {
-                tracing::warn!(error = %error.chain(), "the journal could not be removed, trying again");
-            })
-            .call()
+        again(RETRIES, "the journal could not be removed", || {
+            self.journal.remove()
+        })
+        .0
     }
 
     /// Makes operations durable, all in one journal frame, and answers each of them.
@@ -421,17 +392,15 @@ impl Writer {
         &mut self,
         operations: &[&WriteOperation],
     ) -> Result<(WriteGuard, Vec<Result<()>>, Batch)> {
-        let start = Instant::now();
-        let held = loop {
+        let target = Arc::clone(&self.target);
+        let held = patiently(target.path(), || {
             let held = self.lock.acquire()?;
             match self.catch_up() {
-                Ok(()) => break held,
-                Err(Error::Busy { .. }) if start.elapsed() < PATIENCE => {}
-                Err(error) => return Err(error),
+                Ok(()) => Ok(Some(held)),
+                Err(Error::Busy { .. }) => Ok(None),
+                Err(error) => Err(error),
             }
-            drop(held);
-            std::thread::sleep(SOON);
-        };
+        })?;
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
         let mut batch = Batch::with_capacity(operations.len());
@@ -463,15 +432,8 @@ impl Writer {
             self.journal.start_over(&frames)
         };
         let retries = if self.journal_failing { 0 } else { RETRIES };
-        let retried = std::cell::Cell::new(0);
-        let done = (&mut attempt)
-            .retry(backoff(retries))
-            .notify(|error: &Error, _| {
-                retried.set(retried.get() + 1);
-                tracing::warn!(error = %error.chain(), "the journal could not be written, trying again");
-            })
-            .call();
-        self.writes.retried += retried.get();
+        let (done, retried) = again(retries, "the journal could not be written", &mut attempt);
+        self.writes.retried += retried;
         if let Err(error) = &done
             && !self.journal_failing
         {
@@ -517,12 +479,16 @@ impl Writer {
     /// Brings the public CSV up to all that is durable. A failure is retried, each time as a
     /// complete new attempt; after the last one, everything is still in the journal.
     fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let (result, retried) = with_retries(self.failing, || {
+        let (result, retried) = again(self.retries(), NOT_WRITTEN, || {
             let held = self.lock.acquire()?;
             self.checkpoint_under(&held)
         });
         self.note(&result, retried);
         result
+    }
+
+    fn retries(&self) -> usize {
+        if self.failing { 0 } else { RETRIES }
     }
 
     /// Remembers what came of a checkpoint.
@@ -545,31 +511,25 @@ impl Writer {
 
     /// Acts on the sheet while everything durable is visible and the public file is the version that
     /// we know; both were seen under the hold of the write lock under which `act` runs. `act` gives
-    /// `None` if another program came in between, and is tried again, for [`PATIENCE`] at most.
+    /// `None` if another program came in between, and is tried again, as long as patience lasts.
     fn when_all_is_visible<T>(
         &mut self,
         mut act: impl FnMut(&mut Self, &WriteGuard) -> Result<Option<T>>,
     ) -> Result<T> {
-        let start = Instant::now();
-        loop {
-            if let Checkpoint::Visible = self.checkpoint()? {
-                let held = self.lock.acquire()?;
-                if let Checkpoint::Visible = self.checkpoint_under(&held)?
-                    && let Some(done) = act(self, &held)?
-                {
-                    return Ok(done);
-                }
+        let target = Arc::clone(&self.target);
+        patiently(target.path(), || {
+            if let Checkpoint::Later = self.checkpoint()? {
+                return Ok(None);
             }
-            if start.elapsed() >= PATIENCE {
-                return Err(Error::Busy {
-                    path: self.target.path().to_owned(),
-                });
+            let held = self.lock.acquire()?;
+            match self.checkpoint_under(&held)? {
+                Checkpoint::Visible => act(self, &held),
+                Checkpoint::Later => Ok(None),
             }
-            std::thread::sleep(SOON);
-        }
+        })
     }
 
-    /// Checkpoints until all is visible, [`PATIENCE`] at most where another program is in the way.
+    /// Checkpoints until all is visible, as long as patience lasts where another program is in the way.
     pub(crate) fn checkpoint_patiently(&mut self) -> Result<()> {
         self.when_all_is_visible(|_, _| Ok(Some(())))
     }
@@ -842,10 +802,4 @@ fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
     let after = file.metadata().map_err(Error::io("read", target.path()))?;
     let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
     Ok((Stamp::of(&after) == stamp).then_some((snapshot, version)))
-}
-
-fn backoff(retries: usize) -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_times(retries)
 }
