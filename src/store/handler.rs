@@ -193,10 +193,7 @@ impl CsvHandler {
     /// Brings the public CSV up to all that is durable.
     fn make_visible(&self) -> Result<()> {
         let path = self.path();
-        let shown = patiently(&path, || match self.checkpoint()? {
-            Checkpoint::Visible => Ok(Some(())),
-            Checkpoint::Later => Ok(None),
-        });
+        let shown = patiently(&path, || self.checkpoint().map(Checkpoint::done));
         shown.map_err(|error| Error::NotVisible {
             path,
             source: Box::new(error),
