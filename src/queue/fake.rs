@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::handoff::{Full, Shared};
+use super::operation::Operation;
+use super::store::Store;
 use super::sync::thread::JoinHandle;
-use super::write_queue::{Full, Operation, Shared, Store};
 use crate::error::{Error, Result};
 use crate::sheet::update::{OperationId, Updates, WriteOperation};
 use crate::store::writer::{Checkpoint, Writes};

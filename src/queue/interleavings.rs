@@ -17,8 +17,13 @@ use std::time::Duration;
 use loom::thread;
 
 use super::fake::{Fake, full_disk, start, stop, submit};
+use super::handoff::Full;
+use super::operation::Until;
+use super::sync::Ordering;
 use super::sync::model::{pass, set_clock};
-use super::*;
+use crate::error::Error;
+use crate::sheet::update::WriteOperation;
+use crate::store::writer::Checkpoint;
 
 fn check(scenario: fn()) {
     let mut model = loom::model::Builder::new();

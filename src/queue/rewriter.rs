@@ -7,9 +7,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::store::Store;
 use super::sync::thread::{self, JoinHandle};
-use super::sync::{Condvar, Instant, Mutex, Unparker};
-use super::write_queue::{Store, lock};
+use super::sync::{Condvar, Instant, Mutex, Unparker, lock};
 use crate::error::Result;
 use crate::store::writer::Checkpoint;
 

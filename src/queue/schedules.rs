@@ -20,8 +20,13 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::thread;
 
 use super::fake::{Fake, full_disk, start, stop, submit};
+use super::handoff::{Full, Shared};
+use super::operation::{Operation, Until};
+use super::sync::Ordering;
 use super::sync::model::{pass, set_clock};
-use super::*;
+use crate::error::Error;
+use crate::sheet::update::WriteOperation;
+use crate::store::writer::Checkpoint;
 
 fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;

@@ -37,3 +37,10 @@ mod atomic;
 pub mod model;
 #[cfg(any(loom, shuttle))]
 pub use model::{ArcSwapOption, ArrayQueue, Backoff, Instant, Parker, Unparker};
+
+/// Locks what no code that can panic runs under.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

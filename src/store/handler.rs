@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono::Utc;
@@ -22,7 +21,8 @@ use crate::sheet::options::Options;
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::{ProcessingProgress, Sheet};
 use crate::sheet::update::{OperationId, Updates, WriteOperation};
-use crate::store::writer::{self, Checkpoint, PATIENCE, Recovery, Writer, Writes};
+use crate::store::patience::patiently;
+use crate::store::writer::{self, Checkpoint, Recovery, Writer, Writes};
 
 /// A sheet opened for reading and writing.
 ///
@@ -192,22 +192,12 @@ impl CsvHandler {
 
     /// Brings the public CSV up to all that is durable.
     fn make_visible(&self) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            let source = match self.checkpoint() {
-                Ok(Checkpoint::Visible) => return Ok(()),
-                Ok(Checkpoint::Later) if start.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(5));
-                    continue;
-                }
-                Ok(Checkpoint::Later) => Error::Busy { path: self.path() },
-                Err(error) => error,
-            };
-            return Err(Error::NotVisible {
-                path: self.path(),
-                source: Box::new(source),
-            });
-        }
+        let path = self.path();
+        let shown = patiently(&path, || self.checkpoint().map(Checkpoint::done));
+        shown.map_err(|error| Error::NotVisible {
+            path,
+            source: Box::new(error),
+        })
     }
 
     /// One checkpoint after the other: two at once would write the same twice.

@@ -3,5 +3,6 @@
 pub(crate) mod diagnose;
 pub(crate) mod handler;
 pub(crate) mod output;
+pub(crate) mod patience;
 pub(crate) mod read;
 pub(crate) mod writer;

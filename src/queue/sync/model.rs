@@ -5,8 +5,7 @@ use std::ops::{Add, Deref, Sub};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AtomicUsize, Condvar, Mutex, Ordering, thread};
-use crate::queue::write_queue::lock;
+use super::{AtomicUsize, Condvar, Mutex, Ordering, lock, thread};
 
 /// crossbeam's `ArrayQueue`, access by access and ordering by ordering: a queue behind a mutex would
 /// order more than the real one does, and would never be seen in the middle of a push. Only the

@@ -1,55 +1,145 @@
-//! What other programs did to the public file meets what was written to the sheet.
+//! What is outside: the public file as other programs leave it, and what they did to it that has not
+//! been taken in yet.
 //!
-//! An in-place writer may be half done, so a version is only taken as the new base once it has
-//! rested, nobody has it open for writing, and it is whole; one that cannot be a base is kept in a
-//! copy beside the backups, and so is one that lost rows. Every function here runs under the write
-//! lock.
+//! A half-written sheet is never taken as a base. An in-place writer may be half done, so a version
+//! that was changed in place has to have rested for [`SETTLE`], and one that lost rows or does not
+//! parse for [`SETTLE_SUSPICIOUS`], with nobody who has it open for writing.
 
 use std::fs::File;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use chrono::Utc;
-
-use super::{GRACE, SETTLE, SETTLE_SUSPICIOUS, Writer, take};
-use crate::disk::replace::Displaced;
+use crate::disk::replace::{Displaced, Publication, Replacement};
 use crate::disk::snapshot::Snapshot;
-use crate::disk::version::Stamp;
+use crate::disk::target::Target;
+use crate::disk::version::{Look, Rest, Stamp, Version, hash_bytes};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::merge::{self, Held};
+use crate::sheet::merge::{self, Conflict, Held};
 use crate::sheet::table::Sheet;
 use crate::sys::lease::{Lease, Leased};
-use crate::text::escape::escape;
+
+use super::site::Site;
+
+/// How long a sheet that was changed in place must have rested before it is merged.
+pub(super) const SETTLE: Duration = Duration::from_millis(200);
+/// The same for one that is empty, lost rows or does not parse, and for one that is gone.
+pub(super) const SETTLE_SUSPICIOUS: Duration = Duration::from_secs(2);
+/// How long a displaced file is watched where no lease can be had.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// The second of the three parts of a writer.
+pub(super) struct Outside {
+    /// The version that we read or wrote last; base and overlay know all that it shows. Only the file
+    /// that is this version is ever replaced.
+    public: Version,
+    /// How long the version that was looked at last has been left alone.
+    rest: Rest,
+    /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
+    /// begins.
+    displaced: Vec<Unmerged>,
+    /// Displaced files that somebody may still be writing to, where there are no leases; each for
+    /// [`GRACE`].
+    watched: Vec<Watched>,
+    /// Since when no file has the sheet's name; `None` as soon as one was seen there.
+    missing_since: Option<Instant>,
+    /// Since when checkpoints have been put off for another program; `None` as soon as one was not.
+    put_off_since: Option<Instant>,
+    /// The conflicts that nobody has taken yet.
+    conflicts: Vec<Conflict>,
+}
 
 /// A displaced file with an edit that is not merged yet.
 pub(super) struct Unmerged {
-    edit: Displaced,
+    pub(super) edit: Displaced,
     /// The edits that were held when it lost its public name.
-    held: Held,
+    pub(super) held: Held,
     /// The base that it is an edit of was forgotten: compared with a later one, whatever others wrote
     /// since would look like an edit that took it back.
-    is_stray: bool,
+    pub(super) is_stray: bool,
 }
 
-impl Unmerged {
-    pub(super) fn new(edit: Displaced, sheet: &Sheet) -> Unmerged {
-        Unmerged {
-            edit,
-            held: merge::held(sheet),
-            is_stray: false,
+/// A displaced file that is still the version it was when it lost its name, as far as we know.
+struct Watched {
+    file: File,
+    stamp: Stamp,
+    since: Instant,
+}
+
+/// What stands in the sheet's place.
+pub(super) enum Seen {
+    /// The version that we know.
+    Known,
+    /// What another program wrote.
+    Changed(File, Stamp),
+    /// Nothing, and perhaps only for a moment.
+    Missing,
+    /// Nothing, for so long that nobody is about to put a file there.
+    Gone,
+}
+
+impl Outside {
+    pub(super) fn new(public: Version, conflicts: Vec<Conflict>) -> Outside {
+        Outside {
+            public,
+            rest: Rest::default(),
+            displaced: Vec::new(),
+            watched: Vec::new(),
+            missing_since: None,
+            put_off_since: None,
+            conflicts,
         }
     }
 
-    /// The sheet is read anew.
-    pub(super) fn lose_its_base(&mut self) {
-        self.is_stray = true;
+    pub(super) fn public(&self) -> Version {
+        self.public
     }
-}
 
-impl Writer {
-    /// Takes the public file, which another program changed, as the new base. `false`: not yet.
-    pub(super) fn merge_public(&mut self, file: &File, stamp: Stamp) -> Result<bool> {
+    /// All that this version shows is known now.
+    pub(super) fn set_public(&mut self, version: Version) {
+        self.public = version;
+    }
+
+    /// Whether another program changed the public file.
+    pub(super) fn has_changed(&mut self, target: &Target) -> Result<bool> {
+        Ok(matches!(self.public.look(target)?, Look::Other(..)))
+    }
+
+    /// Looks at the public file. If it `will_be_replaced`, it is compared once more before it is, and a
+    /// glance is enough.
+    pub(super) fn look(&mut self, target: &Target, will_be_replaced: bool) -> Result<Seen> {
+        let look = match will_be_replaced && self.public.glance(target)? {
+            true => Look::Same,
+            false => self.public.look(target)?,
+        };
+        Ok(match look {
+            Look::Same => {
+                self.missing_since = None;
+                Seen::Known
+            }
+            Look::Other(file, stamp) => {
+                self.missing_since = None;
+                Seen::Changed(file, stamp)
+            }
+            Look::Missing => {
+                let since = self.missing_since.get_or_insert_with(Instant::now);
+                match since.elapsed() < SETTLE_SUSPICIOUS {
+                    true => Seen::Missing,
+                    false => Seen::Gone,
+                }
+            }
+        })
+    }
+
+    /// How long a version has been left alone.
+    pub(super) fn age(&mut self, stamp: &Stamp) -> Duration {
+        self.rest.of(stamp)
+    }
+
+    /// A private copy of the version that another program wrote, once it has rested.
+    pub(super) fn take_rested(
+        &mut self,
+        target: &Target,
+        stamp: Stamp,
+    ) -> Result<Option<(Snapshot, Version)>> {
         let in_place = stamp.inode == self.public.stamp.inode;
         // A program that never rests may not put us off for ever: nobody has the file open now, and
         // whether it is whole is looked at below.
@@ -57,130 +147,137 @@ impl Writer {
             .put_off_since
             .is_none_or(|since| since.elapsed() < SETTLE_SUSPICIOUS);
         if in_place && patient && self.rest.of(&stamp) < SETTLE {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some((snapshot, version)) = take(&self.target)? else {
-            return Ok(false);
-        };
-        if version.stamp != stamp {
-            return Ok(false);
-        }
-        let age = self.rest.of(&stamp);
-        if self.merge_version(snapshot, file, age)? {
-            self.public = version;
-            return Ok(true);
-        }
-        Ok(false)
+        Ok(take(target)?.filter(|(_, version)| version.stamp == stamp))
     }
 
-    /// Merges the edits in displaced files. `false`: somebody is still writing to one.
-    pub(super) fn merge_displaced(&mut self) -> Result<bool> {
-        while let Some(unmerged) = self.displaced.pop() {
-            match self.merge_edit(&unmerged) {
-                Ok(true) => unmerged.edit.remove(&self.target)?,
-                not_merged => {
-                    self.displaced.push(unmerged);
-                    return not_merged;
-                }
+    /// The public version was compared with the file while nothing was held.
+    pub(super) fn was_seen(&mut self, before: &Version, seen: Version) {
+        if before.stamp == self.public.stamp {
+            self.public = seen;
+        }
+    }
+
+    /// Puts a new version in the place of the one that it `replaces`, or of none. `false`: another
+    /// program was quicker, and what it wrote is to be merged. `sheet` is what is shown now.
+    pub(super) fn publish(
+        &mut self,
+        replacement: Replacement<'_>,
+        replaces: Option<&Version>,
+        sheet: &Sheet,
+    ) -> Result<bool> {
+        let before = self.public.stamp;
+        let publication = match replaces {
+            Some(version) if version.hash != self.public.hash => return Ok(false),
+            Some(_) => self.exchange(replacement)?,
+            None => replacement.publish_anew()?,
+        };
+        self.missing_since = None;
+        match publication {
+            Publication::Busy | Publication::Edited => Ok(false),
+            Publication::Displaced(version, edit) => {
+                self.public = version;
+                self.displace(edit, sheet);
+                Ok(false)
+            }
+            Publication::Done(version, watch) => {
+                self.public = version;
+                self.watched.extend(watch.map(|file| Watched {
+                    file,
+                    stamp: before,
+                    since: Instant::now(),
+                }));
+                Ok(true)
             }
         }
-        Ok(true)
     }
 
-    /// Merges the edit in a displaced file. Until now the public file showed nothing of it, and its
-    /// author may have gone on from there, so the edited cells go into the journal: a later version
-    /// that shows what they held before did not mean to undo them.
-    fn merge_edit(&mut self, unmerged: &Unmerged) -> Result<bool> {
-        let Unmerged {
+    /// Exchanges the public version with a new one, which is not known until somebody
+    /// [says so](Outside::set_public).
+    pub(super) fn exchange(&mut self, replacement: Replacement<'_>) -> Result<Publication> {
+        replacement.publish(&mut self.public)
+    }
+
+    /// An exchange took an edit out of sight, while the sheet was this one.
+    pub(super) fn displace(&mut self, edit: Displaced, sheet: &Sheet) {
+        self.displaced.push(Unmerged {
             edit,
-            held,
-            is_stray,
-        } = unmerged;
-        let read = || Error::io("read", self.target.path());
-        let stamp = Stamp::of(&edit.file.metadata().map_err(read())?);
-        let age = self.rest.of(&stamp);
-        let quiet = match Lease::take(&edit.file) {
-            Leased::Held(_) => !edit.in_place || age >= SETTLE,
-            Leased::Refused => false,
-            Leased::Unsupported => age >= SETTLE_SUSPICIOUS,
-        };
-        if !quiet {
-            return Ok(false);
-        }
-        if *is_stray {
-            let kept = self
-                .backups
-                .keep_copy(&edit.file, "outside", &self.session_id)?;
-            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed the sheet while it was replaced, and others have gone on since; a copy of its version is kept");
-            return Ok(true);
-        }
-        let old = self.sheet.load_full();
-        let snapshot = Snapshot::copy(&self.target, &edit.file)?;
-        if !self.merge_version(snapshot, &edit.file, age)? {
-            return Ok(false);
-        }
-        let new = self.sheet.load_full();
-        if Arc::ptr_eq(&old, &new) {
-            return Ok(true);
-        }
-        let (rows, is_all) = merge::edits(&old, &new, held);
-        if !is_all || new.columns() != old.columns() || new.has_repeated() {
-            let kept = self
-                .backups
-                .keep_copy(&edit.file, "outside", &self.session_id)?;
-            tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
-        }
-        if !rows.is_empty() {
-            self.make_durable(Frame {
-                at: Utc::now(),
-                rows,
-            })?;
-        }
-        Ok(true)
+            held: merge::held(sheet),
+            is_stray: false,
+        });
     }
 
-    /// Makes an outside version the base and brings everything that tickoff wrote to it; or keeps a
-    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later.
-    fn merge_version(&mut self, snapshot: Snapshot, file: &File, age: Duration) -> Result<bool> {
-        let old = self.sheet.load_full();
-        let built = Sheet::build(snapshot, self.target.path(), &self.options);
-        let suspicious = is_suspicious(&built, &old);
-        if suspicious && age < SETTLE_SUSPICIOUS {
-            return Ok(false);
+    /// The newest edit that is to be merged.
+    pub(super) fn next_displaced(&mut self) -> Option<Unmerged> {
+        self.displaced.pop()
+    }
+
+    /// It could not be merged yet.
+    pub(super) fn put_back(&mut self, unmerged: Unmerged) {
+        self.displaced.push(unmerged);
+    }
+
+    /// The base that they are edits of is forgotten.
+    pub(super) fn forget_bases(&mut self) {
+        for unmerged in &mut self.displaced {
+            unmerged.is_stray = true;
         }
-        self.fall_behind();
-        if suspicious {
-            let kept = self.backups.keep_copy(file, "outside", &self.session_id)?;
-            let why = built
-                .as_ref()
-                .map_or_else(Error::chain, |_| "it has fewer rows".into());
-            tracing::warn!(%why, kept = %escape(&kept.display().to_string()), "another program wrote a suspicious version of the sheet; a copy is kept");
-        }
-        let Ok(new) = built else { return Ok(true) };
-        let merged = merge::transfer(&old, &new, &self.unplaced);
-        merge::log(&merged);
-        self.adopt(new, merged);
-        Ok(true)
     }
 
     /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it. It is too
     /// old to be merged: others may have gone on from the version that displaced it.
-    pub(super) fn look_at_watched(&mut self) -> Result<()> {
-        for (file, stamp, since) in std::mem::take(&mut self.watched) {
-            let now = Stamp::of(
-                &file
-                    .metadata()
-                    .map_err(Error::io("read", self.target.path()))?,
-            );
-            if !now.same_data(&stamp) {
-                let kept = self.backups.keep_copy(&file, "outside", &self.session_id)?;
-                tracing::warn!(kept = %escape(&kept.display().to_string()), "another program wrote to a version of the sheet that was just replaced; a copy is kept");
-            } else if since.elapsed() < GRACE {
-                self.watched.push((file, stamp, since));
+    pub(super) fn look_at_watched(&mut self, site: &Site) -> Result<()> {
+        for watched in std::mem::take(&mut self.watched) {
+            let metadata = watched.file.metadata();
+            let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
+            if !now.same_data(&watched.stamp) {
+                let kept = site.keep(&watched.file, "outside")?;
+                tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
+            } else if watched.since.elapsed() < GRACE {
+                self.watched.push(watched);
             }
         }
         Ok(())
     }
+
+    pub(super) fn is_watching(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// A checkpoint was put off for another program.
+    pub(super) fn was_in_the_way(&mut self) {
+        self.put_off_since.get_or_insert_with(Instant::now);
+    }
+
+    /// A checkpoint was not.
+    pub(super) fn let_us_through(&mut self) {
+        self.put_off_since = None;
+    }
+
+    pub(super) fn report(&mut self, conflicts: Vec<Conflict>) {
+        self.conflicts.extend(conflicts);
+    }
+
+    pub(super) fn take_conflicts(&mut self) -> Vec<Conflict> {
+        std::mem::take(&mut self.conflicts)
+    }
+}
+
+/// A private copy of the public file as it is. `None`: somebody is writing to it.
+pub(super) fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
+    let (file, metadata) = target.open_sheet()?;
+    let stamp = Stamp::of(&metadata);
+    let _lease = match Lease::take(&file) {
+        Leased::Refused => return Ok(None),
+        Leased::Held(lease) => Some(lease),
+        Leased::Unsupported => None,
+    };
+    let looked_at = SystemTime::now();
+    let snapshot = Snapshot::copy(target, &file)?;
+    let after = file.metadata().map_err(Error::io("read", target.path()))?;
+    let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
+    Ok((Stamp::of(&after) == stamp).then_some((snapshot, version)))
 }
 
 /// Whether a version may be half written, though nobody has it open: it is no sheet, or lost rows.

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Writer, take};
 use crate::backup::manager::BackupManager;
 use crate::backup::metadata::BackupMetadata;
 use crate::disk::lock::{SessionLock, WriteLock};
@@ -22,28 +21,31 @@ use crate::sheet::render::Next;
 use crate::sheet::table::Sheet;
 use crate::text::escape::escape;
 
+use super::Writer;
+use super::outside::take;
+
 impl Writer {
     /// Restores a backup, and returns the one that was made of what it replaced.
     pub(crate) fn restore(&mut self, backup: &Path, session: &str) -> Result<BackupMetadata> {
-        let restored = Arc::new(read(&self.target, backup, &self.options)?);
+        let restored = Arc::new(read(&self.site.target, backup, &self.site.options)?);
         let made = self.when_all_is_visible(|writer, _| {
             let made = writer.copy_to_backup(session)?;
-            writer.remove_journal()?;
-            let (old, _) = writer.target.open_sheet()?;
-            let replacement = write(&writer.target, &old, &restored)?;
-            match replacement.publish(&mut writer.public)? {
-                Publication::Done(version, _) => writer.public = version,
+            writer.durable.empty(&writer.site)?;
+            let (old, _) = writer.site.target.open_sheet()?;
+            let replacement = write(&writer.site.target, &old, &restored)?;
+            match writer.outside.exchange(replacement)? {
+                Publication::Done(version, _) => writer.outside.set_public(version),
                 Publication::Displaced(version, edit) => {
-                    writer.public = version;
-                    keep(&writer.backups, &edit.file, session)?;
-                    edit.remove(&writer.target)?;
+                    writer.outside.set_public(version);
+                    keep(&writer.site.backups, &edit.file, session)?;
+                    edit.remove(&writer.site.target)?;
                 }
                 Publication::Busy | Publication::Edited => return Ok(None),
             }
             Ok(Some(made))
         })?;
         self.sheet.store(restored);
-        self.behind = false;
+        self.visible.has_new_base(false);
         Ok(made)
     }
 }

@@ -1,0 +1,257 @@
+//! What is durable becomes visible, by one atomic rewrite of the public CSV.
+//!
+//! A rewrite is begun and published under the write lock. It takes in what other tickoff processes
+//! appended to the journal, and merges what other programs did to the CSV, before it replaces it. In
+//! between, while it writes the new version, which takes long for a large sheet, it holds nothing:
+//! what becomes durable meanwhile is for the next one. If anything else comes in between, it is
+//! planned anew.
+
+use std::fs::File;
+use std::sync::{Arc, MutexGuard};
+
+use crate::disk::lock::WriteGuard;
+use crate::disk::replace::Replacement;
+use crate::disk::target::Target;
+use crate::disk::version::{Look, Version};
+use crate::error::{Error, Result};
+use crate::sheet::merge;
+use crate::sheet::render::Next;
+use crate::sheet::table::Sheet;
+use crate::store::patience::{again, patiently};
+
+use super::Writer;
+use super::outside::{Seen, take};
+
+/// What is said of a checkpoint that failed and is tried again.
+const NOT_WRITTEN: &str = "the sheet could not be written";
+
+/// How far a checkpoint got.
+pub(crate) enum Checkpoint {
+    /// The public CSV shows all that is durable.
+    Visible,
+    /// Another program is at the sheet; try again soon.
+    Later,
+}
+
+impl Checkpoint {
+    /// In the terms of [`patiently`].
+    pub(crate) fn done(self) -> Option<()> {
+        match self {
+            Checkpoint::Visible => Some(()),
+            Checkpoint::Later => None,
+        }
+    }
+}
+
+/// Brings the public CSV up to all that was durable when it began, and holds the writer only at the
+/// beginning and at the end; results are made durable meanwhile. A failure is retried, each time as a
+/// complete new attempt; after the last one, everything is still in the journal.
+pub(crate) fn checkpoint<'w>(
+    writer: impl Fn() -> Result<MutexGuard<'w, Writer>>,
+) -> Result<Checkpoint> {
+    let retries = writer()?.visible.retries();
+    let (result, retried) = again(retries, NOT_WRITTEN, || {
+        let rewrite = {
+            let mut writer = writer()?;
+            let held = writer.lock.acquire()?;
+            match writer.begin_rewrite(&held)? {
+                Begun::Rewrite(rewrite) => rewrite,
+                Begun::Nothing(checkpoint) => return Ok(checkpoint),
+            }
+        };
+        let replacement = rewrite.write()?;
+        // Its contents are compared now, if they have to be, and not under the lock.
+        let seen = match rewrite.replaces {
+            Some(before) => {
+                let mut seen = before;
+                match seen.look(&rewrite.target)? {
+                    Look::Same => Some((before, seen)),
+                    Look::Other(..) | Look::Missing => return Ok(Checkpoint::Later),
+                }
+            }
+            None => None,
+        };
+        let mut writer = writer()?;
+        let held = writer.lock.acquire()?;
+        if let Some((before, seen)) = seen {
+            writer.outside.was_seen(&before, seen);
+        }
+        writer.publish(&rewrite, replacement, &held)
+    });
+    writer()?.note(&result, retried);
+    result
+}
+
+/// A new version of the sheet between its two ends. Nobody knows of its file until it is published.
+struct Rewrite {
+    target: Arc<Target>,
+    /// Whose owner, mode and attributes it gets.
+    like: File,
+    next: Next,
+    /// The public version; `None` if it was deleted.
+    replaces: Option<Version>,
+    /// How many [changes](super::visible::Visible::changes) are in it.
+    changes: u64,
+}
+
+impl Rewrite {
+    fn write(&self) -> Result<Replacement<'_>> {
+        Replacement::write(
+            &self.target,
+            &self.like,
+            self.next.sheet().bytes().len() as u64,
+            |out| self.next.render(out),
+            |written| self.next.verify(written),
+        )
+    }
+}
+
+enum Begun {
+    Rewrite(Rewrite),
+    /// There is nothing to write, or it cannot be begun.
+    Nothing(Checkpoint),
+}
+
+impl Writer {
+    /// Acts on the sheet while everything durable is visible and the public file is the version that
+    /// we know; both were seen under the hold of the write lock under which `act` runs. `act` gives
+    /// `None` if another program came in between, and is tried again, as long as patience lasts.
+    pub(super) fn when_all_is_visible<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Self, &WriteGuard) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let target = Arc::clone(&self.site.target);
+        patiently(target.path(), || {
+            if let Checkpoint::Later = self.checkpoint()? {
+                return Ok(None);
+            }
+            let held = self.lock.acquire()?;
+            match self.checkpoint_under(&held)? {
+                Checkpoint::Visible => act(self, &held),
+                Checkpoint::Later => Ok(None),
+            }
+        })
+    }
+
+    /// Checkpoints until all is visible, as long as patience lasts where another program is in the way.
+    pub(crate) fn checkpoint_patiently(&mut self) -> Result<()> {
+        self.when_all_is_visible(|_, _| Ok(Some(())))
+    }
+
+    /// Brings the public CSV up to all that is durable. A failure is retried, each time as a
+    /// complete new attempt; after the last one, everything is still in the journal.
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let (result, retried) = again(self.visible.retries(), NOT_WRITTEN, || {
+            let held = self.lock.acquire()?;
+            self.checkpoint_under(&held)
+        });
+        self.note(&result, retried);
+        result
+    }
+
+    /// Remembers what came of a checkpoint.
+    fn note(&mut self, result: &Result<Checkpoint>, retried: u64) {
+        self.visible.note(result.as_ref().err(), retried);
+        match result {
+            Ok(Checkpoint::Visible) => self.outside.let_us_through(),
+            Ok(Checkpoint::Later) => self.outside.was_in_the_way(),
+            Err(_) => {}
+        }
+    }
+
+    /// One attempt at it. [`Checkpoint::Visible`] says, besides, that the public file is the version
+    /// that we know.
+    pub(super) fn checkpoint_under(&mut self, held: &WriteGuard) -> Result<Checkpoint> {
+        let rewrite = match self.begin_rewrite(held)? {
+            Begun::Rewrite(rewrite) => rewrite,
+            Begun::Nothing(checkpoint) => return Ok(checkpoint),
+        };
+        let replacement = rewrite.write()?;
+        self.publish(&rewrite, replacement, held)
+    }
+
+    /// Takes in what others did, and plans the version that is to replace the public one.
+    fn begin_rewrite(&mut self, _held: &WriteGuard) -> Result<Begun> {
+        let later = Ok(Begun::Nothing(Checkpoint::Later));
+        if !self.catch_up()? {
+            return later;
+        }
+        self.outside.look_at_watched(&self.site)?;
+        if !self.merge_displaced()? {
+            return later;
+        }
+        let is_gone = match self
+            .outside
+            .look(&self.site.target, self.visible.is_behind())?
+        {
+            Seen::Known => false,
+            Seen::Changed(file, stamp) => {
+                if !self.merge_public(&file, stamp)? {
+                    return later;
+                }
+                false
+            }
+            Seen::Missing => return later,
+            Seen::Gone => {
+                tracing::warn!("the sheet was deleted; it is written anew");
+                true
+            }
+        };
+        if !self.visible.is_behind() && !is_gone {
+            return Ok(Begun::Nothing(Checkpoint::Visible));
+        }
+        let like = match is_gone {
+            true => self.lock.file().try_clone(),
+            false => Ok(self.site.target.open_sheet()?.0),
+        };
+        Ok(Begun::Rewrite(Rewrite {
+            target: Arc::clone(&self.site.target),
+            like: like.map_err(Error::io("open", self.site.path()))?,
+            next: Next::of(&self.sheet.load_full()),
+            replaces: (!is_gone).then_some(self.outside.public()),
+            changes: self.visible.changes(),
+        }))
+    }
+
+    /// Puts a version that was planned into the place of the one that was public then. If anything
+    /// has come in between but results, which are for the next one, it is planned anew.
+    fn publish(
+        &mut self,
+        rewrite: &Rewrite,
+        replacement: Replacement<'_>,
+        _held: &WriteGuard,
+    ) -> Result<Checkpoint> {
+        if !self.catch_up()? {
+            return Ok(Checkpoint::Later);
+        }
+        let sheet = self.sheet.load_full();
+        if !Arc::ptr_eq(&sheet, rewrite.next.sheet()) {
+            return Ok(Checkpoint::Later);
+        }
+        let replaces = rewrite.replaces.as_ref();
+        if !self.outside.publish(replacement, replaces, &sheet)? {
+            return Ok(Checkpoint::Later);
+        }
+        self.visible.was_written(rewrite.changes);
+        if rewrite.next.has_added_columns() {
+            self.rebase_on_own_version(&sheet)?;
+        }
+        Ok(Checkpoint::Visible)
+    }
+
+    /// After columns were added, the version that has them becomes the base, so that later rewrites
+    /// copy rows instead of padding them again.
+    fn rebase_on_own_version(&mut self, old: &Sheet) -> Result<()> {
+        let Some((snapshot, version)) = take(&self.site.target)? else {
+            return Ok(());
+        };
+        if version.hash != self.outside.public().hash {
+            return Ok(());
+        }
+        let new = self.site.build(snapshot)?;
+        let merged = merge::transfer(old, &new, self.durable.unplaced());
+        self.outside.set_public(version);
+        self.adopt(new, merged);
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Operations become durable.
+//!
+//! A batch is checked in the order of submission, coalesced per cell, made durable by one journal
+//! frame, and only then published to readers. It takes in first what other tickoff processes
+//! appended: its own place in the log is behind theirs.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::disk::lock::WriteGuard;
+use crate::domain::time::format_timestamp;
+use crate::error::{Error, Result};
+use crate::journal::frame::Frame;
+use crate::sheet::merge;
+use crate::sheet::update::WriteOperation;
+use crate::store::patience::patiently;
+
+use super::Writer;
+use super::batch::Batch;
+
+impl Writer {
+    /// Makes operations durable, all in one journal frame, and answers each of them.
+    ///
+    /// An operation that is refused changes nothing and does not keep the others from being
+    /// written. If the journal cannot be written, none of them was applied; if that is for want of
+    /// room, each gets a frame of its own, because some of them may find it.
+    pub(crate) fn commit(&mut self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
+        let (answers, error) = match self.commit_together(operations) {
+            (answers, Ok(())) => return answers,
+            (answers, Err(error)) => (answers, error),
+        };
+        if operations.len() > 1 && error.is_for_want_of_room() && !self.durable.is_tainted() {
+            return operations
+                .iter()
+                .flat_map(|&operation| self.commit(&[operation]))
+                .collect();
+        }
+        operations
+            .iter()
+            .zip(answers)
+            .map(|(operation, answer)| {
+                answer.and(Err(Error::NotDurable {
+                    po: operation.po_number.clone(),
+                    source: Box::new(error.clone()),
+                }))
+            })
+            .collect()
+    }
+
+    /// The answers that do not depend on the journal, and what came of the frame.
+    fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
+        match self.begin(operations) {
+            Ok((_held, answers, batch)) => match batch.into_frame() {
+                Some(frame) => (answers, self.make_durable(&frame)),
+                None => (answers, Ok(())),
+            },
+            Err(error) => (operations.iter().map(|_| Ok(())).collect(), Err(error)),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        operations: &[&WriteOperation],
+    ) -> Result<(WriteGuard, Vec<Result<()>>, Batch)> {
+        let target = Arc::clone(&self.site.target);
+        let held = patiently(target.path(), || {
+            let held = self.lock.acquire()?;
+            Ok(self.catch_up()?.then_some(held))
+        })?;
+        let sheet = self.sheet.load();
+        let now = format_timestamp(Utc::now());
+        let mut batch = Batch::with_capacity(operations.len());
+        let answers = operations
+            .iter()
+            .map(|operation| batch.add(&sheet, &self.site.options, operation, &now))
+            .collect();
+        Ok((held, answers, batch))
+    }
+
+    /// Makes a frame durable and shows it to readers; after an error it is neither. The caller holds
+    /// the write lock.
+    pub(super) fn make_durable(&mut self, frame: &Frame) -> Result<()> {
+        let sheet = self.sheet.load();
+        self.durable.append(frame, &sheet)?;
+        let unplaced = merge::apply(&sheet, &frame.rows);
+        debug_assert!(
+            unplaced.is_empty(),
+            "every row of a frame of ours is in the sheet"
+        );
+        self.visible.fall_behind();
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Where the sheet lies, how it is read, and where copies are kept of what has no place in it.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::backup::manager::BackupManager;
+use crate::disk::replace;
+use crate::disk::snapshot::Snapshot;
+use crate::disk::target::Target;
+use crate::error::Result;
+use crate::sheet::options::Options;
+use crate::sheet::table::Sheet;
+use crate::text::escape::escape;
+
+/// In whose name copies are made while there is no session.
+const NO_SESSION: &str = "no-session";
+
+/// What does not change while a sheet is written, but for the session's id.
+pub(super) struct Site {
+    pub(super) target: Arc<Target>,
+    pub(super) options: Options,
+    pub(super) backups: BackupManager,
+    /// That of the interrupted session, if this one continues it. Every copy has it in its name.
+    pub(super) session_id: String,
+}
+
+impl Site {
+    pub(super) fn new(
+        target: Arc<Target>,
+        options: &Options,
+        session: Option<&str>,
+    ) -> Result<Site> {
+        let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
+        Ok(Site {
+            target,
+            options: options.clone(),
+            backups,
+            session_id: session.unwrap_or(NO_SESSION).to_owned(),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.target.path()
+    }
+
+    /// A version of the sheet, of which nothing has been written yet.
+    pub(super) fn build(&self, snapshot: Snapshot) -> Result<Sheet> {
+        Sheet::build(snapshot, self.path(), &self.options)
+    }
+
+    /// Keeps a copy beside the backups, and returns its path as a terminal may show it.
+    pub(super) fn keep(&self, file: &File, label: &str) -> Result<String> {
+        let kept = self.backups.keep_copy(file, label, &self.session_id)?;
+        Ok(escape(&kept.display().to_string()))
+    }
+
+    /// Keeps the edits that a crash left under temporary names, and clears those names.
+    pub(super) fn keep_leftovers(&self) -> Result<()> {
+        for edit in replace::leftovers(&self.target)? {
+            let kept = self.keep(&edit.file, "outside")?;
+            tracing::warn!(%kept, "another program's edit was found that a crash kept from being merged; it is kept in a copy");
+            edit.remove(&self.target)?;
+        }
+        Ok(())
+    }
+}
