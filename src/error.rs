@@ -246,6 +246,29 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// Nobody but a person can tell what is to become of the results in the journal. Nothing was changed.
+    #[error(
+        "{} {found}: its journal has results for {rows} rows that it does not show: tickoff recover FILE --apply writes them, --discard gives them up and keeps them in a copy",
+        Escaped::path(path)
+    )]
+    Undecided {
+        /// The sheet.
+        path: PathBuf,
+        /// What was found: "is an older version of itself".
+        found: &'static str,
+        /// How many rows that is about.
+        rows: usize,
+    },
+    /// Another program put another sheet in this one's place. Nothing is applied to it; the results are in the
+    /// journal, and are written once the sheet is back.
+    #[error(
+        "{} is another sheet now: nothing is written to it, put the old one back and run again, or move this one away",
+        Escaped::path(path)
+    )]
+    AnotherSheet {
+        /// The sheet.
+        path: PathBuf,
+    },
     /// A backup that cannot be made, or is not one.
     #[error("{}: {problem}", Escaped::path(path))]
     Backup {
@@ -289,6 +312,17 @@ impl Error {
         };
         source.is_for_want_of_room()
             || matches!(**source, Error::LockTimeout { .. } | Error::Busy { .. })
+    }
+
+    /// Whether a file cannot be read as a sheet, whatever is in it.
+    pub(crate) fn is_no_sheet(&self) -> bool {
+        matches!(
+            self,
+            Error::Malformed { .. }
+                | Error::Empty { .. }
+                | Error::NoKeyColumn { .. }
+                | Error::DuplicatePo { .. }
+        )
     }
 
     /// Whether the disk is full or a quota used up.

@@ -13,6 +13,7 @@ use crate::csv::index::{Index, RecordIndex};
 use crate::csv::scan::{Plan, scan};
 use crate::disk::snapshot::Snapshot;
 use crate::domain::problem::Problem;
+use crate::domain::status::ProcessingStatus;
 use crate::error::Result;
 use crate::journal::frame::{self, Frame, Head};
 use crate::journal::read;
@@ -22,7 +23,7 @@ use crate::sheet::merge;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::render::{self, Next};
 use crate::sheet::table::Sheet;
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::sheet::update::{Updates, WriteOperation};
 use crate::store::writer;
 use crate::text::excerpt::BOM;
 
@@ -192,37 +193,36 @@ pub fn rewrite(
     Some(next)
 }
 
-/// The next version of a sheet with the key column `PO_NUMBER` after one operation, as a queue would
-/// take it.
-///
-/// # Errors
-/// As the queue answers.
-pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> Result<Vec<u8>> {
+/// The next version of a sheet with the key column `PO_NUMBER` after the result of a job, as a queue
+/// would take it, and what found no place.
+pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> (Vec<u8>, Vec<Update>) {
     let options = options("PO_NUMBER", None);
-    let sheet = Arc::new(build(sheet, &options)?);
+    let sheet = Arc::new(build(sheet, &options).expect("it is a sheet"));
+    let may_be_pending = force || matches!(sheet.status(po), Some(ProcessingStatus::Other(_)));
     let operation = WriteOperation {
-        operation_id: OperationId(1),
-        po_number: po.to_owned(),
-        updates,
         timestamp: DateTime::UNIX_EPOCH,
-        retry_count: 0,
-        priority: 0,
         force,
+        is_result: true,
+        ..WriteOperation::new(po, updates.fit(po, may_be_pending))
     };
-    let frame = writer::frame_of(&sheet, &options, &operation)?;
+    let frame = writer::frame_of(&sheet, &options, &operation).expect("no result is refused");
     let unplaced = merge::apply(&sheet, frame.iter().flat_map(|frame| &frame.rows));
-    assert!(unplaced.is_empty(), "what was accepted has its place");
-    Ok(next_version(&sheet))
+    (
+        next_version(&sheet),
+        unplaced.into_iter().flat_map(triples).collect(),
+    )
+}
+
+fn triples(row: RowUpdate) -> impl Iterator<Item = Update> {
+    let po = row.po;
+    row.cells
+        .into_iter()
+        .map(move |cell| (po.to_string(), cell.column.into(), cell.value.into()))
 }
 
 /// A log that has these frames, and where its head and each of them ends.
 pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
-    let head = Head {
-        sheet: PATH.into(),
-        key: "K".into(),
-        session: None,
-        created: DateTime::UNIX_EPOCH,
-    };
+    let head = Head::new(Path::new(PATH), "K");
     let mut bytes = Vec::new();
     frame::encode(&head, 0, &mut bytes);
     let mut ends = vec![bytes.len()];
@@ -260,17 +260,11 @@ pub struct Log {
 /// Reads a log.
 pub fn read_log(bytes: &[u8]) -> Result<Log> {
     let log = read::scan(bytes, Path::new(PATH))?;
-    let updates = |row: RowUpdate| {
-        let po = row.po;
-        row.cells
-            .into_iter()
-            .map(move |cell| (po.to_string(), cell.column.into(), cell.value.into()))
-    };
     Ok(Log {
         frames: log
             .frames
             .into_iter()
-            .map(|frame| frame.rows.into_iter().flat_map(updates).collect())
+            .map(|frame| frame.rows.into_iter().flat_map(triples).collect())
             .collect(),
         end: log.end as usize,
         damaged: log.damage.is_some(),
@@ -286,9 +280,10 @@ fn frame(updates: &[Update]) -> Frame {
             before: smallvec::smallvec![Default::default()],
             outside: false,
         }],
+        aside: false,
     };
     Frame {
         at: DateTime::UNIX_EPOCH,
-        rows: updates.iter().map(row).collect(),
+        ..Frame::of(updates.iter().map(row).collect())
     }
 }

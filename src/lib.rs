@@ -118,6 +118,8 @@ pub use run::summary::{PoolSummary, Verdict};
 pub use session::flow::{Recovered, Session, Summary};
 pub use session::watch::{RunningSession, Teller};
 pub use sheet::integrity::{Diagnostic, Level};
+#[doc(hidden)]
+pub use sheet::json::JsonObject;
 pub use sheet::merge::Conflict;
 pub use sheet::options::{Duplicates, Options};
 pub use sheet::record::CsvRecord;
@@ -127,6 +129,7 @@ pub use sheet::update::{OperationId, Updates, WriteOperation};
 pub use store::diagnose::diagnose;
 pub use store::handler::CsvHandler;
 pub use store::output::create_output;
+pub use store::writer::Decision;
 pub use text::escape::escape;
 pub use text::excerpt::Excerpt;
 pub use text::message::MAX_ERROR_CHARS;

@@ -1,14 +1,16 @@
 //! A line of `apply` is refused with a reason that is safe to print, or it changes what it names and
-//! what follows from it, and nothing else.
+//! what follows from it, and nothing else; what it names and what is not written is kept.
 #![no_main]
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use libfuzzer_sys::fuzz_target;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use tickoff::fuzzing::{apply, read};
-use tickoff::{COLUMNS, CsvRecord, Error, ProcessingStatus, Sheet, Updates};
+use tickoff::fuzzing::{Update, apply, read};
+use tickoff::{
+    COLUMNS, CsvRecord, MAX_ERROR_CHARS, MAX_VALUE_CHARS, ProcessingStatus, Sheet, Updates,
+};
 
 #[allow(dead_code)]
 #[path = "../../src/bin/tickoff/cli/apply/request.rs"]
@@ -20,6 +22,9 @@ const SHEET: &[u8] = b"PO_NUMBER;STATUS;note;ERROR_MESSAGE\n\
 fuzz_target!(|input: (bool, &[u8])| {
     let (force, line) = input;
     let request = request::Request::parse(line);
+    for note in &request.notes {
+        assert_eq!(tickoff::escape(note), *note);
+    }
     let updates = match request.updates {
         Ok(updates) => updates,
         Err(message) => return assert_eq!(tickoff::escape(&message), message),
@@ -28,14 +33,25 @@ fuzz_target!(|input: (bool, &[u8])| {
     says_what_the_line_says(line, &updates);
 
     let again = serde_json::to_value(&updates).expect("texts can be written");
-    // A column that is named twice is one key of an object.
-    if let Ok(()) = validated(&po, &updates) {
-        assert_eq!(serde_json::from_value::<Updates>(again).unwrap(), updates);
-    }
+    assert_eq!(serde_json::from_value::<Updates>(again).unwrap(), updates);
     let before = sheet(SHEET);
-    match apply(SHEET, &po, updates.clone(), force) {
-        Ok(after) => changes_what_it_names(&before, &sheet(&after), po.trim(), &updates, force),
-        Err(error) => is_refused_rightly(&before, po.trim(), &updates, force, &error),
+    let (after, unplaced) = apply(SHEET, &po, updates.clone(), force);
+    let applied = Applied {
+        before: &before,
+        after: &sheet(&after),
+        po: po.trim(),
+        force,
+        unplaced: &unplaced,
+    };
+    match before.record(&po) {
+        Some(was) => applied.changes_what_it_names(&was, &updates),
+        None => {
+            for (column, value) in updates.iter() {
+                let is_state = same(column, "STATUS") || same(column, "ERROR_MESSAGE");
+                assert!(is_state || value.trim().is_empty() || applied.keeps(column, &written(value)));
+            }
+            applied.leaves_other_rows();
+        }
     }
 });
 
@@ -43,31 +59,97 @@ fn sheet(bytes: &[u8]) -> Sheet {
     read(bytes, "PO_NUMBER", None).expect("it is a sheet").0
 }
 
-/// Each value is a text that the line has for that column, an integer with the line's digits.
+/// The members of an object as they stand there, also those whose name stands there twice.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Members {
+    fn of(json: &str) -> Members {
+        serde_json::from_str(json).expect("it was understood")
+    }
+
+    /// Of a name that is there twice the last value, in the place of the first.
+    fn last_of_each(self) -> Vec<(String, Box<RawValue>)> {
+        let mut last: Vec<(String, Box<RawValue>)> = Vec::new();
+        for (name, value) in self.0 {
+            match last.iter_mut().find(|(known, _)| same(known, &name)) {
+                Some(known) => known.1 = value,
+                None => last.push((name, value)),
+            }
+        }
+        last
+    }
+}
+
+/// JSON that every reader takes and that means the same: U+FFFD for what is no Unicode, and escapes for
+/// control characters in a name.
+fn mended(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line));
+    let mut mended = String::new();
+    let mut rest = &*text;
+    let mut is_in_text = false;
+    while let Some(c) = rest.chars().next() {
+        let escape = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+        let (taken, put) = match (c, escape(rest)) {
+            ('\\', Some(0xd800..0xdc00))
+                if matches!(rest.get(6..).and_then(escape), Some(0xdc00..0xe000)) =>
+            {
+                (12, None)
+            }
+            ('\\', Some(0xd800..0xe000)) => (6, Some("\\ufffd".to_owned())),
+            ('\\', _) => (1 + rest[1..].chars().next().map_or(0, char::len_utf8), None),
+            ('"', _) => {
+                is_in_text = !is_in_text;
+                (1, None)
+            }
+            (c, _) if is_in_text && c < ' ' => (1, Some(format!("\\u{:04x}", c as u32))),
+            (c, _) => (c.len_utf8(), None),
+        };
+        mended.push_str(put.as_deref().unwrap_or(&rest[..taken]));
+        rest = &rest[taken..];
+    }
+    mended
+}
+
+/// Each value is what the line has for that column, a number with its text.
 fn says_what_the_line_says(line: &[u8], updates: &Updates) {
-    let raw: BTreeMap<String, &RawValue> = serde_json::from_slice(line).expect("it was understood");
-    let said = raw["updates"].get();
-    let digits: BTreeMap<String, &RawValue> = serde_json::from_str(said).expect("it is an object");
-    let said: Map<String, Value> = serde_json::from_str(said).expect("it is an object");
+    let members = Members::of(&mended(line)).last_of_each();
+    let said = members.iter().find(|(name, _)| same(name, "updates"));
+    let said = Members::of(said.expect("it has updates").1.get()).last_of_each();
     assert_eq!(updates.iter().count(), said.len());
     for ((column, value), (name, json)) in updates.iter().zip(&said) {
         assert_eq!(column, name);
-        match json {
-            Value::Null => assert_eq!(value, ""),
-            Value::String(text) => assert_eq!(value, text),
-            Value::Array(texts) => {
-                let texts: Vec<&str> = texts.iter().map(|text| text.as_str().unwrap()).collect();
+        let json = json.get();
+        match json.as_bytes()[0] {
+            b'n' => assert_eq!(value, ""),
+            b'"' => assert_eq!(value, serde_json::from_str::<String>(json).unwrap()),
+            b'[' => {
+                let texts: Vec<String> = serde_json::from_str(json).unwrap();
                 assert_eq!(value, texts.join(";"));
             }
-            Value::Bool(_) => assert_eq!(value, json.to_string()),
-            Value::Number(_) => {
-                let written = digits[name].get();
-                if written != "-0" && !written.contains(['.', 'e', 'E']) {
-                    assert_eq!(value, written);
-                }
-                assert_eq!(value.parse::<f64>(), written.parse());
-            }
-            Value::Object(_) => panic!("an object is no value"),
+            b'{' => panic!("an object is no value"),
+            _ => assert_eq!(value, json),
         }
     }
 }
@@ -76,77 +158,111 @@ fn same(a: &str, b: &str) -> bool {
     a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
-/// What is wrong with the updates whatever the sheet holds.
-fn validated(po: &str, updates: &Updates) -> Result<(), String> {
-    let list: Vec<_> = updates.iter().collect();
-    for (i, (column, value)) in list.iter().enumerate() {
-        let is_known = !matches!(ProcessingStatus::parse(value), ProcessingStatus::Other(_));
-        let fits = value.chars().count() <= tickoff::MAX_VALUE_CHARS && !value.contains('\0');
-        let is_first = !list[..i].iter().any(|(other, _)| same(other, column));
-        if !fits || !is_first || (same(column, "STATUS") && !is_known) {
-            return Err(format!("{po}: {column}"));
-        }
+/// What a cell holds of a value.
+fn written(value: &str) -> String {
+    let value = value.replace('\0', "\u{fffd}");
+    let length = value.chars().count();
+    if length <= MAX_VALUE_CHARS {
+        return value;
     }
-    Ok(())
+    let half = (MAX_VALUE_CHARS - 1) / 2;
+    let start = value.chars().take(half);
+    let end = value.chars().skip(length - half);
+    start.chain(['…']).chain(end).collect()
 }
 
-fn has_place(before: &Sheet, column: &str) -> bool {
-    let columns = before.columns();
-    let known = columns.iter().map(String::as_str).chain(COLUMNS);
-    known.into_iter().any(|known| same(known, column))
+/// What became of a line.
+struct Applied<'a> {
+    before: &'a Sheet,
+    after: &'a Sheet,
+    po: &'a str,
+    force: bool,
+    unplaced: &'a [Update],
 }
 
-fn is_refused_rightly(before: &Sheet, po: &str, updates: &Updates, force: bool, error: &Error) {
-    let message = error.to_string();
-    assert_eq!(tickoff::escape(&message), message);
-    match error {
-        Error::UnknownPo { .. } => assert!(before.record(po).is_none()),
-        Error::UnknownColumn { column, .. } => assert!(!has_place(before, column)),
-        Error::InvalidValue { column, .. } => {
-            assert!(validated(po, updates).is_err() || same(column, "PO_NUMBER"));
-        }
-        Error::Transition { from, to, .. } => {
-            assert!(!force);
-            assert_eq!(before.status(po).as_ref(), Some(from));
-            assert!(*from == ProcessingStatus::Completed || *to == ProcessingStatus::Pending);
-        }
-        other => panic!("{other}"),
+impl Applied<'_> {
+    fn keeps(&self, column: &str, value: &str) -> bool {
+        let mut unplaced = self.unplaced.iter();
+        unplaced.any(|(po, name, kept)| po == self.po && same(name, column) && kept == value)
     }
-}
 
-fn changes_what_it_names(before: &Sheet, after: &Sheet, po: &str, updates: &Updates, force: bool) {
-    validated(po, updates).expect("it was applied");
-    let (was, is) = (before.record(po).unwrap(), after.record(po).unwrap());
-    let status = updates.new_status();
-    for (column, value) in updates.iter() {
-        assert!(has_place(before, column) && !same(column, "PO_NUMBER"));
-        let shown = cell(&is, column);
-        match &status {
-            Some(status) if same(column, "STATUS") => assert_eq!(shown, status.as_str()),
-            _ => assert_eq!(shown, value),
+    fn changes_what_it_names(&self, was: &CsvRecord, updates: &Updates) {
+        let is = self.after.record(self.po).expect("no row is lost");
+        let word = updates.get("STATUS").map(ProcessingStatus::parse);
+        let is_other = matches!(was.status, ProcessingStatus::Other(_));
+        let to = word.clone().map(|word| match word {
+            ProcessingStatus::Pending if self.force || is_other => word,
+            ProcessingStatus::Pending | ProcessingStatus::Other(_) => ProcessingStatus::Error,
+            word => word,
+        });
+        let stays = to.as_ref().is_some_and(|to| {
+            !self.force && was.status == ProcessingStatus::Completed && *to != was.status
+        });
+        match &to {
+            Some(to) if !stays => assert_eq!(is.status, *to),
+            _ => assert_eq!(is.status, was.status),
         }
+        if stays {
+            for name in ["STATUS", "ERROR_MESSAGE", "LAST_PROCESSED"] {
+                assert_eq!(cell(&is, name), cell(was, name));
+            }
+            assert!(self.keeps("STATUS", to.as_ref().unwrap().as_str()));
+        }
+        if word != to {
+            let word = updates.get("STATUS").unwrap().trim();
+            assert!(word.is_empty() || self.unplaced.iter().any(|kept| kept.2.trim() == word));
+        }
+        for (column, value) in updates.iter() {
+            let is_state = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"]
+                .iter()
+                .any(|name| same(name, column));
+            let has_place = self.has_place(column);
+            let shown = cell(&is, column);
+            if same(column, "STATUS") {
+                continue;
+            } else if same(column, "ERROR_MESSAGE") {
+                assert!(shown.chars().count() <= MAX_ERROR_CHARS);
+                assert!(stays || tickoff::escape(shown) == shown);
+                let is_simple = value.chars().count() <= MAX_ERROR_CHARS
+                    && tickoff::escape(value) == value
+                    && value.trim_end() == value;
+                assert!(stays || word != to || !is_simple || shown == value);
+            } else if same(column, "PO_NUMBER") {
+                let kept = self.keeps("ANSWERED_PO_NUMBER", &written(value));
+                assert!(value == self.po || value.trim().is_empty() || kept);
+            } else if !has_place || (stays && is_state) {
+                assert!(value.trim().is_empty() || self.keeps(column, &written(value)));
+            } else {
+                assert_eq!(shown, written(value));
+            }
+        }
+        let follows = |name: &str| to.is_some() && !stays && updates.get(name).is_none();
+        if follows("LAST_PROCESSED") {
+            assert_eq!(cell(&is, "LAST_PROCESSED"), "1970-01-01T00:00:00Z");
+        }
+        if follows("ERROR_MESSAGE") && !is.status.is_failure() {
+            assert_eq!(cell(&is, "ERROR_MESSAGE"), "");
+        }
+        for (name, value) in was.cells() {
+            let may_follow = same(name, "ERROR_MESSAGE") && to.is_some();
+            assert!(updates.get(name).is_some() || may_follow || cell(&is, name) == value);
+        }
+        self.leaves_other_rows();
     }
-    let follows = |name: &str| status.is_some() && updates.get(name).is_none();
-    if follows("LAST_PROCESSED") {
-        assert_eq!(cell(&is, "LAST_PROCESSED"), "1970-01-01T00:00:00Z");
+
+    fn has_place(&self, column: &str) -> bool {
+        let columns = self.before.columns();
+        let known = columns.iter().map(String::as_str).chain(COLUMNS);
+        known.into_iter().any(|known| same(known, column))
     }
-    if follows("ERROR_MESSAGE") && status != Some(ProcessingStatus::Error) {
-        assert_eq!(cell(&is, "ERROR_MESSAGE"), "");
-    }
-    if let Some(status) = &status
-        && !force
-    {
-        assert!(was.status != ProcessingStatus::Completed || *status == was.status);
-        assert!(*status != ProcessingStatus::Pending || was.status == *status);
-    }
-    for (name, value) in was.cells() {
-        let may_follow = same(name, "ERROR_MESSAGE") && status.is_some();
-        assert!(updates.get(name).is_some() || may_follow || cell(&is, name) == value);
-    }
-    assert_eq!(after.records().count(), before.records().count());
-    for other in before.records().filter(|record| record.po_number != po) {
-        let now = after.record(&other.po_number).expect("no row is lost");
-        assert!(other.cells().all(|(name, value)| cell(&now, name) == value));
+
+    fn leaves_other_rows(&self) {
+        let (before, after) = (self.before, self.after);
+        assert_eq!(after.records().count(), before.records().count());
+        for other in before.records().filter(|record| record.po_number != self.po) {
+            let now = after.record(&other.po_number).expect("no row is lost");
+            assert!(other.cells().all(|(name, value)| cell(&now, name) == value));
+        }
     }
 }
 

@@ -207,15 +207,13 @@ impl Sheet {
     /// The rows after updates, and the columns that were added for them.
     fn updated(&self, updates: &[Update]) -> (Vec<Vec<Known>>, Vec<&'static str>) {
         let width = self.names.len();
-        let mut surplus = self.rows.iter().flat_map(|row| row.iter().skip(width));
-        let may_add = surplus.all(|(_, value)| value.is_empty());
         let mut columns = self.names.clone();
         let mut written: BTreeMap<(usize, usize), &str> = BTreeMap::new();
         for (po, name, value) in updates {
             let is_same = |column: &&str| column.eq_ignore_ascii_case(name.trim());
             let column = columns.iter().position(is_same).or_else(|| {
                 let addable = ADDABLE.into_iter().find(|column| is_same(column))?;
-                (may_add && !value.is_empty()).then(|| columns.push(addable))?;
+                (!value.is_empty()).then(|| columns.push(addable))?;
                 Some(columns.len() - 1)
             });
             let Some(column) = column else { continue };
@@ -232,6 +230,12 @@ impl Sheet {
             width + added.len()
         };
         let rows = self.rows.iter().enumerate().map(|(i, row)| {
+            // Beside the table: the first empty fields become cells of added columns, the rest moves on.
+            let beside = row.get(width..).unwrap_or_default();
+            let empty = beside.iter().take(added.len());
+            let taken = empty.take_while(|(_, value)| value.is_empty()).count();
+            let moved = beside[taken..].iter().cloned();
+            let row = &row[..row.len() - moved.len()];
             let of_row = written.range((i, 0)..(i + 1, 0));
             let filled = of_row.filter(|(_, value)| !value.is_empty());
             let needed = filled.last().map_or(0, |((_, column), _)| column + 1);
@@ -249,7 +253,7 @@ impl Sheet {
                     )
                 }
             };
-            (0..row.len().max(padded).max(needed)).map(cell).collect()
+            (0..row.len().max(padded).max(needed)).map(cell).chain(moved).collect()
         });
         (rows.collect(), added)
     }

@@ -5,87 +5,112 @@
 //! backups of two sheets of the same name; therefore each carries, where the filesystem has extended
 //! attributes, the path of its sheet and its number of records (`origin.rs`). Elsewhere, two such sheets
 //! need a folder each.
+//!
+//! The newest is told by the date in the name, which stays when a folder is copied; where two have the same,
+//! by when they were written. A date after now is evidence of a clock that was wrong, or of somebody who
+//! chose it, and of nothing else: it counts as older than any date that can be true. Otherwise such a
+//! backup would be kept for ever, in the place of one that is needed, and would be restored as the latest.
+//! Among themselves they keep their order, so that nothing is mixed up while a clock is set back.
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::count;
+use super::make::MAX_NAMES;
 use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::origin::Origin;
 use crate::disk::target;
 use crate::error::{Error, Result};
 
+/// What a name says of when and for which session.
+type Named = Option<(DateTime<Utc>, String)>;
+
 /// A backup found in the folder.
 pub(super) struct Entry {
     pub(super) path: PathBuf,
-    created_at: DateTime<Utc>,
+    pub(super) name: String,
+    pub(super) created_at: DateTime<Utc>,
     pub(super) session_id: String,
-    metadata: std::fs::Metadata,
+    metadata: Metadata,
     pub(super) origin: Option<Origin>,
 }
 
 impl Entry {
-    fn age(&self) -> (DateTime<Utc>, Option<SystemTime>, &Path) {
-        (self.created_at, self.metadata.modified().ok(), &self.path)
+    /// What is greater is newer.
+    fn age(&self, now: DateTime<Utc>) -> (bool, DateTime<Utc>, Option<SystemTime>, &Path) {
+        // Of several in one second, ours are dated to the seconds after it.
+        let can_be_true = self.created_at <= now + TimeDelta::seconds(MAX_NAMES.into());
+        let written = self.metadata.modified().ok();
+        (can_be_true, self.created_at, written, &self.path)
     }
 }
 
 impl BackupManager {
     /// The backups of this sheet, newest first. A folder that is not there holds none.
     ///
-    /// Of two in the same second the one written later is the newer. Where the number of records
-    /// was not kept with a backup, or its size has changed since, they are counted anew.
+    /// Of two in the same second the one written later is the newer; one that is dated after now is older
+    /// than all others. Where the number of records was not kept with a backup, or its size has changed
+    /// since, they are counted anew.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with the path if the folder or a backup cannot be read.
+    /// [`Error::Io`] with the path if the folder or a backup cannot be read; [`Error::Unsuitable`] if
+    /// another user put the folder there.
     pub fn list(&self) -> Result<Vec<BackupMetadata>> {
-        self.entries()?
-            .into_iter()
-            .map(|entry| self.describe(entry))
-            .collect()
+        self.describe_all(self.entries()?)
     }
 
     /// The newest backup that was made for this session.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with the path if the folder or the backup cannot be read.
+    /// As [`BackupManager::list`].
     pub fn find(&self, session_id: &str) -> Result<Option<BackupMetadata>> {
-        let entry = self
-            .entries()?
-            .into_iter()
-            .find(|entry| entry.session_id == session_id);
-        entry.map(|entry| self.describe(entry)).transpose()
+        let newest = self.of_session(session_id)?.next();
+        newest.map(|entry| self.describe(entry)).transpose()
     }
 
-    /// What is in the folder under a name of ours, newest first.
+    fn of_session(&self, session_id: &str) -> Result<impl Iterator<Item = Entry>> {
+        let entries = self.entries()?.into_iter();
+        Ok(entries.filter(move |entry| entry.session_id == session_id))
+    }
+
+    /// What is in the folder under a backup's name, newest first.
     pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        let read = Error::io("read", &self.folder);
-        let listing = match target::read_folder(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            listing => listing.map_err(read)?,
-        };
+        self.entries_named(|name| self.names.parse(name))
+    }
+
+    /// What is in the folder under an original's name, newest first.
+    pub(super) fn original_entries(&self) -> Result<Vec<Entry>> {
+        self.entries_named(|name| self.names.parse_original(name))
+    }
+
+    fn entries_named(&self, parse: impl Fn(&str) -> Named) -> Result<Vec<Entry>> {
+        if self.find_folder()?.is_none() {
+            return Ok(Vec::new());
+        }
+        let listing = target::read_folder(&self.folder).map_err(Error::io("read", &self.folder))?;
         let mut entries: Vec<Entry> = listing
             .iter()
-            .filter_map(|entry| self.recognise(entry))
+            .filter_map(|entry| self.recognise(entry, &parse))
             .collect();
-        entries.sort_by(|a, b| b.age().cmp(&a.age()));
+        let now = Utc::now();
+        entries.sort_by(|a, b| b.age(now).cmp(&a.age(now)));
         Ok(entries)
     }
 
-    fn recognise(&self, entry: &std::fs::DirEntry) -> Option<Entry> {
-        let (created_at, session_id) = self.names.parse(entry.file_name().to_str()?)?;
+    fn recognise(&self, entry: &std::fs::DirEntry, parse: impl Fn(&str) -> Named) -> Option<Entry> {
+        let name = entry.file_name().into_string().ok()?;
+        let (created_at, session_id) = parse(&name)?;
         let metadata = entry
             .metadata()
             .ok()
             .filter(|metadata| metadata.is_file())?;
-        let path = self.folder.join(entry.file_name());
+        let path = self.folder.join(&name);
         let origin = Origin::read(&path);
         if origin
             .as_ref()
@@ -95,6 +120,7 @@ impl BackupManager {
         }
         Some(Entry {
             path,
+            name,
             created_at,
             session_id,
             metadata,
@@ -108,6 +134,13 @@ impl BackupManager {
         !self.is_beside_its_sheet()
             && origin.original_path != self.sheet
             && origin.original_path.exists()
+    }
+
+    pub(super) fn describe_all(&self, entries: Vec<Entry>) -> Result<Vec<BackupMetadata>> {
+        entries
+            .into_iter()
+            .map(|entry| self.describe(entry))
+            .collect()
     }
 
     fn describe(&self, entry: Entry) -> Result<BackupMetadata> {
@@ -163,6 +196,31 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(sessions(&place.backups()), ["a", "m", "z"]);
+    }
+
+    #[test]
+    fn a_date_after_now_is_older_than_all_that_can_be_true() {
+        let place = Place::with_five_backups();
+        let real = place.backups().create_backup("real").unwrap();
+        for (year, session) in [(2999, "later"), (2998, "sooner")] {
+            place.write(
+                &format!("backup/input_{year}0101_000000_{session}.csv"),
+                CSV,
+            );
+        }
+        let want = ["real", "s5", "s4", "s3", "s2", "s1", "later", "sooner"];
+        assert_eq!(sessions(&place.backups()), want);
+        assert_eq!(place.backups().resolve("latest").unwrap(), real.backup_path);
+    }
+
+    #[test]
+    fn many_backups_of_one_second_are_dated_to_the_next_and_count_as_new() {
+        let place = Place::with_five_backups();
+        let backups = place.backups();
+        for _ in 0..20 {
+            let newest = backups.create_backup("a").unwrap();
+            assert_eq!(backups.list().unwrap()[0], newest);
+        }
     }
 
     #[test]

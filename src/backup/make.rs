@@ -12,15 +12,16 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use super::copy::{self, FromStart, Version};
 use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
+use super::name::ORIGINAL;
 use super::origin::Origin;
 use super::staged::{Folder, Staged};
 use super::{count, name};
-use crate::disk::target::{self, Target};
+use crate::disk::target::Target;
 use crate::error::{Error, Result};
 use crate::text::escape::{Escaped, escape};
 
 /// How many names are tried for one copy before giving up.
-const MAX_NAMES: u32 = 100;
+pub(super) const MAX_NAMES: u32 = 100;
 
 impl BackupManager {
     /// Copies the sheet as it is now; when this returns, the copy is durable.
@@ -107,7 +108,8 @@ impl BackupManager {
     /// the folder cannot be made or written.
     pub fn keep_copy(&self, source: &File, label: &str, session_id: &str) -> Result<PathBuf> {
         self.refuse_session(session_id)?;
-        if label.is_empty() || !label.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b == b'-';
+        if label.is_empty() || label == ORIGINAL || !label.bytes().all(is_plain) {
             return Err(self.problem(format!(
                 "{} is not a label for a copy",
                 Escaped::text(label)
@@ -128,14 +130,9 @@ impl BackupManager {
         Ok(self.folder.join(name(n)))
     }
 
-    fn create_folder(&self) -> Result<Folder> {
-        target::create_folder(&self.folder)?;
-        Folder::open(&self.folder).map_err(Error::io("open", &self.folder))
-    }
-
     /// Syncs a filled copy, gives it the first of the names that is free, and syncs the folder.
     /// Returns the number of that name.
-    fn publish(
+    pub(super) fn publish(
         &self,
         folder: &Folder,
         staged: &Staged<'_>,
@@ -152,10 +149,14 @@ impl BackupManager {
                 return Ok(n);
             }
         }
-        Err(self.problem(format!(
+        Err(self.no_free_name(&name(0)))
+    }
+
+    pub(super) fn no_free_name(&self, first: &str) -> Error {
+        self.problem(format!(
             "{MAX_NAMES} files named like {} are there already",
-            escape(&name(0))
-        )))
+            escape(first)
+        ))
     }
 
     fn refuse_session(&self, session_id: &str) -> Result<()> {

@@ -9,6 +9,9 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
+/// The label of a sheet's first backup, which is kept apart.
+pub(super) const ORIGINAL: &str = "original";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 /// `_YYYYMMDD_HHMMSS_`
 const STAMP_SHAPE: &[u8] = b"_00000000_000000_";
@@ -55,9 +58,17 @@ impl Pattern {
 
     /// The time and the session of a backup of this sheet; `None` for any other name.
     pub(super) fn parse(&self, name: &str) -> Option<(DateTime<Utc>, String)> {
-        let rest = name
-            .strip_prefix(&self.stem)?
-            .strip_suffix(&self.extension)?;
+        self.parse_without_extension(name.strip_suffix(&self.extension)?)
+    }
+
+    /// The same for the name of an original.
+    pub(super) fn parse_original(&self, name: &str) -> Option<(DateTime<Utc>, String)> {
+        let name = name.strip_suffix(&self.extension)?;
+        self.parse_without_extension(name.strip_suffix(ORIGINAL)?.strip_suffix('.')?)
+    }
+
+    fn parse_without_extension(&self, name: &str) -> Option<(DateTime<Utc>, String)> {
+        let rest = name.strip_prefix(&self.stem)?;
         let (stamp, session) = rest.split_at_checked(STAMP_SHAPE.len())?;
         if !has_stamp_shape(stamp.as_bytes()) || problem_of_session(session).is_some() {
             return None;
@@ -163,6 +174,27 @@ mod tests {
         ] {
             check(sheet, name, Some("b"));
             check("input.csv", name, None);
+        }
+    }
+
+    #[test]
+    fn an_original_is_told_from_a_backup_and_from_a_copy() {
+        let pattern = Pattern::of_sheet("input.csv");
+        let original = pattern.copy(DateTime::UNIX_EPOCH, "a", ORIGINAL);
+        assert_eq!(original, "input_19700101_000000_a.original.csv");
+        assert_eq!(
+            pattern.parse_original(&original),
+            Some((DateTime::UNIX_EPOCH, "a".into()))
+        );
+        assert_eq!(pattern.parse(&original), None);
+        for other in [
+            "input_19700101_000000_a.csv",
+            "input_19700101_000000_a.original-2.csv",
+            "input_19700101_000000_aoriginal.csv",
+            "input_2_19700101_000000_a.original.csv",
+            "input.original.csv",
+        ] {
+            assert_eq!(pattern.parse_original(other), None, "{other}");
         }
     }
 

@@ -30,8 +30,11 @@ impl BackupManager {
                 ))
             });
         }
+        // What retention has deleted may be there as an original still.
+        let originals = self.original_entries()?;
         let of_session = entries
             .iter()
+            .chain(&originals)
             .find(|entry| entry.session_id == which)
             .map(|entry| entry.path.clone());
         let candidates = if which.contains('/') {
@@ -108,6 +111,18 @@ mod tests {
             backups.resolve(elsewhere.to_str().unwrap()).unwrap(),
             elsewhere
         );
+    }
+
+    #[test]
+    fn the_original_stands_in_for_its_sessions_backup_and_is_never_the_latest() {
+        let place = Place::new();
+        let backups = place.backups();
+        let made = backups.create_backup("first").unwrap();
+        let kept = backups.keep_original(&made).unwrap();
+        assert_eq!(backups.resolve("first").unwrap(), made.backup_path);
+        std::fs::remove_file(made.backup_path).unwrap();
+        assert_eq!(backups.resolve("first").unwrap(), kept);
+        assert!(backups.resolve("latest").is_err());
     }
 
     #[test]

@@ -1,58 +1,62 @@
 //! Deleting old backups: only what is certainly one of this very sheet (`list.rs`), never the newest, and
 //! never the ones that can undo what is going on.
+//!
+//! Somebody may have begun to use a backup as a sheet, by running tickoff on a file in the folder. It is
+//! theirs then, and no backup any more: it is not deleted, and takes nobody's place among the newest.
 
-use std::io;
 use std::path::PathBuf;
 
 use super::list::Entry;
 use super::manager::BackupManager;
-use crate::disk::lock::read_holder;
-use crate::disk::target::Target;
+use crate::disk::target::sibling_name;
 use crate::error::{Error, Result};
+
+/// Whoever used a file as a sheet has left one of these beside it.
+const SIGNS_OF_A_SHEET: [&str; 3] = ["lock", "session", "journal"];
 
 impl BackupManager {
     /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it
-    /// deleted, newest first.
-    ///
-    /// Beyond those it spares what `protect` names, and the backups of the session that works on the
-    /// sheet now or was interrupted: the only ones that can undo it. A backup that somebody else
-    /// deleted meanwhile is not an error.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
-    pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        let at_work = self.session_at_work();
-        let spared = |entry: &Entry| {
-            at_work.as_ref() == Some(&entry.session_id)
-                || protect
-                    .iter()
-                    .any(|path| path.file_name() == entry.path.file_name())
+    /// deleted, newest first. Spares those of `sessions`, and what `protect` names. A backup that somebody
+    /// else deleted meanwhile is not an error.
+    pub(crate) fn delete_old(
+        &self,
+        sessions: &[String],
+        protect: &[PathBuf],
+    ) -> Result<Vec<PathBuf>> {
+        let is_spared = |entry: &Entry| {
+            let is_meant = |path: &PathBuf| path.file_name() == entry.path.file_name();
+            sessions.contains(&entry.session_id) || protect.iter().any(is_meant)
         };
+        let mut old = self.entries()?;
+        old.retain(|entry| !self.is_used_as_a_sheet(entry));
+        let mut old = old.split_off(self.keep.min(old.len()));
+        old.retain(|entry| !is_spared(entry));
+        self.delete(old)
+    }
+
+    /// Deletes these, but not one that is used as a sheet.
+    pub(super) fn delete(&self, mut entries: Vec<Entry>) -> Result<Vec<PathBuf>> {
+        entries.retain(|entry| !self.is_used_as_a_sheet(entry));
         let mut deleted = Vec::new();
+        let Some(folder) = self.find_folder()? else {
+            return Ok(deleted);
+        };
         let mut failed = Ok(());
-        for entry in self
-            .entries()?
-            .into_iter()
-            .skip(self.keep)
-            .filter(|entry| !spared(entry))
-        {
-            match std::fs::remove_file(&entry.path) {
-                Ok(()) => deleted.push(entry.path),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        for entry in entries {
+            match folder.unlink(&entry.name) {
+                Ok(true) => deleted.push(entry.path),
+                Ok(false) => {}
                 Err(error) => failed = failed.and(Err(Error::io("delete", &entry.path)(error))),
             }
         }
         failed.map(|()| deleted)
     }
 
-    /// The session that holds the sheet, or that died holding it: one that ends clears its name.
-    fn session_at_work(&self) -> Option<String> {
-        let mut file = Target::open(&self.sheet)
-            .ok()?
-            .open_sibling_to_read("session")
-            .ok()??;
-        read_holder(&mut file).map(|holder| holder.session)
+    fn is_used_as_a_sheet(&self, entry: &Entry) -> bool {
+        SIGNS_OF_A_SHEET.iter().any(|sign| {
+            let sign = self.folder.join(sibling_name(&entry.name, sign));
+            sign.symlink_metadata().is_ok()
+        })
     }
 }
 
@@ -106,6 +110,32 @@ mod tests {
         );
         place.keeping(1).cleanup_old_backups(&[]).unwrap();
         assert_eq!(sessions(&place.backups()), ["s5", "s2"]);
+    }
+
+    #[test]
+    fn backups_that_are_dated_after_now_evict_none_and_do_not_live_for_ever() {
+        let place = Place::with_five_backups();
+        for year in 2990..2995 {
+            place.write(&format!("backup/input_{year}0101_000000_future.csv"), CSV);
+        }
+        let real = place.backups().create_backup("real").unwrap();
+        let deleted = place.backups().cleanup_old_backups(&[]).unwrap();
+        assert_eq!(deleted.len(), 6, "{deleted:?}");
+        assert_eq!(sessions(&place.backups()), ["real", "s5", "s4", "s3", "s2"]);
+        assert!(real.backup_path.exists());
+    }
+
+    #[test]
+    fn a_backup_that_is_used_as_a_sheet_is_kept_and_takes_nobodys_place() {
+        let place = Place::with_five_backups();
+        for (day, sign) in [(1, "lock"), (2, "session"), (5, "journal")] {
+            place.write(
+                &format!("backup/.input_2026010{day}_101500_s{day}.csv.{sign}"),
+                "",
+            );
+        }
+        place.keeping(1).cleanup_old_backups(&[]).unwrap();
+        assert_eq!(sessions(&place.backups()), ["s5", "s4", "s2", "s1"]);
     }
 
     #[test]

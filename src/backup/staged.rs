@@ -4,8 +4,9 @@
 //! filesystem cannot do that, under a hidden one that is unlinked when filling fails. `linkat`
 //! refuses a name that is taken, where `rename` would replace it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,6 +18,33 @@ pub(super) struct Folder(File);
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
         open::folder(path).map(Folder)
+    }
+
+    /// Whether the path means this folder.
+    pub(super) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        Ok(identity(self.0.metadata()?) == identity(std::fs::metadata(path)?))
+    }
+
+    /// Gives a file in it another name as well; `false` if that is taken.
+    pub(super) fn link(&self, old: &str, new: &str) -> io::Result<bool> {
+        match names::link(&self.0, old, new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            linked => linked.map(|()| true),
+        }
+    }
+
+    /// Opens a file in it, and no link, for reading.
+    pub(super) fn read(&self, name: &str) -> io::Result<File> {
+        open::to_read(&self.0, name)
+    }
+
+    /// Takes a name in it away; `false` if it was gone.
+    pub(super) fn unlink(&self, name: &str) -> io::Result<bool> {
+        match names::unlink(&self.0, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            unlinked => unlinked.map(|()| true),
+        }
     }
 
     /// Begins a new file in it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod lock;
 pub(crate) mod replace;
+pub(crate) mod settled;
 pub(crate) mod snapshot;
 pub(crate) mod target;
 pub(crate) mod version;

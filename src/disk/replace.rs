@@ -78,6 +78,8 @@ pub(crate) struct Displaced {
     /// Whether somebody wrote to the version that we knew, and so may not be done; otherwise it is
     /// another file that had taken its name.
     pub(crate) in_place: bool,
+    /// The version that was to be displaced.
+    pub(crate) expected: ContentHash,
     name: String,
 }
 
@@ -142,10 +144,24 @@ impl<'t> Replacement<'t> {
         Ok(new)
     }
 
+    /// What tells this version apart.
+    pub(crate) fn hash(&self) -> ContentHash {
+        self.hash
+    }
+
     /// Finds out, before anything runs, whether a replacement could keep owner and mode.
     pub(crate) fn rehearse(target: &Target) -> Result<()> {
         let (old, _) = target.open_sheet()?;
         copy_metadata(target, &old, &Replacement::create(target)?.file).map(drop)
+    }
+
+    /// The same without the write lock and without a name that anybody sees; where the filesystem has no
+    /// such files this is left to [`Replacement::rehearse`].
+    pub(crate) fn rehearse_unseen(target: &Target) -> Result<()> {
+        match unnamed_file(target) {
+            Err(Error::Io { source, .. }) if is_unsupported(&source) => Ok(()),
+            made => copy_metadata(target, &target.open_sheet()?.0, &made?).map(drop),
+        }
     }
 
     fn create(target: &'t Target) -> Result<Self> {
@@ -237,6 +253,7 @@ impl<'t> Replacement<'t> {
                 version,
                 Displaced {
                     in_place: stamp.inode == expected.stamp.inode,
+                    expected: expected.hash,
                     file: displaced,
                     name,
                 },
@@ -353,9 +370,11 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
         if !metadata.is_file() {
             continue;
         }
+        let mut expected = 0;
         let is_ours = match kind {
             Temporary::New => true,
             Temporary::Exchanged { inode, replaced } => {
+                expected = replaced;
                 metadata.ino() == inode
                     || hash_file(&file).map_err(Error::io("read", target.path()))? == replaced
             }
@@ -365,6 +384,7 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
         } else {
             edits.push(Displaced {
                 in_place: false,
+                expected,
                 file,
                 name: name.to_owned(),
             });

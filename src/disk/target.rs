@@ -33,7 +33,9 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target> {
         let mut target = Target::at(std::fs::canonicalize(path).map_err(Error::io("open", path))?)?;
-        let (_, sheet) = target.open_sheet()?;
+        // It is not opened for that: another program may hold a lease on it.
+        let sheet = std::fs::metadata(&target.path).map_err(Error::io("open", &target.path))?;
+        target.refuse_other_than_file(&sheet)?;
         target.take_rights_of(&sheet);
         Ok(target)
     }
@@ -110,22 +112,27 @@ impl Target {
         &self.folder_path
     }
 
-    /// The sheet as it is now, opened for reading, and its metadata.
+    /// The sheet as it is now, opened for reading, and its metadata. [`Error::Busy`] while another program
+    /// holds a write lease on it: that program was told by this to give it up, and gets time to.
     pub(crate) fn open_sheet(&self) -> Result<(File, Metadata)> {
-        let file =
-            open::to_read(&self.folder, &self.name).map_err(Error::io("open", &self.path))?;
+        let file = open::to_read(&self.folder, &self.name).map_err(not_opened(&self.path))?;
         let metadata = file.metadata().map_err(Error::io("read", &self.path))?;
-        if !metadata.is_file() {
-            return Err(Error::NotAFile {
-                path: self.path.clone(),
-            });
-        }
+        self.refuse_other_than_file(&metadata)?;
         Ok((file, metadata))
+    }
+
+    fn refuse_other_than_file(&self, metadata: &Metadata) -> Result<()> {
+        match metadata.is_file() {
+            true => Ok(()),
+            false => Err(Error::NotAFile {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     /// `.input.csv.{extension}`
     pub(crate) fn sibling_name(&self, extension: &str) -> String {
-        format!(".{}.{extension}", self.name)
+        sibling_name(&self.name, extension)
     }
 
     pub(crate) fn sibling(&self, extension: &str) -> PathBuf {
@@ -201,7 +208,7 @@ impl Target {
     }
 
     /// Refuses, before anything runs, the places where replacing the sheet must fail or would
-    /// change whose it is.
+    /// change whose it is. A sheet that is missing is one that is about to be made there.
     pub(crate) fn refuse_unsuitable(&self, allow_network_fs: bool) -> Result<()> {
         let refuse = |problem: String| {
             Err(Error::Unsuitable {
@@ -209,15 +216,17 @@ impl Target {
                 problem,
             })
         };
-        let (file, metadata) = self.open_sheet()?;
         let read = || Error::io("read", &self.path);
-        if let Some(name) = place::network_filesystem(&file).map_err(read())?
+        if let Some(name) = place::network_filesystem(&self.folder).map_err(read())?
             && !allow_network_fs
         {
             return refuse(format!(
                 "is on the network filesystem {name}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk"
             ));
         }
+        let Some(metadata) = self.metadata()? else {
+            return self.refuse_read_only_folder();
+        };
         if place::is_mounted_alone(&self.path).map_err(read())? {
             return refuse(
                 "is mounted as a single file, which cannot be replaced: mount its folder instead"
@@ -230,11 +239,68 @@ impl Target {
                 metadata.uid()
             ));
         }
-        if metadata.nlink() > 1 {
-            tracing::warn!(path = %self.path.display(), "the sheet has several hard links; the others keep the old version");
+        self.refuse_read_only_folder()
+    }
+
+    fn refuse_read_only_folder(&self) -> Result<()> {
+        rights::may_write_in(&self.folder).map_err(Error::io("write in", &self.folder_path))
+    }
+
+    /// Refuses files of ours that are there and could not be used.
+    pub(crate) fn refuse_unusable_siblings(&self) -> Result<()> {
+        for extension in ["lock", "session", "journal"] {
+            let path = self.sibling(extension);
+            match open::to_write(&self.folder, &self.sibling_name(extension)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => {
+                    let file = opened.map_err(Error::io("open", &path))?;
+                    self.refuse_stranger(&file, &path)?;
+                }
+            }
         }
         Ok(())
     }
+
+    /// Whether the sheet has other names, which keep the old version when it is replaced.
+    pub(crate) fn has_hard_links(&self) -> Result<bool> {
+        Ok(self
+            .metadata()?
+            .is_some_and(|metadata| metadata.nlink() > 1))
+    }
+
+    /// `None` if there is no sheet now.
+    pub(crate) fn metadata(&self) -> Result<Option<Metadata>> {
+        match std::fs::symlink_metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some).map_err(Error::io("read", &self.path)),
+        }
+    }
+}
+
+/// Opens any file for reading, wherever it is, through links too; [`Error::Busy`] as for a sheet.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    let file = open::path_to_read(path).map_err(not_opened(path))?;
+    let metadata = file.metadata().map_err(Error::io("read", path))?;
+    match metadata.is_file() {
+        true => Ok(file),
+        false => Err(Error::NotAFile {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Why a file could not be opened for reading. Who does not wait is refused so by a write lease alone.
+fn not_opened(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Busy { path },
+        _ => Error::io("open", path)(error),
+    }
+}
+
+/// The name of a file of ours beside a sheet of this name.
+pub(crate) fn sibling_name(sheet: &str, extension: &str) -> String {
+    format!(".{sheet}.{extension}")
 }
 
 /// What is in a folder; an interrupting signal does not make this fail.

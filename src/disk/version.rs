@@ -45,14 +45,44 @@ impl Stamp {
         } == *other
     }
 
-    fn changed_at(&self) -> SystemTime {
-        let (seconds, nanos) = self.changed;
-        SystemTime::UNIX_EPOCH
-            + Duration::new(
-                seconds.max(0).unsigned_abs(),
-                u32::try_from(nanos).unwrap_or(0),
-            )
+    /// Whether the last that happened to it was that data was written, and not that it was renamed, linked
+    /// or given rights.
+    pub(crate) fn was_written_last(&self) -> bool {
+        self.modified >= self.changed
     }
+
+    fn changed_at(&self) -> SystemTime {
+        time(self.changed)
+    }
+
+    /// When data was last written to it. The earlier of the two times: a time of writing that was set by
+    /// hand to one in the future says nothing.
+    fn written_at(&self) -> SystemTime {
+        time(self.modified.min(self.changed))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at(modified: SystemTime, changed: SystemTime) -> Stamp {
+        let parts = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            (since.as_secs() as i64, i64::from(since.subsec_nanos()))
+        };
+        Stamp {
+            dev: 1,
+            inode: 1,
+            size: 1,
+            modified: parts(modified),
+            changed: parts(changed),
+        }
+    }
+}
+
+fn time((seconds, nanos): (i64, i64)) -> SystemTime {
+    SystemTime::UNIX_EPOCH
+        + Duration::new(
+            seconds.max(0).unsigned_abs(),
+            u32::try_from(nanos).unwrap_or(0),
+        )
 }
 
 /// A fingerprint of contents: 128 bits of XXH3. It tells versions apart; it proves nothing against
@@ -139,6 +169,15 @@ pub(crate) struct Rest(Option<(Stamp, Instant)>);
 
 impl Rest {
     pub(crate) fn of(&mut self, stamp: &Stamp) -> Duration {
+        self.since(stamp, stamp.changed_at())
+    }
+
+    /// How long its data has been left alone, whatever became of its name and rights.
+    pub(crate) fn of_data(&mut self, stamp: &Stamp) -> Duration {
+        self.since(stamp, stamp.written_at())
+    }
+
+    fn since(&mut self, stamp: &Stamp, its_own: SystemTime) -> Duration {
         let since = match self.0 {
             Some((seen, since)) if seen == *stamp => since,
             _ => {
@@ -148,7 +187,7 @@ impl Rest {
             }
         };
         SystemTime::now()
-            .duration_since(stamp.changed_at())
+            .duration_since(its_own)
             .unwrap_or_default()
             .max(since.elapsed())
     }

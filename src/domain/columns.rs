@@ -25,6 +25,10 @@ pub(crate) const LAST_PROCESSED: &str = "LAST_PROCESSED";
 pub(crate) const ERROR_MESSAGE: &str = "ERROR_MESSAGE";
 pub(crate) const ATTACHMENT_NAME: &str = "AttachmentName";
 
+/// The column of `….unplaced.csv` in which an answer stands that could not be read.
+#[cfg(feature = "cli")]
+pub(crate) const RAW_ANSWER: &str = "RAW_ANSWER";
+
 /// The name under which a missing column may be added: it is one of the original system's 14.
 pub(crate) fn addable(name: &str) -> Option<&'static str> {
     COLUMNS.into_iter().find(|column| same_column(column, name))
@@ -38,6 +42,11 @@ pub(crate) fn same_column(a: &str, b: &str) -> bool {
     let (a, b) = (trim(a), trim(b));
     a.eq_ignore_ascii_case(b)
         || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
+}
+
+/// What all names of one column have in common, for looking names up among many.
+pub(crate) fn folded(name: &str) -> String {
+    name.trim().to_lowercase()
 }
 
 /// `str::trim`, quick where there is nothing to trim.
@@ -62,6 +71,7 @@ mod tests {
         ] {
             assert_eq!(same_column(a, b), same, "{a:?} {b:?}");
             assert_eq!(same_column(b, a), same, "{b:?} {a:?}");
+            assert_eq!(folded(a) == folded(b), same, "{a:?} {b:?}");
         }
     }
 }

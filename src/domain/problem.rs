@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
-use crate::text::escape::Escaped;
+use crate::text::escape::{Escaped, list};
 
 /// What makes bytes unfit as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub enum Problem {
     RecordTooLong,
     /// More rows than the stated limit.
     TooManyRecords,
+    /// The header has no room for these columns, which are to be added.
+    NoRoomFor(Vec<String>),
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
-    /// A surplus field that would slide under a column that is to be added.
-    SurplusField,
 }
 
 impl fmt::Display for Problem {
@@ -44,12 +44,14 @@ impl fmt::Display for Problem {
             Problem::TooManyFields => write!(f, "more than {MAX_FIELDS} fields in a row"),
             Problem::RecordTooLong => write!(f, "more than {MAX_RECORD_BYTES} bytes in a row"),
             Problem::TooManyRecords => write!(f, "more than {MAX_RECORDS} rows"),
+            Problem::NoRoomFor(columns) => write!(
+                f,
+                "no room in the header for {}: a row has at most {MAX_FIELDS} fields",
+                list(columns)
+            ),
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))
             }
-            Problem::SurplusField => f.write_str(
-                "a field beyond the header's last column would slide under an added column",
-            ),
         }
     }
 }
@@ -64,7 +66,7 @@ pub enum InvalidValue {
     TooLong,
     /// The key of a row never changes.
     Key,
-    /// It is not one of the four statuses.
+    /// It is none of the known statuses.
     Status(String),
     /// The same column is named twice in one update.
     Twice,
@@ -80,7 +82,7 @@ impl fmt::Display for InvalidValue {
             InvalidValue::Key => f.write_str("is the key column, which no update may change"),
             InvalidValue::Status(word) => write!(
                 f,
-                "must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not {}",
+                "must be PENDING, COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not {}",
                 Escaped::text(word)
             ),
             InvalidValue::Twice => f.write_str("is named twice in one update"),

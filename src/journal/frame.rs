@@ -9,16 +9,25 @@
 //! where it was written: one that a disk or a person put elsewhere is not applied twice. A length of
 //! zero is the end: reserved space is filled with zeros.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
+use crate::disk::version::ContentHash;
+use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::sheet::change::RowUpdate;
+use crate::sheet::history::History;
+use crate::sheet::kin::Sample;
+use crate::sheet::merge;
+use crate::sheet::table::Sheet;
 use crate::text::escape::escape;
 
 /// How long what stands before a payload is.
@@ -27,11 +36,127 @@ pub(super) const PREFIX: usize = 12;
 /// characters; what is longer than this is not a length.
 pub(super) const MAX_FRAME_BYTES: usize = 1 << 30;
 
-/// Cell updates that were made durable together.
+/// The format that this program writes. It reads the first one, too, which had no versions, and removed a log
+/// when all of it was visible.
+const FORMAT: u32 = 2;
+
+/// How many logs a log knows to have taken the place of.
+const MAX_PREDECESSORS: usize = 8;
+
+/// What was made durable together, or became known of what is public.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Frame {
     pub(crate) at: DateTime<Utc>,
+    /// What was known when the updates were made. They are in one frame, and so are valid together or not at
+    /// all: a second frame that reached the disk without the first would look like damage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) public: Vec<Public>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rows: Vec<RowUpdate>,
+    /// Columns that were added to the sheet's end, before the updates of the frame.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) columns: Vec<CompactString>,
+    /// Columns that were added and have become public since. If the sheet lacks one of these, a person
+    /// removed it, who has seen it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) public_columns: Vec<CompactString>,
+    /// A session begins, with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+}
+
+/// What is known of a version of the sheet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Public {
+    /// It is about to take the sheet's name.
+    Next {
+        /// XXH3-128 of its bytes, in hexadecimal digits.
+        hash: String,
+        /// It shows the updates of so many frames of this log.
+        upto: u64,
+        /// One that the same process announced before, and that never took the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+        /// Of the sheet in which the log began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sample: Option<Sample>,
+    },
+    /// It has taken the sheet's name, durably.
+    Confirmed { hash: String },
+    /// Another program saved one: it shows what the last one did, and the updates of this frame, which its
+    /// author made.
+    Saved {
+        hash: String,
+        /// One that was announced before, and that never took the name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
+    /// Another program saved one that lacks results which its author cannot have known. The updates of this
+    /// frame are all that was taken over.
+    Judged { hash: String },
+}
+
+impl Frame {
+    /// One that holds nothing yet.
+    pub(crate) fn now() -> Frame {
+        Frame {
+            at: Utc::now(),
+            rows: Vec::new(),
+            public: Vec::new(),
+            columns: Vec::new(),
+            public_columns: Vec::new(),
+            session: None,
+        }
+    }
+
+    pub(crate) fn of(rows: Vec<RowUpdate>) -> Frame {
+        Frame {
+            rows,
+            ..Frame::now()
+        }
+    }
+
+    /// One that tells of versions.
+    pub(crate) fn telling(public: Vec<Public>) -> Frame {
+        Frame {
+            public,
+            ..Frame::now()
+        }
+    }
+}
+
+impl Public {
+    /// Another program saved a version; `is_latest` tells whether its author knew the last one.
+    pub(crate) fn saved(hash: ContentHash, is_latest: bool, failed: Option<ContentHash>) -> Public {
+        match is_latest {
+            true => Public::Saved {
+                hash: digits(hash),
+                failed: failed.map(digits),
+            },
+            false => Public::Judged { hash: digits(hash) },
+        }
+    }
+
+    /// A version has the sheet's name.
+    pub(crate) fn confirmed(hash: ContentHash) -> Public {
+        Public::Confirmed { hash: digits(hash) }
+    }
+
+    /// A version is about to take the sheet's name, which shows so many of the log's frames.
+    pub(crate) fn next(
+        hash: ContentHash,
+        upto: u64,
+        failed: Option<ContentHash>,
+        sample: Option<Sample>,
+    ) -> Public {
+        Public::Next {
+            hash: digits(hash),
+            upto,
+            failed: failed.map(digits),
+            sample,
+        }
+    }
 }
 
 /// The updates of some frames, in their order.
@@ -39,14 +164,140 @@ pub(crate) fn updates(frames: &[Frame]) -> impl Iterator<Item = &RowUpdate> {
     frames.iter().flat_map(|frame| &frame.rows)
 }
 
+/// Applies the frames that others appended to a sheet that knows all before them, and returns the updates
+/// that found no place.
+pub(crate) fn apply(sheet: &Sheet, frames: &[Frame]) -> Vec<RowUpdate> {
+    for frame in frames {
+        add_columns(sheet, &frame.columns);
+    }
+    merge::apply(sheet, updates(frames))
+}
+
+/// Adds the columns that were to be added and have not become public yet; one that has, and is missing, a
+/// person removed.
+pub(crate) fn add_waiting_columns(sheet: &Sheet, frames: &[Frame]) {
+    let mut waiting: Vec<CompactString> = Vec::new();
+    for frame in frames {
+        waiting.extend(frame.columns.iter().cloned());
+        waiting.retain(|name| {
+            let mut public = frame.public_columns.iter();
+            !public.any(|public| same_column(public, name))
+        });
+    }
+    add_columns(sheet, &waiting);
+}
+
+fn add_columns(sheet: &Sheet, names: &[CompactString]) {
+    for name in names {
+        if sheet.schema().position(name).is_none() {
+            sheet.add_column(name);
+        }
+    }
+}
+
+/// What the public versions showed, as a log's frames tell it.
+pub(crate) fn history(frames: &[Frame]) -> History {
+    let mut history = History::default();
+    for (number, frame) in frames.iter().enumerate() {
+        for update in &frame.rows {
+            history.wrote(number as u64, update);
+        }
+        for public in &frame.public {
+            match public {
+                Public::Next {
+                    hash, upto, failed, ..
+                } => {
+                    failed.iter().for_each(|hash| history.failed(parsed(hash)));
+                    history.published(parsed(hash), *upto);
+                }
+                Public::Confirmed { hash } => history.confirmed(parsed(hash)),
+                Public::Saved { hash, failed } => {
+                    failed.iter().for_each(|hash| history.failed(parsed(hash)));
+                    history.saved(parsed(hash), number as u64);
+                }
+                Public::Judged { hash } => history.judged(parsed(hash)),
+            }
+        }
+    }
+    history
+}
+
+fn digits(hash: ContentHash) -> String {
+    format!("{hash:032x}")
+}
+
+fn parsed(hash: &str) -> ContentHash {
+    ContentHash::from_str_radix(hash, 16).unwrap_or_default()
+}
+
+/// The sample of the sheet in which the log, or what is left of it, began.
+pub(crate) fn sample(frames: &[Frame]) -> Option<&Sample> {
+    let mut told = frames.iter().flat_map(|frame| &frame.public).rev();
+    told.find_map(|public| match public {
+        Public::Next { sample, .. } => sample.as_ref(),
+        Public::Confirmed { .. } | Public::Saved { .. } | Public::Judged { .. } => None,
+    })
+}
+
 /// What the log belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
+    #[serde(default = "first_format")]
+    pub(crate) format: u32,
+    /// By which the log is known whatever becomes of its file; the first format has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) id: String,
+    /// The ids of the logs whose place it took, the last one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) after: Vec<String>,
+    /// Where the sheet was when the log began. It belongs to the name that it lies beside.
     pub(crate) sheet: PathBuf,
     pub(crate) key: String,
     /// The session that began it; none if it was a handler or a `set`.
     pub(crate) session: Option<String>,
     pub(crate) created: DateTime<Utc>,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+impl Head {
+    /// Of a log that begins now.
+    pub(crate) fn new(sheet: &Path, key: &str) -> Head {
+        Head {
+            format: FORMAT,
+            id: format!("{:016x}", RandomState::new().hash_one(Instant::now())),
+            after: Vec::new(),
+            sheet: sheet.to_owned(),
+            key: key.trim().to_owned(),
+            session: None,
+            created: Utc::now(),
+        }
+    }
+
+    /// Of a log that takes this one's place now.
+    pub(crate) fn successor(&self, sheet: &Path) -> Head {
+        let before = self.after.iter().take(MAX_PREDECESSORS - 1);
+        Head {
+            after: std::iter::once(&self.id).chain(before).cloned().collect(),
+            ..Head::new(sheet, &self.key)
+        }
+    }
+
+    /// Whether this program can read what stands in the log.
+    pub(crate) fn is_known(&self) -> bool {
+        (1..=FORMAT).contains(&self.format)
+    }
+}
+
+/// The session that a log is of, and when it began: one that began and has not closed the log.
+pub(crate) fn open_session(head: &Head, frames: &[Frame]) -> Option<(String, DateTime<Utc>)> {
+    let begun = frames.iter().rev().find(|frame| frame.session.is_some());
+    match begun {
+        Some(frame) => Some((frame.session.clone()?, frame.at)),
+        None => Some((head.session.clone()?, head.created)),
+    }
 }
 
 /// The bytes of a whole log.
@@ -124,16 +375,25 @@ pub(super) fn completed(po: &str) -> Frame {
     };
     Frame {
         at: DateTime::UNIX_EPOCH,
-        rows: vec![RowUpdate {
+        ..Frame::of(vec![RowUpdate {
             po: po.into(),
             cells: vec![cell],
-        }],
+            aside: false,
+        }])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_without_columns_is_written_and_read_as_it_was_before_there_were_any() {
+        let of_today = r#"{"at":"1970-01-01T00:00:00Z","rows":[{"po":"P1","cells":[{"column":"STATUS","value":"COMPLETED","before":[""]}]}]}"#;
+        assert_eq!(serde_json::to_string(&completed("P1")).unwrap(), of_today);
+        let read: Frame = parse(of_today.as_bytes(), 0, Path::new("j")).unwrap();
+        assert_eq!(read, completed("P1"));
+    }
 
     #[test]
     fn what_another_version_wrote_is_refused_with_the_ways_out() {

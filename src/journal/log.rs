@@ -1,17 +1,22 @@
 //! Durable before visible: the one log of cell updates of all tickoff processes on a sheet.
 //!
 //! A frame is appended, and synced, under the write lock before anything of it reaches the CSV. It
-//! makes its updates durable, and its place in the log is their order across processes. The log is
-//! kept until a session has ended and all of it is visible; so a sheet that another program read
-//! early and saved late, or a crash, takes nothing away. Replaying it is idempotent.
+//! makes its updates durable, and its place in the log is their order across processes. Besides, the log
+//! notes which versions were made public. It outlives its session: when all of it is visible it is closed,
+//! which leaves an entry for each cell, and the next session goes on with it. So a sheet that another program
+//! read early and saved late, or a crash, takes nothing away. Replaying it is idempotent.
 //!
-//! `frame.rs` has the format, and `read.rs` tells a torn tail, which a crash leaves and nobody was told
-//! of, from damage.
+//! `frame.rs` has the format, `read.rs` tells a torn tail, which a crash leaves and nobody was told of, from
+//! damage, and `lost.rs` what to do when the file is taken away.
 //!
-//! A log of which all is visible is marked as emptied, by four bytes in its first sector, and that is
-//! synced before its name goes. A sync of the folder behind the unlink was not enough: a process killed
-//! between the two, and then a power cut, brought the log back over what another program had written
-//! into the sheet meanwhile (found by the crash states). A marked log is as good as none.
+//! A log belongs to the name that it lies beside, never to a path or an inode: these change with mounts,
+//! copies and restores. It is known by its id.
+//!
+//! Who replaces a log marks the old one, so that others who hold it know; who empties one marks it first, by four bytes in its first sector, and syncs that before the name goes. A
+//! sync of the folder behind the unlink was not enough: a process killed between the two, and then a power
+//! cut, brought the log back over what another program had written into the sheet meanwhile (found by the
+//! crash states). A marked log is as good as none; one that is gone without that mark was taken by somebody
+//! else, and is written anew.
 //!
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
@@ -26,9 +31,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::frame::{Frame, Head, encode, encode_log, parse, read_frame};
+use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_frame};
+use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::lock::WriteGuard;
@@ -38,7 +44,7 @@ use crate::error::{Error, Result};
 use crate::sys::{inode, names};
 use crate::text::escape::escape;
 
-const NAME: &str = "journal";
+pub(super) const NAME: &str = "journal";
 /// A log that is being written to replace it.
 const NEXT: &str = "journal.next";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
@@ -47,15 +53,15 @@ const MAX_RESERVED_BYTES: u64 = 16 << 20;
 /// The log as a writer holds it. Every method is called under the write lock.
 pub(crate) struct Journal {
     target: Arc<Target>,
-    /// Of a log that this writer begins.
-    own: Head,
-    /// Of the log that is there, or `own`: whoever goes on with a log does not take it over.
+    /// Of the log that is there, or of one that this writer would begin.
     head: Head,
     open: Option<OpenLog>,
     /// A write or a sync failed: nothing is acknowledged through this log any more.
     tainted: bool,
     /// What the last append or new log took, or would have taken.
     wanted_bytes: u64,
+    /// That it was taken away is said once.
+    has_said_that_it_is_lost: bool,
 }
 
 /// What was found in the log.
@@ -65,8 +71,15 @@ pub(crate) enum News {
     /// No log was known; these frames are in the one that is there now, if there is one. Others may
     /// have come and gone in between.
     Unknown(Vec<Frame>),
-    /// Somebody made all of the log visible and emptied it.
+    /// Somebody emptied the log, or wrote another one in its place: the sheet has to be read anew.
     Replaced,
+}
+
+/// A log that was there when the journal was opened.
+pub(crate) struct Left {
+    pub(crate) created: DateTime<Utc>,
+    /// The session that began and did not close it, and when.
+    pub(crate) session: Option<(String, DateTime<Utc>)>,
 }
 
 impl Journal {
@@ -119,51 +132,55 @@ impl Journal {
         }
     }
 
-    /// Opens the log, if there is one, and returns its head and frames.
+    /// Opens the log, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
         key: &str,
-        session: Option<&str>,
         _held: &WriteGuard,
-    ) -> Result<(Journal, Option<Head>, Vec<Frame>)> {
-        let head = Head {
-            sheet: target.path().to_owned(),
-            key: key.trim().to_owned(),
-            session: session.map(str::to_owned),
-            created: Utc::now(),
-        };
+    ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
             target: Arc::clone(target),
-            own: head.clone(),
-            head,
+            head: Head::new(target.path(), key),
             open: None,
             tainted: false,
             wanted_bytes: 0,
+            has_said_that_it_is_lost: false,
         };
         journal.remove_next()?;
-        let (found, frames) = journal.load()?;
-        Ok((journal, found, frames))
+        let frames = journal.load()?;
+        let left = journal.exists().then(|| Left {
+            created: journal.head.created,
+            session: open_session(&journal.head, &frames),
+        });
+        Ok((journal, left, frames))
+    }
+
+    /// Of a log that begins now, in the place of the one that was known.
+    fn new_head(&self) -> Head {
+        self.head.successor(self.target.path())
     }
 
     /// Reads the log that is there from its beginning.
-    pub(crate) fn load(&mut self) -> Result<(Option<Head>, Vec<Frame>)> {
+    pub(crate) fn load(&mut self) -> Result<Vec<Frame>> {
         if Journal::identity(&self.target)?.is_none() {
             self.open = None;
-            self.head.clone_from(&self.own);
-            return Ok((None, Vec::new()));
+            self.head = self.new_head();
+            return Ok(Vec::new());
         }
         let file = self.target.open_sibling(NAME)?;
         if is_emptied(&file).map_err(Error::io("read", self.path()))? {
-            self.open = Some(OpenLog::new(file, 0).map_err(Error::io("read", self.path()))?);
+            self.open = Some(OpenLog::new(file, 0, 0).map_err(Error::io("read", self.path()))?);
             self.remove()?;
-            self.head.clone_from(&self.own);
-            return Ok((None, Vec::new()));
+            return Ok(Vec::new());
         }
         let log = read_log(&file, &self.target)?;
-        if let Some(head) = &log.head {
-            check_head(head, &self.target, &self.own.key)?;
+        match &log.head {
+            Some(head) => {
+                check_head(head, &self.target, &self.head.key)?;
+                self.head = head.clone();
+            }
+            None => self.head = self.new_head(),
         }
-        self.head = log.head.as_ref().unwrap_or(&self.own).clone();
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
         if let Some(offset) = log.damage {
@@ -175,7 +192,7 @@ impl Journal {
                 "the journal is damaged; results behind this offset are not recovered, the file is kept"
             );
             self.start_over(&log.frames)?;
-            return Ok((log.head, log.frames));
+            return Ok(log.frames);
         }
         if log.torn {
             tracing::info!(
@@ -187,39 +204,80 @@ impl Journal {
             file.set_len(log.end)
                 .map_err(Error::io("write", self.path()))?;
         }
-        let open = OpenLog::new(file, log.end).map_err(Error::io("read", self.path()))?;
+        let count = log.frames.len() as u64;
+        let open = OpenLog::new(file, log.end, count).map_err(Error::io("read", self.path()))?;
         self.open = Some(open);
-        Ok((log.head, log.frames))
+        Ok(log.frames)
     }
 
-    /// What others wrote since we looked last.
+    /// What others wrote since we looked last. A log that was taken away is written anew first.
     pub(crate) fn catch_up(&mut self) -> Result<News> {
         let there = Journal::identity(&self.target)?;
         let path = self.path();
-        match (&mut self.open, there) {
-            (None, None) => Ok(News::Unknown(Vec::new())),
-            (None, Some(_)) => Ok(News::Unknown(self.load()?.1)),
+        let Some(log) = &mut self.open else {
+            return Ok(News::Unknown(match there {
+                None => Vec::new(),
+                Some(_) => self.load()?,
+            }));
+        };
+        if log.end == 0 {
             // A crash left it without a head; somebody may have begun it anew.
-            (Some(log), Some(inode)) if log.inode == inode && log.end == 0 => {
-                Ok(News::Unknown(self.load()?.1))
-            }
-            (Some(log), Some(inode)) if log.inode == inode => {
-                if is_emptied(&log.file).map_err(Error::io("read", &path))? {
-                    return Ok(News::Replaced);
-                }
-                let mut frames = Vec::new();
-                let mut end = log.end;
-                while let Some((payload, next)) =
-                    read_frame(&log.file, end).map_err(Error::io("read", &path))?
-                {
-                    frames.push(parse(&payload, end, &path)?);
-                    end = next;
-                }
-                log.end = end;
-                Ok(News::Frames(frames))
-            }
-            (Some(_), _) => Ok(News::Replaced),
+            return Ok(News::Unknown(self.load()?));
         }
+        if is_emptied(&log.file).map_err(Error::io("read", &path))? {
+            return Ok(News::Replaced);
+        }
+        let mut frames = Vec::new();
+        while let Some((payload, end)) =
+            read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
+        {
+            frames.push(parse(&payload, log.end, &path)?);
+            (log.end, log.count) = (end, log.count + 1);
+        }
+        if there == Some(log.inode) {
+            return Ok(News::Frames(frames));
+        }
+        match look_for(&self.target, &self.head, log)? {
+            Found::Successor => return Ok(News::Replaced),
+            Found::Same(file) => {
+                let (end, count) = (log.end, log.count);
+                let adopted = OpenLog::new(file, end, count).map_err(Error::io("read", &path))?;
+                self.open = Some(adopted);
+                let News::Frames(more) = self.catch_up()? else {
+                    return Ok(News::Replaced);
+                };
+                frames.extend(more);
+            }
+            found @ (Found::Nothing | Found::Foreign) => {
+                if matches!(found, Found::Foreign) {
+                    let kept = Journal::link_aside(&self.target, "foreign")?;
+                    tracing::warn!(kept = %escape(&kept.display().to_string()), "another journal was put in the place of this sheet's; it is set aside");
+                }
+                self.write_anew()?;
+            }
+        }
+        Ok(News::Frames(frames))
+    }
+
+    /// Gives the log, whose file was taken away, its name back: a copy of it, since a file without a name
+    /// cannot have one again.
+    fn write_anew(&mut self) -> Result<()> {
+        let log = self.open.as_ref().expect("it was lost while it was open");
+        let mut bytes = vec![0; log.end as usize];
+        log.file
+            .read_exact_at(&mut bytes, 0)
+            .map_err(Error::io("read", self.path()))?;
+        let (was_tainted, count) = (self.tainted, log.count);
+        self.replace(&bytes, count)?;
+        self.tainted = was_tainted;
+        if !self.has_said_that_it_is_lost {
+            self.has_said_that_it_is_lost = true;
+            tracing::warn!(
+                journal = %escape(&self.path().display().to_string()),
+                "the journal was taken away by somebody else; it is written anew, and nothing of it is lost"
+            );
+        }
+        Ok(())
     }
 
     /// Makes a frame durable. After an error it is not; if the log is tainted then, only
@@ -230,17 +288,13 @@ impl Journal {
             "nothing is acknowledged through a log that failed"
         );
         let path = self.path();
-        let created = self.open.is_none();
-        if created {
-            let file = self.target.open_sibling(NAME)?;
-            self.open = Some(OpenLog::new(file, 0).map_err(Error::io("read", &path))?);
-        }
-        let log = self.open.as_mut().expect("opened above");
+        let log = match &mut self.open {
+            Some(log) if log.end > 0 => log,
+            // Head and frame have to be there together.
+            _ => return self.begin(frame),
+        };
         let mut bytes = Vec::new();
-        if log.end == 0 {
-            encode(&self.head, 0, &mut bytes);
-        }
-        encode(frame, log.end + bytes.len() as u64, &mut bytes);
+        encode(frame, log.end, &mut bytes);
         self.wanted_bytes = bytes.len() as u64;
         log.make_room(log.end + self.wanted_bytes)
             .map_err(Error::io("write", &path))?;
@@ -248,23 +302,53 @@ impl Journal {
             .sync_frames_of_others()
             .and_then(|()| log.file.write_all_at(&bytes, log.end))
             .map_err(Error::io("write", &path))
-            .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)))
-            .and_then(|()| {
-                if created {
-                    self.target.sync_folder()
-                } else {
-                    Ok(())
-                }
-            });
+            .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)));
         if written.is_err() {
             self.tainted = true;
             // So that nobody takes for durable what is not; if that fails too, they may.
             log.file.set_len(log.end).ok();
             return written;
         }
-        log.end += bytes.len() as u64;
+        log.end += self.wanted_bytes;
+        log.count += 1;
         log.unsure_from = log.end;
         Ok(())
+    }
+
+    /// Begins a log, where none is or where a crash left one without its head.
+    fn begin(&mut self, frame: &Frame) -> Result<()> {
+        let bytes = encode_log(&self.head, std::slice::from_ref(frame));
+        self.replace(&bytes, 1)
+    }
+
+    /// How many frames are known: what is written next has this number.
+    pub(crate) fn count(&self) -> u64 {
+        self.open.as_ref().map_or(0, |log| log.count)
+    }
+
+    /// How long the log is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |log| log.end)
+    }
+
+    /// All frames that are known, read once more.
+    pub(crate) fn frames(&self) -> Result<Vec<Frame>> {
+        let Some(log) = &self.open else {
+            return Ok(Vec::new());
+        };
+        let path = self.path();
+        let mut frames = Vec::with_capacity(log.count as usize);
+        let mut at = 0;
+        while at < log.end
+            && let Some((payload, end)) =
+                read_frame(&log.file, at).map_err(Error::io("read", &path))?
+        {
+            if at > 0 {
+                frames.push(parse(&payload, at, &path)?);
+            }
+            at = end;
+        }
+        Ok(frames)
     }
 
     /// How many bytes the last frame, or new log, took or would have taken.
@@ -277,20 +361,45 @@ impl Journal {
         self.tainted
     }
 
-    /// Replaces the log by a new file that holds these frames, durably.
+    /// Replaces the log by a new one that holds these frames, durably.
     pub(crate) fn start_over(&mut self, frames: &[Frame]) -> Result<()> {
         self.tainted = true;
+        let head = self.new_head();
+        let bytes = encode_log(&head, frames);
+        let before = match &self.open {
+            Some(log) => Some(
+                log.file
+                    .try_clone()
+                    .map_err(Error::io("read", self.path()))?,
+            ),
+            None => None,
+        };
+        self.replace(&bytes, frames.len() as u64)?;
+        self.head = head;
+        if let Some(before) = before
+            && let Err(error) = before.write_all_at(EMPTIED, 0)
+        {
+            // Who holds it finds the new one by its predecessors.
+            tracing::debug!(%error, "a journal that was replaced could not be marked");
+        }
+        self.tainted = false;
+        Ok(())
+    }
+
+    /// Gives the log's name to a new file that holds these bytes, durably.
+    fn replace(&mut self, bytes: &[u8], count: u64) -> Result<()> {
         self.remove_next()?;
         let path = self.target.sibling(NEXT);
         let next = self.target.sibling_name(NEXT);
-        let bytes = encode_log(&self.head, frames);
         self.wanted_bytes = bytes.len() as u64;
         let file = self.target.open_sibling(NEXT)?;
         let begun = file
-            .write_all_at(&bytes, 0)
+            .write_all_at(bytes, 0)
             .map_err(Error::io("write", &path))
             .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
-            .and_then(|()| OpenLog::new(file, self.wanted_bytes).map_err(Error::io("read", &path)))
+            .and_then(|()| {
+                OpenLog::new(file, self.wanted_bytes, count).map_err(Error::io("read", &path))
+            })
             .and_then(|log| {
                 names::rename(self.target.folder(), &next, &self.name())
                     .map_err(Error::io("rename", &path))?;
@@ -309,11 +418,8 @@ impl Journal {
                 return Err(error);
             }
         }
-        self.target.sync_folder()?;
-        self.tainted = false;
-        Ok(())
+        self.target.sync_folder()
     }
-
     /// Removes a new log that did not come to replace the old one; nothing relies on it.
     fn remove_next(&self) -> Result<()> {
         names::unlink_if_there(self.target.folder(), &self.target.sibling_name(NEXT))
@@ -323,11 +429,10 @@ impl Journal {
     /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only
     /// worth a warning: the log grows by itself.
     pub(crate) fn reserve(&mut self, pending: usize) -> Result<()> {
-        if self.open.is_none() {
-            self.start_over(&[])?;
-        }
         let path = self.path();
-        let log = self.open.as_mut().expect("opened above");
+        let Some(log) = self.open.as_mut() else {
+            return Ok(());
+        };
         let wanted = (64 * 1024 + 256 * pending as u64).min(MAX_RESERVED_BYTES);
         let reserved = log.file.write_all_at(&vec![0; wanted as usize], log.end);
         if let Err(error) = reserved {
@@ -340,14 +445,8 @@ impl Journal {
         synced
     }
 
-    /// Whether a session began this log: then only a session may empty it.
-    pub(crate) fn is_of_session(&self) -> bool {
-        self.head.session.is_some()
-    }
-
-    /// Empties the log: all of it is visible, and no crash brings it back over what others do next; an
-    /// emptied one that a crash brings back is harmless.
-    /// After an error the log that may still be there holds nothing that is not visible, and has to be
+    /// Empties the log: nothing of it is wanted any more, and no crash brings it back over what others do next;
+    /// an emptied one that a crash brings back is harmless. After an error the log that may still be there holds nothing that is not visible, and has to be
     /// started over before anything is acknowledged.
     pub(crate) fn remove(&mut self) -> Result<()> {
         let Some(log) = &self.open else {
@@ -363,6 +462,7 @@ impl Journal {
         names::unlink_if_there(self.target.folder(), &self.name())
             .map_err(Error::io("remove", self.path()))?;
         self.open = None;
+        self.head = self.new_head();
         self.tainted = false;
         Ok(())
     }
@@ -420,15 +520,15 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
             problem,
         })
     };
-    if head.sheet != target.path() {
+    if !head.is_known() {
         return refuse(format!(
-            "holds results for {}: move the sheet back there and run again, or remove the journal to give them up",
-            escape(&head.sheet.display().to_string())
+            "has the format {}, which this version cannot read: finish with the one that wrote it",
+            head.format
         ));
     }
     if !same_column(&head.key, key) {
         return refuse(format!(
-            "holds results by the key column {}: use --key with it, or remove the journal to give them up",
+            "holds results by the key column {}: use --key with it, or tickoff recover --discard to give them up",
             escape(&head.key)
         ));
     }
@@ -461,13 +561,8 @@ mod tests {
             }
         }
 
-        fn open(&self) -> Result<(Journal, Option<Head>, Vec<Frame>)> {
-            Journal::open(
-                &self.target,
-                "PO_NUMBER",
-                Some("s1"),
-                &self.lock.acquire().unwrap(),
-            )
+        fn open(&self) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
+            Journal::open(&self.target, "PO_NUMBER", &self.lock.acquire().unwrap())
         }
 
         /// The bytes of a log with these frames, and where each frame ends.
@@ -506,8 +601,8 @@ mod tests {
     fn what_was_appended_is_read_by_whoever_opens_it_next() {
         let fixture = Fixture::new();
         fixture.log(&[frame("A"), frame("B")]);
-        let (_, head, frames) = fixture.open().unwrap();
-        assert_eq!(head.unwrap().session.as_deref(), Some("s1"));
+        let (_, left, frames) = fixture.open().unwrap();
+        assert!(left.unwrap().session.is_none());
         assert_eq!(frames, [frame("A"), frame("B")]);
         assert_eq!(read(&fixture.target, "po_number").unwrap(), frames);
     }
@@ -550,7 +645,7 @@ mod tests {
         theirs.remove().unwrap();
         assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
         theirs.append(&frame("B")).unwrap();
-        assert_eq!(ours.load().unwrap().1, [frame("B")]);
+        assert_eq!(ours.load().unwrap(), [frame("B")]);
         theirs.start_over(&[frame("B"), frame("C")]).unwrap();
         assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
     }
@@ -570,7 +665,7 @@ mod tests {
         assert!(!Journal::is_still(&fixture.target, seen.as_ref()).unwrap());
         assert_eq!(read(&fixture.target, "PO_NUMBER").unwrap(), []);
         assert!(matches!(ours.catch_up().unwrap(), News::Replaced));
-        assert_eq!(ours.load().unwrap().1, []);
+        assert_eq!(ours.load().unwrap(), []);
         assert!(!ours.path().exists());
         ours.append(&frame("B")).unwrap();
         assert_eq!(fixture.open().unwrap().2, [frame("B")]);
@@ -654,31 +749,72 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_another_sheet_or_key_is_refused() {
+    fn a_log_of_another_key_is_refused() {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);
         let error = read(&fixture.target, "ID").unwrap_err().to_string();
-        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or remove the journal to give them up"), "{error}");
+        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or tickoff recover --discard to give them up"), "{error}");
+    }
+
+    #[test]
+    fn a_log_belongs_to_the_name_that_it_lies_beside() {
+        let fixture = Fixture::new();
+        fixture.log(&[frame("A")]);
         let moved = fixture.target.folder_path().join("moved.csv");
         std::fs::rename(fixture.target.path(), &moved).unwrap();
-        std::fs::rename(
-            fixture.target.sibling(NAME),
-            moved.with_file_name(".moved.csv.journal"),
-        )
-        .unwrap();
-        let error = read(&Target::open(&moved).unwrap(), "PO_NUMBER")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("holds results for ") && error.contains("in.csv: move the sheet back"),
-            "{error}"
+        let log = moved.with_file_name(".moved.csv.journal");
+        std::fs::rename(fixture.target.sibling(NAME), log).unwrap();
+        let frames = read(&Target::open(&moved).unwrap(), "PO_NUMBER").unwrap();
+        assert_eq!(frames, [frame("A")]);
+    }
+
+    #[test]
+    fn a_log_that_somebody_takes_away_is_written_anew() {
+        let fixture = Fixture::new();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        ours.append(&frame("A")).unwrap();
+        theirs.catch_up().unwrap();
+        theirs.append(&frame("B")).unwrap();
+        std::fs::remove_file(ours.path()).unwrap();
+        assert!(matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames == [frame("B")]));
+        assert_eq!(
+            read(&fixture.target, "PO_NUMBER").unwrap(),
+            [frame("A"), frame("B")]
         );
+        // The other one finds that it is the same log.
+        ours.append(&frame("C")).unwrap();
+        assert!(
+            matches!(theirs.catch_up().unwrap(), News::Frames(frames) if frames == [frame("C")])
+        );
+        theirs.append(&frame("D")).unwrap();
+        assert_eq!(fixture.open().unwrap().2.len(), 4);
+    }
+
+    #[test]
+    fn an_older_copy_or_another_log_in_its_place_is_set_aside() {
+        let fixture = Fixture::new();
+        let mut ours = fixture.open().unwrap().0;
+        ours.append(&frame("A")).unwrap();
+        let older = std::fs::read(ours.path()).unwrap();
+        ours.append(&frame("B")).unwrap();
+        let other = Fixture::new();
+        let (other, _) = other.log(&[frame("X"), frame("Y"), frame("Z")]);
+        for planted in [older, other, b"no log at all".to_vec(), Vec::new()] {
+            std::fs::remove_file(ours.path()).unwrap();
+            std::fs::write(ours.path(), &planted).unwrap();
+            assert!(matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames.is_empty()));
+            assert_eq!(
+                read(&fixture.target, "PO_NUMBER").unwrap(),
+                [frame("A"), frame("B")]
+            );
+        }
     }
 
     #[test]
     fn reserved_space_is_an_empty_log() {
         let fixture = Fixture::new();
         let mut journal = fixture.open().unwrap().0;
+        journal.start_over(&[]).unwrap();
         journal.reserve(10).unwrap();
         assert!(std::fs::metadata(journal.path()).unwrap().len() > 64 << 10);
         journal.append(&frame("A")).unwrap();

@@ -18,6 +18,8 @@ pub(super) struct OpenLog {
     pub(super) inode: u64,
     /// Behind the last valid frame: all before it was read or written by us.
     pub(super) end: u64,
+    /// How many frames stand before that.
+    pub(super) count: u64,
     /// From here on stand frames of others, whose sync may have failed.
     pub(super) unsure_from: u64,
     /// Up to where the filesystem has given us space, as far as we know.
@@ -25,7 +27,7 @@ pub(super) struct OpenLog {
 }
 
 impl OpenLog {
-    pub(super) fn new(file: File, end: u64) -> io::Result<OpenLog> {
+    pub(super) fn new(file: File, end: u64, count: u64) -> io::Result<OpenLog> {
         let metadata = file.metadata()?;
         // Reading is no reason to write the inode at the next sync.
         access_time::leave(&file);
@@ -33,6 +35,7 @@ impl OpenLog {
             file,
             inode: metadata.ino(),
             end,
+            count,
             unsure_from: 0,
             room: metadata.len(),
         })

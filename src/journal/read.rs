@@ -111,19 +111,12 @@ fn for_each_piece(
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::super::frame::{completed as frame, encode_log};
     use super::*;
 
     /// The bytes of a log with these frames, and where each frame ends.
     fn log(frames: &[Frame]) -> (Vec<u8>, Vec<usize>) {
-        let head = Head {
-            sheet: "in.csv".into(),
-            key: "PO_NUMBER".into(),
-            session: Some("s1".into()),
-            created: DateTime::UNIX_EPOCH,
-        };
+        let head = Head::new(Path::new("in.csv"), "PO_NUMBER");
         let ends = (1..=frames.len())
             .map(|count| encode_log(&head, &frames[..count]).len())
             .collect();

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::process::kept_output::KeptOutput;
-use crate::process::result_file::{self, ResultFiles};
+use crate::process::result_file::ResultFiles;
 use crate::process::running::Running;
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::{check_result, not_kept, not_started, outcome};
+use crate::process::verdict::{no_folder, not_kept, not_started, outcome};
 use crate::run::ending::{Ending, Start};
 use crate::run::job::{Job, Outcome};
 use crate::run::stop::StopLevel;
@@ -44,7 +44,7 @@ use crate::text::message::error_message;
 /// | exits with 0 | COMPLETED | is written; its STATUS wins |
 /// | exits with 75 | is tried again later | is ignored |
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
-/// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED; ignored if invalid |
+/// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
 /// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
 /// | cannot be started, or its output not kept | ERROR, `cannot start …`, or tried again later if the system is out of processes, memory, descriptors or room | – |
@@ -52,18 +52,17 @@ use crate::text::message::error_message;
 /// An ERROR that the object gives without an ERROR_MESSAGE gets `exit 0: message`.
 ///
 /// Where the object counts and is no JSON object, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
-/// regular file, names a column that is neither in the sheet nor one of [`COLUMNS`](crate::COLUMNS), or holds a
-/// value that no update may write, the PO becomes ERROR with that reason. The STATUS it gives must
-/// be COMPLETED, ERROR or NO_ATTACHMENTS.
+/// regular file, or the folder for it was removed while the command ran, the PO becomes ERROR with that
+/// reason, and what can be read of the answer is kept beside the backups, in the column `RAW_ANSWER` of
+/// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
+/// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
 #[derive(Debug)]
 pub struct RecordCommand {
     template: CommandTemplate,
     session_id: String,
-    /// The column that no result may change.
-    key: String,
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
-    results: ResultFiles,
+    pub(super) results: ResultFiles,
 }
 
 impl RecordCommand {
@@ -74,13 +73,12 @@ impl RecordCommand {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when no private folder can be made for the result files.
-    pub fn new(template: CommandTemplate, session_id: &str, key: &str) -> Result<Self> {
+    pub fn new(template: CommandTemplate, session_id: &str) -> Result<Self> {
         let results = ResultFiles::new()?;
         heed_children()?;
         Ok(RecordCommand {
             template,
             session_id: session_id.to_owned(),
-            key: key.to_owned(),
             timeout: None,
             output: None,
             results,
@@ -104,15 +102,21 @@ impl RecordCommand {
         if job.stop.level() == StopLevel::Now {
             return Outcome::Stopped;
         }
-        let result_file = self.results.new_name();
+        let start = Start::now();
+        let result_file = match self.results.next() {
+            Ok(result_file) => result_file,
+            Err(error) => {
+                job.process_ended(&start.ended(Ending::NotStarted(126)));
+                return no_folder(&error);
+            }
+        };
         let mut command = self.template.command(job);
         command
             .env("TICKOFF_PO", job.po)
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
-            .env("TICKOFF_RESULT", &result_file);
-        let start = Start::now();
+            .env("TICKOFF_RESULT", result_file.path());
         let kept = match self.output.as_ref().map(|output| output.files(job.po)) {
             None => None,
             Some(Ok(files)) => {
@@ -141,26 +145,13 @@ impl RecordCommand {
             .map_or(Ending::Unknown, |(ending, _)| *ending);
         job.process_ended(&start.ended(ending));
         match waited {
-            Ok((ending, stderr)) => {
-                let result =
-                    result_file::take(&result_file).and_then(|result| self.check(job.po, result));
-                outcome(ending, &stderr, result)
-            }
+            Ok((ending, stderr)) => outcome(ending, &stderr, result_file.take(job.po)),
             Err(error) => {
                 let message =
                     error_message("cannot tell how the command ended", &error.to_string());
                 Outcome::Done(Updates::error(message))
             }
         }
-    }
-
-    fn check(
-        &self,
-        po: &str,
-        result: Option<Updates>,
-    ) -> std::result::Result<Option<Updates>, String> {
-        let check = |updates| check_result(self.template.columns(), &self.key, po, updates);
-        result.map(check).transpose()
     }
 }
 
@@ -187,7 +178,7 @@ mod tests {
             r#"[ ! -e "$TICKOFF_RESULT" ] && printf '{"SUPPLIER":"%s"}' "$(stat -c %a "${TICKOFF_RESULT%/*}")" > "$TICKOFF_RESULT""#,
         );
         check(&shell, &[("SUPPLIER", "700"), ("STATUS", "COMPLETED")]);
-        let folder = shell.results.folder().to_owned();
+        let folder = shell.results.folder();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         drop(shell);
         assert!(!folder.exists());

@@ -4,11 +4,16 @@
 //! process that an earlier attempt left behind can therefore not write into the result of another PO.
 //! A command may have made anything of the name: a link is not followed, a pipe not waited for, and no
 //! more is read than a result may hold.
+//!
+//! A folder for temporary files is cleaned by others. One that is gone, or is not ours any more, is made
+//! anew under another name before an attempt; if that happened while a command ran, what the command
+//! wanted to leave could not come, and its PO is not COMPLETED without it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
@@ -16,67 +21,191 @@ use tracing::warn;
 
 use crate::domain::limits::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
-use crate::sheet::update::Updates;
+use crate::process::verdict::{Left, Malformed};
+use crate::run::stop::lock;
+use crate::sheet::json::Answer;
 use crate::sys::regular;
 use crate::text::escape::Escaped;
 
 /// The result files of a run.
 #[derive(Debug)]
 pub(super) struct ResultFiles {
-    /// Removed with whatever is left in it when the run is over.
-    folder: TempDir,
+    /// Never empty. New attempts use the last one; others may still run with the ones before.
+    folders: Mutex<Vec<Folder>>,
     attempts_made: AtomicU64,
+}
+
+/// What tells one folder from another that has taken its name, or from itself with other rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    mode: u32,
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Identity> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            mode: metadata.mode(),
+        })
+    }
+
+    /// Whether it is the same folder, whatever its rights are.
+    fn is_same(&self, other: &Identity) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// A folder that only the user can enter.
+#[derive(Debug)]
+struct Folder {
+    /// Removed with whatever is left in it when the run is over. `None` once it is.
+    made: Option<TempDir>,
+    identity: Identity,
+    /// Open for as long, so that no other folder gets its inode's number.
+    _held: File,
+}
+
+impl Folder {
+    fn make() -> io::Result<Folder> {
+        let made = tempfile::Builder::new()
+            .prefix("tickoff-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
+        let identity = Identity::of(made.path())?;
+        Ok(Folder {
+            _held: File::open(made.path())?,
+            made: Some(made),
+            identity,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        let made = self.made.as_ref();
+        made.expect("it is there until it is dropped").path()
+    }
+
+    fn is_there(&self) -> bool {
+        Identity::of(self.path()).is_ok_and(|identity| identity == self.identity)
+    }
+}
+
+impl Drop for Folder {
+    /// Whatever else has the name now is not ours to remove.
+    fn drop(&mut self) {
+        let is_ours = Identity::of(self.path()).is_ok_and(|now| now.is_same(&self.identity));
+        if let (false, Some(made)) = (is_ours, self.made.take()) {
+            // The path is of no use to anybody.
+            drop(made.keep());
+        }
+    }
 }
 
 impl ResultFiles {
     pub(super) fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("tickoff-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(Error::io("create a folder in", std::env::temp_dir()))?;
+        let folder =
+            Folder::make().map_err(Error::io("create a folder in", std::env::temp_dir()))?;
         Ok(ResultFiles {
-            folder,
+            folders: Mutex::new(vec![folder]),
             attempts_made: AtomicU64::new(0),
         })
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    #[cfg(test)]
+    pub(super) fn folder(&self) -> PathBuf {
+        current(&lock(&self.folders)).path().to_owned()
     }
 
-    /// A name that no other attempt has. There is no such file yet.
-    pub(super) fn new_name(&self) -> PathBuf {
+    /// A name that no other attempt has, in a folder that is there. There is no such file yet.
+    pub(super) fn next(&self) -> io::Result<ResultFile> {
         // Relaxed: only that no number comes twice matters.
         let attempt = self.attempts_made.fetch_add(1, Ordering::Relaxed);
-        self.folder().join(attempt.to_string())
+        let mut folders = lock(&self.folders);
+        if !current(&folders).is_there() {
+            folders.push(Folder::make()?);
+            warn!("the folder for results was removed or changed: a new one is made");
+        }
+        let folder = current(&folders);
+        Ok(ResultFile {
+            path: folder.path().join(attempt.to_string()),
+            folder: folder.identity,
+        })
     }
 }
 
-/// Reads a result file and removes it; `None` if the command wrote none.
-pub(super) fn take(path: &Path) -> std::result::Result<Option<Updates>, String> {
-    let result = match regular::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => Err(unreadable(&error)),
-        Ok(None) => Err("it is not a regular file".to_owned()),
-        Ok(Some(file)) => read(file),
-    };
-    if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
-        warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
-    }
-    result.map(Some)
+fn current(folders: &[Folder]) -> &Folder {
+    folders.last().expect("one is made at first")
 }
 
-fn read(file: File) -> std::result::Result<Updates, String> {
-    let mut json = Vec::new();
-    file.take(MAX_RESULT_BYTES + 1)
-        .read_to_end(&mut json)
-        .map_err(|error| unreadable(&error))?;
+/// Where one attempt may leave its result.
+pub(super) struct ResultFile {
+    path: PathBuf,
+    /// The folder that it is in.
+    folder: Identity,
+}
+
+impl ResultFile {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file and removes it; `None` if the command, which has ended, wrote none. What is odd
+    /// about it is said of this PO.
+    pub(super) fn take(self, po: &str) -> Left {
+        let path = self.path();
+        let folder = path.parent().and_then(|path| Identity::of(path).ok());
+        let opened = regular::open(path);
+        if !folder.is_some_and(|folder| folder.is_same(&self.folder)) {
+            // Whoever made the folder anew, what is there is no secret to keep.
+            let there = opened.ok().flatten();
+            let raw = there.and_then(|file| bytes(file).ok()).unwrap_or_default();
+            return Err(Malformed::new(FOLDER_IS_GONE, &raw));
+        }
+        let result = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return match folder == Some(self.folder) {
+                    true => Ok(None),
+                    false => Err(Malformed::new(FOLDER_IS_GONE, b"")),
+                };
+            }
+            Err(error) => Err(Malformed::new(unreadable(&error), b"")),
+            Ok(None) => Err(Malformed::new("it is not a regular file", b"")),
+            Ok(Some(file)) => read(file),
+        };
+        if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
+            warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
+        }
+        let Answer { updates, notes } = result?;
+        for note in notes {
+            warn!(po = %Escaped::text(po), "{note}");
+        }
+        Ok(Some(updates))
+    }
+}
+
+const FOLDER_IS_GONE: &str = "the folder for it was removed or changed while the command ran";
+
+/// As much of a file as a result may hold, and one byte more if it is larger.
+fn bytes(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_RESULT_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read(file: File) -> std::result::Result<Answer, Malformed> {
+    let mut json = bytes(file).map_err(|error| Malformed::new(unreadable(&error), b""))?;
     if json.len() as u64 > MAX_RESULT_BYTES {
-        return Err(format!("it is larger than {MAX_RESULT_BYTES} bytes"));
+        json.pop();
+        let problem = format!("it is larger than {MAX_RESULT_BYTES} bytes");
+        return Err(Malformed::new(problem, &json));
     }
-    serde_json::from_slice(&json)
-        .map_err(|error| format!("it is not a JSON object of cells: {error}"))
+    Answer::from_json(&json).map_err(|problem| {
+        let problem = format!("it is not a JSON object of cells: {problem}");
+        Malformed::new(problem, &json)
+    })
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -87,9 +216,100 @@ fn unreadable(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use crate::domain::status::ProcessingStatus;
-    use crate::process::sample::{check_error, command, job};
+    use crate::process::command::RecordCommand;
+    use crate::process::sample::{check, check_error, command, job, run, shell};
     use crate::run::job::Outcome;
     use crate::run::stop::Stop;
+    use crate::sheet::update::Updates;
+
+    const WRITES: &str = r#"echo '{"SUPPLIER":"x"}' > "$TICKOFF_RESULT""#;
+
+    #[track_caller]
+    fn check_gone(spoils: &str) {
+        let message = format!("invalid TICKOFF_RESULT: {FOLDER_IS_GONE}");
+        check_error(
+            &format!("cd \"${{TICKOFF_RESULT%/*}}\"; {spoils}"),
+            &message,
+        );
+    }
+
+    #[test]
+    fn a_result_that_could_not_come_is_an_error() {
+        check_gone("rm -r $PWD");
+        check_gone(&format!("rm -r $PWD; {WRITES} || true"));
+        check_gone("rm -r $PWD; touch $PWD");
+        check_gone("rm -r $PWD; mkdir $PWD");
+        check_gone("chmod 500 .");
+    }
+
+    #[test]
+    fn what_came_into_a_folder_that_was_made_anew_is_kept_and_not_believed() {
+        let script =
+            format!("cd /; F=${{TICKOFF_RESULT%/*}}; rm -r $F; mkdir $F; touch $F/x; {WRITES}");
+        let command = shell(&script);
+        let folder = command.results.folder();
+        let Outcome::Done(updates) = run(&command) else {
+            panic!("not done")
+        };
+        let [(column, raw)] = updates.aside() else {
+            panic!("{updates:?}")
+        };
+        assert_eq!(
+            (&**column, &**raw),
+            ("RAW_ANSWER", "{\"SUPPLIER\":\"x\"}\n")
+        );
+        // It may be anybody's, and so it stays.
+        drop(command);
+        assert!(folder.join("x").exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_result_in_a_folder_whose_rights_were_changed_is_read() {
+        let command = shell(&format!("chmod 711 ${{TICKOFF_RESULT%/*}}; {WRITES}"));
+        check(&command, &[("SUPPLIER", "x"), ("STATUS", "COMPLETED")]);
+        // The next one has a folder that only the user can enter.
+        check_new_folder(&command, |_| {});
+    }
+
+    #[track_caller]
+    fn check_new_folder(command: &RecordCommand, spoil: impl Fn(&Path)) {
+        let folder = command.results.folder();
+        spoil(&folder);
+        check(command, &[("SUPPLIER", "x"), ("STATUS", "COMPLETED")]);
+        assert_ne!(command.results.folder(), folder);
+        let there = fs::symlink_metadata(&folder);
+        if there.is_ok_and(|there| there.is_file()) {
+            fs::remove_file(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_made_anew_before_the_next_attempt() {
+        let command = shell(WRITES);
+        check_new_folder(&command, |folder| fs::remove_dir_all(folder).unwrap());
+        check_new_folder(&command, |folder| {
+            fs::remove_dir_all(folder).unwrap();
+            fs::write(folder, "mine").unwrap();
+        });
+        check_new_folder(&command, |folder| {
+            fs::set_permissions(folder, Permissions::from_mode(0o500)).unwrap();
+        });
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_kept_as_it_came() {
+        for (script, raw) in [
+            ("printf '{\"A\":\\377' > $TICKOFF_RESULT", "{\"A\":\u{fffd}"),
+            ("printf '{\"A\":' > $TICKOFF_RESULT; kill -9 $$", "{\"A\":"),
+            ("printf '[1]' > $TICKOFF_RESULT; exit 3", "[1]"),
+        ] {
+            let Outcome::Done(updates) = run(&shell(script)) else {
+                panic!("not done")
+            };
+            assert_eq!(updates.aside()[0].1, raw);
+        }
+    }
 
     #[test]
     fn a_result_that_is_no_reasonable_file_is_an_error() {

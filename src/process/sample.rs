@@ -38,7 +38,7 @@ pub(super) fn template(argv: &[&str]) -> CommandTemplate {
 }
 
 pub(super) fn command(argv: &[&str]) -> RecordCommand {
-    RecordCommand::new(template(argv), "s1", "PO_NUMBER").unwrap()
+    RecordCommand::new(template(argv), "s1").unwrap()
 }
 
 pub(super) fn shell(script: &str) -> RecordCommand {

@@ -27,8 +27,6 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub struct CommandTemplate {
     /// The program and its arguments.
     words: Vec<Word>,
-    /// The header of the sheet.
-    columns: Vec<String>,
 }
 
 impl CommandTemplate {
@@ -39,10 +37,7 @@ impl CommandTemplate {
     pub fn parse(argv: &[OsString], columns: &[String]) -> Self {
         assert!(!argv.is_empty(), "a command needs a program");
         let words = argv.iter().map(|word| Word::parse(word, columns)).collect();
-        CommandTemplate {
-            words,
-            columns: columns.to_vec(),
-        }
+        CommandTemplate { words }
     }
 
     /// Checks that the program can be started, looking for it where `execvp` would. A program whose
@@ -65,11 +60,6 @@ impl CommandTemplate {
     /// is escaped in the shell's own way. `None` for a record leaves its cells empty.
     pub fn command_line(&self, po: &str, record: Option<&CsvRecord>) -> String {
         shell::command_line(self.words.iter().map(|word| word.fill(po, record)))
-    }
-
-    /// The columns that the sheet had.
-    pub(super) fn columns(&self) -> &[String] {
-        &self.columns
     }
 
     /// The command for an attempt, with the environment of this process.

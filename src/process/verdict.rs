@@ -1,15 +1,14 @@
 //! What becomes of a PO, from what its process said: the exit code, the result and the end of stderr.
 //!
-//! The rules are in the table at [`RecordCommand`](crate::RecordCommand). Commands and workers share
-//! what a result may hold, and that a shortage of the system is not the PO's failure.
+//! The rules are in the table at [`RecordCommand`](crate::RecordCommand). Commands and workers share that
+//! an answer which cannot be read is kept as it came, and that a shortage of the system is not the PO's
+//! failure. What a result may hold is not judged here: no result is refused (`sheet/result.rs`).
 
 use std::ffi::OsStr;
 use std::io;
 
-use crate::domain::columns::{COLUMNS, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::problem::InvalidValue;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
 use crate::domain::status::ProcessingStatus;
-use crate::error::Error;
 use crate::process::signals::killed_by;
 use crate::run::ending::Ending;
 use crate::run::job::Outcome;
@@ -17,15 +16,37 @@ use crate::sheet::update::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
 use crate::text::message::error_message;
 
+/// An answer that cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed {
+    /// What is wrong with it.
+    pub(super) problem: String,
+    /// As it came, as far as it came; empty if there was nothing to keep.
+    pub(super) raw: String,
+}
+
+impl Malformed {
+    pub(super) fn new(problem: impl Into<String>, raw: &[u8]) -> Malformed {
+        Malformed {
+            problem: problem.into(),
+            raw: String::from_utf8_lossy(raw).into_owned(),
+        }
+    }
+
+    /// The ERROR that a PO has because of it. The answer is kept beside the backups.
+    pub(super) fn error(&self, what: &str) -> Updates {
+        Updates::error(error_message(what, &self.problem)).keep_aside(RAW_ANSWER, &self.raw)
+    }
+}
+
+/// What a command left as its result, if it left one.
+pub(super) type Left = std::result::Result<Option<Updates>, Malformed>;
+
 /// The exit code with which a command asks to be tried again: EX_TEMPFAIL of sysexits.h.
 pub(super) const TRY_AGAIN: i32 = 75;
 
 /// What becomes of a PO whose command has ended.
-pub(super) fn outcome(
-    ending: Ending,
-    stderr: &str,
-    result: std::result::Result<Option<Updates>, String>,
-) -> Outcome {
+pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
     match ending {
         Ending::Stopped => Outcome::Stopped,
         Ending::Exit(TRY_AGAIN) => Outcome::Retry(error_message("exit 75", stderr)),
@@ -40,19 +61,14 @@ pub(super) fn outcome(
     }
 }
 
-fn after_exit(
-    code: i32,
-    stderr: &str,
-    result: std::result::Result<Option<Updates>, String>,
-) -> Updates {
+fn after_exit(code: i32, stderr: &str, result: Left) -> Updates {
     let mut updates = match result {
         Ok(updates) => updates.unwrap_or_default(),
-        Err(problem) => {
-            let what = match code {
+        Err(malformed) => {
+            return malformed.error(&match code {
                 0 => "invalid TICKOFF_RESULT".to_owned(),
                 _ => format!("exit {code}, invalid TICKOFF_RESULT"),
-            };
-            return Updates::error(error_message(&what, &problem));
+            });
         }
     };
     if updates.new_status().is_none() {
@@ -63,8 +79,10 @@ fn after_exit(
         };
         updates = updates.set(STATUS, status.as_str());
     }
-    if updates.new_status() == Some(ProcessingStatus::Error) && updates.get(ERROR_MESSAGE).is_none()
-    {
+    let has_failed = updates
+        .new_status()
+        .is_some_and(|status| status.is_failure());
+    if has_failed && updates.get(ERROR_MESSAGE).is_none() {
         updates = updates.set(
             ERROR_MESSAGE,
             error_message(&format!("exit {code}"), stderr),
@@ -73,22 +91,23 @@ fn after_exit(
     updates
 }
 
-fn after_kill(
-    what: &str,
-    stderr: &str,
-    result: std::result::Result<Option<Updates>, String>,
-) -> Updates {
+fn after_kill(what: &str, stderr: &str, result: Left) -> Updates {
     let decided = |column| {
         [STATUS, ERROR_MESSAGE, LAST_PROCESSED]
             .iter()
             .any(|own| same_column(own, column))
     };
-    let result = result.ok().flatten().unwrap_or_default();
-    let others = result.iter().filter(|(column, _)| !decided(column));
-    others.fold(
-        Updates::error(error_message(what, stderr)),
-        |updates, (column, value)| updates.set(column, value),
-    )
+    let killed = Updates::error(error_message(what, stderr));
+    match result {
+        Ok(result) => {
+            let result = result.unwrap_or_default();
+            let others = result.iter().filter(|(column, _)| !decided(column));
+            others.fold(killed, |updates, (column, value)| {
+                updates.set(column, value)
+            })
+        }
+        Err(malformed) => killed.keep_aside(RAW_ANSWER, malformed.raw),
+    }
 }
 
 /// What becomes of a PO whose process could not be started.
@@ -112,6 +131,14 @@ pub(super) fn not_kept(error: &io::Error) -> Outcome {
     )
 }
 
+/// What becomes of a PO for whose result there can be no folder.
+pub(super) fn no_folder(error: &io::Error) -> Outcome {
+    failed_before_it_began(
+        error,
+        error_message("cannot make a folder for its result", &error.to_string()),
+    )
+}
+
 /// A shortage passes, so it is not the PO's failure.
 fn failed_before_it_began(error: &io::Error, message: String) -> Outcome {
     match is_shortage(error) {
@@ -120,43 +147,10 @@ fn failed_before_it_began(error: &io::Error, message: String) -> Outcome {
     }
 }
 
-/// Refuses a result that a sheet with these columns would refuse, or that is none.
-pub(super) fn check_result(
-    columns: &[String],
-    key: &str,
-    po: &str,
-    updates: Updates,
-) -> std::result::Result<Updates, String> {
-    updates.validate(po).map_err(|error| error.to_string())?;
-    for (column, _) in updates.iter() {
-        if same_column(column, key) {
-            let (po, column) = (po.to_owned(), column.to_owned());
-            return Err(Error::InvalidValue {
-                po,
-                column,
-                reason: InvalidValue::Key,
-            }
-            .to_string());
-        }
-        if !columns
-            .iter()
-            .map(String::as_str)
-            .chain(COLUMNS)
-            .any(|known| same_column(known, column))
-        {
-            return Err(Error::unknown_column(column, columns, &COLUMNS).to_string());
-        }
-    }
-    if updates.new_status() == Some(ProcessingStatus::Pending) {
-        return Err("STATUS must be COMPLETED, ERROR or NO_ATTACHMENTS".to_owned());
-    }
-    Ok(updates)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::sample::{COLUMNS_OF_SHEET, check_error, check_shell, run, shell};
+    use crate::process::sample::{check_error, check_shell, run, shell};
 
     #[test]
     fn the_exit_code_decides() {
@@ -255,28 +249,9 @@ mod tests {
         );
         check(
             "[]",
-            &format!("{no_object} invalid type: sequence, expected a map at line 1 column 0"),
-        );
-        let columns = COLUMNS_OF_SHEET.join(", ");
-        check(
-            r#"{"Colour":"red"}"#,
-            &format!("no column Colour in the sheet, which has {columns}"),
-        );
-        check(
-            r#"{"STATUS":"done"}"#,
-            "P1: STATUS must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not done",
-        );
-        check(
-            r#"{"STATUS":"pending"}"#,
-            "STATUS must be COMPLETED, ERROR or NO_ATTACHMENTS",
-        );
-        check(
-            r#"{"SUPPLIER":"a\u0000"}"#,
-            "P1: SUPPLIER may not hold a NUL byte",
-        );
-        check(
-            r#"{"po_number":"P1"}"#,
-            "P1: po_number is the key column, which no update may change",
+            &format!(
+                "{no_object} invalid type: sequence, expected a JSON object at line 1 column 0"
+            ),
         );
     }
 

@@ -111,7 +111,7 @@ pub fn start(capacity: usize, fake: Fake) -> (Arc<Shared>, Arc<Fake>, JoinHandle
 }
 
 pub fn submit(shared: &Arc<Shared>, po: &str, full: Full) -> Result<Operation> {
-    shared.submit(Some((po, Updates::new(), false)), full)
+    shared.submit(Some(WriteOperation::new(po, Updates::new())), full)
 }
 
 pub fn stop(shared: &Shared, thread: JoinHandle<()>) {

@@ -14,7 +14,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use crossbeam_utils::CachePadded;
 
 use super::operation::{Entry, Operation, Ticket, Until};
@@ -23,7 +22,7 @@ use super::sync::{
     Unparker, lock,
 };
 use crate::error::{Error, Result};
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::sheet::update::{OperationId, WriteOperation};
 use crate::store::writer::Writes;
 
 /// What a submitter wants when there is no room.
@@ -102,19 +101,14 @@ impl Shared {
     /// Hands an update over, or a marker; the queue may be full, or closed.
     pub(super) fn submit(
         &self,
-        update: Option<(&str, Updates, bool)>,
+        operation: Option<WriteOperation>,
         full: Full,
     ) -> Result<Operation> {
         let id = OperationId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let ticket = Arc::new(Ticket::default());
-        let operation = update.map(|(po, updates, force)| WriteOperation {
+        let operation = operation.map(|operation| WriteOperation {
             operation_id: id,
-            po_number: po.to_owned(),
-            updates,
-            timestamp: Utc::now(),
-            retry_count: 0,
-            priority: 0,
-            force,
+            ..operation
         });
         let counts = operation.is_some();
         let entry = Entry {

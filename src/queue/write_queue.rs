@@ -16,8 +16,9 @@ use super::handoff::{Full, Shared};
 pub use super::operation::{Operation, Until};
 use super::sync::thread::JoinHandle;
 use super::sync::{Mutex, Ordering, lock};
+use crate::domain::status::ProcessingStatus;
 use crate::error::Result;
-use crate::sheet::update::Updates;
+use crate::sheet::update::{Updates, WriteOperation};
 use crate::store::handler::CsvHandler;
 use crate::store::writer::Writes;
 
@@ -134,9 +135,40 @@ impl WriteQueue {
         self.submit(po, updates.into(), false, Full::Refuse)
     }
 
+    /// Submits what a job that has run answered; waits only while the queue is full.
+    ///
+    /// It is never refused for what is in it. What has a place is written, a value that no cell holds as
+    /// far as it can be, and an ERROR_MESSAGE as one line of at most
+    /// [`MAX_ERROR_CHARS`](crate::MAX_ERROR_CHARS) characters. A STATUS that no result has makes the row
+    /// ERROR. Cells whose row or column is gone go to `….unplaced.csv` beside the backups; so do status,
+    /// time and message where the result would take its PO out of COMPLETED or back to PENDING, unless
+    /// it is `forced`.
+    ///
+    /// # Errors
+    /// [`Error::QueueStopped`]: it was not accepted.
+    pub fn submit_result(
+        &self,
+        po: &str,
+        updates: impl Into<Updates>,
+        forced: bool,
+    ) -> Result<Operation> {
+        let status = self.handler.status(po);
+        let may_be_pending = forced || matches!(status, Some(ProcessingStatus::Other(_)));
+        let operation = WriteOperation {
+            force: forced,
+            is_result: true,
+            ..WriteOperation::new(po, updates.into().fit(po.trim(), may_be_pending))
+        };
+        self.shared.submit(Some(operation), Full::Wait)
+    }
+
     fn submit(&self, po: &str, updates: Updates, force: bool, full: Full) -> Result<Operation> {
         self.handler.validate(po, &updates)?;
-        self.shared.submit(Some((po, updates, force)), full)
+        let operation = WriteOperation {
+            force,
+            ..WriteOperation::new(po, updates)
+        };
+        self.shared.submit(Some(operation), full)
     }
 
     /// Waits until an operation is durable, or visible as well.

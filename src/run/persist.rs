@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
@@ -16,7 +16,6 @@ use crate::run::stop::{Stop, StopLevel};
 use crate::run::summary::Verdict;
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
-use crate::text::message::error_message;
 
 /// How soon a result that found no room is tried again at first; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -48,31 +47,14 @@ impl<'a> Recorder<'a> {
 
     /// Makes a result durable, and says how it counts.
     ///
-    /// A result that the sheet refuses becomes an ERROR with that reason. One that cannot be recorded
-    /// leaves its PO as it was; the run is stopped if no later one could be recorded either.
+    /// The sheet refuses none; one that cannot be made durable leaves its PO as it was, and the run is
+    /// stopped, because no later one could be recorded either.
     pub(super) fn record(&self, po: &str, updates: &Updates) -> (Verdict, Result<()>) {
         let verdict = Verdict::of(updates);
         let persisted = self.persist(po, updates);
         match &persisted {
+            Ok(()) if self.was_completed_meanwhile(po, updates) => (Verdict::Skipped, persisted),
             Ok(()) => (verdict, persisted),
-            Err(Error::Transition {
-                from: ProcessingStatus::Completed,
-                ..
-            }) => {
-                warn!(po = %Escaped::text(po), "skipped: it was completed meanwhile, that result stays");
-                (Verdict::Skipped, Ok(()))
-            }
-            Err(refused @ (Error::InvalidValue { .. } | Error::UnknownColumn { .. }))
-                if verdict != Verdict::Error =>
-            {
-                self.record(
-                    po,
-                    &Updates::error(error_message(
-                        "the result was refused",
-                        &refused.to_string(),
-                    )),
-                )
-            }
             Err(refused) => {
                 error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
                 if matches!(
@@ -86,13 +68,19 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// Whether the row's state is not this result's but that of somebody who completed it.
+    fn was_completed_meanwhile(&self, po: &str, updates: &Updates) -> bool {
+        let completed = ProcessingStatus::Completed;
+        let status = updates.new_status();
+        !self.forced
+            && status.is_some_and(|status| status != completed)
+            && self.queue.handler().status(po) == Some(completed)
+    }
+
     /// Submits a result until it is durable, or until that cannot or may not be waited for.
     fn persist(&self, po: &str, updates: &Updates) -> Result<()> {
         let submit = || {
-            let operation = match self.forced {
-                true => self.queue.submit_forced(po, updates.clone()),
-                false => self.queue.submit_write(po, updates.clone()),
-            }?;
+            let operation = self.queue.submit_result(po, updates.clone(), self.forced)?;
             self.queue.wait(&operation, Until::Durable)
         };
         match submit() {

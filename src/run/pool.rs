@@ -3,7 +3,7 @@
 //! This file owns three guarantees. *A crash repeats at most one PO a worker*: a worker takes its
 //! next PO only once the result of the last one is durable. *Nothing is done twice that is done*:
 //! the PO's present status is looked at each time it is handed out. *No PO ends the run*: a job that
-//! panics and a result that is refused cost that PO alone.
+//! panics costs that PO alone, and no result is refused for what is in it.
 //!
 //! The parts have files of their own: what comes next (`schedule`), what a job is given and says
 //! (`job`), how its result becomes durable (`persist`), and when a run ends early (`halt`, `stop`).
@@ -28,7 +28,7 @@ use crate::run::summary::{PoolSummary, Verdict};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
-use crate::text::message::panic_message;
+use crate::text::message::{one_line, panic_message};
 
 /// A number of workers that process a list of POs and record each result as they go.
 ///
@@ -96,6 +96,11 @@ impl<'a> WorkerPool<'a> {
         self
     }
 
+    /// What stops the run.
+    pub(crate) fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
     /// Where results go, and where a PO's present state is looked up. Its writer thread must have
     /// been started.
     pub fn queue(mut self, queue: &'a WriteQueue) -> Self {
@@ -130,7 +135,8 @@ impl<'a> WorkerPool<'a> {
     /// Processes the POs and returns when every one has a result or the run was stopped.
     ///
     /// With a queue, a PO that is done or gone when its turn comes is skipped; any other gets what
-    /// `work` made of it, durable before that worker takes its next PO. On a full disk results wait,
+    /// `work` made of it, durable before that worker takes its next PO: see
+    /// [`WriteQueue::submit_result`] for what cannot be written as it is. On a full disk results wait,
     /// and their workers with them, until there is room or the run is stopped: 5 s longer after
     /// [`Stop::soon`], not longer after [`Stop::now`]. A result that cannot be recorded is logged,
     /// told to the callback, named in `unpersisted`, and leaves its PO as it was. If it could not be
@@ -250,6 +256,10 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         let duration = began.elapsed();
         lock(&self.summary).working += duration;
 
+        let outcome = match outcome {
+            Outcome::Retry(message) => Outcome::Retry(one_line(&message)),
+            outcome => outcome,
+        };
         let updates = match outcome {
             Outcome::Done(updates) => updates,
             Outcome::Retry(message) if task.attempt <= self.pool.retries => {
@@ -258,6 +268,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             Outcome::Retry(message) => Updates::error(message),
             Outcome::Stopped => return self.tell(&Event::BrokenOff(&job)),
         };
+        let updates = updates.fit(po, self.pool.forced);
         let (verdict, persisted) = self.record(po, &updates);
         self.conclude(Conclusion {
             po,

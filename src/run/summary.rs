@@ -12,13 +12,14 @@ use crate::sheet::update::Updates;
 pub enum Verdict {
     /// Its status is COMPLETED.
     Completed,
-    /// Its status is ERROR.
+    /// Its status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND.
     Error,
     /// Its status is NO_ATTACHMENTS.
     NoAttachments,
     /// It got cells but none of these statuses.
     Other,
-    /// It was done or gone when its turn came, or somebody else completed it meanwhile.
+    /// It was done or gone when its turn came, or somebody else completed it meanwhile: then the cells of
+    /// its result are written, and its status, time and message kept beside the backups.
     Skipped,
 }
 
@@ -26,7 +27,7 @@ impl Verdict {
     pub(super) fn of(updates: &Updates) -> Self {
         match updates.new_status() {
             Some(ProcessingStatus::Completed) => Verdict::Completed,
-            Some(ProcessingStatus::Error) => Verdict::Error,
+            Some(status) if status.is_failure() => Verdict::Error,
             Some(ProcessingStatus::NoAttachments) => Verdict::NoAttachments,
             _ => Verdict::Other,
         }
@@ -38,7 +39,7 @@ impl Verdict {
 pub struct PoolSummary {
     /// POs whose result is COMPLETED.
     pub completed: usize,
-    /// POs whose result is ERROR.
+    /// POs whose result is a failure.
     pub errors: usize,
     /// POs whose result is NO_ATTACHMENTS.
     pub no_attachments: usize,

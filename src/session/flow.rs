@@ -6,7 +6,8 @@
 //!
 //! One session at a time works on a sheet. A session that was interrupted left its journal: the
 //! next one makes those results visible first, and continues under the interrupted one's id and
-//! backup, so that retention never evicts the only backup from before it.
+//! backup, so that retention never evicts the only backup from before it. It makes another one only if
+//! the sheet is no longer as that session left it, and then before it makes anything visible.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::run::job::{Job, Outcome};
 use crate::run::po_list::PoList;
 use crate::run::pool::WorkerPool;
 use crate::run::summary::PoolSummary;
+use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
 use crate::sheet::merge::Conflict;
@@ -29,16 +31,19 @@ use crate::sheet::new_rows::new_rows;
 use crate::sheet::options::Options;
 use crate::sheet::selection::Selection;
 use crate::sheet::table::Sheet;
+use crate::store::backups::clean_up;
 use crate::store::handler::CsvHandler;
-use crate::store::writer::Writer;
-use crate::text::escape::escape;
+use crate::store::writer::Decision;
 
 /// The only one that may run on a sheet, until it is dropped.
 pub struct Session {
     handler: Arc<CsvHandler>,
     id: String,
     recovered: Recovered,
+    /// Of the sheet as it is before this session changes it; none until there is one.
     backup: Option<PathBuf>,
+    /// What the sheet is a copy of. It may be one of its own backups.
+    input: Option<PathBuf>,
     started: Instant,
 }
 
@@ -68,6 +73,9 @@ pub struct Summary {
     pub backup: Option<PathBuf>,
     /// From the lock to the final write.
     pub elapsed: Duration,
+    /// Where that is kept of the results which had no place in the sheet: cells whose row or column is
+    /// gone, and what was not to be written.
+    pub unplaced: Vec<PathBuf>,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
     /// any write, brings them in.
     pub not_visible: Option<Error>,
@@ -80,32 +88,57 @@ impl Session {
     /// [`Error::SessionHeld`] with the holder's pid, host, session and start time. As
     /// [`CsvHandler::open`]. [`Error::NotVisible`] if what was left cannot be written.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
+        Session::open_decided(path, options, None)
+    }
+
+    /// The same, with what a person wants where [`Error::Undecided`] would be the answer.
+    ///
+    /// # Errors
+    /// As [`Session::open`], without [`Error::Undecided`] if there is a decision.
+    pub fn open_decided(
+        path: impl AsRef<Path>,
+        options: &Options,
+        decision: Option<Decision>,
+    ) -> Result<Session> {
         let started = Instant::now();
         let mut id = new_id();
-        let (handler, recovery) = CsvHandler::open_in(path.as_ref(), options, Some(&id))?;
+        let (handler, recovery) = CsvHandler::open_in(path.as_ref(), options, Some(&id), decision)?;
+        let since = match &recovery.left {
+            Some(left) if recovery.behind > 0 || left.session.is_some() => {
+                let begun = left.session.as_ref().map(|(_, since)| *since);
+                Some(begun.unwrap_or(left.created))
+            }
+            _ => None,
+        };
+        let left = recovery.left.and_then(|left| left.session);
         let mut recovered = Recovered {
             results: recovery.behind,
-            since: recovery.left.as_ref().map(|head| head.created),
+            since,
             continued: false,
         };
         let mut backup = None;
         {
             let mut writer = handler.writer()?;
+            if let Some((interrupted, _)) = left
+                && let Some(found) = writer.backups().find(&interrupted)?
+            {
+                if recovery.is_as_left {
+                    backup = Some(found.backup_path);
+                }
+                writer.continue_session(&interrupted)?;
+                id = interrupted;
+                recovered.continued = true;
+            }
             if writer.is_behind() {
+                if backup.is_none() && !recovery.is_as_left {
+                    backup = Some(writer.back_up_as_it_is(&id)?.backup_path);
+                }
                 writer
                     .checkpoint_patiently()
                     .map_err(|error| Error::NotVisible {
                         path: path.as_ref().to_owned(),
                         source: Box::new(error),
                     })?;
-            }
-            if let Some(interrupted) = recovery.left.and_then(|head| head.session)
-                && let Some(found) = writer.backups().find(&interrupted)?
-            {
-                writer.continue_session(&interrupted)?;
-                id = interrupted;
-                backup = Some(found.backup_path);
-                recovered.continued = true;
             }
         }
         if let Some(since) = recovered.since
@@ -122,6 +155,7 @@ impl Session {
             id,
             recovered,
             backup,
+            input: None,
             started,
         })
     }
@@ -168,8 +202,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`],
-    /// [`Error::Backup`] if there can be no backup; [`Error::Malformed`] if result columns cannot be
-    /// added: nothing was changed. [`Error::NotVisible`] if they cannot be written.
+    /// [`Error::Backup`] if there can be no backup: nothing was changed. [`Error::NotVisible`] if they cannot be written.
     pub fn run(
         mut self,
         pool: WorkerPool<'_>,
@@ -188,7 +221,9 @@ impl Session {
         }
         let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
         queue.start_writer_thread()?;
+        let keeper = Keeper::start(Arc::clone(&self.handler), pool.stopper());
         let done = pool.queue(&queue).run_list(&selected, work);
+        drop(keeper);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let finished = match drained {
             Err(died @ Error::WriterDied { .. }) => Err(died),
@@ -197,16 +232,14 @@ impl Session {
         Ok(self.summary(done, finished.err()))
     }
 
-    /// Backs the sheet up, unless this session continues one that did; begins the journal with room
-    /// for `results`; and adds the result columns that are missing. Old backups are cleaned up
-    /// only now that there is a new one.
+    /// Backs the sheet up, unless this session continues one that did and nobody has changed it since;
+    /// begins the journal with room for `results`; and adds the result columns that are missing. Old
+    /// backups are cleaned up only now that there is a new one.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn prepare(&mut self, results: usize) -> Result<()> {
-        if !self.handler.missing_columns().is_empty() {
-            self.handler.sheet().refuse_surplus()?;
-        }
+        self.handler.refuse_without_room()?;
         self.back_up()?;
         self.handler
             .writer()?
@@ -225,7 +258,7 @@ impl Session {
             self.handler.finish()?;
             return Ok(Vec::new());
         }
-        self.handler.sheet().refuse_surplus()?;
+        self.handler.refuse_without_room()?;
         self.back_up()?;
         let added = self.handler.add_missing_columns()?;
         self.handler.finish()?;
@@ -238,6 +271,7 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
+        self.input = Some(input.path().to_owned());
         let mut added = 0;
         // Once more if another program was at the copy in the same moment.
         loop {
@@ -260,21 +294,27 @@ impl Session {
         self.handler.sheet().columns_of_a_run()
     }
 
-    /// Ends a session that was prepared by hand.
+    /// Ends a session that was prepared by hand. Returns where that is kept of the results which had no
+    /// place in the sheet.
     ///
     /// # Errors
     /// [`Error::NotVisible`]: what is missing is in the journal.
-    pub fn finish(self) -> Result<()> {
-        self.handler.finish()
+    pub fn finish(self) -> Result<Vec<PathBuf>> {
+        self.handler.finish()?;
+        Ok(self.handler.kept_unplaced())
     }
 
     fn back_up(&mut self) -> Result<Option<BackupMetadata>> {
-        if self.recovered.continued || self.backup.is_some() {
+        if self.backup.is_some() {
             return Ok(None);
         }
         let mut writer = self.handler.writer()?;
         let made = writer.back_up(&self.id)?;
-        clean_up(&writer, std::slice::from_ref(&made.backup_path));
+        let in_use: Vec<PathBuf> = [Some(made.backup_path.clone()), self.input.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
+        clean_up(writer.backups(), &in_use);
         drop(writer);
         self.backup = Some(made.backup_path.clone());
         Ok(Some(made))
@@ -286,23 +326,10 @@ impl Session {
             pool,
             recovered: self.recovered,
             conflicts: self.handler.take_conflicts(),
+            unplaced: self.handler.kept_unplaced(),
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,
-        }
-    }
-}
-
-/// Old backups go only when there is a new one, and never one that is in use.
-pub(super) fn clean_up(writer: &Writer, in_use: &[PathBuf]) {
-    match writer.backups().cleanup_old_backups(in_use) {
-        Ok(removed) => {
-            for path in removed {
-                tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
-            }
-        }
-        Err(error) => {
-            tracing::warn!(error = %error.chain(), "old backups could not be removed");
         }
     }
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::backup::manager::BackupManager;
 use crate::backup::metadata::BackupMetadata;
-use crate::error::{Error, Result};
-use crate::session::flow::{Session, clean_up, new_id};
+use crate::error::Result;
+use crate::session::flow::{Session, new_id};
 use crate::sheet::options::Options;
+use crate::store::backups::clean_up;
 use crate::store::writer::restore_unreadable;
 
 impl Session {
@@ -33,15 +34,15 @@ impl Session {
             Ok(session) => {
                 let mut writer = session.handler().writer()?;
                 let made = writer.restore(backup, &new_id())?;
-                clean_up(&writer, &[made.backup_path.clone(), backup.to_owned()]);
+                clean_up(
+                    writer.backups(),
+                    &[made.backup_path.clone(), backup.to_owned()],
+                );
                 Ok(Some(made))
             }
-            Err(
-                Error::Malformed { .. }
-                | Error::Empty { .. }
-                | Error::NoKeyColumn { .. }
-                | Error::DuplicatePo { .. },
-            ) => restore_unreadable(path, options, &new_id(), backup),
+            Err(error) if error.is_no_sheet() => {
+                restore_unreadable(path, options, &new_id(), backup)
+            }
             Err(error) => Err(error),
         }
     }

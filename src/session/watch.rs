@@ -1,7 +1,8 @@
 //! A session seen from outside: whether one is going on, who holds it, and what it tells of itself.
 //!
-//! A session writes what it tells behind the first line of the session lock's file, and readers take
-//! no lock: that could refuse a session that begins in the same moment. What is written is neither
+//! A session writes what it tells behind the first line of the session lock's file, and readers do not try
+//! that lock where the holder's process id tells whether it is held: in the holder's own PID namespace. In
+//! another one they do, for a moment, under the write lock. What is written is neither
 //! synced nor replaced atomically, so a reader may meet half of it, and asks again. It is a help for people,
 //! no promise hangs on it.
 
@@ -10,6 +11,7 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::disk::lock::{is_held, parse_holder};
 use crate::disk::target::Target;
 use crate::domain::holder::Holder;
 use crate::error::Result;
@@ -66,13 +68,18 @@ impl RunningSession {
         };
         let text = read(&mut file);
         let (holder, told) = text.split_once('\n').unwrap_or_default();
-        Ok(Holder::parse(holder)
-            // A process that was killed leaves its line in the file, but no lock.
-            .filter(|holder| lock_holder::is(&file, holder.pid))
-            .map(|holder| RunningSession {
-                holder,
-                told: told.to_owned(),
-            }))
+        let Some(holder) = parse_holder(holder) else {
+            return Ok(None);
+        };
+        // A process that was killed leaves its line in the file, but no lock.
+        let is_going_on = match holder.is_here {
+            true => lock_holder::is(&file, holder.pid),
+            false => is_held(&target, &file)?,
+        };
+        Ok(is_going_on.then(|| RunningSession {
+            holder,
+            told: told.to_owned(),
+        }))
     }
 }
 

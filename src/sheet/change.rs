@@ -5,10 +5,14 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// The new cells of a PO's rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct RowUpdate {
     pub(crate) po: CompactString,
     pub(crate) cells: Vec<CellUpdate>,
+    /// Cells of a job's result that must not be written, wherever their row and columns are: they are only
+    /// to be kept beside the backups (see `unplaced.rs`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) aside: bool,
 }
 
 /// Values that a cell had: most often one.

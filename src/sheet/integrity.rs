@@ -139,8 +139,11 @@ impl Findings<'_> {
                     "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
                 );
             }
-            ProcessingStatus::Error if record.error_message.is_none() => {
-                warn(ERROR_MESSAGE, "the PO is ERROR without a message".into());
+            status if status.is_failure() && record.error_message.is_none() => {
+                warn(
+                    ERROR_MESSAGE,
+                    format!("the PO is {status} without a message"),
+                );
             }
             _ => {}
         }

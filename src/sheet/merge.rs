@@ -20,14 +20,12 @@ use std::collections::HashSet;
 use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
-use crate::csv::grammar::encode;
 use crate::csv::index::RecordIndex;
 use crate::domain::columns::addable;
-use crate::domain::columns::same_column;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::table::{Sheet, text};
-use crate::text::escape::escape;
+use crate::text::escape::{escape, list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -81,6 +79,12 @@ pub(crate) fn apply<'u>(
 /// place in the old one.
 pub(crate) fn transfer(old: &Sheet, new: &Sheet, waiting: &[RowUpdate]) -> Merged {
     let mut merged = Merged::default();
+    // A column that the old version only was to get; one that it had, the author of the new one removed.
+    for name in old.schema().added() {
+        if new.schema().position(name).is_none() {
+            new.add_column(name);
+        }
+    }
     for update in written(old) {
         place(new, &update, &mut merged.unplaced);
     }
@@ -109,6 +113,7 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
                     outside: cell.outside,
                 })
                 .collect(),
+            aside: false,
         })
 }
 
@@ -118,7 +123,7 @@ pub(crate) type Held = HashSet<(CompactString, CompactString, CompactString)>;
 /// Those that are held in a sheet.
 pub(crate) fn held(sheet: &Sheet) -> Held {
     written(sheet)
-        .flat_map(|RowUpdate { po, cells }| {
+        .flat_map(|RowUpdate { po, cells, .. }| {
             let held = cells.into_iter().filter(|cell| cell.outside);
             held.map(move |cell| (po.clone(), cell.column, cell.value))
         })
@@ -191,6 +196,7 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, b
             updates.push(RowUpdate {
                 po: po.into(),
                 cells,
+                aside: false,
             });
         }
     }
@@ -205,49 +211,18 @@ fn unkeyed(sheet: &Sheet) -> impl Iterator<Item = &[u8]> {
         .map(|row| &sheet.bytes()[sheet.base_span(row)])
 }
 
-/// Results as a table of their own, for a person who wants to put them back.
-pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
-    let mut columns: Vec<&str> = Vec::new();
-    for cell in updates.iter().flat_map(|update| &update.cells) {
-        if !columns
-            .iter()
-            .any(|column| same_column(column, &cell.column))
-        {
-            columns.push(&cell.column);
-        }
-    }
-    let mut table = Vec::new();
-    let mut add = |first: &str, rest: &mut dyn Iterator<Item = &str>| {
-        encode(first, b';', false, &mut table);
-        for value in rest {
-            table.push(b';');
-            encode(value, b';', false, &mut table);
-        }
-        table.push(b'\n');
-    };
-    add(key, &mut columns.iter().copied());
-    for update in updates {
-        let value = |column: &&str| {
-            let cell = update
-                .cells
-                .iter()
-                .rfind(|cell| same_column(&cell.column, column));
-            cell.map_or("", |cell| cell.value.as_str())
-        };
-        add(&update.po, &mut columns.iter().map(value));
-    }
-    table
-}
-
 /// Writes one update to its rows; what has no place goes to `unplaced`.
 fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
+    if update.aside {
+        return unplaced.push(update.clone());
+    }
     let mut homeless = Vec::new();
     let mut cells: SmallVec<[(usize, &CellUpdate); 8]> = SmallVec::new();
     let mut schema = sheet.schema();
     for cell in &update.cells {
         let column = schema.position(&cell.column).or_else(|| {
             let name = addable(&cell.column)?;
-            let added = (!cell.value.is_empty()).then(|| sheet.add_column(name).ok())?;
+            let added = (!cell.value.is_empty()).then(|| sheet.add_column(name));
             schema = sheet.schema();
             added
         });
@@ -281,6 +256,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         unplaced.push(RowUpdate {
             po: update.po.clone(),
             cells: homeless,
+            aside: false,
         });
     }
 }
@@ -322,8 +298,11 @@ pub(crate) fn log(merged: &Merged) {
             "another program changed a cell that holds a result; the result is kept"
         );
     }
-    for update in &merged.unplaced {
-        tracing::warn!(po = %escape(&update.po), "the sheet no longer has the place of a result");
+    let placeless = merged.unplaced.iter().filter(|update| !update.aside);
+    let mut placeless: Vec<String> = placeless.map(|update| update.po.to_string()).collect();
+    placeless.dedup();
+    if !placeless.is_empty() {
+        tracing::warn!(pos = %list(&placeless), "the sheet has no place for results");
     }
 }
 
@@ -349,6 +328,7 @@ mod tests {
         RowUpdate {
             po: po.into(),
             cells: vec![cell],
+            aside: false,
         }
     }
 
@@ -417,18 +397,5 @@ mod tests {
         let merged = transfer(&held, &theirs, &[]);
         assert_eq!(cell(&theirs, "A", "note"), "ours");
         assert_eq!(merged.conflicts[0].theirs, "theirs");
-    }
-
-    #[test]
-    fn results_without_a_place_are_a_table_that_can_be_read() {
-        let lost = [
-            result("A;1", "STATUS", "ERROR", ""),
-            result("B", "note", "say \"hi\"", ""),
-        ];
-        let table = String::from_utf8(as_table("PO_NUMBER", &lost)).unwrap();
-        assert_eq!(
-            table,
-            "PO_NUMBER;STATUS;note\n\"A;1\";ERROR;\nB;;\"say \"\"hi\"\"\"\n"
-        );
     }
 }

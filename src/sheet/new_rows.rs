@@ -24,15 +24,29 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
         }
         count += 1;
         let fields = input.base_fields(row);
-        if same_form && fields.len() <= from.columns().len() {
-            rows.extend_from_slice(&input.bytes()[input.base_span(row)]);
-            let width = to.columns().len();
-            rows.extend(std::iter::repeat_n(
-                copy.dialect().delimiter,
-                width - fields.len(),
-            ));
+        let (width, delimiter) = (from.columns().len(), copy.dialect().delimiter);
+        if same_form {
+            let table = fields[..fields.len().min(width)].iter();
+            let end = table.clone().next_back().map_or(0, |field| field.end);
+            let start = fields.first().map_or(0, |field| field.start);
+            rows.extend_from_slice(&input.bytes()[start..end]);
+            let missing = to.columns().len() - table.len();
+            rows.extend(std::iter::repeat_n(delimiter, missing));
         } else {
             encode_row(input, row, copy, &mut rows);
+        }
+        // What stands beside the table comes along, beside the copy's.
+        for field in fields.iter().skip(width) {
+            rows.push(delimiter);
+            match input.dialect().delimiter == delimiter {
+                true => rows.extend_from_slice(&input.bytes()[field.clone()]),
+                false => encode(
+                    &text(decode(&input.bytes()[field.clone()])),
+                    delimiter,
+                    copy.dialect().quote_all,
+                    &mut rows,
+                ),
+            }
         }
         rows.extend_from_slice(copy.dialect().terminator);
     }

@@ -28,8 +28,7 @@ pub(crate) struct OverlayCell {
     /// Another program's edit, kept because our exchange took it out of sight for a moment. Unlike
     /// a result it gives way to whatever that program writes next.
     pub(crate) outside: bool,
-    /// The values that the cell had before. An outside version that shows one of them
-    /// did not change the cell: it was read before we did.
+    /// What the cell showed before tickoff first wrote it. What it showed since stands in the journal.
     pub(crate) before: Before,
 }
 
@@ -38,43 +37,22 @@ impl OverlayRow {
         self.cells.iter().find(|cell| cell.column == column)
     }
 
-    /// Writes a cell; `before` are the values that it had so far.
-    pub(crate) fn write(
-        &mut self,
-        column: usize,
-        value: &str,
-        outside: bool,
-        before: &[impl AsRef<str>],
-    ) {
-        let at = match self.cells.binary_search_by_key(&column, |cell| cell.column) {
+    /// Writes a cell; `before` is what it showed so far.
+    pub(crate) fn write(&mut self, column: usize, value: &str, outside: bool, before: &Before) {
+        match self.cells.binary_search_by_key(&column, |cell| cell.column) {
             Ok(at) => {
-                let cell = &mut self.cells[at];
-                cell.outside = outside;
-                let previous = std::mem::replace(&mut cell.value, value.into());
-                cell.remember(&previous);
-                at
+                self.cells[at].value = value.into();
+                self.cells[at].outside = outside;
             }
-            Err(at) => {
-                let cell = OverlayCell {
+            Err(at) => self.cells.insert(
+                at,
+                OverlayCell {
                     column,
                     value: value.into(),
                     outside,
-                    before: Before::new(),
-                };
-                self.cells.insert(at, cell);
-                at
-            }
-        };
-        for value in before {
-            self.cells[at].remember(value.as_ref());
-        }
-    }
-}
-
-impl OverlayCell {
-    fn remember(&mut self, value: &str) {
-        if !self.before.iter().any(|known| known == value) {
-            self.before.push(value.into());
+                    before: before.clone(),
+                },
+            ),
         }
     }
 }
@@ -144,16 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_remembers_every_value_it_had() {
+    fn a_cell_remembers_what_it_showed_before_the_first_value() {
+        let before = |value: &str| -> Before { smallvec::smallvec![value.into()] };
         let mut row = OverlayRow::default();
-        row.write(1, "COMPLETED", false, &["PENDING"]);
-        row.write(1, "ERROR", false, &["COMPLETED"]);
-        row.write(0, "x", false, &[""]);
+        row.write(1, "COMPLETED", false, &before("PENDING"));
+        row.write(1, "ERROR", false, &before("COMPLETED"));
+        row.write(0, "x", false, &before(""));
         assert_eq!(row.cells[0].column, 0);
-        assert_eq!(&*row.get(1).unwrap().value, "ERROR");
+        let cell = row.get(1).unwrap();
         assert_eq!(
-            row.get(1).unwrap().before.as_slice(),
-            ["PENDING", "COMPLETED"]
+            (&*cell.value, cell.before.as_slice()),
+            ("ERROR", &["PENDING".into()][..])
         );
     }
 }

@@ -1,7 +1,8 @@
 //! Sheet + overlay → the bytes of the next version, and the proof that they are right.
 //!
 //! Every byte that no update touches is copied from the snapshot, also inside a row in which
-//! another cell changed; only changed cells are encoded anew. The proof walks the same plan over
+//! another cell changed; only changed cells are encoded anew. Added columns come directly behind the
+//! header's last field, and text that a row has there moves on with them, so that it stays beside the table. The proof walks the same plan over
 //! what was written: copied spans must be equal to the snapshot's, each changed row must parse as
 //! one record that holds the new values. Together these fix the record count as well, so nothing
 //! has to be indexed again.
@@ -54,6 +55,11 @@ impl Next {
     /// Whether it has columns that the snapshot has not.
     pub(crate) fn has_added_columns(&self) -> bool {
         !self.schema.added().is_empty()
+    }
+
+    /// The names of these.
+    pub(crate) fn added_columns(&self) -> &[String] {
+        self.schema.added()
     }
 
     /// Writes it.
@@ -184,23 +190,28 @@ impl Next {
         let sheet = &self.sheet;
         let (delimiter, quote_all) = (sheet.dialect().delimiter, sheet.dialect().quote_all);
         let fields = sheet.base_fields(row);
-        let padded = if self.schema.added().is_empty() {
-            0
-        } else {
-            self.schema.columns().len()
+        let (width, added) = (self.schema.header_width, self.schema.added().len());
+        let raw = |at: usize| fields.get(at).map(|field| &sheet.bytes()[field.clone()]);
+        // What stands beside the table: its first empty fields become cells of columns that are added, and
+        // everything from the first text on stays beside it.
+        let beside = (width..fields.len()).filter_map(raw);
+        let empty = beside.take(added).take_while(|raw| decode(raw).is_empty());
+        let taken = width + empty.count();
+        let of_table = match added {
+            0 => {
+                let last =
+                    cells.and_then(|row| row.cells.iter().rfind(|cell| !cell.value.is_empty()));
+                let written = last.map_or(0, |cell| cell.column + 1);
+                fields.len().min(width).max(written)
+            }
+            added => width + added,
         };
-        let written = cells
-            .and_then(|row| row.cells.iter().rfind(|cell| !cell.value.is_empty()))
-            .map_or(0, |cell| cell.column + 1);
-        for column in 0..fields.len().max(padded).max(written) {
+        for column in 0..of_table {
             if column > 0 {
                 out.push(delimiter);
             }
-            let raw = fields
-                .get(column)
-                .map(|field| &sheet.bytes()[field.clone()]);
             let changed = cells.and_then(|row| row.get(column));
-            match (raw, changed) {
+            match (raw(column).filter(|_| column < taken), changed) {
                 (Some(raw), Some(cell)) if *decode(raw) != *cell.value.as_bytes() => {
                     encode(&cell.value, delimiter, raw.starts_with(b"\""), out);
                 }
@@ -212,6 +223,10 @@ impl Next {
                     out,
                 ),
             }
+        }
+        for raw in (taken..fields.len()).filter_map(raw) {
+            out.push(delimiter);
+            out.extend_from_slice(raw);
         }
     }
 }

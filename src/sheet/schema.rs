@@ -60,9 +60,14 @@ impl Schema {
 
     /// The place of a column, or the error that names those that are there.
     pub(crate) fn require(&self, name: &str, options: &Options) -> Result<usize> {
-        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
         self.position(name)
-            .ok_or_else(|| Error::unknown_column(name, &self.columns, addable))
+            .ok_or_else(|| self.unknown(name, options))
+    }
+
+    /// The error for a column that is not there.
+    pub(crate) fn unknown(&self, name: &str, options: &Options) -> Error {
+        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
+        Error::unknown_column(name, &self.columns, addable)
     }
 
     /// This schema with a column more at its end.

@@ -32,6 +32,7 @@ pub struct Selection {
     only: Option<Vec<String>>,
     /// Column, value. All must hold.
     conditions: Vec<(String, String)>,
+    is_failed: bool,
     seed: Option<u64>,
     limit: usize,
 }
@@ -42,6 +43,7 @@ impl Selection {
         Selection {
             only: None,
             conditions: Vec::new(),
+            is_failed: false,
             seed: None,
             limit: usize::MAX,
         }
@@ -64,9 +66,10 @@ impl Selection {
         self
     }
 
-    /// Only rows whose last attempt failed: their status is ERROR.
-    pub fn failed(self) -> Self {
-        self.whose(STATUS, ProcessingStatus::Error.as_str())
+    /// Only rows whose last attempt failed: see [`ProcessingStatus::is_failure`].
+    pub fn failed(mut self) -> Self {
+        self.is_failed = true;
+        self
     }
 
     /// In the order of the XXH3-64 hashes, with this seed, of the POs. Of the hashes the lower 32
@@ -88,7 +91,10 @@ impl Selection {
     /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
     pub(crate) fn rows(&self, sheet: &Sheet) -> Result<Box<[RecordIndex]>> {
         let conditions = self.conditions(sheet)?;
-        let holds = |row: &RecordIndex| conditions.iter().all(|one| one.holds(sheet, *row));
+        let holds = |row: &RecordIndex| {
+            conditions.iter().all(|one| one.holds(sheet, *row))
+                && (!self.is_failed || sheet.status_at(*row).is_failure())
+        };
         match &self.only {
             None => Ok(self.in_order(sheet, sheet.pending_rows().filter(holds))),
             Some(pos) => {

@@ -7,6 +7,7 @@
 use crate::sheet::options::Duplicates;
 use crate::sheet::options::Options;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,8 +23,7 @@ use crate::csv::index::{Index, RecordIndex};
 use crate::csv::scan::{Fields, Record, fields_at};
 use crate::disk::snapshot::Snapshot;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
-use crate::domain::problem::Problem;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::status::{KNOWN, ProcessingStatus};
 use crate::domain::time::parse_timestamp;
 use crate::error::{Error, Result};
 use crate::sheet::overlay::{Overlay, OverlayRow};
@@ -41,7 +41,7 @@ pub struct ProcessingProgress {
     pub completed: usize,
     /// PENDING or empty.
     pub pending: usize,
-    /// ERROR.
+    /// ERROR, and the original system's FAILED, PARTIAL and `PO_NOT_FOUND`.
     pub error: usize,
     /// `NO_ATTACHMENTS`.
     pub no_attachments: usize,
@@ -57,6 +57,8 @@ pub struct Sheet {
     dialect: Dialect,
     /// Grows when a column is added; the header of `bytes` does not.
     schema: ArcSwap<Schema>,
+    /// How many columns the header of `bytes` has.
+    width: usize,
     index: Index,
     overlay: Overlay,
     /// One code a row, so that a status can be told without reading the row. Written by the writer
@@ -75,18 +77,14 @@ const MAX_ROWS_COMPARED: usize = 1_000_000;
 /// How many keys are compared for that in all.
 const MAX_COMPARISONS: usize = 10_000_000;
 
-const CODES: usize = 6;
-const OTHER: u8 = 4;
-const UNKEYED: u8 = 5;
+/// A known status has its place among [`KNOWN`] as its code.
+const OTHER: u8 = KNOWN.len() as u8;
+const UNKEYED: u8 = OTHER + 1;
+const CODES: usize = UNKEYED as usize + 1;
 
 fn code(status: &ProcessingStatus) -> u8 {
-    match status {
-        ProcessingStatus::Pending => 0,
-        ProcessingStatus::Completed => 1,
-        ProcessingStatus::Error => 2,
-        ProcessingStatus::NoAttachments => 3,
-        ProcessingStatus::Other(_) => OTHER,
-    }
+    let known = KNOWN.iter().position(|known| known == status);
+    known.map_or(OTHER, |at| at as u8)
 }
 
 /// The code of a raw status field.
@@ -139,6 +137,7 @@ impl Sheet {
             options: options.clone(),
             bytes,
             dialect,
+            width: schema.header_width,
             schema: ArcSwap::from_pointee(schema),
             index,
             overlay,
@@ -182,16 +181,42 @@ impl Sheet {
 
     /// Rows by status.
     pub fn progress(&self) -> ProcessingProgress {
-        let count = |code: u8| self.counts[code as usize].load(Ordering::Relaxed);
-        let [pending, completed, error, no_attachments, other] = [0, 1, 2, 3, OTHER].map(count);
-        ProcessingProgress {
-            total: pending + completed + error + no_attachments + other,
-            completed,
-            pending,
-            error,
-            no_attachments,
-            other,
+        let mut progress = ProcessingProgress::default();
+        for (code, count) in self.counts[..UNKEYED as usize].iter().enumerate() {
+            let count = count.load(Ordering::Relaxed);
+            progress.total += count;
+            *match KNOWN.get(code) {
+                Some(ProcessingStatus::Completed) => &mut progress.completed,
+                Some(ProcessingStatus::NoAttachments) => &mut progress.no_attachments,
+                Some(ProcessingStatus::Pending) => &mut progress.pending,
+                Some(_) => &mut progress.error,
+                None => &mut progress.other,
+            } += count;
         }
+        progress
+    }
+
+    /// How many rows have each word as their status: of the known words in their order those that are there,
+    /// then the others by their number. An empty cell counts as PENDING.
+    pub fn words(&self) -> Vec<(ProcessingStatus, usize)> {
+        let count = |code: usize| self.counts[code].load(Ordering::Relaxed);
+        let known = KNOWN.iter().cloned().enumerate();
+        let mut words: Vec<_> = known.map(|(at, status)| (status, count(at))).collect();
+        words.retain(|(_, count)| *count > 0);
+        if count(OTHER as usize) > 0 {
+            let mut others: HashMap<ProcessingStatus, usize> = HashMap::new();
+            for row in self.keyed_rows() {
+                if let status @ ProcessingStatus::Other(_) = self.status_at(row) {
+                    *others.entry(status).or_default() += 1;
+                }
+            }
+            let mut others: Vec<_> = others.into_iter().collect();
+            others.sort_by(|(a, more), (b, less)| {
+                less.cmp(more).then_with(|| a.as_str().cmp(b.as_str()))
+            });
+            words.extend(others);
+        }
+        words
     }
 
     /// The row of a PO, `None` if there is none. Of a PO in several rows, the first that is not done,
@@ -233,10 +258,10 @@ impl Sheet {
         self.keyed_rows().map(|row| self.record_at(row))
     }
 
-    /// Every row that has a key and this status, in the sheet's order.
-    pub fn records_with(&self, status: &ProcessingStatus) -> impl Iterator<Item = CsvRecord> {
+    /// Every row that has a key and whose last attempt failed, in the sheet's order.
+    pub fn failed_records(&self) -> impl Iterator<Item = CsvRecord> {
         self.keyed_rows()
-            .filter(move |&row| self.status_at(row) == *status)
+            .filter(|&row| self.status_at(row).is_failure())
             .map(|row| self.record_at(row))
     }
 
@@ -364,8 +389,12 @@ impl Sheet {
         Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row))
     }
 
-    /// What the base holds in a cell; empty where the row is too short.
+    /// What the base holds in a cell; empty where the row is too short, and in a column that is yet to be
+    /// added: what stands there, beside the table, is no cell of it.
     pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
+        if column >= self.width {
+            return Cow::Borrowed(&[]);
+        }
         let start = self.index.start(row);
         grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
             .map_or(Cow::Borrowed(&[]), |field| decode(&self.bytes[field]))
@@ -385,23 +414,17 @@ impl Sheet {
         Shown {
             bytes: &self.bytes,
             fields: self.base_fields(row),
+            width: self.width,
             written: self.overlay.row(row),
         }
     }
 
     pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
-        match self.statuses[row.slot()].load(Ordering::Acquire) {
-            0 => ProcessingStatus::Pending,
-            1 => ProcessingStatus::Completed,
-            2 => ProcessingStatus::Error,
-            3 => ProcessingStatus::NoAttachments,
-            _ => self
-                .schema
-                .load()
-                .status
-                .map_or(ProcessingStatus::Pending, |column| {
-                    ProcessingStatus::parse(&self.cell(row, column))
-                }),
+        let code = self.statuses[row.slot()].load(Ordering::Acquire);
+        match (KNOWN.get(usize::from(code)), self.schema.load().status) {
+            (Some(known), _) => known.clone(),
+            (None, Some(column)) => ProcessingStatus::parse(&self.cell(row, column)),
+            (None, None) => ProcessingStatus::Pending,
         }
     }
 
@@ -432,38 +455,11 @@ impl Sheet {
         }
     }
 
-    /// Gives a column a place behind the last one. Only the writer calls this.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] if a row has a surplus field that would slide under it; nothing changed.
-    pub(crate) fn add_column(&self, name: &str) -> Result<usize> {
-        self.refuse_surplus()?;
+    /// Gives a column a place behind the last one, and returns it. Only the writer calls this.
+    pub(crate) fn add_column(&self, name: &str) -> usize {
         let schema = self.schema();
         self.schema.store(Arc::new(schema.with(name)));
-        Ok(schema.columns().len())
-    }
-
-    /// Finds out whether columns can be added.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] at the first surplus field that would slide under one of them.
-    pub(crate) fn refuse_surplus(&self) -> Result<()> {
-        let schema = self.schema();
-        for row in self.all_rows() {
-            let fields = self.base_fields(row);
-            let surplus = fields
-                .iter()
-                .skip(schema.header_width)
-                .find(|field| !decode(&self.bytes[(*field).clone()]).is_empty());
-            if let Some(field) = surplus {
-                let malformed = Malformed {
-                    offset: field.start,
-                    problem: Problem::SurplusField,
-                };
-                return Err(malformed.at(&self.path, &self.bytes));
-            }
-        }
-        Ok(())
+        schema.columns().len()
     }
 }
 
@@ -479,6 +475,8 @@ fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
 pub(crate) struct Shown<'s> {
     bytes: &'s [u8],
     fields: Fields,
+    /// How many columns the header has in the file.
+    width: usize,
     written: Option<Arc<OverlayRow>>,
 }
 
@@ -487,8 +485,8 @@ impl Shown<'_> {
         let written = self.written.as_ref().and_then(|row| row.get(column));
         match (written, self.fields.get(column)) {
             (Some(cell), _) => Cow::Borrowed(&cell.value),
-            (None, Some(field)) => text(decode(&self.bytes[field.clone()])),
-            (None, None) => Cow::Borrowed(""),
+            (None, Some(field)) if column < self.width => text(decode(&self.bytes[field.clone()])),
+            (None, _) => Cow::Borrowed(""),
         }
     }
 }

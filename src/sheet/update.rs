@@ -5,17 +5,18 @@
 
 use crate::domain::limits::MAX_VALUE_CHARS;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
-use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, folded, same_column};
 use crate::domain::problem::InvalidValue;
 use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
+use crate::sheet::json::Answer;
 
 /// New values for some cells of one row: column name → value.
 ///
@@ -26,7 +27,11 @@ use crate::error::{Error, Result};
 /// assert_eq!(updates.get("attachments_found"), Some("2"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Updates(SmallVec<[(CompactString, CompactString); 2]>);
+pub struct Updates {
+    cells: SmallVec<[(CompactString, CompactString); 2]>,
+    /// Values of a job's result that are not to be written, and are kept beside the backups.
+    aside: Vec<(CompactString, CompactString)>,
+}
 
 impl Updates {
     /// No updates.
@@ -34,7 +39,7 @@ impl Updates {
         Self::default()
     }
 
-    /// A new status, which also sets `LAST_PROCESSED` and, unless it is ERROR, clears
+    /// A new status, which also sets `LAST_PROCESSED` and, unless it is a failure, clears
     /// `ERROR_MESSAGE` when it is applied.
     pub fn status(status: ProcessingStatus) -> Self {
         Self::new().set(STATUS, status.as_str())
@@ -47,13 +52,13 @@ impl Updates {
 
     /// Adds a value. Naming a column twice makes the whole update invalid.
     pub fn set(mut self, column: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.0.push(pair(column, value));
+        self.cells.push(pair(column, value));
         self
     }
 
     /// The value for a column, matched without regard to case or surrounding blanks.
     pub fn get(&self, column: &str) -> Option<&str> {
-        self.0
+        self.cells
             .iter()
             .find(|(name, _)| same_column(name, column))
             .map(|(_, value)| value.as_str())
@@ -61,14 +66,91 @@ impl Updates {
 
     /// Column and value of each update.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.cells
             .iter()
             .map(|(column, value)| (column.as_str(), value.as_str()))
     }
 
-    /// Whether nothing is to be changed.
+    /// Whether nothing is to be written or kept.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.cells.is_empty() && self.aside.is_empty()
+    }
+
+    /// Takes the cells out that are not to be written, though a job answered them. They go to
+    /// `….unplaced.csv` beside the backups. Serialized, updates do not hold them.
+    pub fn set_aside(mut self, is_meant: impl Fn(&str, &str) -> bool) -> Self {
+        let aside = &mut self.aside;
+        self.cells.retain(|(column, value)| {
+            let stays = !is_meant(column, value);
+            if !stays {
+                aside.push((std::mem::take(column), std::mem::take(value)));
+            }
+            stays
+        });
+        self
+    }
+
+    /// Adds a value that is kept beside the backups, unless it is blank.
+    #[cfg(feature = "cli")]
+    pub(crate) fn keep_aside(mut self, column: &str, value: impl AsRef<str>) -> Self {
+        if !value.as_ref().trim().is_empty() {
+            self.aside.push(pair(column, value));
+        }
+        self
+    }
+
+    /// These updates without those of a column.
+    pub(crate) fn without(mut self, column: &str) -> Self {
+        self.cells.retain(|(name, _)| !same_column(name, column));
+        self
+    }
+
+    /// The values that are kept beside the backups.
+    pub(crate) fn aside(&self) -> &[(CompactString, CompactString)] {
+        &self.aside
+    }
+
+    /// Of a column that is named twice only the last value, in the place of the first. Returns the
+    /// columns that were.
+    pub(crate) fn keep_last(&mut self) -> Vec<String> {
+        if self.second_name().is_none() {
+            return Vec::new();
+        }
+        let mut twice = Vec::new();
+        let mut places = HashMap::new();
+        let mut kept: SmallVec<[(CompactString, CompactString); 2]> = SmallVec::new();
+        for (column, value) in self.cells.drain(..) {
+            let place = *places.entry(folded(&column)).or_insert(kept.len());
+            match kept.get_mut(place) {
+                Some(known) => {
+                    known.1 = value;
+                    twice.push(column.trim().to_owned());
+                }
+                None => kept.push((column, value)),
+            }
+        }
+        self.cells = kept;
+        twice
+    }
+
+    /// Where a column is named for the second time.
+    fn second_name(&self) -> Option<usize> {
+        /// Up to so many names it is quicker to compare each with each.
+        const FEW: usize = 16;
+        let names = || self.cells.iter().map(|(column, _)| column);
+        if self.cells.len() <= FEW {
+            return names().enumerate().position(|(at, column)| {
+                names().take(at).any(|earlier| same_column(earlier, column))
+            });
+        }
+        let mut known = HashSet::with_capacity(self.cells.len());
+        names().position(|column| !known.insert(folded(column)))
+    }
+
+    pub(crate) fn cells_mut(&mut self) -> impl Iterator<Item = (&str, &mut CompactString)> {
+        self.cells
+            .iter_mut()
+            .map(|(column, value)| (column.as_str(), value))
     }
 
     /// The status that these updates set, if they set one.
@@ -78,7 +160,8 @@ impl Updates {
 
     /// Refuses values that can never be written, whatever the sheet holds.
     pub(crate) fn validate(&self, po: &str) -> Result<()> {
-        for (i, (column, value)) in self.0.iter().enumerate() {
+        let twice = self.second_name();
+        for (i, (column, value)) in self.cells.iter().enumerate() {
             let refuse = |reason| {
                 Err(Error::InvalidValue {
                     po: po.to_owned(),
@@ -86,10 +169,7 @@ impl Updates {
                     reason,
                 })
             };
-            if self.0[..i]
-                .iter()
-                .any(|(earlier, _)| same_column(earlier, column))
-            {
+            if twice == Some(i) {
                 return refuse(InvalidValue::Twice);
             }
             if value.contains('\0') {
@@ -135,7 +215,7 @@ impl Updates {
         if self.get(LAST_PROCESSED).is_none() {
             imply(LAST_PROCESSED, now);
         }
-        if status != ProcessingStatus::Error && self.get(ERROR_MESSAGE).is_none() {
+        if !status.is_failure() && self.get(ERROR_MESSAGE).is_none() {
             imply(ERROR_MESSAGE, "");
         }
         cells
@@ -157,12 +237,13 @@ fn pair(column: impl AsRef<str>, value: impl AsRef<str>) -> (CompactString, Comp
 
 impl<C: AsRef<str>, V: AsRef<str>> FromIterator<(C, V)> for Updates {
     fn from_iter<I: IntoIterator<Item = (C, V)>>(pairs: I) -> Self {
-        Updates(
-            pairs
+        Updates {
+            cells: pairs
                 .into_iter()
                 .map(|(column, value)| pair(column, value))
                 .collect(),
-        )
+            aside: Vec::new(),
+        }
     }
 }
 
@@ -178,46 +259,10 @@ impl Serialize for Updates {
     }
 }
 
-/// A JSON object. Booleans and integers are taken as they are written, other numbers as the shortest
-/// text of the same 64-bit float, `null` as an empty cell, and an array of texts as the `;`-separated
-/// list that `AttachmentName` holds. A number beyond 64-bit integers is refused: it may have lost digits.
+/// A JSON object, read as [`Answer`](crate::sheet::json::Answer) reads it.
 impl<'de> Deserialize<'de> for Updates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let object = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
-        let mut updates = Updates::new();
-        for (column, value) in object {
-            if loses_digits(&value) {
-                return Err(D::Error::custom(format!(
-                    "the value of {column:?} is a number beyond 64 bits: write it as a text"
-                )));
-            }
-            let text = cell_text(value)
-                .ok_or_else(|| D::Error::custom(format!("the value of {column:?} must be a text, a number, true, false, null or a list of texts")))?;
-            updates = updates.set(column, text);
-        }
-        Ok(updates)
-    }
-}
-
-/// JSON's integers beyond 64 bits have been read as floats, which cannot be told from other large ones.
-fn loses_digits(value: &serde_json::Value) -> bool {
-    value
-        .as_f64()
-        .is_some_and(|number| number.abs() >= i64::MAX as f64 && !value.is_u64() && !value.is_i64())
-}
-
-fn cell_text(value: serde_json::Value) -> Option<String> {
-    use serde_json::Value;
-    match value {
-        Value::Null => Some(String::new()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Number(value) => Some(value.to_string()),
-        Value::String(value) => Some(value),
-        Value::Array(items) => {
-            let names: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-            names.map(|names| names.join(";"))
-        }
-        Value::Object(_) => None,
+        Ok(Answer::deserialize(deserializer)?.updates)
     }
 }
 
@@ -251,6 +296,25 @@ pub struct WriteOperation {
     /// Whether it may take a PO out of COMPLETED or back to PENDING.
     #[serde(default)]
     pub force: bool,
+    /// Whether it is the result of a job that has run, which is never refused.
+    #[serde(default)]
+    pub is_result: bool,
+}
+
+impl WriteOperation {
+    /// An operation that nobody has numbered, tried or forced yet, and that is no job's result.
+    pub(crate) fn new(po: &str, updates: Updates) -> WriteOperation {
+        WriteOperation {
+            operation_id: OperationId(0),
+            po_number: po.to_owned(),
+            updates,
+            timestamp: Utc::now(),
+            retry_count: 0,
+            priority: 0,
+            force: false,
+            is_result: false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -330,54 +394,12 @@ mod tests {
         );
         check_refused(
             [("STATUS", "done\n")].into(),
-            "P1: STATUS must be PENDING, COMPLETED, ERROR or NO_ATTACHMENTS, not done",
+            "P1: STATUS must be PENDING, COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not done",
         );
         assert!(
             Updates::from([("A", "é".repeat(32_767))])
                 .validate("P1")
                 .is_ok()
-        );
-    }
-
-    #[test]
-    fn json_values_become_the_text_of_a_cell() {
-        let updates: Updates =
-            serde_json::from_str(r#"{"A":2,"B":null,"C":["a.pdf","b.pdf"],"D":true,"E":1.50}"#)
-                .unwrap();
-        let want = [
-            ("A", "2"),
-            ("B", ""),
-            ("C", "a.pdf;b.pdf"),
-            ("D", "true"),
-            ("E", "1.5"),
-        ];
-        assert_eq!(updates.iter().collect::<Vec<_>>(), want);
-        assert!(serde_json::from_str::<Updates>(r#"{"A":{}}"#).is_err());
-    }
-
-    #[test]
-    fn a_number_becomes_the_text_of_the_same_float() {
-        for written in ["184467.4073709275807", "0.1", "1e-300"] {
-            let json = format!("{{\"A\":{written}}}");
-            let updates: Updates = serde_json::from_str(&json).unwrap();
-            let text = updates.get("A").unwrap();
-            assert_eq!(text.parse::<f64>(), written.parse::<f64>(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_integer_that_would_lose_digits_is_refused() {
-        for kept in ["18446744073709551615", "-9223372036854775808", "1e3"] {
-            let updates = serde_json::from_str::<Updates>(&format!("{{\"A\":{kept}}}"));
-            let want = if kept == "1e3" { "1000.0" } else { kept };
-            assert_eq!(updates.unwrap().get("A"), Some(want));
-        }
-        let error = serde_json::from_str::<Updates>(r#"{"A":18446744073709551616}"#).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("the value of \"A\" is a number beyond 64 bits: write it as a text"),
-            "{error}"
         );
     }
 }

@@ -2,69 +2,106 @@
 
 use std::path::Path;
 
+use crate::disk::target::Target;
 use crate::error::{Error, Result};
 use crate::sheet::integrity::{Diagnostic, Level, findings_with};
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::table::Sheet;
+use crate::store::fitness;
 use crate::text::escape::{escape, list};
 use crate::text::near::DidYouMean;
 
-/// Reads a sheet and returns its findings in the order of its lines; what makes it unfit as a sheet
-/// is a finding, too, and then the only one.
+/// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
+/// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
+///
+/// What a run would refuse is a finding of level error (`fitness.rs`).
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::NotAFile`] if it cannot be read at all, [`Error::Journal`].
+/// [`Error::Io`] and [`Error::NotAFile`] if it cannot be read at all, [`Error::Busy`], [`Error::Journal`].
 pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnostic>> {
+    let path = path.as_ref();
+    let target = Target::open(path)?;
+    let mut findings = Vec::new();
+    if let Err(error) = fitness::refuse_for_a_run(&target, options) {
+        findings.push(of_place(Level::Error, error.chain()));
+    }
+    if target.has_hard_links()? {
+        let message = "the sheet has several hard links; the others keep the old version";
+        findings.push(of_place(Level::Warning, message.to_owned()));
+    }
     let all = Options {
         duplicates: Duplicates::All,
         ..options.clone()
     };
-    let fatal = |line, column, message, excerpt| {
-        vec![Diagnostic {
-            level: Level::Error,
-            line,
-            column,
-            po: None,
-            message,
-            excerpt,
-        }]
-    };
     match Sheet::read(path, &all) {
-        Ok(sheet) => Ok(findings_with(&sheet, options.duplicates)),
-        Err(Error::Malformed {
+        Ok(sheet) => {
+            if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
+                findings.push(of_contents(error)?);
+            }
+            findings.extend(findings_with(&sheet, options.duplicates));
+        }
+        Err(error) => match of_contents(error) {
+            Ok(finding) => findings.push(finding),
+            // It cannot be read for what was found about its place.
+            Err(_) if findings.iter().any(|finding| finding.level == Level::Error) => {}
+            Err(error) => return Err(error),
+        },
+    }
+    Ok(findings)
+}
+
+fn of_place(level: Level, message: String) -> Diagnostic {
+    Diagnostic {
+        level,
+        line: 1,
+        column: 1,
+        po: None,
+        message,
+        excerpt: None,
+    }
+}
+
+/// What makes a file unfit as a sheet as a finding; any other error stays one.
+fn of_contents(error: Error) -> Result<Diagnostic> {
+    let (line, column, message, excerpt) = match error {
+        Error::Malformed {
             line,
             column,
             problem,
             excerpt,
             ..
-        }) => Ok(fatal(line, column, problem.to_string(), Some(excerpt))),
-        Err(Error::NoKeyColumn {
+        } => (line, column, problem.to_string(), Some(excerpt)),
+        Error::NoKeyColumn {
             line,
             key,
             columns,
             close,
             excerpt,
             ..
-        }) => Ok(fatal(
-            line,
-            1,
-            format!(
+        } => {
+            let message = format!(
                 "no column {} in the header, which has {}{}",
                 escape(&key),
                 list(&columns),
                 DidYouMean(&close)
-            ),
-            Some(excerpt),
-        )),
-        Err(Error::Empty { key, .. }) => Ok(fatal(
-            1,
-            1,
-            format!(
+            );
+            (line, 1, message, Some(excerpt))
+        }
+        Error::Empty { key, .. } => {
+            let message = format!(
                 "the file is empty: a header with the column {} is needed",
                 escape(&key)
-            ),
-            None,
-        )),
-        Err(error) => Err(error),
-    }
+            );
+            (1, 1, message, None)
+        }
+        error => return Err(error),
+    };
+    Ok(Diagnostic {
+        level: Level::Error,
+        line,
+        column,
+        po: None,
+        message,
+        excerpt,
+    })
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use chrono::Utc;
 
 use crate::backup::metadata::BackupMetadata;
 use crate::disk::target::Target;
@@ -20,9 +19,14 @@ use crate::sheet::merge::Conflict;
 use crate::sheet::options::Options;
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::{ProcessingProgress, Sheet};
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::sheet::update::{Updates, WriteOperation};
+use crate::store::backups::clean_up;
+use crate::store::fitness;
 use crate::store::patience::patiently;
-use crate::store::writer::{self, Checkpoint, Recovery, Writer, Writes};
+use crate::store::writer::{self, Checkpoint, Decision, Recovery, Writer, Writes};
+
+/// In whose name a sheet is backed up before a person's first change.
+const SET: &str = "set";
 
 /// A sheet opened for reading and writing.
 ///
@@ -71,7 +75,7 @@ impl CsvHandler {
     /// # Errors
     /// As [`CsvHandler::open`].
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<CsvHandler> {
-        CsvHandler::open_in(path.as_ref(), options, None).map(|(handler, _)| handler)
+        CsvHandler::open_in(path.as_ref(), options, None, None).map(|(handler, _)| handler)
     }
 
     /// Opens a sheet in a session of its own.
@@ -79,9 +83,10 @@ impl CsvHandler {
         path: &Path,
         options: &Options,
         session: Option<&str>,
+        decision: Option<Decision>,
     ) -> Result<(CsvHandler, Recovery)> {
         let target = Arc::new(Target::open(path)?);
-        let (writer, recovery) = Writer::open(target, options, session)?;
+        let (writer, recovery) = Writer::open(target, options, session, decision)?;
         let handler = CsvHandler {
             sheet: Arc::clone(writer.sheet()),
             writer: Mutex::new(writer),
@@ -156,15 +161,26 @@ impl CsvHandler {
         self.update(po, updates.into(), true)
     }
 
+    /// The same for what a person changes by hand, perhaps before any session: if nothing was ever
+    /// written to the sheet it is backed up before, once. A change that is refused makes no backup.
+    ///
+    /// # Errors
+    /// As [`CsvHandler::update_record_forced`]; [`Error::Io`], [`Error::Backup`] if there can be no
+    /// backup: nothing was changed.
+    pub fn set_record(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
+        let updates = updates.into();
+        self.validate(po, &updates)?;
+        let made = self.writer()?.back_up_original(SET)?;
+        if let Some(made) = made {
+            clean_up(self.writer()?.backups(), &[made.backup_path]);
+        }
+        self.update(po, updates, true)
+    }
+
     fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {
         let operation = WriteOperation {
-            operation_id: OperationId(0),
-            po_number: po.to_owned(),
-            updates,
-            timestamp: Utc::now(),
-            retry_count: 0,
-            priority: 0,
             force,
+            ..WriteOperation::new(po, updates)
         };
         let answers = self.writer()?.commit(&[&operation]);
         answers
@@ -206,7 +222,9 @@ impl CsvHandler {
         writer::checkpoint(|| self.writer())
     }
 
-    /// Backs up the sheet as it is, durably, to `input_YYYYMMDD_HHMMSS_{session_id}.csv`.
+    /// Backs up the sheet as it is, durably, to `input_YYYYMMDD_HHMMSS_{session_id}.csv`. If nothing was
+    /// ever written to it the backup is also kept as its original, `….original.csv`, which no retention
+    /// deletes.
     ///
     /// # Errors
     /// [`Error::Backup`] for a session id that is not made of letters, digits, `-` and `_`;
@@ -219,15 +237,21 @@ impl CsvHandler {
     /// the header, and pads every row in the same rewrite. Returns those that it added.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if a surplus field would slide under an added column; nothing was
-    /// changed.
+    /// [`Error::Malformed`] if the header has no room for them, [`Error::Io`]: nothing was added.
+    /// [`Error::NotVisible`]: what is missing is in the journal.
     pub fn add_missing_columns(&self) -> Result<Vec<&'static str>> {
         let missing = self.missing_columns();
-        self.writer()?.add_columns(&missing)?;
-        if !missing.is_empty() {
-            self.make_visible()?;
+        if missing.is_empty() {
+            return Ok(missing);
         }
-        Ok(missing)
+        let added = self.writer()?.add_columns(&missing)?;
+        self.make_visible()?;
+        Ok(added)
+    }
+
+    /// Refuses a header that has no room for the columns that are missing.
+    pub(crate) fn refuse_without_room(&self) -> Result<()> {
+        fitness::refuse_without_room(&self.sheet.load(), &self.missing_columns())
     }
 
     pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
@@ -250,6 +274,14 @@ impl CsvHandler {
             .unwrap_or_default()
     }
 
+    /// The copies, beside the backups, of results that had no place in the sheet when the journal
+    /// was emptied: their row or column was gone, or they were not to be written.
+    pub fn kept_unplaced(&self) -> Vec<PathBuf> {
+        self.writer()
+            .map(|writer| writer.kept_unplaced())
+            .unwrap_or_default()
+    }
+
     /// The sheet's canonical path.
     pub fn path(&self) -> PathBuf {
         self.sheet.load().path().to_owned()
@@ -261,7 +293,9 @@ impl CsvHandler {
             .unwrap_or_default()
     }
 
-    pub(crate) fn sheet(&self) -> Arc<Sheet> {
+    /// The sheet as it is now. Results that are written to it later are seen in it, until another
+    /// program's version takes its place.
+    pub fn sheet(&self) -> Arc<Sheet> {
         self.sheet.load_full()
     }
 

@@ -1,6 +1,7 @@
 //! Results in a copy: the input stays untouched, and the copy is the sheet.
 //!
-//! The copy appears whole or not at all, and never in the place of a file that is there. Of an
+//! The copy appears whole or not at all, and never in the place of a file that is there. It is made of what
+//! was read of the input and judged, and not of what the input has become since. Of an
 //! input that has grown since, only the rows that are new come into the copy.
 
 use std::fs::File;
@@ -9,19 +10,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::sheet::table::Sheet;
 use crate::sys::private_file;
 
-/// Makes a copy of a sheet for a session, unless it is there already.
+/// Makes a copy of a sheet, as it was read, for a session, unless it is there already.
 ///
 /// The copy is never more readable than the input, and durable when this returns.
 ///
 /// # Errors
 /// [`Error::SameFile`] if both are one file; [`Error::Io`]. There is no half copy.
-pub fn create_output(input: &Path, copy: &Path) -> Result<()> {
-    let source = File::open(input).map_err(Error::io("open", input))?;
-    match refuse_same_file(input, copy) {
+pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
+    match refuse_same_file(input.path(), copy) {
         Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            create(copy, &source)
+            create(copy, input)
         }
         there => there,
     }
@@ -42,18 +43,18 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
     }
 }
 
-/// Makes a sheet that is not there, with the contents and at most the mode of another file.
-fn create(path: &Path, mut source: &File) -> Result<()> {
+/// Makes a sheet that is not there, with the contents and at most the mode of another one.
+fn create(path: &Path, input: &Sheet) -> Result<()> {
     let folder_path = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let folder = File::open(folder_path).map_err(Error::io("open", folder_path))?;
     let failed = || Error::io("create", path);
-    let mode = source.metadata().map_err(failed())?.mode() & 0o666;
+    let like = std::fs::metadata(input.path()).map_err(Error::io("read", input.path()))?;
+    let mode = like.mode() & 0o666;
     let mut file = private_file::create(&folder, mode | 0o600).map_err(failed())?;
-    io::copy(&mut source, &mut file)
-        .and_then(|_| file.flush())
+    file.write_all(input.bytes())
         .and_then(|()| file.sync_all())
         .map_err(failed())?;
     match private_file::give_path(&file, path) {

@@ -21,19 +21,21 @@ pub(crate) const RETRIES: usize = 3;
 /// How soon it is tried again the first time; each time after that takes twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tries until something is done, which `attempt` gives; it gives `None` while another program is in
-/// the way.
+/// Tries until something is done, which `attempt` gives; it gives `None`, or fails with [`Error::Busy`],
+/// while another program is in the way.
 ///
 /// # Errors
-/// [`Error::Busy`] with `path` when patience ends. An attempt that fails is the last.
+/// [`Error::Busy`] with `path` when patience ends. An attempt that fails otherwise is the last.
 pub(crate) fn patiently<T>(
     path: &Path,
     mut attempt: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let start = Instant::now();
     loop {
-        if let Some(done) = attempt()? {
-            return Ok(done);
+        match attempt() {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) | Err(Error::Busy { .. }) => {}
+            Err(error) => return Err(error),
         }
         if start.elapsed() >= PATIENCE {
             return Err(Error::Busy {
@@ -63,4 +65,70 @@ pub(crate) fn again<T>(
         })
         .call();
     (result, retried.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::sheet::options::Options;
+    use crate::sheet::table::Sheet;
+    use crate::store::diagnose::diagnose;
+    use crate::store::handler::CsvHandler;
+    use crate::sys::lease::Lease;
+
+    /// Acts while somebody holds a write lease on a sheet for half a second, which is told to give it up
+    /// whenever somebody opens the sheet.
+    fn while_it_is_leased<T>(path: &Path, act: impl FnOnce() -> Result<T>) -> T {
+        let theirs = File::open(path).unwrap();
+        let began = Instant::now();
+        let lease = match Lease::take_for_writing(&theirs) {
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                eprintln!("SKIPPED: this system has no leases");
+                return act().unwrap();
+            }
+            taken => taken.expect("nobody has it open"),
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(500));
+                drop(lease);
+            });
+            let done = act().unwrap_or_else(|error| panic!("{}", error.chain()));
+            assert!(
+                began.elapsed() >= Duration::from_millis(400),
+                "it was not waited for"
+            );
+            done
+        })
+    }
+
+    #[test]
+    fn a_write_lease_of_another_program_is_waited_for_wherever_the_sheet_is_opened() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let path = folder.path().join("in.csv");
+        std::fs::write(&path, "PO_NUMBER;STATUS;note\nP1;;\n").unwrap();
+        let options = Options::default();
+
+        while_it_is_leased(&path, || Sheet::read(&path, &options));
+        while_it_is_leased(&path, || Sheet::read_without_journal(&path, &options));
+        while_it_is_leased(&path, || Sheet::read_input(&path, &options));
+        while_it_is_leased(&path, || diagnose(&path, &options));
+        while_it_is_leased(&path, || Sheet::read(&path, &options)?.refuse_unfit(&path));
+        let handler = while_it_is_leased(&path, || CsvHandler::open_with(&path, &options));
+        while_it_is_leased(&path, || handler.update_record("P1", [("note", "x")]));
+        while_it_is_leased(&path, || handler.finish());
+        drop(handler);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "PO_NUMBER;STATUS;note\nP1;;x\n");
+
+        let backup = folder.path().join("other.csv");
+        std::fs::write(&backup, "PO_NUMBER\nP2\n").unwrap();
+        while_it_is_leased(&backup, || {
+            crate::store::whole::read(&backup, &options, |file| {
+                crate::disk::snapshot::Snapshot::map(file).map_err(Error::io("map", &backup))
+            })
+        });
+    }
 }

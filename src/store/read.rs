@@ -6,15 +6,19 @@ use std::path::Path;
 
 use crate::disk::snapshot::Snapshot;
 use crate::disk::target::Target;
-use crate::disk::version::Stamp;
+use crate::disk::version::{ContentHash, Stamp, hash_bytes};
 use crate::error::{Error, Result};
 use crate::journal::frame::{self, Frame};
 use crate::journal::log::Journal;
+use crate::sheet::bring::bring;
 use crate::sheet::merge;
 use crate::sheet::new_rows::new_rows;
 use crate::sheet::options::Options;
 use crate::sheet::table::Sheet;
 use crate::store::output::refuse_same_file;
+use crate::store::patience::patiently;
+use crate::store::standing::{Standing, standing};
+use crate::store::whole;
 
 impl Sheet {
     /// Reads a sheet and what its journal adds to it. Nothing is locked and nothing is changed.
@@ -25,8 +29,9 @@ impl Sheet {
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let (bytes, frames, target) = read_settled(path.as_ref(), options)?;
+        let hash = hash_bytes(&bytes);
         let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
-        merge::replay(&sheet, frame::updates(&frames));
+        show(&sheet, hash, &frames);
         Ok(sheet)
     }
 
@@ -43,6 +48,7 @@ impl Sheet {
         let path = path.as_ref();
         refuse_same_file(input.path(), path)?;
         let (mut bytes, frames, target) = read_settled(path, options)?;
+        let hash = hash_bytes(&bytes);
         let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;
         let (count, rows) = new_rows(input, &copy);
         let sheet = if count == 0 {
@@ -54,22 +60,49 @@ impl Sheet {
             bytes.extend_from_slice(&rows);
             Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
         };
-        merge::replay(&sheet, frame::updates(&frames));
+        show(&sheet, hash, &frames);
         Ok(sheet)
     }
 
-    /// The same for a sheet whose journal is nobody's business: an input that stays untouched.
+    /// The same for a sheet whose journal is nobody's business.
     ///
     /// # Errors
     /// As [`Sheet::read`], without [`Error::Journal`].
     pub fn read_without_journal(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let target = Target::open(path.as_ref())?;
-        let (file, _) = target.open_sheet()?;
-        Sheet::build(
-            Snapshot::Owned(read_all(&file, &target)?),
-            target.path(),
-            options,
-        )
+        let bytes = patiently(target.path(), || {
+            let (file, _) = target.open_sheet()?;
+            read_all(&file, target.path()).map(Some)
+        })?;
+        Sheet::build(Snapshot::Owned(bytes), target.path(), options)
+    }
+
+    /// Reads the input of a copy, which stays untouched, once it is whole: a program that is still writing
+    /// it is waited for, 10 s at most. Its journal is nobody's business.
+    ///
+    /// # Errors
+    /// As [`Sheet::read`], without [`Error::Journal`]; [`Error::Busy`] if it does not rest.
+    pub fn read_input(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
+        let target = Target::open(path.as_ref())?;
+        let path = target.path();
+        whole::read(path, options, |file| {
+            read_all(file, path).map(Snapshot::Owned)
+        })
+    }
+}
+
+/// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.
+fn show(sheet: &Sheet, hash: ContentHash, frames: &[Frame]) {
+    let history = frame::history(frames);
+    frame::add_waiting_columns(sheet, frames);
+    match standing(frames, &history, sheet, hash, true) {
+        Standing::Current(from) => drop(merge::replay(sheet, frame::updates(&frames[from..]))),
+        Standing::Saved(reading) => drop(bring(&history, reading, sheet, None)),
+        Standing::Anew => {}
+        Standing::Asked(question) => {
+            let (path, found, rows) = (sheet.path().to_owned(), question.found, question.rows);
+            tracing::warn!("{}", Error::Undecided { path, found, rows });
+        }
     }
 }
 
@@ -80,23 +113,31 @@ fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Vec<Frame>, 
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let log = Journal::find(&target)?;
-        let (file, metadata) = target.open_sheet()?;
-        let bytes = read_all(&file, &target)?;
+        let (log, file, metadata) = patiently(target.path(), || {
+            let log = Journal::find(&target)?;
+            let (file, metadata) = target.open_sheet()?;
+            Ok(Some((log, file, metadata)))
+        })?;
+        let bytes = read_all(&file, target.path())?;
         let frames = Journal::read(&target, log.as_ref(), &options.key)?;
-        // All that the file shows, and more, is in the log that was there before and after it
-        // was read; without one, all is in the file, if nobody replaced it meanwhile.
-        let settled = Journal::is_still(&target, log.as_ref())?
-            && (log.is_some() || Stamp::of(&target.open_sheet()?.1) == Stamp::of(&metadata));
+        // The log that was there before and after knows this version as the latest, if nobody replaced
+        // either meanwhile.
+        let settled =
+            Journal::is_still(&target, log.as_ref())? && is_still(&target, &Stamp::of(&metadata))?;
         if settled || attempt == ATTEMPTS {
             return Ok((bytes, frames, target));
         }
     }
 }
 
-fn read_all(mut file: &File, target: &Target) -> Result<Vec<u8>> {
+fn is_still(target: &Target, stamp: &Stamp) -> Result<bool> {
+    let now = target.metadata()?;
+    Ok(now.is_some_and(|metadata| Stamp::of(&metadata) == *stamp))
+}
+
+fn read_all(mut file: &File, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)
-        .map_err(Error::io("read", target.path()))?;
+        .map_err(Error::io("read", path))?;
     Ok(bytes)
 }

@@ -65,6 +65,11 @@ pub(crate) mod lease {
             Leased::Unsupported
         }
 
+        #[cfg(test)]
+        pub(crate) fn take_for_writing(_file: &'a File) -> std::io::Result<Lease<'a>> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
+
         pub(crate) fn is_held(&self) -> bool {
             match self.0 {}
         }
@@ -103,6 +108,14 @@ pub(crate) mod private_file {
 
     fn unsupported() -> io::Error {
         io::Error::from_raw_os_error(libc::ENOTSUP)
+    }
+}
+
+/// Among which processes a process id means something.
+pub(crate) mod process_space {
+    /// There are no PID namespaces here: those of this host, which is told beside it.
+    pub(crate) fn ours() -> Option<String> {
+        Some("host".to_owned())
     }
 }
 

@@ -12,4 +12,5 @@ pub(crate) mod lease;
 pub(crate) mod lock_holder;
 pub(crate) mod place;
 pub(crate) mod private_file;
+pub(crate) mod process_space;
 pub(crate) mod room;

@@ -22,7 +22,7 @@ use apple as system;
 use linux as system;
 
 pub(crate) use system::{
-    access_time, acl, blocks, inode, lease, lock_holder, place, private_file, room,
+    access_time, acl, blocks, inode, lease, lock_holder, place, private_file, process_space, room,
 };
 #[cfg(feature = "cli")]
 pub(crate) use system::{disposition, exit};

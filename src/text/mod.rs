@@ -6,3 +6,4 @@ pub(crate) mod message;
 pub(crate) mod near;
 #[cfg(feature = "cli")]
 pub(crate) mod shell;
+pub(crate) mod shorten;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::command_line::{Running, bytes, end, wait_until};
+use serde_json::Value;
+
+use crate::command_line::{Ended, Running, bytes, end, wait_until};
 use crate::fixture::TempSheet;
 
 const OLD: &str = "PO_NUMBER;STATUS\r\nP1;\"PENDING\"\r\nP2;PENDING";
@@ -21,6 +23,12 @@ fn create(sheet: &TempSheet, session: &str) -> PathBuf {
 fn restore(sheet: &TempSheet, which: &str) -> String {
     let ended = end(sheet.tickoff("backup restore").arg(which)).with(0);
     sheet.without_folder(&ended.stdout)
+}
+
+/// The first of the listed backups.
+#[track_caller]
+fn first(listed: &Ended) -> Value {
+    serde_json::from_str(listed.stdout.lines().next().unwrap()).unwrap()
 }
 
 /// The contents of all backups.
@@ -44,11 +52,9 @@ fn a_backup_has_the_bytes_of_the_sheet_and_is_listed() {
         .strip_suffix("_before-cleanup.csv")
         .unwrap();
     let time = chrono::NaiveDateTime::parse_from_str(time, "%Y%m%d_%H%M%S").unwrap();
-    let listed = end(sheet.tickoff("backup list").arg("--json"))
-        .with(0)
-        .json();
+    let listed = end(sheet.tickoff("backup list").arg("--json")).with(0);
     assert_eq!(
-        listed,
+        first(&listed),
         serde_json::json!({
             "backup_path": made,
             "original_path": sheet.path().canonicalize().unwrap(),
@@ -62,7 +68,7 @@ fn a_backup_has_the_bytes_of_the_sheet_and_is_listed() {
     assert_eq!(
         sheet.without_folder(&table),
         format!(
-            "{}          2 records  {:>12} bytes  before-cleanup  DIR/backup/{name}\n",
+            "{}          2 records  {:>12} bytes  before-cleanup  DIR/backup/{name}\n1 in all: {1} bytes\n",
             time.and_utc().format("%Y-%m-%dT%H:%M:%SZ"),
             OLD.len()
         )
@@ -257,10 +263,8 @@ fn a_restore_after_a_crash_keeps_the_results_in_its_backup_and_brings_none_of_th
         sheet.folder().join("second").exists()
     });
     run.kill();
-    let crashed = end(sheet.tickoff("backup list").arg("--json"))
-        .with(0)
-        .json();
-    restore(&sheet, crashed["session_id"].as_str().unwrap());
+    let listed = end(sheet.tickoff("backup list").arg("--json")).with(0);
+    restore(&sheet, first(&listed)["session_id"].as_str().unwrap());
     assert_eq!(sheet.text(), original);
     assert_eq!(sheet.status()["pending"], 3);
     let kept = contents(&sheet);
@@ -345,13 +349,14 @@ fn the_folder_of_backups_can_be_named_and_is_used_by_every_command() {
     let elsewhere = sheet.folder().join("deep/er");
     end(&mut sheet.run("--backup-dir deep/er --quiet", "true")).with(0);
     assert!(!sheet.backups().exists());
-    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
+    // The backup and the original.
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 2);
     end(sheet
         .tickoff("backup restore")
         .args(["--backup-dir", "deep/er"]))
     .with(0);
     assert_eq!(sheet.text(), original);
-    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 3);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use crate::campaign::random;
 use crate::command_line::{Ended, end, tickoff};
-use crate::fixture::TempSheet;
+use crate::fixture::{TempSheet, rested};
 use crate::oracle::RawSheet;
 use crate::tracer::{Call, Verdict, Watch, trace};
 
@@ -238,6 +238,9 @@ impl Bench {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
+        }
+        if self.sheet.path().exists() {
+            rested(self.sheet.path());
         }
         std::fs::remove_file(self.log()).ok();
     }

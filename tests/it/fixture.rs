@@ -49,6 +49,7 @@ impl TempSheet {
     ) -> TempSheet {
         let path = folder.path().join("input.csv");
         std::fs::write(&path, contents).unwrap();
+        rested(&path);
         TempSheet {
             is_mounted,
             folder,
@@ -127,7 +128,7 @@ impl TempSheet {
         self.table()[po][column].clone()
     }
 
-    /// The names of the files beside the sheet, without the permanent locks.
+    /// The names of the files beside the sheet, without the permanent locks and journal.
     pub fn leftovers(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.folder())
             .unwrap()
@@ -137,6 +138,7 @@ impl TempSheet {
                     "input.csv",
                     ".input.csv.lock",
                     ".input.csv.session",
+                    ".input.csv.journal",
                     "backup",
                 ]
                 .contains(&name.as_str())
@@ -146,17 +148,82 @@ impl TempSheet {
         names
     }
 
-    /// The names of the files in the backup folder.
+    /// Whether there is a journal that a session began and nobody has closed.
+    pub fn has_open_journal(&self) -> bool {
+        let Ok(journal) = std::fs::read(self.folder.path().join(".input.csv.journal")) else {
+            return false;
+        };
+        let mut at = 0;
+        // Length, checksum, payload; a length of zero is the end.
+        while let Some(length) = journal.get(at..at + 4) {
+            let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+            let Some(payload) = journal.get(at + 12..at + 12 + length) else {
+                return false;
+            };
+            if length == 0 {
+                return false;
+            }
+            let frame: serde_json::Value = serde_json::from_slice(payload).unwrap();
+            if frame["session"].is_string() {
+                return true;
+            }
+            at += 12 + length;
+        }
+        false
+    }
+
+    /// Whether the journal has results that the sheet does not show.
+    pub fn has_waiting_results(&self) -> bool {
+        let shown = self.table();
+        let read = tickoff::Sheet::read(&self.path, &tickoff::Options::default()).unwrap();
+        read.records().any(|record| {
+            let shown = &shown[&record.po_number];
+            let mut cells = record.cells();
+            cells.any(|(column, value)| shown.get(column).map_or("", String::as_str) != value)
+        })
+    }
+
+    /// What the one copy of results without a place holds.
+    #[track_caller]
+    pub fn unplaced(&self) -> String {
+        let mut names = self.backup_names();
+        names.retain(|name| name.ends_with(".unplaced.csv"));
+        assert_eq!(names.len(), 1, "{names:?}");
+        std::fs::read_to_string(self.backups().join(&names[0])).unwrap()
+    }
+
+    /// The names of the files in the backup folder, without the originals.
     pub fn backup_names(&self) -> Vec<String> {
+        let (_, others) = self.originals_and_others();
+        others
+    }
+
+    /// The names of the originals among them: what the sheet was before anything was written to it.
+    pub fn original_names(&self) -> Vec<String> {
+        let (originals, _) = self.originals_and_others();
+        originals
+    }
+
+    fn originals_and_others(&self) -> (Vec<String>, Vec<String>) {
         let Ok(entries) = std::fs::read_dir(self.backups()) else {
-            return Vec::new();
+            return Default::default();
         };
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
         names
+            .into_iter()
+            .partition(|name| name.ends_with(".original.csv"))
     }
+}
+
+/// Makes a file one that was written an hour ago: tickoff waits for one that somebody may still be writing.
+pub fn rested(path: &Path) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let hour = std::time::Duration::from_secs(3_600);
+    file.set_modified(std::time::SystemTime::now() - hour)
+        .unwrap();
 }
 
 fn sample(name: &str) -> Vec<u8> {

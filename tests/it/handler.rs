@@ -188,12 +188,35 @@ fn the_result_columns_are_added_in_the_form_of_the_sheet() {
 }
 
 #[test]
-fn a_surplus_field_that_would_slide_under_an_added_column_is_refused_with_its_line() {
-    let contents = "PO_NUMBER;x\nA;1\nB;2;\nC;3;surplus\n";
+fn columns_are_added_before_what_stands_beside_the_table() {
+    let contents =
+        "PO_NUMBER;x\nA;1\nB;2;\nC;3;note\nD;4;;;\"far; away\"\nE;5;;;;;\nF;6;;\"\";n;\nG\n";
     let sheet = TempSheet::new(contents);
-    let error = sheet.open().add_missing_columns().unwrap_err().to_string();
-    assert!(error.ends_with("input.csv:4:5: a field beyond the header's last column would slide under an added column"), "{error}");
-    assert_eq!(sheet.text(), contents);
+    let handler = sheet.open();
+    handler.add_missing_columns().unwrap();
+    let want = "PO_NUMBER;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nA;1;;;\nB;2;;;\nC;3;;;;note\nD;4;;;;\"far; away\"\nE;5;;;;;\nF;6;;\"\";;n;\nG;;;;\n";
+    assert_eq!(sheet.text(), want);
+    // Once more, with a value for each row: the next column, too, comes before the notes.
+    for po in ["A", "C", "D", "F"] {
+        handler.update_record(po, [("SUPPLIER", "s")]).unwrap();
+        assert_eq!(handler.record(po).unwrap().get("SUPPLIER"), Some("s"));
+    }
+    let want = "PO_NUMBER;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE;SUPPLIER\nA;1;;;;s\nB;2;;;;\nC;3;;;;s;note\nD;4;;;;s;\"far; away\"\nE;5;;;;;\nF;6;;\"\";;s;n;\nG;;;;;\n";
+    assert_eq!(sheet.text(), want);
+}
+
+#[test]
+fn what_stands_beside_the_table_is_no_cell_of_a_column_that_is_added() {
+    let sheet = TempSheet::new("PO_NUMBER\nA;COMPLETED\n");
+    let handler = sheet.open();
+    assert_eq!(handler.get_pending_records().len(), 1);
+    handler.update_record("A", [("STATUS", "ERROR")]).unwrap();
+    assert!(
+        sheet.text().starts_with("PO_NUMBER;STATUS;LAST_PROCESSED"),
+        "{}",
+        sheet.text()
+    );
+    assert!(sheet.text().ends_with(";COMPLETED\n"), "{}", sheet.text());
 }
 
 #[test]
@@ -245,7 +268,7 @@ fn a_repeated_po_is_refused_with_its_lines_unless_all_its_rows_are_meant() {
 #[test]
 fn findings_name_line_column_and_po() {
     let sheet = TempSheet::new(
-        "PO_NUMBER;STATUS;LAST_PROCESSED;ATTACHMENTS_FOUND\nA;COMPLETED;yesterday;2\n;;;\n\"B\n\";FAILED;;two\n",
+        "PO_NUMBER;STATUS;LAST_PROCESSED;ATTACHMENTS_FOUND\nA;COMPLETED;yesterday;2\n;;;\n\"B\n\";odd;;two\n",
     );
     let findings: Vec<String> = sheet
         .open()
@@ -267,8 +290,8 @@ fn findings_name_line_column_and_po() {
         [
             "2:13 A the PO is COMPLETED without a valid LAST_PROCESSED",
             "3:1  the row has no key; it is kept and never processed",
-            "5:3 B FAILED is none of the known statuses; it counts as pending",
-            "5:11 B ATTACHMENTS_FOUND is not a whole number",
+            "5:3 B odd is none of the known statuses; it counts as pending",
+            "5:8 B ATTACHMENTS_FOUND is not a whole number",
         ]
     );
 }

@@ -11,9 +11,13 @@ mod several;
 
 // The program: how the tests start it, what a sheet must become, and what it promises.
 #[cfg(feature = "cli")]
+mod answers;
+#[cfg(feature = "cli")]
 mod backup;
 #[cfg(feature = "cli")]
 mod campaign;
+#[cfg(feature = "cli")]
+mod columns;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
@@ -29,15 +33,23 @@ mod events;
 #[cfg(feature = "cli")]
 mod examples;
 #[cfg(feature = "cli")]
+mod fitness;
+#[cfg(feature = "cli")]
 mod full_disk;
 #[cfg(feature = "cli")]
 mod generated;
+#[cfg(feature = "cli")]
+mod half_written;
 #[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "cli")]
 mod joblog;
 #[cfg(feature = "cli")]
+mod kept_backups;
+#[cfg(feature = "cli")]
 mod kills;
+#[cfg(feature = "cli")]
+mod namespaces;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -157,18 +158,40 @@ fn of_a_set_and_the_result_of_a_running_job_the_later_wins() {
 #[test]
 fn a_po_that_a_person_completes_while_its_job_fails_stays_completed() {
     let sheet = TempSheet::pending(1);
-    let run = Running::start(&mut sheet.run("", "touch begun; await go; exit 1"));
+    let script = r#"touch begun; await go; echo '{"SUPPLIER":"found"}' > $TICKOFF_RESULT; exit 1"#;
+    let run = Running::start(&mut sheet.run("", script));
     wait_until("the job runs", || sheet.folder().join("begun").exists());
-    end(sheet.tickoff("set").args(["PO0", "STATUS=COMPLETED"])).with(0);
+    end(sheet
+        .tickoff("set")
+        .args(["PO0", "STATUS=COMPLETED", "LAST_PROCESSED=by hand"]))
+    .with(0);
     let_go(&sheet);
-    let ended = run.end().with(0);
-    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
-    assert!(
-        ended
-            .stderr
-            .contains("WARN skipped: it was completed meanwhile, that result stays po=PO0"),
-        "{ended:?}"
+    let ended = run.end().with(1);
+    let row = &sheet.table()["PO0"];
+    assert_eq!(
+        ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", "SUPPLIER"].map(|name| row[name].as_str()),
+        ["COMPLETED", "by hand", "", "found"],
+        "its other cells are written"
     );
+    let unplaced = sheet.unplaced();
+    assert!(
+        unplaced.starts_with("PO_NUMBER;STATUS;ERROR_MESSAGE;LAST_PROCESSED\nPO0;ERROR;exit 1;20"),
+        "{unplaced}"
+    );
+    for said in [
+        "WARN a result may not change COMPLETED to ERROR: its status, time and message go to ….unplaced.csv po=PO0",
+        "0 done, 0 errors, 0 no attachments, 1 skipped",
+        ".unplaced.csv",
+    ] {
+        assert!(ended.stderr.contains(said), "{said}: {ended:?}");
+    }
+}
+
+/// Ours, as a session tells it.
+fn pid_namespace() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let namespace = std::fs::metadata("/proc/self/ns/pid").unwrap();
+    format!("{}:{}", boot.trim(), namespace.ino())
 }
 
 #[test]
@@ -182,6 +205,7 @@ fn a_run_waits_for_the_lock_that_a_killed_one_left_to_a_job_it_was_starting() {
         "host": host.to_str().unwrap(),
         "session": "killed",
         "started": "2026-11-24T08:00:00Z",
+        "pid_namespace": pid_namespace(),
     });
     let mut lock = File::create(sheet.folder().join(".input.csv.session")).unwrap();
     lock.lock().unwrap();

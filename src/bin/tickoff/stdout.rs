@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
-use tickoff::escape;
+use tickoff::{CsvRecord, escape};
 
 use crate::exit::Failure;
 
@@ -35,6 +35,24 @@ pub fn json_line(out: &mut (impl Write + ?Sized), value: &impl Serialize) -> io:
         Harmless(CompactFormatter),
     ))?;
     out.write_all(b"\n")
+}
+
+/// A record in JSON, whose PO has its general name besides.
+#[derive(Serialize)]
+pub struct Keyed<'a> {
+    #[serde(flatten)]
+    record: &'a CsvRecord,
+    key: &'a str,
+}
+
+impl<'a> Keyed<'a> {
+    /// For one row.
+    pub fn of(record: &'a CsvRecord) -> Keyed<'a> {
+        Keyed {
+            record,
+            key: &record.po_number,
+        }
+    }
 }
 
 /// Compact JSON in which also those characters are escaped that JSON allows and a terminal may obey.

@@ -15,7 +15,8 @@ use crate::domain::limits::MAX_LINE_BYTES;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::signals::killed_by;
-use crate::process::worker::protocol::{Answer, Request, Said};
+use crate::process::verdict::Malformed;
+use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::ending::Ending;
 use crate::run::job::Job;
@@ -34,6 +35,8 @@ pub(super) enum Failure {
     Ended,
     /// What it did instead.
     NoAnswer(String),
+    /// It answered, but what that says cannot be told.
+    Unreadable(Malformed),
 }
 
 /// A started process that has not been reaped.
@@ -88,14 +91,16 @@ impl Process {
                 .exchange(&mut unsent, next_look(deadline))
                 .map_err(|error| Failure::NoAnswer(format!("cannot be talked to: {error}")))?;
             while let Some(line) = self.next_line() {
-                match Said::parse(&line, request.id).map_err(Failure::NoAnswer)? {
-                    Said::Progress(text) => job.report(&text),
-                    Said::Answer(answer) => return Ok(answer),
+                match Said::parse(&line, request.id) {
+                    Ok(Said::Progress(text)) => job.report(&text),
+                    Ok(Said::Answer(answer)) => return Ok(answer),
+                    Err(nonsense) => return Err(self.failed(nonsense)),
                 }
             }
             if self.received.len() > MAX_LINE_BYTES {
                 let problem = format!("sent a line longer than {MAX_LINE_BYTES} bytes");
-                return Err(Failure::NoAnswer(problem));
+                let line = std::mem::take(&mut self.received);
+                return Err(self.failed(Nonsense::of(problem, &line)));
             }
             match timeout {
                 _ if is_over => return Err(Failure::Ended),
@@ -104,6 +109,20 @@ impl Process {
                     return Err(Failure::TimedOut(timeout));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// An answer that runs over several lines is kept as far as it has come.
+    fn failed(&mut self, nonsense: Nonsense) -> Failure {
+        match nonsense {
+            Nonsense::NoAnswer(problem) => Failure::NoAnswer(problem),
+            Nonsense::Unreadable(mut answer) => {
+                if !self.received.is_empty() {
+                    answer.raw.push('\n');
+                    answer.raw += &String::from_utf8_lossy(&self.received);
+                }
+                Failure::Unreadable(answer)
             }
         }
     }

@@ -1,12 +1,15 @@
 //! What a process is sent and what it answers, each a line of JSON (`docs/worker-protocol.md`).
 //!
-//! An answer counts only for the request whose id it bears; a line that is anything but one of the
-//! messages there is refused whole, with the reason.
+//! An answer counts only for the request whose id it bears. One that bears it and cannot be understood is
+//! still the answer: the work was done, and doing it again would not better it. So it is kept as it came,
+//! and the process is asked further. A line that somebody began as an object but that bears no id is kept
+//! as well; its process is not trusted any more. Any other line is no answer.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use crate::process::verdict::TRY_AGAIN;
+use crate::process::verdict::{Malformed, TRY_AGAIN};
 use crate::run::ending::Ending;
+use crate::sheet::json::JsonObject;
 use crate::sheet::record::CsvRecord;
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
@@ -19,6 +22,8 @@ const EXCERPT_BYTES: usize = 200;
 pub(super) struct Request<'a> {
     pub(super) id: u64,
     pub(super) po_number: &'a str,
+    /// The PO once more, under its general name.
+    pub(super) key: &'a str,
     pub(super) attempt: u32,
     #[serde(serialize_with = "object_of_cells")]
     pub(super) cells: Option<&'a CsvRecord>,
@@ -31,34 +36,31 @@ fn object_of_cells<S: Serializer>(
     serializer.collect_map(record.iter().flat_map(|record| record.cells()))
 }
 
-/// A line of a process.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: u64,
-    progress: Option<String>,
-    updates: Option<Updates>,
-    error: Option<String>,
-    #[serde(default)]
-    retryable: bool,
-}
-
 /// What a process answered.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
-    Done(Updates),
-    Error { message: String, retryable: bool },
+    Done {
+        updates: Updates,
+        /// What a person should know of it.
+        notes: Vec<String>,
+    },
+    Error {
+        message: String,
+        retryable: bool,
+    },
+    /// An answer that cannot be understood.
+    Malformed(Malformed),
 }
 
 impl Answer {
     /// The exit code with which a command of its own would have said the same.
     pub(super) fn as_exit(&self) -> Ending {
         Ending::Exit(match self {
-            Answer::Done(_) => 0,
+            Answer::Done { .. } => 0,
             Answer::Error {
                 retryable: true, ..
             } => TRY_AGAIN,
-            Answer::Error { .. } => 1,
+            Answer::Error { .. } | Answer::Malformed(_) => 1,
         })
     }
 }
@@ -70,31 +72,74 @@ pub(super) enum Said {
     Answer(Answer),
 }
 
-impl Said {
-    /// Reads a line in answer to that request, or says what is wrong with it.
-    pub(super) fn parse(line: &[u8], id: u64) -> std::result::Result<Said, String> {
-        let line: Line = serde_json::from_slice(line).map_err(|problem| {
-            let problem = problem.to_string();
-            format!(
-                "sent no valid answer ({}): {}",
-                Escaped::text(&problem),
-                excerpt(line)
-            )
-        })?;
-        if line.id != id {
-            return Err(format!("answered request {} instead of {id}", line.id));
+/// Why a process is not trusted after a line.
+#[derive(Debug, PartialEq)]
+pub(super) enum Nonsense {
+    /// The line is no answer to the request.
+    NoAnswer(String),
+    /// It is most likely one, but nobody can tell.
+    Unreadable(Malformed),
+}
+
+impl Nonsense {
+    /// For a line, of which this much is known.
+    pub(super) fn of(problem: String, line: &[u8]) -> Nonsense {
+        match JsonObject::is_begun(line) {
+            true => Nonsense::Unreadable(Malformed::new(problem, line)),
+            false => Nonsense::NoAnswer(problem),
         }
-        match (line.progress, line.updates, line.error) {
-            (Some(text), None, None) => Ok(Said::Progress(text)),
-            (None, Some(updates), None) if !line.retryable => {
-                Ok(Said::Answer(Answer::Done(updates)))
+    }
+}
+
+impl Said {
+    /// Reads a line in answer to that request.
+    pub(super) fn parse(line: &[u8], id: u64) -> std::result::Result<Said, Nonsense> {
+        let line = line.trim_ascii_end();
+        let (mut object, problem) = JsonObject::read(line);
+        let no_answer = |problem: &str| {
+            let (problem, excerpt) = (Escaped::text(problem), excerpt(line));
+            Nonsense::of(format!("sent no valid answer ({problem}): {excerpt}"), line)
+        };
+        if let Some(problem) = problem {
+            return Err(no_answer(&problem));
+        }
+        match object.take_text("id") {
+            Ok(Some(own)) if own.parse() == Ok(id) => {}
+            Ok(Some(other)) => {
+                let other = Escaped::text(&other).to_string();
+                return Err(Nonsense::NoAnswer(format!(
+                    "answered request {other} instead of {id}"
+                )));
             }
-            (None, None, Some(message)) => Ok(Said::Answer(Answer::Error {
-                message,
-                retryable: line.retryable,
+            Ok(None) => return Err(no_answer("missing field `id`")),
+            Err(problem) => return Err(no_answer(&problem)),
+        }
+        Ok(Said::understood(object).unwrap_or_else(|problem| {
+            Said::Answer(Answer::Malformed(Malformed::new(problem, line)))
+        }))
+    }
+
+    fn understood(mut line: JsonObject) -> std::result::Result<Said, String> {
+        let progress = line.take_text("progress")?;
+        let updates = line.take_updates("updates")?;
+        let error = line.take_text("error")?;
+        let retryable = match line.take_text("retryable")?.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err("retryable must be true or false".to_owned()),
+        };
+        if let Some(name) = line.other_name() {
+            return Err(format!("unknown field `{name}`"));
+        }
+        match (progress, updates, error) {
+            (Some(text), None, None) if !retryable => Ok(Said::Progress(text)),
+            (None, Some(updates), None) if !retryable => Ok(Said::Answer(Answer::Done {
+                updates,
+                notes: line.notes,
             })),
+            (None, None, Some(message)) => Ok(Said::Answer(Answer::Error { message, retryable })),
             _ => Err(
-                "sent an answer that has not exactly one of progress, updates, and error with or without retryable"
+                "it has not exactly one of progress, updates, and error with or without retryable"
                     .to_owned(),
             ),
         }
@@ -117,14 +162,44 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(line: &str, said: Said) {
-        assert_eq!(Said::parse(line.as_bytes(), 7), Ok(said), "{line}");
+    fn check(line: impl AsRef<[u8]>, said: Said) {
+        assert_eq!(Said::parse(line.as_ref(), 7), Ok(said));
+    }
+
+    /// It is the answer, whatever it says.
+    #[track_caller]
+    fn check_malformed(line: &str, problem: &str) {
+        match Said::parse(line.as_bytes(), 7) {
+            Ok(Said::Answer(Answer::Malformed(malformed))) => {
+                assert!(malformed.problem.contains(problem), "{malformed:?}");
+                assert_eq!(malformed.raw, line);
+            }
+            said => panic!("{line}: {said:?}"),
+        }
     }
 
     #[track_caller]
-    fn check_refused(line: &str, problem: &str) {
-        let refused = Said::parse(line.as_bytes(), 7).unwrap_err();
-        assert!(refused.contains(problem), "{line}: {refused}");
+    fn check_unreadable(line: &str, problem: &str) {
+        match Said::parse(line.as_bytes(), 7) {
+            Err(Nonsense::Unreadable(malformed)) => {
+                assert!(malformed.problem.contains(problem), "{malformed:?}");
+                assert_eq!(malformed.raw, line);
+            }
+            said => panic!("{line}: {said:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_no_answer(line: &str, problem: &str) {
+        match Said::parse(line.as_bytes(), 7) {
+            Err(Nonsense::NoAnswer(said)) => assert!(said.contains(problem), "{said}"),
+            said => panic!("{line}: {said:?}"),
+        }
+    }
+
+    fn done(updates: Updates, notes: &[&str]) -> Said {
+        let notes = notes.iter().map(|note| (*note).to_owned()).collect();
+        Said::Answer(Answer::Done { updates, notes })
     }
 
     fn failed(message: &str, retryable: bool) -> Said {
@@ -139,10 +214,11 @@ mod tests {
             Said::Progress("2 of 3".to_owned()),
         );
         check(
-            r#"{"updates":{"A":1},"id":7}"#,
-            Said::Answer(Answer::Done([("A", "1")].into())),
+            r#"{"updates":{"A":1},"id":"7","error":null}"#,
+            done([("A", "1")].into(), &[]),
         );
         check(r#"{"id":7,"error":"404"}"#, failed("404", false));
+        check(r#"{"id":7,"error":404}"#, failed("404", false));
         check(
             r#"{"id":7,"error":"503","retryable":true}"#,
             failed("503", true),
@@ -150,32 +226,69 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_them_or_more_than_one_is_refused() {
+    fn an_answer_is_read_as_users_languages_write_it() {
+        check(
+            b"\xef\xbb\xbf{\"id\":7,\"updates\":{\"A\":\"M\xfcller\",\"B\":\"\\udcfc\",\"C\":1.10}}",
+            done(
+                [("A", "M\u{fffd}ller"), ("B", "\u{fffd}"), ("C", "1.10")].into(),
+                &[],
+            ),
+        );
+        check(
+            r#"{"id":7,"updates":{"A":1," a":2}}"#,
+            done(
+                [("A", "2")].into(),
+                &["a is there twice: the last value counts"],
+            ),
+        );
+        check(
+            r#"{"id":7,"updates":{"A":1},"updates":{"A":2}}"#,
+            done(
+                [("A", "2")].into(),
+                &["updates is there twice: the last value counts"],
+            ),
+        );
+        check(r#"{"id":7,"error":"\udcfc"}"#, failed("\u{fffd}", false));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_understood_is_kept_as_it_came() {
         for line in [
             r#"{"id":7}"#,
             r#"{"id":7,"updates":{},"error":"x"}"#,
             r#"{"id":7,"updates":{},"progress":"x"}"#,
             r#"{"id":7,"updates":{},"retryable":true}"#,
         ] {
-            check_refused(line, "exactly one of");
+            check_malformed(line, "exactly one of");
         }
-        check_refused(
+        check_malformed(
             r#"{"id":7,"updates":{},"retry":true}"#,
             "unknown field `retry`",
         );
-        check_refused(r#"{"updates":{}}"#, "missing field `id`");
-        check_refused(
+        check_malformed(r#"{"id":7,"updates":{"A":{}}}"#, "the value of \"A\"");
+        check_malformed(r#"{"id":7,"error":{}}"#, "error must be a text");
+        check_unreadable(r#"{"updates":{}}"#, "missing field `id`");
+        check_unreadable(r#"{"id":7,"updates":{"A":"#, "EOF while parsing");
+    }
+
+    #[test]
+    fn what_answers_nothing_that_was_asked_is_no_answer() {
+        check_no_answer(
             r#"{"id":6,"updates":{}}"#,
             "answered request 6 instead of 7",
         );
-        check_refused("[1]", "sent no valid answer");
-        check_refused("\u{1b}[2J\n", "\\u{1b}[2J");
-        check_refused("", "sent no valid answer");
+        check_no_answer("[1]", "sent no valid answer");
+        check_no_answer("\u{1b}[2J\n", "\\u{1b}[2J");
+        check_no_answer("", "sent no valid answer");
     }
 
     #[test]
     fn a_long_line_is_quoted_in_part() {
-        let refused = Said::parse(&[b'x'; 1000], 7).unwrap_err();
-        assert!(refused.ends_with(&format!("{}…", "x".repeat(EXCERPT_BYTES))));
+        match Said::parse(&[b'x'; 1000], 7) {
+            Err(Nonsense::NoAnswer(said)) => {
+                assert!(said.ends_with(&format!("{}…", "x".repeat(EXCERPT_BYTES))));
+            }
+            said => panic!("{said:?}"),
+        }
     }
 }

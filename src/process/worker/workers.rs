@@ -8,6 +8,8 @@
 //!   that answers another one, or something else, is not trusted with a further PO.
 //! - *A process that ends, hangs or talks nonsense costs its PO an attempt, and no more.* It is
 //!   replaced; no process of its group is left.
+//! - *An answer is never asked for twice.* One that cannot be understood makes its PO an ERROR and is
+//!   kept as it came.
 //!
 //! A start that is broken (a missing module, a refused login) would cost every PO its attempts. So
 //! until one process has answered for the first time, [`FAILED_STARTS`] a worker end the run.
@@ -26,7 +28,7 @@ use crate::domain::status::ProcessingStatus;
 use crate::error::Result;
 use crate::process::poll::until;
 use crate::process::signals::heed_children;
-use crate::process::verdict::{check_result, not_started};
+use crate::process::verdict::not_started;
 use crate::process::worker::process::{Failure, Process, described};
 use crate::process::worker::protocol::{Answer, Request};
 use crate::run::ending::{Ending, Start};
@@ -34,7 +36,7 @@ use crate::run::job::{Job, Outcome};
 use crate::run::stop::{Stop, StopLevel, lock};
 use crate::sheet::update::Updates;
 use crate::text::escape::Escaped;
-use crate::text::message::error_message;
+use crate::text::message::{error_message, one_line};
 
 /// How many processes, for each worker, may end before any has answered.
 const FAILED_STARTS: u32 = 3;
@@ -43,9 +45,6 @@ const FAILED_STARTS: u32 = 3;
 pub struct WorkerProcesses {
     argv: Vec<OsString>,
     session_id: String,
-    /// The column that no result may change.
-    key: String,
-    columns: Vec<String>,
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
@@ -57,8 +56,7 @@ pub struct WorkerProcesses {
 }
 
 impl WorkerProcesses {
-    /// Prepares so many processes, for a sheet with these columns. None is started before its
-    /// worker has a PO.
+    /// Prepares so many processes. None is started before its worker has a PO.
     ///
     /// If this process inherited an ignored SIGCHLD it gets an empty handler for it, as in
     /// [`RecordCommand::new`](crate::RecordCommand::new).
@@ -68,20 +66,12 @@ impl WorkerProcesses {
     ///
     /// # Panics
     /// If there is no program.
-    pub fn new(
-        argv: &[OsString],
-        workers: usize,
-        session_id: &str,
-        key: &str,
-        columns: &[String],
-    ) -> Result<Self> {
+    pub fn new(argv: &[OsString], workers: usize, session_id: &str) -> Result<Self> {
         assert!(!argv.is_empty(), "a worker needs a program");
         heed_children()?;
         Ok(WorkerProcesses {
             argv: argv.to_vec(),
             session_id: session_id.to_owned(),
-            key: key.to_owned(),
-            columns: columns.to_vec(),
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
@@ -132,13 +122,14 @@ impl WorkerProcesses {
             Some(process) => process,
             None => match self.start(job) {
                 Ok(process) => slot.insert(process),
-                Err(outcome) => return outcome,
+                Err(outcome) => return *outcome,
             },
         };
         let request = Request {
             // Relaxed: only that no number comes twice matters.
             id: self.requests.fetch_add(1, Ordering::Relaxed) + 1,
             po_number: job.po,
+            key: job.po,
             attempt: job.attempt,
             cells: job.record.as_ref(),
         };
@@ -148,7 +139,7 @@ impl WorkerProcesses {
                 process.answers += 1;
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
-                self.outcome(job, answer)
+                outcome(job, answer)
             }
             Err(mut failure) => {
                 let is_new = process.answers == 0;
@@ -185,7 +176,7 @@ impl WorkerProcesses {
     }
 
     /// Starts a process once its turn has come.
-    fn start(&self, job: &Job<'_>) -> std::result::Result<Process, Outcome> {
+    fn start(&self, job: &Job<'_>) -> std::result::Result<Process, Box<Outcome>> {
         let due = {
             let mut next = lock(&self.next_start);
             let due = (*next).max(Instant::now());
@@ -194,7 +185,7 @@ impl WorkerProcesses {
         };
         job.stop.sleep_until(due);
         if until(due) > Duration::ZERO || job.stop.level() == StopLevel::Now {
-            return Err(Outcome::Stopped);
+            return Err(Box::new(Outcome::Stopped));
         }
         let mut command = Command::new(&self.argv[0]);
         command
@@ -202,27 +193,7 @@ impl WorkerProcesses {
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
         Process::spawn(&mut command, job.worker)
-            .map_err(|error| not_started(command.get_program(), &error))
-    }
-
-    fn outcome(&self, job: &Job<'_>, answer: Answer) -> Outcome {
-        match answer {
-            Answer::Done(updates) => {
-                let checked = check_result(&self.columns, &self.key, job.po, updates);
-                Outcome::Done(match checked {
-                    Ok(updates) if updates.new_status().is_none() => {
-                        updates.set(STATUS, ProcessingStatus::Completed.as_str())
-                    }
-                    Ok(updates) => updates,
-                    Err(problem) => Updates::error(error_message("invalid updates", &problem)),
-                })
-            }
-            Answer::Error {
-                message,
-                retryable: true,
-            } => Outcome::Retry(message),
-            Answer::Error { message, .. } => Outcome::Done(Updates::error(message)),
-        }
+            .map_err(|error| Box::new(not_started(command.get_program(), &error)))
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.
@@ -237,6 +208,12 @@ impl WorkerProcesses {
             Failure::Stopped => return Outcome::Stopped,
             Failure::TimedOut(timeout) => format!("timed out after {timeout:?}"),
             Failure::NoAnswer(problem) => format!("the worker was replaced, it {problem}"),
+            Failure::Unreadable(answer) => {
+                // It has answered, though nobody can tell what.
+                self.has_answered.store(true, Ordering::Relaxed);
+                warn!(worker = job.worker, po = %Escaped::text(job.po), "the worker was replaced, it {}", answer.problem);
+                return Outcome::Done(answer.error("invalid answer, the worker was replaced"));
+            }
             Failure::Ended => format!("the worker ended: {}", described(ending)),
         };
         let message = error_message(&what, &said);
@@ -257,6 +234,27 @@ impl WorkerProcesses {
             }
         }
         Outcome::Retry(message)
+    }
+}
+
+/// What became of an attempt that was answered.
+fn outcome(job: &Job<'_>, answer: Answer) -> Outcome {
+    match answer {
+        Answer::Done { updates, notes } => {
+            for note in notes {
+                warn!(po = %Escaped::text(job.po), "{note}");
+            }
+            Outcome::Done(match updates.new_status() {
+                None => updates.set(STATUS, ProcessingStatus::Completed.as_str()),
+                Some(_) => updates,
+            })
+        }
+        Answer::Error {
+            message,
+            retryable: true,
+        } => Outcome::Retry(one_line(&message)),
+        Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
+        Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
     }
 }
 

@@ -4,24 +4,38 @@ use std::io::Write as _;
 
 use crate::disk::replace::{Publication, Replacement};
 use crate::error::Result;
+use crate::journal::frame::Frame;
 use crate::sheet::render::Next;
+use crate::store::fitness;
+use crate::store::patience::patiently;
 
 use super::Writer;
 
 impl Writer {
-    /// Adds columns behind the header, if they are missing. The next checkpoint makes them visible.
+    /// Adds columns behind the header, durably, and returns those that were missing. The next checkpoint
+    /// makes them visible; whoever else rewrites the sheet before finds them in the journal.
     ///
     /// # Errors
-    /// [`Error::Malformed`](crate::Error::Malformed) if a surplus field would slide under one of them.
-    pub(crate) fn add_columns(&mut self, names: &[&str]) -> Result<()> {
+    /// [`Error::Malformed`](crate::Error::Malformed) if the header has no room for them; then, and if the
+    /// journal cannot be written, none was added.
+    pub(crate) fn add_columns(&mut self, names: &[&'static str]) -> Result<Vec<&'static str>> {
+        let path = self.site.path().to_owned();
+        let _held = patiently(&path, || {
+            let held = self.lock.acquire()?;
+            Ok(self.catch_up()?.then_some(held))
+        })?;
         let sheet = self.sheet.load_full();
-        for name in names {
-            if sheet.schema().position(name).is_none() {
-                sheet.add_column(name)?;
-                self.visible.fall_behind();
-            }
+        let schema = sheet.schema();
+        let is_missing = |name: &&&str| schema.position(name).is_none();
+        let missing: Vec<&str> = names.iter().filter(is_missing).copied().collect();
+        if !missing.is_empty() {
+            fitness::refuse_without_room(&sheet, &missing)?;
+            self.make_durable(Frame {
+                columns: missing.iter().map(|&name| name.into()).collect(),
+                ..Frame::now()
+            })?;
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Adds rows at the sheet's end, visibly.

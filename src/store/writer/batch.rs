@@ -1,12 +1,17 @@
 //! Operations in the order of their submission, checked one by one, coalesced per cell.
+//!
+//! What a person or a library call asks for is refused if it cannot be done as it is. The result of a job
+//! that has run never is: what has no place goes into the frame as well, and from there to
+//! `….unplaced.csv` (see `sheet/unplaced.rs`), and the row gets its state in any case.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use chrono::Utc;
 use smallvec::SmallVec;
 
 use crate::csv::index::RecordIndex;
-use crate::domain::columns::addable;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, addable, same_column};
+use crate::domain::limits::MAX_FIELDS;
 use crate::domain::problem::InvalidValue;
 use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
@@ -16,12 +21,23 @@ use crate::sheet::options::Options;
 use crate::sheet::schema::Schema;
 use crate::sheet::table::{Sheet, Shown};
 use crate::sheet::update::{Cell, WriteOperation};
+use crate::text::escape::{escape, list};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
 pub(super) struct Batch {
     rows: Vec<BatchRow>,
     by_row: HashMap<RecordIndex, usize>,
+    /// Cells of results that have no place.
+    unplaced: Vec<RowUpdate>,
+    /// What is to be said once the frame is durable.
+    notes: Vec<Note>,
+}
+
+/// What a person should know of a result.
+struct Note {
+    po: String,
+    said: String,
 }
 
 struct BatchRow {
@@ -30,11 +46,29 @@ struct BatchRow {
     status: Option<ProcessingStatus>,
 }
 
+impl BatchRow {
+    /// Sets a cell, of which the values `before` the batch are remembered.
+    fn write(&mut self, column: &str, value: Cow<'_, str>, before: impl FnOnce() -> Before) {
+        let value = value.into();
+        let mut known = self.update.cells.iter_mut();
+        match known.find(|known| known.column == column) {
+            Some(known) => known.value = value,
+            None => self.update.cells.push(CellUpdate {
+                column: column.into(),
+                value,
+                before: before(),
+                outside: false,
+            }),
+        }
+    }
+}
+
 impl Batch {
     pub(super) fn with_capacity(operations: usize) -> Batch {
         Batch {
             rows: Vec::with_capacity(operations),
             by_row: HashMap::with_capacity(operations),
+            ..Batch::default()
         }
     }
 
@@ -47,49 +81,36 @@ impl Batch {
     ) -> Result<()> {
         let po = operation.po_number.trim();
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
-        let first = *rows.first().ok_or_else(|| sheet.unknown_po(po))?;
-        operation.updates.validate(po)?;
-        let known = self.by_row.get(&first).copied();
-        let to = operation.updates.new_status();
-        if let Some(to) = &to
-            && !operation.force
-        {
-            let set_before = known.and_then(|at| self.rows[at].status.clone());
-            let from = match set_before {
-                Some(status) => (!status.may_become(to)).then_some(status),
-                None => {
-                    let mut shown = rows.iter().map(|&row| sheet.status_at(row));
-                    shown.rfind(|status| !status.may_become(to))
-                }
-            };
-            if let Some(from) = from {
-                return Err(Error::Transition {
-                    po: po.to_owned(),
-                    from,
-                    to: to.clone(),
-                });
+        let Some(&first) = rows.first() else {
+            if !operation.is_result {
+                return Err(sheet.unknown_po(po));
             }
+            self.keep_without_row(po, operation, now);
+            return Ok(());
+        };
+        if !operation.is_result {
+            operation.updates.validate(po)?;
         }
+        let known = self.by_row.get(&first).copied();
+        let forbidden = self.forbidden(sheet, &rows, operation);
+        if let Some((from, to)) = &forbidden {
+            if !operation.is_result {
+                let (po, from, to) = (po.to_owned(), from.clone(), to.clone());
+                return Err(Error::Transition { po, from, to });
+            }
+            self.note(
+                po,
+                format!("a result may not change {from} to {to}: its status, time and message go to ….unplaced.csv"),
+            );
+        }
+        let state_stays = forbidden.is_some();
         let mut schema = sheet.schema();
         let cells = operation.updates.cells(now);
-        let mut places: SmallVec<[Option<Place>; 4]> = SmallVec::new();
-        for cell in &cells {
-            let place = place_for(&schema, options, cell)?;
-            if let Some(Place::At(column)) = place
-                && column == schema.key
-            {
-                return Err(Error::InvalidValue {
-                    po: po.to_owned(),
-                    column: cell.column.trim().to_owned(),
-                    reason: InvalidValue::Key,
-                });
-            }
-            places.push(place);
-        }
+        let mut places = places(&schema, options, operation, &cells, state_stays)?;
         // Only now that nothing is refused any more may the sheet change.
         for place in &mut places {
-            if let Some(Place::New(name)) = place {
-                *place = Some(Place::At(sheet.add_column(name)?));
+            if let Place::New(name) = place {
+                *place = Place::At(sheet.add_column(name));
                 schema = sheet.schema();
             }
         }
@@ -99,40 +120,132 @@ impl Batch {
                 update: RowUpdate {
                     po: po.into(),
                     cells: Vec::with_capacity(cells.len()),
+                    aside: false,
                 },
                 status: None,
             });
             self.rows.len() - 1
         });
         let row = &mut self.rows[at];
-        row.status = to.or_else(|| row.status.take());
+        if !state_stays {
+            let to = operation.updates.new_status();
+            row.status = to.or_else(|| row.status.take());
+        }
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
+        let (mut missing, mut aside) = (Vec::new(), Vec::new());
         for (cell, place) in cells.into_iter().zip(places) {
-            let Some(Place::At(column)) = place else {
-                continue;
-            };
-            let name = &schema.columns()[column];
-            let value = cell.value.into();
-            let mut known = row.update.cells.iter_mut();
-            match known.find(|known| known.column == name.as_str()) {
-                Some(known) => known.value = value,
-                None => row.update.cells.push(CellUpdate {
-                    column: name.as_str().into(),
-                    value,
-                    before: before(&shown, column),
-                    outside: false,
+            match place {
+                Place::At(column) => row.write(&schema.columns()[column], cell.value, || {
+                    before(&shown, column)
                 }),
+                Place::Missing => missing.push(unplaced(cell.column, &cell.value)),
+                Place::Aside => aside.push(unplaced(cell.column, &cell.value)),
+                // Beside the row's own key, which stands there too.
+                Place::Key => {
+                    let column = format!("ANSWERED_{}", schema.columns()[schema.key]);
+                    aside.push(unplaced(&column, &cell.value));
+                }
+                Place::None | Place::New(_) => {}
             }
         }
+        missing.retain(|cell| !cell.value.trim().is_empty());
+        if let Some(first) = missing.first() {
+            let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
+            let (names, why) = (list(&names), schema.unknown(&first.column, options));
+            self.note(
+                po,
+                format!("cells without a column go to ….unplaced.csv ({names}): {why}"),
+            );
+        }
+        self.keep(po, missing, false);
+        aside.extend(set_aside(operation));
+        self.keep(po, aside, true);
         Ok(())
     }
 
-    pub(super) fn into_frame(self) -> Option<Frame> {
-        let rows: Vec<RowUpdate> = self.rows.into_iter().map(|row| row.update).collect();
-        (!rows.is_empty()).then(|| Frame {
-            at: Utc::now(),
-            rows,
-        })
+    /// From which status to which other one the operation may not take its rows, if it wants to.
+    fn forbidden(
+        &self,
+        sheet: &Sheet,
+        rows: &[RecordIndex],
+        operation: &WriteOperation,
+    ) -> Option<(ProcessingStatus, ProcessingStatus)> {
+        let to = operation
+            .updates
+            .new_status()
+            .filter(|_| !operation.force)?;
+        let known = self.by_row.get(rows.first()?);
+        let from = match known.and_then(|&at| self.rows[at].status.clone()) {
+            Some(set_before) => (!set_before.may_become(&to)).then_some(set_before),
+            None => {
+                let mut shown = rows.iter().map(|&row| sheet.status_at(row));
+                shown.rfind(|status| !status.may_become(&to))
+            }
+        };
+        Some((from?, to))
+    }
+
+    /// A result whose row is gone waits for the row to come back.
+    fn keep_without_row(&mut self, po: &str, operation: &WriteOperation, now: &str) {
+        let cells = operation.updates.cells(now);
+        let cells = cells
+            .iter()
+            .filter(|cell| cell.named || !cell.value.is_empty());
+        let cells = cells
+            .map(|cell| unplaced(cell.column, &cell.value))
+            .collect();
+        self.note(
+            po,
+            "its row is gone: the result goes to ….unplaced.csv".into(),
+        );
+        self.keep(po, cells, false);
+        self.keep(po, set_aside(operation).collect(), true);
+    }
+
+    fn keep(&mut self, po: &str, mut cells: Vec<CellUpdate>, aside: bool) {
+        cells.retain(|cell| !cell.value.trim().is_empty());
+        if !cells.is_empty() {
+            let po = po.into();
+            self.unplaced.push(RowUpdate { po, cells, aside });
+        }
+    }
+
+    fn note(&mut self, po: &str, said: String) {
+        let po = po.to_owned();
+        self.notes.push(Note { po, said });
+    }
+
+    /// The frame, and what is to be said once it is durable.
+    pub(super) fn into_frame(self) -> (Option<Frame>, impl FnOnce()) {
+        let rows = self.rows.into_iter().map(|row| row.update);
+        let rows: Vec<RowUpdate> = rows.chain(self.unplaced).collect();
+        let frame = (!rows.is_empty()).then(|| Frame::of(rows));
+        let say = move || {
+            for Note { po, said } in self.notes {
+                tracing::warn!(po = %escape(&po), "{said}");
+            }
+        };
+        (frame, say)
+    }
+}
+
+/// Whether a column holds what became of a row.
+fn is_of_state(column: &str) -> bool {
+    let mut state = [STATUS, LAST_PROCESSED, ERROR_MESSAGE].iter();
+    state.any(|own| same_column(own, column))
+}
+
+fn set_aside(operation: &WriteOperation) -> impl Iterator<Item = CellUpdate> {
+    let aside = operation.updates.aside().iter();
+    aside.map(|(column, value)| unplaced(column, value))
+}
+
+fn unplaced(column: &str, value: &str) -> CellUpdate {
+    CellUpdate {
+        column: column.trim().into(),
+        value: value.into(),
+        before: Before::new(),
+        outside: false,
     }
 }
 
@@ -153,7 +266,7 @@ pub(crate) fn frame_of(
     let mut batch = Batch::default();
     let now = crate::domain::time::format_timestamp(operation.timestamp);
     batch.add(sheet, options, operation, &now)?;
-    Ok(batch.into_frame())
+    Ok(batch.into_frame().0)
 }
 
 /// Where a value goes.
@@ -161,18 +274,55 @@ enum Place {
     At(usize),
     /// A column that the sheet lacks and that may be added.
     New(&'static str),
+    /// It needs none.
+    None,
+    /// The key, which never changes.
+    Key,
+    /// A column that is not there, and may come back.
+    Missing,
+    /// Nowhere, whatever columns there are.
+    Aside,
 }
 
-/// The place of a value, if it has one: what only follows from the status needs none.
-fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Result<Option<Place>> {
+/// The place of each cell of an operation. Only what a person or a library call asks for is refused.
+fn places(
+    schema: &Schema,
+    options: &Options,
+    operation: &WriteOperation,
+    cells: &[Cell<'_>],
+    state_stays: bool,
+) -> Result<SmallVec<[Place; 4]>> {
+    let po = operation.po_number.trim();
+    let place = |cell: &Cell<'_>| match place_for(schema, options, cell) {
+        Place::At(_) | Place::New(_) if state_stays && is_of_state(cell.column) => Ok(Place::Aside),
+        Place::Key if operation.is_result && *cell.value == *po => Ok(Place::None),
+        Place::Key if !operation.is_result => Err(Error::InvalidValue {
+            po: po.to_owned(),
+            column: cell.column.trim().to_owned(),
+            reason: InvalidValue::Key,
+        }),
+        Place::Missing | Place::Aside if !operation.is_result => {
+            Err(schema.unknown(cell.column, options))
+        }
+        place => Ok(place),
+    };
+    cells.iter().map(place).collect()
+}
+
+/// The place of a value; what only follows from the status needs none.
+fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Place {
     if let Some(column) = schema.position(cell.column) {
-        return Ok(Some(Place::At(column)));
+        return match column == schema.key {
+            true => Place::Key,
+            false => Place::At(column),
+        };
     }
     match addable(cell.column) {
-        Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Ok(None),
-        Some(name) if options.add_columns => Ok(Some(Place::New(name))),
-        _ => schema
-            .require(cell.column, options)
-            .map(|at| Some(Place::At(at))),
+        Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Place::None,
+        Some(name) if options.add_columns && schema.columns().len() < MAX_FIELDS => {
+            Place::New(name)
+        }
+        Some(_) => Place::Aside,
+        None => Place::Missing,
     }
 }

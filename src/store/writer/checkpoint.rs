@@ -11,16 +11,18 @@ use std::sync::{Arc, MutexGuard};
 
 use crate::disk::lock::WriteGuard;
 use crate::disk::replace::Replacement;
+use crate::disk::settled::take;
 use crate::disk::target::Target;
 use crate::disk::version::{Look, Version};
 use crate::error::{Error, Result};
+use crate::journal::frame::Frame;
 use crate::sheet::merge;
 use crate::sheet::render::Next;
 use crate::sheet::table::Sheet;
 use crate::store::patience::{again, patiently};
 
 use super::Writer;
-use super::outside::{Seen, take};
+use super::outside::Seen;
 
 /// What is said of a checkpoint that failed and is tried again.
 const NOT_WRITTEN: &str = "the sheet could not be written";
@@ -50,36 +52,46 @@ pub(crate) fn checkpoint<'w>(
     writer: impl Fn() -> Result<MutexGuard<'w, Writer>>,
 ) -> Result<Checkpoint> {
     let retries = writer()?.visible.retries();
-    let (result, retried) = again(retries, NOT_WRITTEN, || {
-        let rewrite = {
-            let mut writer = writer()?;
-            let held = writer.lock.acquire()?;
-            match writer.begin_rewrite(&held)? {
-                Begun::Rewrite(rewrite) => rewrite,
-                Begun::Nothing(checkpoint) => return Ok(checkpoint),
-            }
-        };
-        let replacement = rewrite.write()?;
-        // Its contents are compared now, if they have to be, and not under the lock.
-        let seen = match rewrite.replaces {
-            Some(before) => {
-                let mut seen = before;
-                match seen.look(&rewrite.target)? {
-                    Look::Same => Some((before, seen)),
-                    Look::Other(..) | Look::Missing => return Ok(Checkpoint::Later),
-                }
-            }
-            None => None,
-        };
-        let mut writer = writer()?;
-        let held = writer.lock.acquire()?;
-        if let Some((before, seen)) = seen {
-            writer.outside.was_seen(&before, seen);
-        }
-        writer.publish(&rewrite, replacement, &held)
-    });
+    let (result, retried) = again(retries, NOT_WRITTEN, || later_if_busy(attempt(&writer)));
     writer()?.note(&result, retried);
     result
+}
+
+fn attempt<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>) -> Result<Checkpoint> {
+    let rewrite = {
+        let mut writer = writer()?;
+        let held = writer.lock.acquire()?;
+        match writer.begin_rewrite(&held)? {
+            Begun::Rewrite(rewrite) => rewrite,
+            Begun::Nothing(checkpoint) => return Ok(checkpoint),
+        }
+    };
+    let replacement = rewrite.write()?;
+    // Its contents are compared now, if they have to be, and not under the lock.
+    let seen = match rewrite.replaces {
+        Some(before) => {
+            let mut seen = before;
+            match seen.look(&rewrite.target)? {
+                Look::Same => Some((before, seen)),
+                Look::Other(..) | Look::Missing => return Ok(Checkpoint::Later),
+            }
+        }
+        None => None,
+    };
+    let mut writer = writer()?;
+    let held = writer.lock.acquire()?;
+    if let Some((before, seen)) = seen {
+        writer.outside.was_seen(&before, seen);
+    }
+    writer.publish(&rewrite, replacement, &held)
+}
+
+/// A program that holds a write lease on the sheet is one that is at the sheet, and no failure.
+fn later_if_busy(attempted: Result<Checkpoint>) -> Result<Checkpoint> {
+    match attempted {
+        Err(Error::Busy { .. }) => Ok(Checkpoint::Later),
+        attempted => attempted,
+    }
 }
 
 /// A new version of the sheet between its two ends. Nobody knows of its file until it is published.
@@ -92,6 +104,8 @@ struct Rewrite {
     replaces: Option<Version>,
     /// How many [changes](super::visible::Visible::changes) are in it.
     changes: u64,
+    /// How many of the journal's frames are in it.
+    upto: u64,
 }
 
 impl Rewrite {
@@ -162,6 +176,10 @@ impl Writer {
     /// One attempt at it. [`Checkpoint::Visible`] says, besides, that the public file is the version
     /// that we know.
     pub(super) fn checkpoint_under(&mut self, held: &WriteGuard) -> Result<Checkpoint> {
+        later_if_busy(self.attempt_under(held))
+    }
+
+    fn attempt_under(&mut self, held: &WriteGuard) -> Result<Checkpoint> {
         let rewrite = match self.begin_rewrite(held)? {
             Begun::Rewrite(rewrite) => rewrite,
             Begun::Nothing(checkpoint) => return Ok(checkpoint),
@@ -210,6 +228,7 @@ impl Writer {
             next: Next::of(&self.sheet.load_full()),
             replaces: (!is_gone).then_some(self.outside.public()),
             changes: self.visible.changes(),
+            upto: self.durable.count(),
         }))
     }
 
@@ -229,14 +248,37 @@ impl Writer {
             return Ok(Checkpoint::Later);
         }
         let replaces = rewrite.replaces.as_ref();
-        if !self.outside.publish(replacement, replaces, &sheet)? {
+        let next = replacement.hash();
+        let public = self.outside.public().hash;
+        self.durable.announce(next, rewrite.upto, &sheet, public)?;
+        let published = self.outside.publish(replacement, replaces, &sheet)?;
+        // It may have displaced an edit, and is public all the same.
+        if self.outside.public().hash == next {
+            self.durable.confirm();
+        }
+        if !published {
             return Ok(Checkpoint::Later);
         }
         self.visible.was_written(rewrite.changes);
         if rewrite.next.has_added_columns() {
+            self.tell_of_public_columns(rewrite.next.added_columns(), &sheet);
             self.rebase_on_own_version(&sheet)?;
         }
         Ok(Checkpoint::Visible)
+    }
+
+    /// From now on, who removes these columns has seen them, and they are not added again after a crash. If
+    /// this cannot be written they are, and a person has to remove them once more.
+    fn tell_of_public_columns(&mut self, names: &[String], sheet: &Sheet) {
+        let mut frame = Frame {
+            public_columns: names.iter().map(|name| name.as_str().into()).collect(),
+            ..Frame::now()
+        };
+        let public = self.outside.public().hash;
+        let told = self.durable.append(&mut frame, sheet, public);
+        if let Err(error) = told {
+            tracing::debug!(error = %error.chain(), "the journal does not tell that added columns are public");
+        }
     }
 
     /// After columns were added, the version that has them becomes the base, so that later rewrites

@@ -11,8 +11,7 @@ use chrono::Utc;
 use crate::disk::lock::WriteGuard;
 use crate::domain::time::format_timestamp;
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::merge;
+use crate::journal::frame::{self, Frame};
 use crate::sheet::update::WriteOperation;
 use crate::store::patience::patiently;
 
@@ -51,10 +50,14 @@ impl Writer {
     /// The answers that do not depend on the journal, and what came of the frame.
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
-            Ok((_held, answers, batch)) => match batch.into_frame() {
-                Some(frame) => (answers, self.make_durable(&frame)),
-                None => (answers, Ok(())),
-            },
+            Ok((_held, answers, batch)) => {
+                let (frame, say) = batch.into_frame();
+                let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
+                if made.is_ok() {
+                    say();
+                }
+                (answers, made)
+            }
             Err(error) => (operations.iter().map(|_| Ok(())).collect(), Err(error)),
         }
     }
@@ -80,14 +83,12 @@ impl Writer {
 
     /// Makes a frame durable and shows it to readers; after an error it is neither. The caller holds
     /// the write lock.
-    pub(super) fn make_durable(&mut self, frame: &Frame) -> Result<()> {
+    pub(super) fn make_durable(&mut self, mut frame: Frame) -> Result<()> {
         let sheet = self.sheet.load();
-        self.durable.append(frame, &sheet)?;
-        let unplaced = merge::apply(&sheet, &frame.rows);
-        debug_assert!(
-            unplaced.is_empty(),
-            "every row of a frame of ours is in the sheet"
-        );
+        let public = self.outside.public().hash;
+        self.durable.append(&mut frame, &sheet, public)?;
+        let unplaced = frame::apply(&sheet, std::slice::from_ref(&frame));
+        self.durable.add_unplaced(unplaced);
         self.visible.fall_behind();
         Ok(())
     }

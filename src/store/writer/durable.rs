@@ -3,31 +3,41 @@
 //! A frame is in the log, and synced, before anything of it is applied or acknowledged. Everything
 //! here is called under the write lock.
 
-use std::io::Write as _;
+use std::path::PathBuf;
 
-use crate::disk::lock::WriteGuard;
-use crate::disk::snapshot::scratch_file;
-use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
+use crate::disk::version::ContentHash;
+use crate::error::Result;
+use crate::journal::compact::compact;
+use crate::journal::frame::{self, Frame, Public};
 use crate::journal::log::{Journal, News};
 use crate::sheet::change::RowUpdate;
+use crate::sheet::history::{History, Past};
+use crate::sheet::kin::Sample;
 use crate::sheet::merge;
 use crate::sheet::table::Sheet;
+use crate::sheet::unplaced::as_table;
 use crate::store::patience::{RETRIES, again};
+use crate::text::escape::escape;
 
 use super::site::Site;
 
 /// How many results a frame holds at most when a log is started over.
 const ROWS_PER_FRAME: usize = 10_000;
+/// A log of which nobody has made a session is closed when it has grown to this.
+const LONG: u64 = 1 << 20;
 
 /// The first of the three parts of a writer.
 pub(super) struct Durable {
     /// Holds every result of the overlay that the public file may not show. After a failed write it is
     /// tainted, and nothing is acknowledged until a new one holds all of them.
     journal: Journal,
-    /// Results whose row or column is not in the sheet. They are in the journal too, and go to a copy
+    /// Whether a session began the log and has not closed it. Only a session closes such a one.
+    is_of_session: bool,
+    /// Results whose row or column is not in the sheet, and cells that must not be written. They are in the journal too, and go to a copy
     /// before it is emptied.
     unplaced: Vec<RowUpdate>,
+    /// Those copies.
+    kept: Vec<PathBuf>,
     /// The last frame could not be written after all its retries. The next one is tried only once, and
     /// its failure is not reported again.
     failing: bool,
@@ -38,27 +48,46 @@ pub(super) struct Durable {
     stale: bool,
     /// How often a frame was tried again. Never falls.
     retried: u64,
+    /// A version that this writer announced and that has not taken the sheet's name.
+    announced: Option<ContentHash>,
+    /// One that has, and the journal does not know yet: the next frame tells it.
+    confirmed: Option<ContentHash>,
 }
 
 impl Durable {
-    pub(super) fn new(journal: Journal, unplaced: Vec<RowUpdate>) -> Durable {
+    pub(super) fn new(journal: Journal, is_of_session: bool) -> Durable {
         Durable {
             journal,
-            unplaced,
+            is_of_session,
+            unplaced: Vec::new(),
+            kept: Vec::new(),
             failing: false,
             wrote: false,
             stale: false,
             retried: 0,
+            announced: None,
+            confirmed: None,
         }
     }
 
-    /// Makes a frame durable; after an error it is not. `sheet` shows all that was written before it.
-    pub(super) fn append(&mut self, frame: &Frame, sheet: &Sheet) -> Result<()> {
+    /// Makes a frame durable; after an error it is not. `sheet` shows all that was written before it, and
+    /// `public` is the version that is public, all of which is known.
+    pub(super) fn append(
+        &mut self,
+        frame: &mut Frame,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<()> {
         let retries = if self.failing { 0 } else { RETRIES };
+        if !self.journal.exists() {
+            frame.public.splice(0..0, beginning(public, sheet));
+        } else if let Some(confirmed) = self.confirmed {
+            frame.public.insert(0, Public::confirmed(confirmed));
+        }
         let (done, retried) = again(retries, "the journal could not be written", || {
             match self.journal.is_tainted() {
                 false => self.journal.append(frame),
-                true => self.start_over(frame, sheet),
+                true => self.start_over(frame, sheet, public),
             }
         });
         self.retried += retried;
@@ -72,24 +101,82 @@ impl Durable {
             );
         }
         self.failing = done.is_err();
-        self.wrote |= done.is_ok();
+        if done.is_ok() {
+            self.wrote = true;
+            self.confirmed = None;
+        }
         done
     }
 
-    /// A new log takes everything that was written, and the frame behind it.
-    fn start_over(&mut self, frame: &Frame, sheet: &Sheet) -> Result<()> {
+    /// A new log takes everything that was written, and the frame behind it. What earlier versions showed is
+    /// not known any more; as far as the new log tells, the public one shows nothing of ours, so that nothing
+    /// that is missing in a save looks as if it had been taken away on purpose.
+    fn start_over(&mut self, frame: &Frame, sheet: &Sheet, public: ContentHash) -> Result<()> {
         let rows: Vec<RowUpdate> = merge::written(sheet)
             .chain(self.unplaced.iter().cloned())
             .collect();
-        let mut frames: Vec<Frame> = rows
-            .chunks(ROWS_PER_FRAME)
-            .map(|rows| Frame {
-                at: frame.at,
-                rows: rows.to_vec(),
-            })
-            .collect();
-        frames.push(frame.clone());
+        let mut frames = vec![Frame {
+            columns: sheet
+                .schema()
+                .added()
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            ..Frame::telling(beginning(public, sheet).into())
+        }];
+        frames.extend(
+            rows.chunks(ROWS_PER_FRAME)
+                .map(|rows| Frame::of(rows.to_vec())),
+        );
+        let mut frame = frame.clone();
+        for public in &mut frame.public {
+            if let Public::Next { upto, .. } = public {
+                let shows_all = *upto >= self.journal.count();
+                *upto = if shows_all { frames.len() as u64 } else { 0 };
+            }
+        }
+        frames.push(frame);
         self.journal.start_over(&frames)
+    }
+
+    /// Tells the journal, durably, that a version is about to take the sheet's name, which shows so many of its
+    /// frames. Without it a change that somebody makes who has seen that version would look like a conflict.
+    pub(super) fn announce(
+        &mut self,
+        version: ContentHash,
+        upto: u64,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<()> {
+        if !self.journal.exists() {
+            return Ok(());
+        }
+        let next = Public::next(version, upto, self.announced, None);
+        self.append(&mut Frame::telling(vec![next]), sheet, public)?;
+        self.announced = Some(version);
+        Ok(())
+    }
+
+    /// A version that was announced and has not taken the sheet's name.
+    pub(super) fn announced(&self) -> Option<ContentHash> {
+        self.announced
+    }
+
+    /// The version that was announced has the sheet's name.
+    pub(super) fn confirm(&mut self) {
+        self.confirmed = self.announced.take();
+    }
+
+    /// How many frames the log has.
+    pub(super) fn count(&self) -> u64 {
+        self.journal.count()
+    }
+
+    /// What the public versions showed, read from the log once more.
+    pub(super) fn history(&self) -> Result<(History, Option<Sample>)> {
+        let frames = self.journal.frames()?;
+        let sample = frame::sample(&frames).cloned();
+        Ok((frame::history(&frames), sample))
     }
 
     /// What other processes appended; `None` if somebody emptied the log, until the sheet
@@ -110,12 +197,13 @@ impl Durable {
                 frames
             }
         };
+        self.is_of_session |= frames.iter().any(|frame| frame.session.is_some());
         Ok((!self.stale).then_some(frames))
     }
 
     /// All that is in the log that is there now.
     pub(super) fn read_log(&mut self) -> Result<Vec<Frame>> {
-        Ok(self.journal.load()?.1)
+        self.journal.load()
     }
 
     /// The sheet was read anew, with all that is in the log.
@@ -132,33 +220,113 @@ impl Durable {
         self.unplaced.extend(unplaced);
     }
 
+    /// The copies that were made of what has no place.
+    pub(super) fn kept(&self) -> &[PathBuf] {
+        &self.kept
+    }
+
     /// All that was written was brought to another base.
     pub(super) fn set_unplaced(&mut self, unplaced: Vec<RowUpdate>) {
         self.unplaced = unplaced;
     }
 
-    /// Empties the log, of which all is visible in the public file as it is now. The results in it that
-    /// have no place in the sheet are kept in a copy.
-    pub(super) fn empty(&mut self, site: &Site) -> Result<()> {
-        if !self.unplaced.is_empty() {
-            let table = merge::as_table(&site.options.key, &self.unplaced);
-            let mut file = scratch_file(&site.target)?;
-            file.write_all(&table)
-                .map_err(Error::io("copy", site.path()))?;
-            let kept = site.keep(&file, "unplaced")?;
-            tracing::warn!(%kept, "results whose rows another program took away are kept in a copy");
+    /// Keeps the results that have no place in the sheet in a copy.
+    fn keep_unplaced(&mut self, site: &Site) -> Result<bool> {
+        let has_some = !self.unplaced.is_empty();
+        if has_some {
+            let table = as_table(&site.options.key, &self.unplaced);
+            let kept = site.keep_bytes(&table, "unplaced")?;
+            tracing::warn!(kept = %escape(&kept.display().to_string()), "what had no place in the sheet is kept beside the backups");
             self.unplaced.clear();
+            self.kept.push(kept);
         }
-        let remove = || self.journal.remove();
-        again(RETRIES, "the journal could not be removed", remove).0
+        Ok(has_some)
     }
 
-    /// Empties the log, and begins one for a session.
-    pub(super) fn begin_session(&mut self, site: &Site, held: &WriteGuard) -> Result<()> {
-        self.empty(site)?;
-        let session = Some(site.session_id.as_str());
-        self.journal = Journal::open(&site.target, &site.options.key, session, held)?.0;
+    /// Removes the log: nothing of it is wanted any more.
+    pub(super) fn empty(&mut self, site: &Site) -> Result<()> {
+        self.keep_unplaced(site)?;
+        let remove = || self.journal.remove();
+        again(RETRIES, "the journal could not be removed", remove).0?;
+        self.is_of_session = false;
         Ok(())
+    }
+
+    /// Closes the log, all of which is visible in the public version: an entry for each cell stays. One that
+    /// no session began is only closed when it has grown long.
+    pub(super) fn close(
+        &mut self,
+        site: &Site,
+        sheet: &Sheet,
+        public: ContentHash,
+        of_session: bool,
+    ) -> Result<()> {
+        let has_kept = self.keep_unplaced(site)?;
+        if !of_session && !has_kept && self.journal.bytes() < LONG {
+            if let Some(confirmed) = self.confirmed
+                && !self.journal.is_tainted()
+            {
+                let told = vec![Public::confirmed(confirmed)];
+                self.journal.append(&Frame::telling(told))?;
+                self.confirmed = None;
+            }
+            return Ok(());
+        }
+        let (mut history, _) = self.history()?;
+        history.published(public, self.journal.count());
+        history.confirmed(public);
+        let sample = Some(Sample::of(sheet));
+        let schema = sheet.schema();
+        let frames = compact(&history, sample, |po, column| {
+            schema.position(column).is_some() && sheet.rows(po).next().is_some()
+        });
+        let close = || self.journal.start_over(&frames);
+        again(RETRIES, "the journal could not be closed", close).0?;
+        self.is_of_session = false;
+        (self.confirmed, self.announced) = (None, None);
+        Ok(())
+    }
+
+    /// A session begins, while all that is in the log is visible in the public version.
+    pub(super) fn begin_session(
+        &mut self,
+        site: &Site,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<()> {
+        let mut begun = Frame {
+            session: Some(site.session_id.clone()),
+            ..Frame::now()
+        };
+        if self.journal.exists() {
+            let sample = Some(Sample::of(sheet));
+            let next = Public::next(public, self.journal.count(), None, sample);
+            begun.public = vec![next, Public::confirmed(public)];
+        }
+        self.append(&mut begun, sheet, public)?;
+        self.is_of_session = true;
+        Ok(())
+    }
+
+    /// Whether a session began the log and has not closed it.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.is_of_session
+    }
+
+    /// Gives up the results in the log, and keeps them in a copy.
+    pub(super) fn discard(&mut self, site: &Site, history: &History) -> Result<()> {
+        let rows: Vec<RowUpdate> = history
+            .rows()
+            .map(|(po, row)| RowUpdate {
+                po: po.clone(),
+                cells: row.iter().map(Past::update).collect(),
+                aside: false,
+            })
+            .collect();
+        let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
+        let kept = escape(&kept.display().to_string());
+        tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
+        self.empty(site)
     }
 
     /// Gives a session's log room for so many results.
@@ -176,11 +344,6 @@ impl Durable {
         self.journal.exists()
     }
 
-    /// Whether a session began the log: then only a session may empty it.
-    pub(super) fn is_of_session(&self) -> bool {
-        self.journal.is_of_session()
-    }
-
     pub(super) fn wrote(&self) -> bool {
         self.wrote
     }
@@ -188,4 +351,11 @@ impl Durable {
     pub(super) fn retried(&self) -> u64 {
         self.retried
     }
+}
+
+/// How a log begins: with the version that is public.
+fn beginning(public: ContentHash, sheet: &Sheet) -> [Public; 2] {
+    let sample = Some(Sample::of(sheet));
+    let next = Public::next(public, 0, None, sample);
+    [next, Public::confirmed(public)]
 }

@@ -10,9 +10,10 @@
 //! under the write lock. A [`Writer`] consists of what it needs for either (the lock, the session, the
 //! sheet, its site) and of three parts, each with its own invariants: what is [durable](Durable), what
 //! came from [outside](Outside), and what is [visible](Visible). The flows between them are the other
-//! files: `commit`, `checkpoint`, `take_in`, `append`, `restore`.
+//! files: `commit`, `checkpoint`, `take_in`, `append`, `back_up`, `restore`.
 
 mod append;
+mod back_up;
 mod batch;
 mod checkpoint;
 mod commit;
@@ -28,27 +29,34 @@ pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
 pub(crate) use restore::restore_unreadable;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 
 use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
 use crate::disk::lock::{SessionLock, WriteLock};
 use crate::disk::replace::Replacement;
+use crate::disk::settled::take;
 use crate::disk::target::Target;
+use crate::disk::version::Stamp;
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Head};
-use crate::journal::log::Journal;
-use crate::sheet::merge::{self, Conflict};
+use crate::journal::frame::{self, Frame};
+use crate::journal::log::{Journal, Left};
+use crate::sheet::bring::bring;
+use crate::sheet::merge::{self, Conflict, Merged};
 use crate::sheet::options::Options;
 use crate::sheet::render;
 use crate::sheet::table::Sheet;
+use crate::store::fitness;
 use crate::store::patience::patiently;
+use crate::store::standing::{Standing, standing};
+use crate::store::whole::Settling;
+use crate::text::escape::escape;
 
 use durable::Durable;
-use outside::{Outside, take};
+use outside::Outside;
 use site::Site;
 use visible::Visible;
 
@@ -68,10 +76,12 @@ pub(crate) struct Writer {
 
 /// What was there when a sheet was opened for writing.
 pub(crate) struct Recovery {
-    /// The head of a journal that somebody left.
-    pub(crate) left: Option<Head>,
+    /// The journal that somebody left.
+    pub(crate) left: Option<Left>,
     /// Rows whose results the CSV did not show.
     pub(crate) behind: usize,
+    /// Nobody else had changed the sheet.
+    pub(crate) is_as_left: bool,
 }
 
 /// Counts for `get_queue_status`.
@@ -84,45 +94,118 @@ pub(crate) struct Writes {
 impl Writer {
     /// Opens a sheet for writing, with everything in its journal applied.
     ///
-    /// `session` is the id of the session that is to be held, if one is.
+    /// `session` is the id of the session that is to be held, if one is; `decision` is what a person wants
+    /// where nobody else can tell what is to become of the journal's results.
     pub(crate) fn open(
         target: Arc<Target>,
         options: &Options,
         session: Option<&str>,
+        decision: Option<Decision>,
     ) -> Result<(Writer, Recovery)> {
-        target.refuse_unsuitable(options.allow_network_fs)?;
+        fitness::refuse_place(&target, options)?;
+        if target.has_hard_links()? {
+            tracing::warn!(path = %escape(&target.path().display().to_string()), "the sheet has several hard links; the others keep the old version");
+        }
         let lock = WriteLock::open(&target)?;
         let held = lock.acquire()?;
         let session_lock = session
             .map(|id| SessionLock::acquire(&target, &held, id))
             .transpose()?;
-        Replacement::rehearse(&target)?;
+        patiently(target.path(), || Replacement::rehearse(&target).map(Some))?;
         let site = Site::new(target, options, session)?;
         let mut first = Some(held);
-        let (held, snapshot, public) = patiently(site.path(), || {
+        let mut settling = Settling::default();
+        let (held, read, public) = patiently(site.path(), || {
             let held = first.take().map_or_else(|| lock.acquire(), Ok)?;
-            Ok(take(&site.target)?.map(|(snapshot, public)| (held, snapshot, public)))
+            let (_, metadata) = site.target.open_sheet()?;
+            if !settling.may_be_whole(&Stamp::of(&metadata)) {
+                return Ok(None);
+            }
+            let Some((snapshot, public)) = take(&site.target)? else {
+                return Ok(None);
+            };
+            let read = site.build(snapshot);
+            let is_whole = settling.is_whole(&public.stamp, &read);
+            Ok(is_whole.then_some((held, read, public)))
         })?;
         site.keep_leftovers()?;
-        let (journal, left, frames) = Journal::open(&site.target, &options.key, session, &held)?;
-        let sheet = site.build(snapshot)?;
-        let merged = merge::replay(&sheet, frame::updates(&frames));
-        merge::log(&merged);
-        drop(held);
-        let recovery = Recovery {
-            left,
-            behind: merged.behind,
-        };
-        let writer = Writer {
+        let (journal, left, frames) = Journal::open(&site.target, &options.key, &held)?;
+        let sheet = read?;
+        let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
+        let mut writer = Writer {
             site,
             lock,
             session: session_lock,
-            durable: Durable::new(journal, merged.unplaced),
-            outside: Outside::new(public, merged.conflicts),
-            visible: Visible::new(render::differs(&sheet)),
+            durable: Durable::new(journal, is_of_session),
+            outside: Outside::new(public),
+            visible: Visible::new(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
+        let (behind, is_as_left) = writer.take_up(&frames, decision)?;
+        drop(held);
+        let recovery = Recovery {
+            left,
+            behind,
+            is_as_left,
+        };
         Ok((writer, recovery))
+    }
+
+    /// Brings what the journal holds to the sheet, of which nothing was written yet, or has it asked what is
+    /// to become of it. Returns how many rows do not show their results, and whether nobody else had changed the
+    /// sheet.
+    fn take_up(&mut self, frames: &[Frame], decision: Option<Decision>) -> Result<(usize, bool)> {
+        let sheet = self.sheet.load_full();
+        let history = frame::history(frames);
+        let public = self.outside.public().hash;
+        let is_of_session = self.durable.is_of_session();
+        frame::add_waiting_columns(&sheet, frames);
+        let standing = standing(frames, &history, &sheet, public, is_of_session);
+        let is_as_left = matches!(standing, Standing::Current(_));
+        let merged = match standing {
+            Standing::Current(from) => {
+                // What has no place is still in the log of a session that has not ended.
+                let from = if is_of_session { 0 } else { from };
+                let merged = merge::replay(&sheet, frame::updates(&frames[from..]));
+                merge::log(&merged);
+                merged
+            }
+            Standing::Saved(reading) => self.took(
+                &history,
+                reading,
+                public,
+                bring(&history, reading, &sheet, None),
+            ),
+            Standing::Anew => {
+                tracing::info!(
+                    "the sheet is another one than the journal is of, which begins anew"
+                );
+                self.durable.empty(&self.site)?;
+                Merged::default()
+            }
+            Standing::Asked(question) => match decision {
+                None => {
+                    return Err(Error::Undecided {
+                        path: self.site.path().to_owned(),
+                        found: question.found,
+                        rows: question.rows,
+                    });
+                }
+                Some(Decision::Apply) => {
+                    let brought = bring(&history, question.reading, &sheet, None);
+                    self.took(&history, question.reading, public, brought)
+                }
+                Some(Decision::Discard) => {
+                    self.durable.discard(&self.site, &history)?;
+                    Merged::default()
+                }
+            },
+        };
+        self.outside.report(merged.conflicts);
+        self.durable.set_unplaced(merged.unplaced);
+        self.visible.has_new_base(render::differs(&sheet));
+        self.tell_what_was_judged()?;
+        Ok((merged.behind, is_as_left))
     }
 
     /// The sheet as readers see it, through every change of its base.
@@ -154,6 +237,11 @@ impl Writer {
         self.outside.take_conflicts()
     }
 
+    /// The copies that this writer made of results that have no place in the sheet.
+    pub(crate) fn kept_unplaced(&self) -> Vec<PathBuf> {
+        self.durable.kept().to_vec()
+    }
+
     /// Gives this session another id: that of the interrupted one which it continues.
     pub(crate) fn continue_session(&mut self, id: &str) -> Result<()> {
         id.clone_into(&mut self.site.session_id);
@@ -162,42 +250,53 @@ impl Writer {
             .map_or(Ok(()), |lock| lock.rename(&self.site.target, id))
     }
 
-    /// Empties a journal of which all is visible, and begins one for this session with space for
-    /// its results.
+    /// Notes in the journal, of which all is visible, that this session begins, and gives it space for its
+    /// results.
     pub(crate) fn begin_session_journal(&mut self, resumed: bool, pending: usize) -> Result<()> {
-        self.when_all_is_visible(|writer, held| {
+        self.when_all_is_visible(|writer, _| {
             if !resumed {
-                writer.durable.begin_session(&writer.site, held)?;
+                let sheet = writer.sheet.load();
+                let public = writer.outside.public().hash;
+                writer.durable.begin_session(&writer.site, &sheet, public)?;
             }
             writer.durable.reserve(pending).map(Some)
         })
     }
 
-    /// Backs up the sheet with everything that is durable in it.
-    pub(crate) fn back_up(&mut self, session: &str) -> Result<BackupMetadata> {
-        self.when_all_is_visible(|writer, _| writer.copy_to_backup(session).map(Some))
+    /// Looks whether somebody took away what lies beside the sheet, and puts it back. `false`: another session
+    /// has the sheet by now.
+    pub(crate) fn keep_files(&mut self) -> Result<bool> {
+        if let Some(session) = &mut self.session
+            && !session.keep(&self.site.target)?
+        {
+            return Ok(false);
+        }
+        let _held = self.lock.acquire()?;
+        self.catch_up()?;
+        Ok(true)
     }
 
-    /// The caller knows that the public file is the version that we know.
-    fn copy_to_backup(&self, session: &str) -> Result<BackupMetadata> {
-        let (file, _) = self.site.target.open_sheet()?;
-        self.site
-            .backups
-            .create_backup_of(&file, session, self.sheet.load().len())
-    }
-
-    /// Ends the writing: all is visible, and the journal is emptied, unless a session of another
+    /// Ends the writing: all is visible, and the journal is closed, unless a session of another
     /// process still needs it.
     pub(crate) fn finish(&mut self) -> Result<()> {
         patiently(self.site.path(), || {
             self.outside.look_at_watched(&self.site)?;
             Ok((!self.outside.is_watching()).then_some(()))
         })?;
-        self.when_all_is_visible(|writer, _| writer.empty_journal().map(Some))
+        self.when_all_is_visible(|writer, _| writer.close_journal().map(Some))
             .map_err(|error| Error::NotVisible {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
-            })
+            })?;
+        self.settle();
+        Ok(())
+    }
+
+    /// This session has left nothing to go on with, and has gone on with what was left before.
+    fn settle(&mut self) {
+        if let Some(lock) = &mut self.session {
+            lock.settle();
+        }
     }
 
     /// The same for a handler that goes away, without waiting for anybody: what cannot be made
@@ -208,18 +307,30 @@ impl Writer {
         }
         let held = self.lock.acquire()?;
         match self.checkpoint_under(&held)? {
-            Checkpoint::Visible => self.empty_journal(),
+            Checkpoint::Visible => self.close_journal(),
             Checkpoint::Later => Ok(()),
         }
     }
 
-    /// Empties a journal of which all is visible in the public file as it is now. One that a session
+    /// Closes a journal of which all is visible in the public file as it is now. One that a session
     /// began is left to sessions: to the one that is alive, or to the next, which thereby knows that
     /// it goes on after an interrupted one, and keeps that one's backup.
-    fn empty_journal(&mut self) -> Result<()> {
-        if self.durable.has_log() && (self.session.is_some() || !self.durable.is_of_session()) {
-            self.durable.empty(&self.site)?;
+    fn close_journal(&mut self) -> Result<()> {
+        let of_session = self.session.is_some();
+        if self.durable.has_log() && (of_session || !self.durable.is_of_session()) {
+            let sheet = self.sheet.load();
+            let public = self.outside.public().hash;
+            self.durable.close(&self.site, &sheet, public, of_session)?;
         }
         Ok(())
     }
+}
+
+/// What a person wants of the results in a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// They are written to the sheet.
+    Apply,
+    /// They are given up, and kept in a copy.
+    Discard,
 }

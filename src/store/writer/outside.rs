@@ -1,28 +1,27 @@
 //! What is outside: the public file as other programs leave it, and what they did to it that has not
 //! been taken in yet.
 //!
-//! A half-written sheet is never taken as a base. An in-place writer may be half done, so a version
-//! that was changed in place has to have rested for [`SETTLE`], and one that lost rows or does not
-//! parse for [`SETTLE_SUSPICIOUS`], with nobody who has it open for writing.
+//! A half-written sheet is never taken as a base (see `disk/settled.rs`). An in-place writer may be half
+//! done, so a version that was changed in place has to have rested for [`SETTLE`], and one that lost rows
+//! or does not parse for [`SETTLE_SUSPICIOUS`], with nobody who has it open for writing.
 
 use std::fs::File;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::disk::replace::{Displaced, Publication, Replacement};
+use crate::disk::settled::{SETTLE, SETTLE_SUSPICIOUS, take};
 use crate::disk::snapshot::Snapshot;
 use crate::disk::target::Target;
-use crate::disk::version::{Look, Rest, Stamp, Version, hash_bytes};
+use crate::disk::version::{Look, Rest, Stamp, Version};
 use crate::error::{Error, Result};
+use crate::journal::frame::Frame;
 use crate::sheet::merge::{self, Conflict, Held};
 use crate::sheet::table::Sheet;
-use crate::sys::lease::{Lease, Leased};
 
 use super::site::Site;
 
-/// How long a sheet that was changed in place must have rested before it is merged.
-pub(super) const SETTLE: Duration = Duration::from_millis(200);
-/// The same for one that is empty, lost rows or does not parse, and for one that is gone.
-pub(super) const SETTLE_SUSPICIOUS: Duration = Duration::from_secs(2);
+/// How long another sheet must have had the name before it is taken for one that stays.
+const SETTLE_ANOTHER: Duration = Duration::from_secs(10);
 /// How long a displaced file is watched where no lease can be had.
 const GRACE: Duration = Duration::from_millis(300);
 
@@ -45,6 +44,10 @@ pub(super) struct Outside {
     put_off_since: Option<Instant>,
     /// The conflicts that nobody has taken yet.
     conflicts: Vec<Conflict>,
+    /// What was found in saves of other programs; the journal learns of it next, before anything else.
+    judged: Option<Frame>,
+    /// Since when another sheet has the name; `None` as soon as ours was seen there.
+    another_since: Option<Instant>,
 }
 
 /// A displaced file with an edit that is not merged yet.
@@ -77,7 +80,7 @@ pub(super) enum Seen {
 }
 
 impl Outside {
-    pub(super) fn new(public: Version, conflicts: Vec<Conflict>) -> Outside {
+    pub(super) fn new(public: Version) -> Outside {
         Outside {
             public,
             rest: Rest::default(),
@@ -85,8 +88,38 @@ impl Outside {
             watched: Vec::new(),
             missing_since: None,
             put_off_since: None,
-            conflicts,
+            conflicts: Vec::new(),
+            judged: None,
+            another_since: None,
         }
+    }
+
+    /// A save of another program was taken in; this is to be told to the journal.
+    pub(super) fn took(&mut self, judged: Frame) {
+        self.another_since = None;
+        match &mut self.judged {
+            // The earlier one did not last: only its cells count.
+            Some(before) => {
+                before.rows.extend(judged.rows);
+                before.public = judged.public;
+            }
+            before => *before = Some(judged),
+        }
+    }
+
+    pub(super) fn take_judged(&mut self) -> Option<Frame> {
+        self.judged.take()
+    }
+
+    /// Another sheet has the name: nothing is applied to it. That is said once it has stayed for a while.
+    pub(super) fn is_another_sheet(&mut self, site: &Site) -> Result<()> {
+        let since = self.another_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < SETTLE_ANOTHER {
+            return Ok(());
+        }
+        Err(Error::AnotherSheet {
+            path: site.path().to_owned(),
+        })
     }
 
     pub(super) fn public(&self) -> Version {
@@ -262,22 +295,6 @@ impl Outside {
     pub(super) fn take_conflicts(&mut self) -> Vec<Conflict> {
         std::mem::take(&mut self.conflicts)
     }
-}
-
-/// A private copy of the public file as it is. `None`: somebody is writing to it.
-pub(super) fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
-    let (file, metadata) = target.open_sheet()?;
-    let stamp = Stamp::of(&metadata);
-    let _lease = match Lease::take(&file) {
-        Leased::Refused => return Ok(None),
-        Leased::Held(lease) => Some(lease),
-        Leased::Unsupported => None,
-    };
-    let looked_at = SystemTime::now();
-    let snapshot = Snapshot::copy(target, &file)?;
-    let after = file.metadata().map_err(Error::io("read", target.path()))?;
-    let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
-    Ok((Stamp::of(&after) == stamp).then_some((snapshot, version)))
 }
 
 /// Whether a version may be half written, though nobody has it open: it is no sheet, or lost rows.

@@ -12,24 +12,27 @@ use crate::backup::manager::BackupManager;
 use crate::backup::metadata::BackupMetadata;
 use crate::disk::lock::{SessionLock, WriteLock};
 use crate::disk::replace::{Publication, Replacement};
+use crate::disk::settled::take;
 use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
+use crate::disk::target::{Target, open_file};
 use crate::error::{Error, Result};
 use crate::journal::log::Journal;
 use crate::sheet::options::Options;
 use crate::sheet::render::Next;
 use crate::sheet::table::Sheet;
+use crate::store::first::Shown;
+use crate::store::patience::patiently;
+use crate::store::{fitness, whole};
 use crate::text::escape::escape;
 
 use super::Writer;
-use super::outside::take;
 
 impl Writer {
     /// Restores a backup, and returns the one that was made of what it replaced.
     pub(crate) fn restore(&mut self, backup: &Path, session: &str) -> Result<BackupMetadata> {
         let restored = Arc::new(read(&self.site.target, backup, &self.site.options)?);
         let made = self.when_all_is_visible(|writer, _| {
-            let made = writer.copy_to_backup(session)?;
+            let made = writer.copy_to_backup(session, Shown::Now)?;
             writer.durable.empty(&writer.site)?;
             let (old, _) = writer.site.target.open_sheet()?;
             let replacement = write(&writer.site.target, &old, &restored)?;
@@ -46,6 +49,7 @@ impl Writer {
         })?;
         self.sheet.store(restored);
         self.visible.has_new_base(false);
+        self.settle();
         Ok(made)
     }
 }
@@ -58,12 +62,12 @@ pub(crate) fn restore_unreadable(
     session: &str,
     backup: &Path,
 ) -> Result<Option<BackupMetadata>> {
-    let source = File::open(backup).map_err(Error::io("open", backup))?;
+    let source = patiently(backup, || open_file(backup).map(Some))?;
     let like = source.metadata().map_err(Error::io("read", backup))?;
-    let target = Target::open_or_missing(path, &like)?;
+    let target = Arc::new(Target::open_or_missing(path, &like)?);
     let lock = WriteLock::open(&target)?;
     let held = lock.acquire()?;
-    let _session = SessionLock::acquire(&target, &held, session)?;
+    let mut session_lock = SessionLock::acquire(&target, &held, session)?;
     let restored = Arc::new(read(&target, backup, options)?);
     let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
     if let Some(kept) = Journal::keep_aside(&target, "not-restored")? {
@@ -71,13 +75,18 @@ pub(crate) fn restore_unreadable(
     }
     if !target.path().exists() {
         return match write(&target, &source, &restored)?.publish_anew()? {
-            Publication::Done(..) => Ok(None),
+            Publication::Done(..) => {
+                session_lock.settle();
+                Ok(None)
+            }
             _ => Err(busy(&target)),
         };
     }
-    target.refuse_unsuitable(options.allow_network_fs)?;
-    let (_, mut public) = take(&target)?.ok_or_else(|| busy(&target))?;
-    let (old, _) = target.open_sheet()?;
+    fitness::refuse_place(&target, options)?;
+    let (old, mut public) = patiently(target.path(), || {
+        let (old, _) = target.open_sheet()?;
+        Ok(take(&target)?.map(|(_, public)| (old, public)))
+    })?;
     let made = backups.create_backup_of(&old, session, 0)?;
     match write(&target, &old, &restored)?.publish(&mut public)? {
         Publication::Done(..) => {}
@@ -87,12 +96,13 @@ pub(crate) fn restore_unreadable(
         }
         Publication::Busy | Publication::Edited => return Err(busy(&target)),
     }
+    session_lock.settle();
     Ok(Some(made))
 }
 
+/// A backup, once it is whole: somebody may still be copying it to where it is.
 fn read(target: &Target, backup: &Path, options: &Options) -> Result<Sheet> {
-    let source = File::open(backup).map_err(Error::io("open", backup))?;
-    Sheet::build(Snapshot::copy(target, &source)?, backup, options)
+    whole::read(backup, options, |file| Snapshot::copy(target, file))
 }
 
 fn write<'t>(target: &'t Target, like: &File, restored: &Arc<Sheet>) -> Result<Replacement<'t>> {

@@ -1,15 +1,17 @@
 //! Where the sheet lies, how it is read, and where copies are kept of what has no place in it.
 
 use std::fs::File;
-use std::path::Path;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backup::manager::BackupManager;
 use crate::disk::replace;
-use crate::disk::snapshot::Snapshot;
+use crate::disk::snapshot::{Snapshot, scratch_file};
 use crate::disk::target::Target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sheet::options::Options;
+use crate::sheet::render::Next;
 use crate::sheet::table::Sheet;
 use crate::text::escape::escape;
 
@@ -51,8 +53,34 @@ impl Site {
 
     /// Keeps a copy beside the backups, and returns its path as a terminal may show it.
     pub(super) fn keep(&self, file: &File, label: &str) -> Result<String> {
-        let kept = self.backups.keep_copy(file, label, &self.session_id)?;
+        let kept = self.keep_path(file, label)?;
         Ok(escape(&kept.display().to_string()))
+    }
+
+    /// Keeps some bytes in a copy beside the backups.
+    pub(super) fn keep_bytes(&self, bytes: &[u8], label: &str) -> Result<PathBuf> {
+        let mut file = scratch_file(&self.target)?;
+        file.write_all(bytes)
+            .map_err(Error::io("copy", self.path()))?;
+        self.keep_path(&file, label)
+    }
+
+    /// Keeps a copy beside the backups.
+    pub(super) fn keep_path(&self, file: &File, label: &str) -> Result<PathBuf> {
+        self.backups.keep_copy(file, label, &self.session_id)
+    }
+
+    /// Keeps a copy of a version that something poorer is about to take the place of, with all that was
+    /// written to it, and returns its path as a terminal may show it.
+    pub(super) fn keep_whole(&self, sheet: &Arc<Sheet>) -> Result<String> {
+        let copy = scratch_file(&self.target)?;
+        let mut out = BufWriter::new(&copy);
+        Next::of(sheet)
+            .render(&mut out)
+            .and_then(|()| out.flush())
+            .map_err(Error::io("copy", self.path()))?;
+        drop(out);
+        self.keep(&copy, "replaced")
     }
 
     /// Keeps the edits that a crash left under temporary names, and clears those names.

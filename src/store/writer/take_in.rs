@@ -8,21 +8,25 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use chrono::Utc;
-
+use crate::disk::settled::{SETTLE, SETTLE_SUSPICIOUS, take};
 use crate::disk::snapshot::Snapshot;
-use crate::disk::version::Stamp;
+use crate::disk::version::{ContentHash, Stamp, Version, hash_bytes};
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Frame};
+use crate::journal::frame::{self, Frame, Public};
+use crate::sheet::bring::{Brought, bring};
+use crate::sheet::history::{History, PublicVersion};
+use crate::sheet::judge::Reading;
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::render;
-use crate::sheet::table::Sheet;
+use crate::sheet::table::{Sheet, text};
+use crate::store::standing::{Question, Standing, standing};
 use crate::sys::lease::{Lease, Leased};
+use crate::text::escape::list;
 
 use super::Writer;
-use super::outside::{SETTLE, SETTLE_SUSPICIOUS, Unmerged, is_suspicious, take};
+use super::outside::{Unmerged, is_suspicious};
 
 impl Writer {
     /// Takes in what other processes wrote through the journal. `false`: the sheet has to be read anew
@@ -32,8 +36,9 @@ impl Writer {
         let Some(frames) = self.durable.news(has_changed)? else {
             return self.read_anew();
         };
+        self.tell_what_was_judged()?;
         if !frames.is_empty() {
-            let unplaced = merge::apply(&self.sheet.load(), frame::updates(&frames));
+            let unplaced = frame::apply(&self.sheet.load(), &frames);
             self.durable.add_unplaced(unplaced);
             self.visible.fall_behind();
         }
@@ -46,19 +51,36 @@ impl Writer {
         let Some((snapshot, version)) = take(&self.site.target)? else {
             return Ok(false);
         };
+        let old = self.sheet.load_full();
         let built = self.site.build(snapshot);
-        if is_suspicious(&built, &self.sheet.load())
-            && self.outside.age(&version.stamp) < SETTLE_SUSPICIOUS
-        {
+        let suspicious = is_suspicious(&built, &old);
+        if suspicious && self.outside.age(&version.stamp) < SETTLE_SUSPICIOUS {
             return Ok(false);
         }
         let sheet = built?;
+        if suspicious {
+            let kept = self.site.keep_whole(&old)?;
+            tracing::warn!(%kept, "the sheet has fewer rows than before; the version that had them is kept in a copy");
+        }
         self.outside.forget_bases();
-        self.durable
-            .was_read_anew(merge::apply(&sheet, frame::updates(&frames)));
+        let history = frame::history(&frames);
+        frame::add_waiting_columns(&sheet, &frames);
+        let merged = match standing(&frames, &history, &sheet, version.hash, false) {
+            Standing::Current(from) => merge::replay(&sheet, frame::updates(&frames[from..])),
+            Standing::Anew => Merged::default(),
+            Standing::Saved(reading) | Standing::Asked(Question { reading, .. }) => self.took(
+                &history,
+                reading,
+                version.hash,
+                bring(&history, reading, &sheet, None),
+            ),
+        };
+        self.outside.report(merged.conflicts);
+        self.durable.was_read_anew(merged.unplaced);
         self.visible.has_new_base(render::differs(&sheet));
         self.outside.set_public(version);
         self.sheet.store(Arc::new(sheet));
+        self.tell_what_was_judged()?;
         Ok(true)
     }
 
@@ -68,8 +90,10 @@ impl Writer {
             return Ok(false);
         };
         let age = self.outside.age(&stamp);
-        if self.merge_version(snapshot, file, age)? {
+        if self.merge_version(snapshot, &version, file, age, None)? {
             self.outside.set_public(version);
+            // Under the same hold of the lock, so that the journal has the versions in their order.
+            self.tell_what_was_judged()?;
             return Ok(true);
         }
         Ok(false)
@@ -116,7 +140,8 @@ impl Writer {
         }
         let old = self.sheet.load_full();
         let snapshot = Snapshot::copy(&self.site.target, &edit.file)?;
-        if !self.merge_version(snapshot, &edit.file, age)? {
+        let version = Version::new(stamp, hash_bytes(&snapshot), SystemTime::UNIX_EPOCH);
+        if !self.merge_version(snapshot, &version, &edit.file, age, Some(unmerged))? {
             return Ok(false);
         }
         let new = self.sheet.load_full();
@@ -129,20 +154,52 @@ impl Writer {
             tracing::warn!(%kept, "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
         }
         if !rows.is_empty() {
-            let at = Utc::now();
-            self.make_durable(&Frame { at, rows })?;
+            self.make_durable(Frame::of(rows))?;
         }
         Ok(true)
     }
 
     /// Makes an outside version the base and brings everything that tickoff wrote to it; or keeps a
-    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later.
-    fn merge_version(&mut self, snapshot: Snapshot, file: &File, age: Duration) -> Result<bool> {
+    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later. `edit` is
+    /// the displaced file that it was in.
+    fn merge_version(
+        &mut self,
+        snapshot: Snapshot,
+        version: &Version,
+        file: &File,
+        age: Duration,
+        edit: Option<&Unmerged>,
+    ) -> Result<bool> {
         let old = self.sheet.load_full();
         let built = self.site.build(snapshot);
         let suspicious = is_suspicious(&built, &old);
         if suspicious && age < SETTLE_SUSPICIOUS {
             return Ok(false);
+        }
+        let (history, sample) = self.durable.history()?;
+        let reading = built.as_ref().ok().map(|new| {
+            let known = |hash| {
+                let mut versions = history.versions().iter();
+                versions.rposition(|version| version.hash == hash)
+            };
+            match edit.and_then(|unmerged| known(unmerged.edit.expected)) {
+                Some(version) => Reading::Between {
+                    low: version,
+                    high: version,
+                },
+                None => Reading::of(&history, version.hash, |po, column| {
+                    let row = new.rows(po).next()?;
+                    let column = new.schema().position(column)?;
+                    Some(text(new.base_cell(row, column)))
+                }),
+            }
+        });
+        if let (Ok(new), Some(Reading::NoTrace { .. })) = (&built, reading)
+            && !history.is_empty()
+            && new.progress().total > 0
+            && sample.is_some_and(|sample| !sample.is_kin_of(new))
+        {
+            return self.outside.is_another_sheet(&self.site).map(|()| false);
         }
         self.visible.fall_behind();
         if suspicious {
@@ -152,11 +209,82 @@ impl Writer {
                 .map_or_else(Error::chain, |_| "it has fewer rows".into());
             tracing::warn!(%why, %kept, "another program wrote a suspicious version of the sheet; a copy is kept");
         }
-        let Ok(new) = built else { return Ok(true) };
-        let merged = merge::transfer(&old, &new, self.durable.unplaced());
-        merge::log(&merged);
+        let (Ok(new), Some(reading)) = (built, reading) else {
+            return Ok(true);
+        };
+        if suspicious {
+            // What is not in the new version is nowhere else once it is the base.
+            let kept = self.site.keep_whole(&old)?;
+            tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
+        }
+        if history.versions().is_empty() {
+            // Nothing was written since the log began, or it is of the first format.
+            let merged = merge::transfer(&old, &new, self.durable.unplaced());
+            merge::log(&merged);
+            self.adopt(new, merged);
+            return Ok(true);
+        }
+        // What the old version only was to get; a column that it had, the author of the new one removed.
+        for name in old.schema().added() {
+            if new.schema().position(name).is_none() {
+                new.add_column(name);
+            }
+        }
+        let brought = bring(&history, reading, &new, edit.map(|edit| &edit.held));
+        if brought.has_left_something() && !suspicious {
+            let kept = self.site.keep(file, "outside")?;
+            tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept");
+        }
+        let merged = self.took(&history, reading, version.hash, brought);
         self.adopt(new, merged);
         Ok(true)
+    }
+
+    /// Tells the journal what was found in a save.
+    pub(super) fn tell_what_was_judged(&mut self) -> Result<()> {
+        match self.outside.take_judged() {
+            None => Ok(()),
+            Some(judged) => self
+                .make_durable(judged.clone())
+                .inspect_err(|_| self.outside.took(judged)),
+        }
+    }
+
+    /// Says what became of a save, and remembers what is to be told to the journal.
+    pub(super) fn took(
+        &mut self,
+        history: &History,
+        reading: Reading,
+        hash: ContentHash,
+        brought: Brought,
+    ) -> Merged {
+        let Brought {
+            merged,
+            taken,
+            again,
+            unclear,
+        } = brought;
+        merge::log(&merged);
+        if !again.is_empty() {
+            tracing::warn!(rows = again.len(), keys = %list(&again), "another program saved a version of the sheet without these results; they are written again");
+        }
+        if !unclear.is_empty() {
+            tracing::warn!(rows = unclear.len(), keys = %list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
+        }
+        if let Reading::Known(_) = reading {
+            // Another process made it public, and has told.
+            return merged;
+        }
+        let failed = self.durable.announced();
+        let is_public =
+            |version: &PublicVersion| !version.has_failed && Some(version.hash) != failed;
+        let last = history.versions().iter().rposition(is_public).unwrap_or(0);
+        let is_latest = reading.is_of(last) && merged.conflicts.is_empty();
+        self.outside.took(Frame {
+            public: vec![Public::saved(hash, is_latest, failed)],
+            ..Frame::of(taken)
+        });
+        merged
     }
 
     /// Makes a version, to which everything was brought, the base.

@@ -23,9 +23,9 @@ pub(super) struct Visible {
 }
 
 impl Visible {
-    pub(super) fn new(is_behind: bool) -> Visible {
+    pub(super) fn new() -> Visible {
         Visible {
-            is_behind,
+            is_behind: false,
             changes: 0,
             failing: false,
             retried: 0,

@@ -48,6 +48,14 @@ impl<'a> Lease<'a> {
         }
     }
 
+    /// The lease that other programs hold on what they write, for tests: nobody else opens the file then.
+    #[cfg(test)]
+    pub(crate) fn take_for_writing(file: &'a File) -> io::Result<Lease<'a>> {
+        fcntl(file, F_SETSIG, libc::SIGURG)?;
+        fcntl(file, libc::F_SETLEASE, libc::F_WRLCK)?;
+        Ok(Lease(file))
+    }
+
     /// Whether nobody has opened the file for writing since.
     pub(crate) fn is_held(&self) -> bool {
         fcntl(self.0, libc::F_GETLEASE, 0).is_ok_and(|lease| lease == libc::F_RDLCK)

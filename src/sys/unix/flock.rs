@@ -10,8 +10,17 @@ use fs2::FileExt;
 
 /// Takes the lock that excludes all others. `false`: somebody has one.
 pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
+    attempt(|| FileExt::try_lock_exclusive(file))
+}
+
+/// Takes a lock that others may have as well. `false`: somebody has the one that excludes all others.
+pub(crate) fn try_shared(file: &File) -> io::Result<bool> {
+    attempt(|| FileExt::try_lock_shared(file))
+}
+
+fn attempt(lock: impl Fn() -> io::Result<()>) -> io::Result<bool> {
     loop {
-        match FileExt::try_lock_exclusive(file) {
+        match lock() {
             Ok(()) => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {

@@ -21,6 +21,12 @@ pub(crate) fn to_read(folder: &File, name: &str) -> io::Result<File> {
     at(folder, name, flags, Mode::empty())
 }
 
+/// Opens what a path means for reading, through links too: it is a path that the user gave.
+pub(crate) fn path_to_read(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    at(CWD, path, flags, Mode::empty())
+}
+
 /// Opens a file that is there for reading and writing.
 pub(crate) fn to_write(folder: &File, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | ALWAYS;

@@ -4,6 +4,8 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, fchown};
 
+use rustix::fs::{Access, AtFlags, accessat};
+
 /// As whom this process acts.
 pub(crate) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -12,6 +14,12 @@ pub(crate) fn user() -> u32 {
 /// Whether this process may do everything.
 pub(crate) fn is_root() -> bool {
     user() == 0
+}
+
+/// Whether this process may make and remove names in a folder; if not, why.
+pub(crate) fn may_write_in(folder: &File) -> io::Result<()> {
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(accessat(folder, ".", access, AtFlags::EACCESS)?)
 }
 
 /// Gives an open file away; `None` leaves its owner, or its group, as it is.

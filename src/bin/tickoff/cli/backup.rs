@@ -1,6 +1,8 @@
 //! `tickoff backup`: what to do with whole copies of the sheet.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -14,23 +16,32 @@ use crate::stdout::{json_line, print};
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
     /// Copy the sheet now, then prune; prints the path of the backup
+    ///
+    /// What only the journal holds, because a run goes on or was killed, is written into the sheet first.
     #[command(after_help = "\
 Examples:
   tickoff backup create orders.csv
   tickoff backup create orders.csv --session before-cleanup")]
     Create {
-        /// The sheet
-        file: PathBuf,
+        #[command(flatten)]
+        sheet: SheetArgs,
 
         /// Session id in the backup's name: 1 to 64 letters, digits, - and _
         #[arg(long, value_name = "ID", default_value = "manual")]
         session: String,
 
+        /// Accept a sheet on a network filesystem, at your own risk
+        #[arg(long, help_heading = "Results")]
+        allow_network_fs: bool,
+
         #[command(flatten)]
         backup: BackupArgs,
     },
 
-    /// List the backups of the sheet, newest first
+    /// List the backups of the sheet, newest first, then its originals, and the sum of their sizes
+    ///
+    /// An original is the sheet as it was before anything was written to it. One that is also among the
+    /// backups counts once. A backup that is dated after now counts as the oldest.
     #[command(after_help = "\
 Example:
   tickoff backup list orders.csv")]
@@ -38,7 +49,7 @@ Example:
         /// The sheet
         file: PathBuf,
 
-        /// Print each backup as a JSON object on a line of its own
+        /// Print each backup as a JSON object on a line of its own, and the sum as the last one
         #[arg(long)]
         json: bool,
 
@@ -71,13 +82,19 @@ Examples:
 
     /// Delete all but the newest backups; prints the paths of those deleted
     ///
-    /// Spares the backups of a session that is going on or was interrupted.
+    /// Spares the backups of a session that is going on or was interrupted, a backup that is used as a
+    /// sheet, and originals: the sheet as it was before anything was written to it.
     #[command(after_help = "\
-Example:
-  tickoff backup prune orders.csv --keep 2")]
+Examples:
+  tickoff backup prune orders.csv --keep 2
+  tickoff backup prune orders.csv --originals")]
     Prune {
         /// The sheet
         file: PathBuf,
+
+        /// Delete the originals as well
+        #[arg(long, help_heading = "Backups")]
+        originals: bool,
 
         #[command(flatten)]
         backup: BackupArgs,
@@ -88,22 +105,30 @@ Example:
 pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
     match command {
         BackupCommand::Create {
-            file,
+            sheet,
             session,
+            allow_network_fs,
             backup,
         } => {
-            let backups = manager(file, backup)?;
-            let made = backups.create_backup(session)?.backup_path;
+            let backups = manager(&sheet.file, backup)?;
+            let options = options(sheet, *allow_network_fs);
+            let made = backups
+                .create_backup_with_results(session, &options)?
+                .backup_path;
             print_paths(std::slice::from_ref(&made))?;
             backups.cleanup_old_backups(&[made])?;
         }
         BackupCommand::List { file, json, backup } => {
-            let found = manager(file, backup)?.list()?;
+            let backups = manager(file, backup)?;
+            let mut found = backups.list()?;
+            found.extend(backups.list_originals()?);
+            let total = Total::of(&found);
             print(|out| {
                 if *json {
-                    found.iter().try_for_each(|backup| json_line(out, backup))
+                    found.iter().try_for_each(|backup| json_line(out, backup))?;
+                    json_line(out, &total)
                 } else {
-                    table(out, &found)
+                    table(out, &found, &total)
                 }
             })?;
         }
@@ -115,15 +140,20 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
         } => {
             let backups = manager(&sheet.file, backup)?;
             let chosen = backups.resolve(which)?;
-            let options = Options {
-                allow_network_fs: *allow_network_fs,
-                ..sheet.options()
-            };
+            let options = options(sheet, *allow_network_fs);
             backups.restore_from_backup(&chosen, &options)?;
             print_paths(&[chosen])?;
         }
-        BackupCommand::Prune { file, backup } => {
-            print_paths(&manager(file, backup)?.cleanup_old_backups(&[])?)?;
+        BackupCommand::Prune {
+            file,
+            originals,
+            backup,
+        } => {
+            let backups = manager(file, backup)?;
+            print_paths(&backups.cleanup_old_backups(&[])?)?;
+            if *originals {
+                print_paths(&backups.remove_originals()?)?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -131,6 +161,13 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
 
 fn manager(file: &Path, args: &BackupArgs) -> tickoff::Result<BackupManager> {
     BackupManager::new(file, args.backup_dir.clone(), args.keep.get())
+}
+
+fn options(sheet: &SheetArgs, allow_network_fs: bool) -> Options {
+    Options {
+        allow_network_fs,
+        ..sheet.options()
+    }
 }
 
 fn print_paths(paths: &[PathBuf]) -> Result<(), Failure> {
@@ -141,8 +178,34 @@ fn print_paths(paths: &[PathBuf]) -> Result<(), Failure> {
     })
 }
 
-/// The path last, since it is the longest.
-fn table(out: &mut (impl Write + ?Sized), backups: &[BackupMetadata]) -> io::Result<()> {
+/// What all backups come to.
+#[derive(Debug, serde::Serialize)]
+struct Total {
+    total_backups: usize,
+    /// A file that has two names counts once.
+    total_size_bytes: u64,
+}
+
+impl Total {
+    fn of(backups: &[BackupMetadata]) -> Total {
+        let mut counted = HashSet::new();
+        let each_once = backups.iter().filter(|backup| {
+            let file = backup.backup_path.metadata();
+            file.is_ok_and(|file| counted.insert((file.dev(), file.ino())))
+        });
+        Total {
+            total_size_bytes: each_once.map(|backup| backup.size_bytes).sum(),
+            total_backups: backups.len(),
+        }
+    }
+}
+
+/// The path last, since it is the longest; and the sum, if there is anything.
+fn table(
+    out: &mut (impl Write + ?Sized),
+    backups: &[BackupMetadata],
+    total: &Total,
+) -> io::Result<()> {
     backups.iter().try_for_each(|backup| {
         writeln!(
             out,
@@ -153,7 +216,11 @@ fn table(out: &mut (impl Write + ?Sized), backups: &[BackupMetadata]) -> io::Res
             escape(&backup.session_id),
             escape(&backup.backup_path.to_string_lossy())
         )
-    })
+    })?;
+    match total.total_backups {
+        0 => Ok(()),
+        count => writeln!(out, "{count} in all: {} bytes", total.total_size_bytes),
+    }
 }
 
 #[cfg(test)]
@@ -186,10 +253,14 @@ mod tests {
             size_bytes: 103_472,
         };
         let mut text = Vec::new();
-        table(&mut text, &[backup]).unwrap();
+        let total = Total {
+            total_backups: 1,
+            total_size_bytes: 103_472,
+        };
+        table(&mut text, &[backup], &total).unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "2026-01-05T10:15:00Z        446 records        103472 bytes  a  backup/input_20260105_101500_a.csv\n"
+            "2026-01-05T10:15:00Z        446 records        103472 bytes  a  backup/input_20260105_101500_a.csv\n1 in all: 103472 bytes\n"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tickoff::{Diagnostic, Level, diagnose, escape};
+use tickoff::{Diagnostic, Level, Options, diagnose, escape};
 
 use super::args::SheetArgs;
 use crate::exit::{Exit, Failure};
@@ -12,7 +12,8 @@ use crate::stdout::{json_line, print};
 /// Look for everything that is wrong with the sheet, and change nothing
 ///
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
-/// it the place in its line, with a caret. If one of them is an error, the exit code is 3.
+/// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
+/// the disk included; if there is one, the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,11 +26,19 @@ pub struct CheckArgs {
     /// Print each finding as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
+
+    /// Accept a sheet on a network filesystem, as a run with this option would
+    #[arg(long)]
+    allow_network_fs: bool,
 }
 
 /// Prints every finding.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
-    let findings = diagnose(&args.sheet.file, &args.sheet.options())?;
+    let options = Options {
+        allow_network_fs: args.allow_network_fs,
+        ..args.sheet.options()
+    };
+    let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {
         findings.iter().try_for_each(|finding| {
             if args.json {

@@ -8,7 +8,7 @@ use tickoff::{Updates, escape};
 pub enum Formulas {
     /// Write it and report it.
     Warn,
-    /// Refuse the update.
+    /// Refuse the update; of a job's result, keep the value beside the backups instead of writing it.
     Reject,
 }
 
@@ -22,6 +22,20 @@ pub enum Finding {
 }
 
 impl Formulas {
+    /// Looks at the values of a job's result before it is submitted: what is to be written of it, and
+    /// what is to be said.
+    pub fn judge_result(self, po: &str, result: Updates) -> (Updates, Option<String>) {
+        match self.judge(po, &result) {
+            None => (result, None),
+            Some(Finding::Warning(message)) => (result, Some(message)),
+            Some(Finding::Refusal(message)) => (
+                // A status that is none makes an error of its row by itself.
+                result.set_aside(|column, value| is_formula(value) && !is_status(column)),
+                Some(format!("{message}: it goes to ….unplaced.csv")),
+            ),
+        }
+    }
+
     /// Looks at the values of an update before it is submitted.
     pub fn judge(self, po: &str, updates: &Updates) -> Option<Finding> {
         let column = updates
@@ -38,6 +52,10 @@ impl Formulas {
             Formulas::Reject => Finding::Refusal(message),
         })
     }
+}
+
+fn is_status(column: &str) -> bool {
+    column.trim().eq_ignore_ascii_case("STATUS")
 }
 
 /// As OWASP lists the beginnings of formulas; but a signed number and a lone sign are harmless.
@@ -85,5 +103,18 @@ mod tests {
             Some(Finding::Refusal(message()))
         );
         assert_eq!(Formulas::Reject.judge("P1", &Updates::new()), None);
+    }
+
+    #[test]
+    fn of_a_result_that_is_rejected_the_rest_is_written() {
+        let result = || Updates::from([("STATUS", "=1"), ("A", "1"), ("B", "=1"), ("C", "@x")]);
+        let (written, said) = Formulas::Warn.judge_result("P1", result());
+        assert_eq!((written, said.is_some()), (result(), true));
+        let (written, said) = Formulas::Reject.judge_result("P1", result());
+        assert_eq!(
+            written.iter().collect::<Vec<_>>(),
+            [("STATUS", "=1"), ("A", "1")]
+        );
+        assert!(said.unwrap().ends_with("it goes to ….unplaced.csv"));
     }
 }

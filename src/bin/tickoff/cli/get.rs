@@ -4,7 +4,7 @@ use tickoff::{Sheet, escape};
 
 use super::args::SheetArgs;
 use crate::exit::{Exit, Failure};
-use crate::stdout::{json_line, print};
+use crate::stdout::{Keyed, json_line, print};
 
 /// Show every cell of a PO
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
         .ok_or_else(|| sheet.unknown_po(&args.po))?;
     print(|out| {
         if args.json {
-            return json_line(out, &record);
+            return json_line(out, &Keyed::of(&record));
         }
         record
             .cells()

@@ -22,6 +22,7 @@ mod get;
 mod init;
 mod man;
 mod pending;
+mod recover;
 mod report;
 mod run;
 mod set;
@@ -49,9 +50,9 @@ Examples:
 
 Exit codes:
   0    done
-  1    finished, but some rows failed or were refused, or the PO is unknown
+  1    finished, but some rows failed or were refused, some cells found no place, or the PO is unknown
   2    the command line is wrong
-  3    the file is missing, unreadable or invalid
+  3    the file is missing, unreadable or invalid, or a decision is asked (tickoff recover)
   4    the file is held by another session, or being written by another program
   5    stopped by --halt, or because no worker could start
   6    some results could not be written to the CSV; the message says what to do
@@ -74,6 +75,7 @@ pub enum Command {
     Apply(apply::ApplyArgs),
     Check(check::CheckArgs),
     Init(init::InitArgs),
+    Recover(recover::RecoverArgs),
     /// Make, list, restore or prune backups of the sheet
     #[command(subcommand)]
     Backup(backup::BackupCommand),
@@ -105,6 +107,7 @@ impl Command {
             Command::Apply(args) => apply::run(args, display),
             Command::Check(args) => check::run(args),
             Command::Init(args) => init::run(args),
+            Command::Recover(args) => recover::run(args),
             Command::Backup(command) => backup::run(command),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),

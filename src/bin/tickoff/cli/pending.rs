@@ -4,7 +4,7 @@ use tickoff::{Options, Selection, Sheet, escape};
 
 use super::args::{ConditionArgs, DoneArgs, SheetArgs};
 use crate::exit::{Exit, Failure};
-use crate::stdout::{json_line, print};
+use crate::stdout::{Keyed, json_line, print};
 
 /// List the POs that a run would process
 ///
@@ -44,7 +44,7 @@ pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
     let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
     print(|out| {
         pending.try_for_each(|record| match (args.json, args.null) {
-            (true, _) => json_line(out, &record),
+            (true, _) => json_line(out, &Keyed::of(&record)),
             (false, true) => write!(out, "{}\0", record.po_number),
             (false, false) => writeln!(out, "{}", escape(&record.po_number)),
         })

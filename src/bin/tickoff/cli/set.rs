@@ -2,15 +2,16 @@
 
 use tickoff::{CsvHandler, Options, Updates};
 
-use super::args::{Assignment, SheetArgs, WriteArgs};
+use super::args::{Assignment, BackupArgs, SheetArgs, WriteArgs};
 use super::formulas::Finding;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 
 /// Change cells of a PO, whatever its status
 ///
-/// A new STATUS also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is ERROR. Columns that
-/// the sheet does not have are refused. It may be used while a run is going.
+/// A new STATUS also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is a failure. Columns that
+/// the sheet does not have are refused. It may be used while a run is going. If nothing was ever written
+/// to the sheet it is backed up before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,6 +30,9 @@ pub struct SetArgs {
 
     #[command(flatten)]
     write: WriteArgs,
+
+    #[command(flatten)]
+    backup: BackupArgs,
 }
 
 /// Changes the cells of one PO; when it returns, the sheet shows them and they are durable.
@@ -48,6 +52,7 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
         add_columns: false,
         ..args.sheet.options()
     };
-    CsvHandler::open_with(&args.sheet.file, &options)?.update_record_forced(&args.po, updates)?;
+    let options = args.backup.put_into(options);
+    CsvHandler::open_with(&args.sheet.file, &options)?.set_record(&args.po, updates)?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
 
 use super::args::SheetArgs;
@@ -15,10 +15,16 @@ use crate::stdout::{json_line, print};
 /// How many of the commonest errors are shown.
 const ERRORS: usize = 5;
 
+/// How many words of STATUS are shown.
+const WORDS: usize = 20;
+
 /// How wide the longest bar is, in columns.
 const BAR: usize = 40;
 
 /// Show how many POs there are in each state, the commonest errors, and who is at it
+///
+/// ERROR, FAILED, PARTIAL and PO_NOT_FOUND count as error; each word of STATUS is shown besides with
+/// its number.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,8 +35,8 @@ pub struct StatusArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
-    /// Print one JSON object: total, completed, pending, error, no_attachments, other, last_result,
-    /// session, errors
+    /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
+    /// last_result, session, errors
     #[arg(long)]
     json: bool,
 }
@@ -44,6 +50,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
             json_line(out, &state)
         } else {
             table(out, &state.progress)?;
+            words(out, &state.words)?;
             explanation(out, &state, Utc::now())
         }
     })?;
@@ -55,12 +62,22 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
 struct State {
     #[serde(flatten)]
     progress: ProcessingProgress,
+    /// How many rows have each word as their STATUS.
+    #[serde(serialize_with = "by_word")]
+    words: Vec<(ProcessingStatus, usize)>,
     /// The latest LAST_PROCESSED.
     last_result: Option<DateTime<Utc>>,
     /// Who works on it now.
     session: Option<Holder>,
     /// The commonest first.
     errors: Vec<CommonError>,
+}
+
+fn by_word<S: Serializer>(
+    words: &[(ProcessingStatus, usize)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(words.iter().map(|(word, rows)| (word.as_str(), rows)))
 }
 
 /// An error that some rows have.
@@ -76,12 +93,13 @@ struct CommonError {
 impl State {
     fn of(sheet: &Sheet, session: Option<RunningSession>) -> State {
         let mut errors = Errors::default();
-        for record in sheet.records_with(&ProcessingStatus::Error) {
+        for record in sheet.failed_records() {
             errors.add(&record.po_number, record.error_message.as_deref());
         }
         let common = errors.commonest(ERRORS).into_iter();
         State {
             progress: sheet.progress(),
+            words: sheet.words(),
             last_result: sheet.last_processed(),
             session: session.map(|session| session.holder),
             errors: common
@@ -113,6 +131,22 @@ pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> 
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// Each word of STATUS with its number.
+fn words(out: &mut (impl Write + ?Sized), words: &[(ProcessingStatus, usize)]) -> io::Result<()> {
+    if !words.is_empty() {
+        writeln!(out, "\nSTATUS")?;
+    }
+    let width = words.iter().map(|(_, rows)| *rows).max();
+    let width = width.unwrap_or_default().to_string().len();
+    for (word, rows) in words.iter().take(WORDS) {
+        writeln!(out, "  {rows:>width$}  {}", escape(word.as_str()))?;
+    }
+    match words.len().saturating_sub(WORDS) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more words"),
+    }
 }
 
 fn explanation(
@@ -167,6 +201,10 @@ mod tests {
     fn state() -> State {
         State {
             progress: PROGRESS,
+            words: vec![
+                (ProcessingStatus::Completed, 120),
+                (ProcessingStatus::Other("a\u{1b}[2J".to_owned()), 1),
+            ],
             last_result: Some(DateTime::UNIX_EPOCH),
             session: None,
             errors: vec![CommonError {
@@ -188,6 +226,15 @@ mod tests {
              no_attachments    5    1 %  █\n\
              other             1    0 %  █\n"
         );
+    }
+
+    #[test]
+    fn each_word_stands_there_with_its_number() {
+        assert_eq!(
+            text(|out| words(out, &state().words)),
+            "\nSTATUS\n  120  COMPLETED\n    1  a\\u{1b}[2J\n"
+        );
+        assert_eq!(text(|out| words(out, &[])), "");
     }
 
     #[test]
@@ -225,6 +272,7 @@ mod tests {
         assert_eq!(
             text(|out| json_line(out, &state())),
             "{\"total\":446,\"completed\":120,\"pending\":300,\"error\":20,\"no_attachments\":5,\"other\":1,\
+             \"words\":{\"COMPLETED\":120,\"a\\u001b[2J\":1},\
              \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\
              \"errors\":[{\"message\":\"exit 1: \\u001b[2J\",\"rows\":12,\"example\":\"P1\"}]}\n"
         );

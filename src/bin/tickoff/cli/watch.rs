@@ -16,7 +16,7 @@ use crate::stdout::print;
 /// Show the progress of a run that is going on elsewhere
 ///
 /// Ends when the run does, and then prints the counts by status. In a pipe it prints a line every ten
-/// seconds. It takes no lock and changes nothing.
+/// seconds. It changes nothing and gets in nobody's way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -71,7 +71,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     let text = match reason {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 7 times the sheet's size"
+            "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 8 times the sheet's size"
         }
         ErrorKind::FileTooLarge => {
             "raise the limit on the size of files (ulimit -f), and run the same command again"
@@ -149,11 +149,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
         }
+        Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
-        Problem::SurplusField => {
-            "remove the field, put it in quotes with the one before it if a delimiter in the text has split them, or give it a name in the header"
-        }
         _ => return None,
     })
 }
@@ -168,6 +166,12 @@ fn on_held(sheet: &Path, holder: &Holder) -> String {
         return format!(
             "wait until it has ended; {} tells which process it is; {MEANWHILE}",
             fuser(&lock)
+        );
+    }
+    if !holder.is_here {
+        return format!(
+            "wait until it has ended, or end it there, in the other container or on the host {}, with the process id that it has there; {MEANWHILE}",
+            escape(&holder.host)
         );
     }
     format!(
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn who_lacks_room_or_rights_is_told_how_much_and_where() {
-        let room = "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 7 times the sheet's size";
+        let room = "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 8 times the sheet's size";
         check_system(ErrorKind::StorageFull, room);
         check_system(ErrorKind::QuotaExceeded, room);
         check_system(
@@ -332,21 +336,27 @@ mod tests {
 
     #[test]
     fn who_is_in_the_way_can_be_found_and_ended() {
-        let held = |pid| Error::SessionHeld {
+        let held = |pid, is_here| Error::SessionHeld {
             path: "/a b/in.csv".into(),
             holder: Holder {
                 pid,
                 host: "h".into(),
                 session: "s".into(),
                 started: DateTime::UNIX_EPOCH,
+                pid_namespace: None,
+                is_here,
             },
         };
         check(
-            &held(77),
+            &held(1, false),
+            "wait until it has ended, or end it there, in the other container or on the host h, with the process id that it has there; status, pending, get, check and set work meanwhile",
+        );
+        check(
+            &held(77, true),
             "wait until it has ended, or end it with kill -INT 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
         );
         check(
-            &held(0),
+            &held(0, false),
             "wait until it has ended; fuser '/a b/.in.csv.session' tells which process it is; status, pending, get, check and set work meanwhile",
         );
         let path = || PathBuf::from("/d/in.csv");

@@ -1,7 +1,7 @@
 //! All that a report says, counted in one pass over the sheet.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tickoff::{ProcessingProgress, ProcessingStatus, Sheet};
+use tickoff::{ProcessingProgress, Sheet};
 
 use super::joblog::Joblog;
 use super::suppliers::Suppliers;
@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
             if let Some(kind) = Kind::of(&record.status) {
                 timeline.add(kind, record.last_processed);
             }
-            if record.status == ProcessingStatus::Error {
+            if record.status.is_failure() {
                 errors.add(&record.po_number, record.error_message.as_deref());
             }
             if let Some(suppliers) = &mut suppliers {

@@ -235,7 +235,7 @@ impl Rows<'_> {
     /// rows that nobody has tried.
     fn records(&self) -> impl Iterator<Item = CsvRecord> {
         let are_all = self.are_all();
-        let is_error = |record: &CsvRecord| record.status == ProcessingStatus::Error;
+        let is_error = |record: &CsvRecord| record.status.is_failure();
         let first = move |record: &CsvRecord| are_all || is_error(record);
         let then = move |record: &CsvRecord| !first(record) && is_unfinished(record);
         (self.sheet.records().filter(first))
@@ -252,7 +252,7 @@ fn class(status: &ProcessingStatus) -> &'static str {
     match status {
         ProcessingStatus::Completed => "completed",
         ProcessingStatus::NoAttachments => "no_attachments",
-        ProcessingStatus::Error => "error",
+        status if status.is_failure() => "error",
         ProcessingStatus::Pending => "pending",
         _ => "other",
     }

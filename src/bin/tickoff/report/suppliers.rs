@@ -36,7 +36,7 @@ impl Suppliers {
                 }),
         };
         supplier.rows += 1;
-        if record.status == ProcessingStatus::Error {
+        if record.status.is_failure() {
             supplier.failed += 1;
         } else if is_unfinished(record) {
             supplier.pending += 1;

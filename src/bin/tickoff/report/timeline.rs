@@ -32,7 +32,7 @@ impl Kind {
         match status {
             ProcessingStatus::Completed => Some(Kind::Completed),
             ProcessingStatus::NoAttachments => Some(Kind::NoAttachments),
-            ProcessingStatus::Error => Some(Kind::Error),
+            status if status.is_failure() => Some(Kind::Error),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tickoff::Error;
 
 use super::request::Request;
@@ -48,12 +48,12 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
         for Submitted {
             number,
             line,
-            warning,
+            warnings,
             outcome,
         } in lines
         {
             let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
-            if let Some(message) = warning {
+            for message in warnings {
                 (self.report)(format!("line {number}: {message}"));
             }
             self.answer(number, &line, outcome.err());
@@ -78,8 +78,9 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
         let Some(to) = &mut self.to else { return };
         let answer = Answer {
             line: number,
-            operation_id: &line.operation_id,
+            operation_id: line.operation_id.as_deref(),
             po_number: line.po_number.as_deref(),
+            key: line.po_number.as_deref(),
             durable: refusal.is_none(),
             error: refusal.as_ref().map(|refusal| &*refusal.message),
         };
@@ -101,7 +102,7 @@ pub struct Submitted<O> {
     /// Its updates are gone from it.
     pub line: Request,
     /// Beside the result, what is to be said of it.
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
     /// What to wait for.
     pub outcome: Result<O, Refusal>,
 }
@@ -116,21 +117,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// For what the line asks.
-    pub fn of_line(message: String) -> Refusal {
-        Refusal {
-            message,
-            advice: None,
-            exit: Exit::SomeFailed,
-            is_final: false,
-        }
-    }
-
     /// Because the line does not look as it must.
     pub fn of_form(message: String) -> Refusal {
         Refusal {
+            message,
             advice: Some("tickoff help apply shows what a line must look like".into()),
-            ..Refusal::of_line(message)
+            exit: Exit::SomeFailed,
+            is_final: false,
         }
     }
 }
@@ -150,8 +143,9 @@ impl From<Error> for Refusal {
 #[derive(Serialize)]
 struct Answer<'a> {
     line: u64,
-    operation_id: &'a Value,
+    operation_id: Option<&'a RawValue>,
     po_number: Option<&'a str>,
+    key: Option<&'a str>,
     durable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tickoff::{DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue};
 
 use super::args::{BackupArgs, LogArgs, SheetArgs, WriteArgs};
-use super::formulas::{Finding, Formulas};
+use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
@@ -30,11 +30,16 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 /// Apply results that another program computed
 ///
 /// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
-/// "operation_id": …}. The operation_id is optional and comes back in the answer. A line that is
-/// refused is reported with its number; the others are applied.
+/// "operation_id": …}; key is another name of po_number. The operation_id is optional and comes back
+/// in the answer. A line is refused only if it is no such object, or its PO was never in the sheet;
+/// that is reported with its number, and the others are applied.
+///
+/// A result is not refused for what is in it. What has no place in the sheet (a column that is not
+/// there, a row that is gone, a status for a COMPLETED row) goes to a file ….unplaced.csv beside the
+/// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
-/// po_number and durable; if durable is false, error says why.
+/// po_number, key and durable; if durable is false, error says why.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,24 +80,28 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
     queue.stop_writer_thread(Duration::MAX)?;
-    session.finish()?;
-    applied
+    let unplaced = session.finish()?;
+    let exit = applied?;
+    Ok(match unplaced.is_empty() {
+        true => exit,
+        false => exit.and(Exit::SomeFailed),
+    })
 }
 
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
 /// was not refused is durable.
 fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
+    let first = queue.handler().sheet();
     pump(
         io::stdin().lock(),
         answers,
         args.write.formulas,
         |po, updates| {
-            if args.force {
-                queue.submit_forced(po, updates)
-            } else {
-                queue.submit_write(po, updates)
+            if queue.handler().status(po).is_none() && first.status(po).is_none() {
+                return Err(queue.handler().sheet().unknown_po(po));
             }
+            queue.submit_result(po, updates, args.force)
         },
         |operation: &Operation| queue.wait(operation, Until::Durable),
     )
@@ -120,19 +129,20 @@ fn pump<O: Send>(
             number += 1;
             let mut line = match line {
                 Line::Fits if bytes.trim_ascii().is_empty() => continue,
-                Line::Fits => Request::parse(&bytes),
-                Line::TooLong => {
-                    Request::refused(format!("the line is longer than {MAX_LINE_BYTES} bytes"))
-                }
+                Line::Fits => Request::parse(bytes.trim_ascii_end()),
+                Line::TooLong => Request::refused(
+                    &std::mem::take(&mut bytes),
+                    format!("the line is longer than {MAX_LINE_BYTES} bytes"),
+                ),
             };
-            let mut warning = None;
-            let outcome = submit_line(&mut line, formulas, &submit, &mut warning);
+            let mut warnings = std::mem::take(&mut line.notes);
+            let outcome = submit_line(&mut line, formulas, &submit, &mut warnings);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
                     number,
                     line,
-                    warning,
+                    warnings,
                     outcome,
                 })
                 .expect("answering goes on until this is dropped");
@@ -149,12 +159,12 @@ fn pump<O: Send>(
 }
 
 /// Hands a line's updates on; they are gone from it afterwards. What is to be said of them beside the
-/// result goes to `warning`.
+/// result goes to `warnings`.
 fn submit_line<O>(
     line: &mut Request,
     formulas: Formulas,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
-    warning: &mut Option<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<O, Refusal> {
     let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
     let updates = updates.map_err(Refusal::of_form)?;
@@ -162,11 +172,8 @@ fn submit_line<O>(
         .po_number
         .as_deref()
         .expect("updates without a PO are refused");
-    match formulas.judge(po, &updates) {
-        Some(Finding::Refusal(message)) => return Err(Refusal::of_line(message)),
-        Some(Finding::Warning(message)) => *warning = Some(message),
-        None => {}
-    }
+    let (updates, finding) = formulas.judge_result(po, updates);
+    warnings.extend(finding);
     Ok(submit(po, updates)?)
 }
 
@@ -183,7 +190,6 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
         .take(MAX_LINE_BYTES)
         .read_until(b'\n', line)? as u64;
     if read == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-        *line = Vec::new();
         input.skip_until(b'\n')?;
         return Ok(Some(Line::TooLong));
     }
@@ -268,8 +274,8 @@ mod tests {
         );
         assert_eq!(
             outcome.answers,
-            "{\"line\":1,\"operation_id\":\"a\",\"po_number\":\"P1\",\"durable\":true}\n\
-             {\"line\":3,\"operation_id\":{\"x\":[1]},\"po_number\":\"7\",\"durable\":true}\n"
+            "{\"line\":1,\"operation_id\":\"a\",\"po_number\":\"P1\",\"key\":\"P1\",\"durable\":true}\n\
+             {\"line\":3,\"operation_id\":{\"x\":[1]},\"po_number\":\"7\",\"key\":\"7\",\"durable\":true}\n"
         );
         assert_eq!(outcome.exit.unwrap(), Exit::Done);
     }
@@ -283,8 +289,8 @@ mod tests {
         );
         assert_eq!(
             outcome.answers,
-            "{\"line\":1,\"operation_id\":9,\"po_number\":\"P9\",\"durable\":false,\"error\":\"no row has the PO P9\"}\n\
-             {\"line\":2,\"operation_id\":null,\"po_number\":\"P1\",\"durable\":true}\n"
+            "{\"line\":1,\"operation_id\":9,\"po_number\":\"P9\",\"key\":\"P9\",\"durable\":false,\"error\":\"no row has the PO P9\"}\n\
+             {\"line\":2,\"operation_id\":null,\"po_number\":\"P1\",\"key\":\"P1\",\"durable\":true}\n"
         );
         assert_eq!(outcome.reports, ["line 1: no row has the PO P9"]);
         assert_eq!(outcome.exit.unwrap().code(), 1);
@@ -297,7 +303,7 @@ mod tests {
             Formulas::Warn,
         );
         assert!(outcome.answers.starts_with(
-            "{\"line\":1,\"operation_id\":null,\"po_number\":\"P2\",\"durable\":false,"
+            "{\"line\":1,\"operation_id\":null,\"po_number\":\"P2\",\"key\":\"P2\",\"durable\":false,"
         ));
         assert_eq!(
             outcome.reports[0],
@@ -321,18 +327,17 @@ mod tests {
             "not a JSON object: expected ident at line 1 column 2",
         );
         check_refused("{\"po_number\":\"P1\"}", "updates is missing");
-        check_refused("{\"updates\":{}}", "po_number must be a text or a number");
+        let no_po = "po_number, or key, must be a text or a number";
+        check_refused("{\"updates\":{}}", no_po);
+        check_refused("{\"po_number\":null,\"updates\":{}}", no_po);
+        check_refused("{\"po_number\":[\"P1\"],\"updates\":{}}", no_po);
         check_refused(
-            "{\"po_number\":null,\"updates\":{}}",
-            "po_number must be a text or a number",
+            "{\"po_number\":\"P1\",\"key\":\"P2\",\"updates\":{}}",
+            "po_number and key are not the same",
         );
         check_refused(
             "{\"po_number\":\"P1\",\"updates\":{\"A\\u001b\":{}}}",
             "the value of \"A\\u{1b}\" must be a text, a number, true, false, null or a list of texts",
-        );
-        check_refused(
-            "{\"po_number\":\"P1\",\"updates\":{\"A\":\"=1\"}}",
-            "P1: A would run as a formula in a spreadsheet",
         );
     }
 
@@ -343,8 +348,44 @@ mod tests {
             Formulas::Warn,
         );
         assert!(outcome.answers.starts_with(
-            "{\"line\":1,\"operation_id\":\"x\",\"po_number\":\"P1\",\"durable\":false,"
+            "{\"line\":1,\"operation_id\":\"x\",\"po_number\":\"P1\",\"key\":\"P1\",\"durable\":false,"
         ));
+    }
+
+    #[test]
+    fn a_refused_line_is_answered_by_its_po_however_little_of_it_can_be_read() {
+        for line in [
+            "{\"po_number\":\"P1\",\"operation_id\":1.10,\"updates\":{\"A\":",
+            "{\"key\":\"P1\",\"operation_id\":1.10,\"updates\":{\"A\":{}}}",
+        ] {
+            let answers = outcome(line, Formulas::Warn).answers;
+            assert!(
+                answers.starts_with("{\"line\":1,\"operation_id\":1.10,\"po_number\":\"P1\",\"key\":\"P1\",\"durable\":false,"),
+                "{answers}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_is_read_as_users_languages_write_it() {
+        let lines = "\u{feff}{\"key\":1.50,\"updates\":{\"A\":\"x\\udcfc\",\"N\":1.10,\" a\":1e3}}";
+        let outcome = outcome(lines, Formulas::Warn);
+        assert_eq!(outcome.submitted, ["1.50 {\"A\":\"1e3\",\"N\":\"1.10\"}"]);
+        assert_eq!(
+            outcome.reports[0],
+            "line 1: a is there twice: the last value counts"
+        );
+    }
+
+    #[test]
+    fn of_a_formula_that_is_rejected_the_rest_is_submitted() {
+        let lines = "{\"po_number\":\"P1\",\"updates\":{\"A\":\"=1\",\"B\":2}}";
+        let outcome = outcome(lines, Formulas::Reject);
+        assert_eq!(outcome.submitted, ["P1 {\"B\":\"2\"}"]);
+        assert_eq!(
+            outcome.reports,
+            ["line 1: P1: A would run as a formula in a spreadsheet: it goes to ….unplaced.csv"]
+        );
     }
 
     #[test]

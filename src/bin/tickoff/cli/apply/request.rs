@@ -2,58 +2,55 @@
 //!
 //! It uses nothing else of the program, because the fuzz target `apply_line` takes it in as it is.
 
-use serde_json::Value;
-use tickoff::{Updates, escape};
+use serde_json::value::RawValue;
+use tickoff::{JsonObject, Updates, escape};
 
 /// A line that asks for updates of one PO.
 pub struct Request {
-    /// As it came; null if there was none.
-    pub operation_id: Value,
-    /// `None` if the line did not name one.
+    /// As it came; `None` if there was none.
+    pub operation_id: Option<Box<RawValue>>,
+    /// `None` if the line does not name one, or it cannot be read.
     pub po_number: Option<String>,
     /// The updates, or why the line is refused; without a PO it always is.
     pub updates: Result<Updates, String>,
+    /// What a person should know of the line besides.
+    pub notes: Vec<String>,
 }
 
 impl Request {
-    /// Keeps as much as can be understood, so that a refusal can be answered by its id.
+    /// Keeps as much as can be understood, so that a refusal can be answered by its id and its PO.
     pub fn parse(line: &[u8]) -> Request {
-        let mut object: serde_json::Map<String, Value> = match serde_json::from_slice(line) {
-            Ok(object) => object,
-            Err(error) => {
-                return Request::refused(format!(
-                    "not a JSON object: {}",
-                    escape(&error.to_string())
-                ));
+        let (mut object, problem) = JsonObject::read(line);
+        let operation_id = object.take("operation_id");
+        let po_number = match (object.take_text("po_number"), object.take_text("key")) {
+            (Ok(Some(po)), Ok(Some(key))) if po.trim() != key.trim() => {
+                Err("po_number and key are not the same")
             }
+            (Ok(Some(po)), Ok(_)) | (Ok(None), Ok(Some(po))) => Ok(po),
+            _ => Err("po_number, or key, must be a text or a number"),
         };
-        let mut take = |name| object.remove(name);
-        let operation_id = take("operation_id").unwrap_or_default();
-        let po_number = match take("po_number") {
-            Some(Value::String(po)) => Some(po),
-            Some(Value::Number(po)) => Some(po.to_string()),
-            _ => None,
-        };
-        let updates = match take("updates") {
-            _ if po_number.is_none() => Err("po_number must be a text or a number".into()),
-            None => Err("updates is missing".into()),
-            Some(updates) => {
-                serde_json::from_value(updates).map_err(|error| escape(&error.to_string()))
-            }
+        let updates = match (&po_number, problem) {
+            (_, Some(problem)) => Err(format!("not a JSON object: {}", escape(&problem))),
+            (Err(problem), None) => Err((*problem).to_owned()),
+            (Ok(_), None) => match object.take_updates("updates") {
+                Ok(None) => Err("updates is missing".to_owned()),
+                Ok(Some(updates)) => Ok(updates),
+                Err(problem) => Err(escape(&problem)),
+            },
         };
         Request {
             operation_id,
-            po_number,
+            po_number: po_number.ok(),
             updates,
+            notes: object.notes,
         }
     }
 
-    /// A line of which nothing can be understood.
-    pub fn refused(message: String) -> Request {
+    /// A line that is refused whatever it asks for, of which this is the beginning.
+    pub fn refused(beginning: &[u8], message: String) -> Request {
         Request {
-            operation_id: Value::Null,
-            po_number: None,
             updates: Err(message),
+            ..Request::parse(beginning)
         }
     }
 }

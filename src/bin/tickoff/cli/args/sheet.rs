@@ -74,7 +74,8 @@ fn delimiter(text: &str) -> Result<u8, String> {
 /// How results get into the sheet.
 #[derive(Debug, clap::Args)]
 pub struct WriteArgs {
-    /// A value that a spreadsheet would run as a formula: report it, or refuse it
+    /// A value that a spreadsheet would run as a formula: report it, or refuse it (a job's goes to
+    /// ….unplaced.csv beside the backups)
     #[arg(
         long,
         value_name = "warn|reject",

@@ -70,7 +70,7 @@ pub struct RunArgs {
     /// Start N long-lived processes and send them their POs as lines of JSON [default: one process
     /// per PO]
     ///
-    /// A request is {"id":1,"po_number":…,"attempt":1,"cells":{COLUMN:VALUE,…}}. The answer is
+    /// A request is {"id":1,"po_number":…,"key":…,"attempt":1,"cells":{COLUMN:VALUE,…}}. The answer is
     /// {"id":1,"updates":{COLUMN:VALUE,…}} or {"id":1,"error":…}, with "retryable":true to be asked
     /// again; before it may come lines like {"id":1,"progress":…}. More in docs/worker-protocol.md.
     #[arg(
@@ -102,7 +102,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PO", help_heading = "What to process")]
     pub only: Vec<String>,
 
-    /// Only POs whose status is ERROR
+    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND
     #[arg(long, help_heading = "What to process")]
     pub retry_failed: bool,
 
@@ -130,7 +130,8 @@ pub struct RunArgs {
     #[arg(long, help_heading = "What to process")]
     pub force: bool,
 
-    /// Leave FILE untouched and keep the results in COPY; an existing COPY is resumed
+    /// Leave FILE untouched and keep the results in COPY; an existing COPY is resumed, and gets the rows
+    /// that are new in FILE. A program that is still writing FILE is waited for, 10 s at most
     #[arg(long, value_name = "COPY", help_heading = "Results")]
     pub output: Option<PathBuf>,
 

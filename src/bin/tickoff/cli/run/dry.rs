@@ -10,7 +10,7 @@ use crate::stdout::print;
 
 /// Prints the commands that a run would begin with, one a line, in its order.
 pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<Exit, Failure> {
-    let sheet = sheet::read(args)?;
+    let sheet = sheet::read_fit(args)?;
     rows::tell_done(args, display, |po| {
         sheet
             .status(po)

@@ -29,10 +29,10 @@ pub enum Jobs {
 impl Jobs {
     /// Makes ready what all jobs share.
     pub fn prepare(args: &RunArgs, session: &Session) -> Result<Jobs, Failure> {
-        let (id, key, columns) = (session.id(), &args.sheet.key, session.columns());
+        let id = session.id();
         if args.worker_protocol.is_none() {
-            let template = CommandTemplate::parse(&args.cmd, &columns);
-            let mut command = RecordCommand::new(template, id, key)?;
+            let template = CommandTemplate::parse(&args.cmd, &session.columns());
+            let mut command = RecordCommand::new(template, id)?;
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
             }
@@ -41,8 +41,8 @@ impl Jobs {
             }
             return Ok(Jobs::Commands(command));
         }
-        let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id, key, &columns)?
-            .stagger(args.stagger);
+        let mut workers =
+            WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?.stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
         }

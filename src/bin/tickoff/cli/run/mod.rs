@@ -14,7 +14,7 @@ mod dry;
 
 use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 
-use super::formulas::{Finding, Formulas};
+use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use interruption::Interruption;
@@ -61,7 +61,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         pool = pool.forced();
     }
     let ran = session.run(pool, &selection, |job| {
-        judged(args.write.formulas, job, jobs.run(job))
+        judged(args.write.formulas, job, args.retries, jobs.run(job))
     });
     observers.ended(ran.as_ref());
     let summary = ran?;
@@ -69,24 +69,27 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     Ok(exit(&summary, has_given_up, &interruption))
 }
 
-/// What is written for a result that a spreadsheet would run as a formula.
-fn judged(formulas: Formulas, job: &Job<'_>, outcome: Outcome) -> Outcome {
-    let Outcome::Done(updates) = &outcome else {
-        return outcome;
+/// What is left of a result to be written, if a spreadsheet would run some of it as a formula.
+fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> Outcome {
+    let result = match outcome {
+        Outcome::Done(updates) => updates,
+        // The last attempt: its reason will be the message.
+        Outcome::Retry(message) if job.attempt > retries => Updates::error(message),
+        outcome => return outcome,
     };
-    match formulas.judge(job.po, updates) {
-        None => outcome,
-        Some(Finding::Warning(message)) => {
-            tracing::warn!("{message}");
-            outcome
-        }
-        Some(Finding::Refusal(message)) => Outcome::Done(Updates::error(message)),
+    let (result, finding) = formulas.judge_result(job.po, result);
+    if let Some(message) = finding {
+        tracing::warn!("{message}");
     }
+    Outcome::Done(result)
 }
 
 fn exit(summary: &Summary, has_given_up: bool, interruption: &Interruption) -> Exit {
     let causes = [
-        (summary.pool.errors > 0, Exit::SomeFailed),
+        (
+            summary.pool.errors > 0 || !summary.unplaced.is_empty(),
+            Exit::SomeFailed,
+        ),
         (summary.pool.halted || has_given_up, Exit::Halted),
         (
             !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),

@@ -15,20 +15,26 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
         // What is selected must be there before a copy is made or gets new rows.
         drop(read(args)?.select(selection)?);
     }
-    let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
-    create_output(&args.sheet.file, copy).map_err(as_usage)?;
+    let input = Sheet::read_input(&args.sheet.file, &options)?;
+    create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
     session.take_new_rows(&input)?;
     Ok(session)
 }
 
-/// Reads it, and changes nothing.
-pub fn read(args: &RunArgs) -> Result<Sheet, Failure> {
+/// Reads it, changes nothing, and refuses what a run would refuse.
+pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
+    let sheet = read(args)?;
+    sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
+    Ok(sheet)
+}
+
+fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     let options = options(args);
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);
     };
-    let input = Sheet::read_without_journal(&args.sheet.file, &options)?;
+    let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
         return Ok(input);
     }

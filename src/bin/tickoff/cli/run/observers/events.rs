@@ -96,10 +96,8 @@ fn of(job: &Job<'_>) -> Value {
 
 fn finished(result: &JobResult<'_>) -> Value {
     let status = match result.verdict {
-        Verdict::Completed => Some("COMPLETED"),
-        Verdict::Error => Some("ERROR"),
-        Verdict::NoAttachments => Some("NO_ATTACHMENTS"),
         Verdict::Other | Verdict::Skipped => None,
+        _ => result.updates.new_status(),
     };
     json!({
         "po": result.po,

@@ -1,0 +1,147 @@
+//! A closed log: one entry for each cell that tickoff wrote, with the version that showed it first.
+//!
+//! That is all it takes to recognise a save from an old version the day after. Entries stand in the order of
+//! their versions, as if every cell had been written once; of the versions only the latest keep their hashes.
+//! When it would be longer than [`MAX_BYTES`], the oldest entries go.
+
+use compact_str::CompactString;
+use std::collections::BTreeMap;
+
+use super::frame::{Frame, Public, encode};
+use crate::sheet::change::RowUpdate;
+use crate::sheet::history::{History, PublicVersion};
+use crate::sheet::kin::Sample;
+
+/// How long a closed log is at most: some 300,000 results.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
+/// How many versions are known by their contents at most.
+const MAX_VERSIONS: usize = 1_000;
+/// How many results a frame holds at most.
+const ROWS_PER_FRAME: usize = 10_000;
+
+/// The frames of a closed log. `is_kept` tells which cells, by key and column, have their place in the sheet:
+/// what had none is in a copy by now.
+pub(crate) fn compact(
+    history: &History,
+    sample: Option<Sample>,
+    is_kept: impl Fn(&str, &str) -> bool,
+) -> Vec<Frame> {
+    let mut by_version: BTreeMap<usize, Vec<RowUpdate>> = BTreeMap::new();
+    for (po, row) in history.rows() {
+        let mut cells: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for past in row.iter().filter(|past| is_kept(po, &past.column)) {
+            if let Some(version) = past.public_since() {
+                cells.entry(version).or_default().push(past.update());
+            }
+        }
+        for (version, cells) in cells {
+            let po: CompactString = po.clone();
+            by_version.entry(version).or_default().push(RowUpdate {
+                po,
+                cells,
+                aside: false,
+            });
+        }
+    }
+    // From the latest version back, for as long as there is room.
+    let mut pieces: Vec<(Vec<Frame>, PublicVersion)> = Vec::new();
+    let mut bytes = 0;
+    for (number, version) in history.versions().iter().enumerate().rev() {
+        let rows = by_version.remove(&number).unwrap_or_default();
+        let frames: Vec<Frame> = rows
+            .chunks(ROWS_PER_FRAME)
+            .map(|rows| Frame::of(rows.to_vec()))
+            .collect();
+        bytes += frames.iter().map(length).sum::<u64>();
+        if bytes > MAX_BYTES {
+            break;
+        }
+        let is_known = !version.has_failed && pieces.len() < MAX_VERSIONS;
+        if !frames.is_empty() || number == 0 || is_known {
+            pieces.push((frames, *version));
+        }
+    }
+    let mut sample = sample;
+    let mut log: Vec<Frame> = Vec::new();
+    for (frames, version) in pieces.into_iter().rev() {
+        log.extend(frames);
+        let upto = log.len() as u64;
+        let next = Public::next(version.hash, upto, None, sample.take());
+        let confirmed = version
+            .is_confirmed
+            .then(|| Public::confirmed(version.hash));
+        let told = std::iter::once(next).chain(confirmed);
+        log.push(Frame::telling(told.collect()));
+    }
+    log
+}
+
+fn length(frame: &Frame) -> u64 {
+    let mut bytes = Vec::new();
+    encode(frame, 0, &mut bytes);
+    bytes.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::frame::{history, sample};
+    use crate::sheet::change::CellUpdate;
+
+    fn update(po: &str, value: &str, before: &str) -> RowUpdate {
+        let cell = CellUpdate {
+            column: "note".into(),
+            value: value.into(),
+            before: smallvec::smallvec![before.into()],
+            outside: false,
+        };
+        RowUpdate {
+            po: po.into(),
+            cells: vec![cell],
+            aside: false,
+        }
+    }
+
+    #[test]
+    fn a_closed_log_tells_of_each_cell_what_the_versions_showed_last_and_before_all() {
+        let sampled: Sample = serde_json::from_str("[1,2]").unwrap();
+        let version = |hash, upto, sample| {
+            let next = Public::next(hash, upto, None, sample);
+            Frame::telling(vec![next, Public::confirmed(hash)])
+        };
+        let frames = [
+            version(7, 0, Some(sampled.clone())),
+            Frame::of(vec![update("A", "1", "x"), update("B", "1", "y")]),
+            version(8, 2, None),
+            Frame::of(vec![update("A", "2", "1"), update("gone", "1", "")]),
+            version(9, 4, None),
+        ];
+        let closed = compact(&history(&frames), Some(sampled.clone()), |po, _| {
+            po != "gone"
+        });
+        assert_eq!(sample(&closed), Some(&sampled));
+        let history = history(&closed);
+        let hashes: Vec<_> = history
+            .versions()
+            .iter()
+            .map(|version| version.hash)
+            .collect();
+        assert_eq!(hashes, [7, 8, 9]);
+        assert!(
+            history
+                .versions()
+                .iter()
+                .all(|version| version.is_confirmed)
+        );
+        let seen = |po| -> Vec<&str> {
+            let past = history.cell(po, "note").unwrap();
+            (0..3)
+                .map(|version| past.seen_in(version)[0].as_str())
+                .collect()
+        };
+        // What A showed in between is forgotten.
+        assert_eq!(seen("A"), ["x", "x", "2"]);
+        assert_eq!(seen("B"), ["y", "1", "1"]);
+        assert!(history.cell("gone", "note").is_none());
+    }
+}

@@ -1,0 +1,63 @@
+//! A session looks after its files: every second, whether somebody took them away.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::run::stop::Stop;
+use crate::store::handler::CsvHandler;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Looks until it is dropped.
+pub(super) struct Keeper {
+    /// Dropped to end it.
+    until: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Begins to look. Should another session have taken the sheet over, `stop` is requested.
+    pub(super) fn start(handler: Arc<CsvHandler>, stop: Stop) -> Keeper {
+        let (until, ended) = channel::<()>();
+        let look = move || {
+            let mut is_failing = false;
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
+                match handler.writer().and_then(|mut writer| writer.keep_files()) {
+                    Ok(true) => is_failing = false,
+                    Ok(false) => {
+                        tracing::error!(
+                            "another session has taken the sheet over, since the file that tells of this one was taken away: no more work is handed out"
+                        );
+                        stop.soon();
+                        return;
+                    }
+                    Err(error) => {
+                        if !is_failing {
+                            tracing::warn!(error = %error.chain(), "the files beside the sheet could not be looked after");
+                        }
+                        is_failing = true;
+                    }
+                }
+            }
+        };
+        // Where the system gives no thread, the files are looked at when something is written.
+        let thread = thread::Builder::new().name("keeper".into()).spawn(look);
+        Keeper {
+            until: Some(until),
+            thread: thread.ok(),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.until.take();
+        if let Some(thread) = self.thread.take() {
+            // It has told of its panic already.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What the public versions of a sheet showed, of each cell that tickoff wrote.
+//!
+//! The journal holds every update in order, and between them which version was made public and how many of
+//! the journal's frames it showed. From that follows what anybody can have seen who had one of these
+//! versions open: [`judge`](super::judge) compares a save with it.
+
+use std::collections::HashMap;
+
+use compact_str::CompactString;
+
+use crate::disk::version::ContentHash;
+use crate::domain::columns::same_column;
+use crate::sheet::change::{Before, CellUpdate, RowUpdate};
+
+/// The versions that were public while a journal was kept, and the values that its updates gave to cells.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// In the order in which they became public.
+    versions: Vec<PublicVersion>,
+    rows: HashMap<CompactString, Vec<Past>>,
+    /// Values that no version shows yet, in the journal's order: the number of their frame, key, place of the
+    /// cell among the row's, value.
+    waiting: Vec<(u64, CompactString, usize, CompactString)>,
+    /// Saves of other programs that lacked results, with how many versions there were then.
+    judged: Vec<(usize, ContentHash)>,
+    /// What had no place in the sheet when it was written, or must not be written.
+    unplaced: Vec<RowUpdate>,
+}
+
+/// One version that was made public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PublicVersion {
+    pub(crate) hash: ContentHash,
+    /// It shows the updates of so many of the journal's frames.
+    pub(crate) upto: u64,
+    /// Whether it is known to have taken the sheet's name.
+    pub(crate) is_confirmed: bool,
+    /// It is known never to have taken it: nobody can have seen it.
+    pub(crate) has_failed: bool,
+}
+
+/// What one cell showed.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// As its first update names it.
+    pub(crate) column: CompactString,
+    /// Before the first update; several values where the key stands in several rows.
+    pub(crate) before: Before,
+    /// The version that showed a value first, and the value. Versions strictly increase.
+    pub(crate) shown: Vec<(usize, CompactString)>,
+    /// The value that tickoff gave it last.
+    pub(crate) last: CompactString,
+    /// Whether that is another program's, which was taken over.
+    pub(crate) is_outside: bool,
+}
+
+impl Past {
+    /// What a reader of this version saw in the cell.
+    pub(crate) fn seen_in(&self, version: usize) -> &[CompactString] {
+        let later = self.shown.partition_point(|(first, _)| *first <= version);
+        match later.checked_sub(1) {
+            Some(at) => std::slice::from_ref(&self.shown[at].1),
+            None => &self.before,
+        }
+    }
+
+    /// The version that shows the last value first; `None` if none shows it yet.
+    pub(crate) fn public_since(&self) -> Option<usize> {
+        let (version, value) = self.shown.last()?;
+        (*value == self.last).then_some(*version)
+    }
+
+    /// The update that gives the cell its last value, as if there had been no other.
+    pub(crate) fn update(&self) -> CellUpdate {
+        CellUpdate {
+            column: self.column.clone(),
+            value: self.last.clone(),
+            before: self.before.clone(),
+            outside: self.is_outside,
+        }
+    }
+}
+
+impl History {
+    /// Takes an update of the frame with this number.
+    pub(crate) fn wrote(&mut self, frame: u64, update: &RowUpdate) {
+        // What had a place knows what the cell held before.
+        let (placed, without) = update
+            .cells
+            .iter()
+            .partition::<Vec<_>, _>(|cell| !cell.before.is_empty() && !update.aside);
+        if !without.is_empty() {
+            self.unplaced.push(RowUpdate {
+                po: update.po.clone(),
+                cells: without.into_iter().cloned().collect(),
+                aside: update.aside,
+            });
+        }
+        if placed.is_empty() {
+            return;
+        }
+        let row = self.rows.entry(update.po.clone()).or_default();
+        for cell in placed {
+            let known = row
+                .iter()
+                .position(|past| same_column(&past.column, &cell.column));
+            let at = known.unwrap_or_else(|| {
+                row.push(Past {
+                    column: cell.column.clone(),
+                    before: cell.before.clone(),
+                    shown: Vec::new(),
+                    last: cell.value.clone(),
+                    is_outside: false,
+                });
+                row.len() - 1
+            });
+            row[at].last = cell.value.clone();
+            row[at].is_outside = cell.outside;
+            let waiting = (frame, update.po.clone(), at, cell.value.clone());
+            self.waiting.push(waiting);
+        }
+    }
+
+    /// Takes a version that is about to take the sheet's name, and shows so many frames.
+    pub(crate) fn published(&mut self, hash: ContentHash, upto: u64) {
+        let version = PublicVersion {
+            hash,
+            upto,
+            is_confirmed: false,
+            has_failed: false,
+        };
+        self.add(version, |frame| frame < upto);
+    }
+
+    /// Another program saved a version whose author knew the last one: it shows the same, and the updates of
+    /// the frame with this number.
+    pub(crate) fn saved(&mut self, hash: ContentHash, number: u64) {
+        let last = self.versions.iter().rev().find(|last| !last.has_failed);
+        let version = PublicVersion {
+            hash,
+            upto: last.map_or(0, |last| last.upto),
+            is_confirmed: true,
+            has_failed: false,
+        };
+        self.add(version, |frame| frame == number);
+    }
+
+    fn add(&mut self, version: PublicVersion, shows: impl Fn(u64) -> bool) {
+        let number = self.versions.len();
+        self.versions.push(version);
+        let rows = &mut self.rows;
+        self.waiting.retain(|(frame, po, at, value)| {
+            if !shows(*frame) {
+                return true;
+            }
+            let past = &mut rows.get_mut(po).expect("it was written")[*at];
+            match past.shown.last_mut() {
+                Some((first, known)) if *first == number => known.clone_from(value),
+                _ => past.shown.push((number, value.clone())),
+            }
+            false
+        });
+    }
+
+    /// A version that was announced is known never to have taken the sheet's name. What it would have shown
+    /// first, the next one does.
+    pub(crate) fn failed(&mut self, hash: ContentHash) {
+        if let Some(version) = self.latest(hash) {
+            version.has_failed = true;
+        }
+    }
+
+    fn latest(&mut self, hash: ContentHash) -> Option<&mut PublicVersion> {
+        let mut latest = self.versions.iter_mut().rev();
+        latest.find(|version| version.hash == hash)
+    }
+
+    /// Another program saved a version without results that its author cannot have known.
+    pub(crate) fn judged(&mut self, hash: ContentHash) {
+        self.judged.push((self.versions.len(), hash));
+    }
+
+    /// Whether this save was judged, and no later version has these contents.
+    pub(crate) fn was_judged(&self, hash: ContentHash) -> bool {
+        let known = self
+            .versions
+            .iter()
+            .rposition(|version| version.hash == hash);
+        let judged = self.judged.iter().rev().find(|(_, judged)| *judged == hash);
+        judged.is_some_and(|(then, _)| known.is_none_or(|known| known < *then))
+    }
+
+    /// A version is known to have taken the sheet's name.
+    pub(crate) fn confirmed(&mut self, hash: ContentHash) {
+        if let Some(version) = self.latest(hash) {
+            version.is_confirmed = true;
+        }
+    }
+
+    pub(crate) fn unplaced(&self) -> &[RowUpdate] {
+        &self.unplaced
+    }
+
+    pub(crate) fn versions(&self) -> &[PublicVersion] {
+        &self.versions
+    }
+
+    /// Whether nothing was ever written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows that were written to: key, and its cells.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&CompactString, &[Past])> {
+        self.rows.iter().map(|(po, row)| (po, row.as_slice()))
+    }
+
+    /// Key and cell of everything that was written.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, &Past)> {
+        self.rows()
+            .flat_map(|(po, row)| row.iter().map(move |past| (po.as_str(), past)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cell(&self, po: &str, column: &str) -> Option<&Past> {
+        let row = self.rows.get(po)?;
+        row.iter().find(|past| same_column(&past.column, column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(value: &str, before: &str) -> RowUpdate {
+        RowUpdate {
+            po: "P".into(),
+            cells: vec![CellUpdate {
+                column: "Note".into(),
+                value: value.into(),
+                before: smallvec::smallvec![before.into()],
+                outside: false,
+            }],
+            aside: false,
+        }
+    }
+
+    fn seen(history: &History) -> Vec<&str> {
+        let past = history.cell("P", " note").unwrap();
+        let versions = 0..history.versions().len();
+        versions.map(|k| past.seen_in(k)[0].as_str()).collect()
+    }
+
+    #[test]
+    fn a_version_shows_the_frames_that_were_there_when_it_was_planned() {
+        let mut history = History::default();
+        history.published(1, 1);
+        history.wrote(1, &update("a", "x"));
+        history.wrote(2, &update("b", "a"));
+        history.published(2, 2);
+        history.wrote(4, &update("c", "b"));
+        history.published(3, 5);
+        history.wrote(6, &update("d", "c"));
+        assert_eq!(seen(&history), ["x", "a", "c"]);
+        let past = history.cell("P", "NOTE").unwrap();
+        assert_eq!((past.last.as_str(), past.public_since()), ("d", None));
+        assert!(history.cell("Q", "note").is_none());
+    }
+
+    #[test]
+    fn a_save_shows_what_the_last_version_did_and_what_its_author_changed() {
+        let mut history = History::default();
+        history.published(1, 0);
+        history.wrote(0, &update("ours", "x"));
+        history.wrote(1, &update("theirs", "x"));
+        history.saved(2, 1);
+        assert_eq!(seen(&history), ["x", "theirs"]);
+        assert!(history.versions()[1].is_confirmed);
+    }
+
+    #[test]
+    fn a_save_that_was_judged_is_known_until_its_contents_are_public_again() {
+        let mut history = History::default();
+        history.published(1, 0);
+        history.judged(7);
+        assert!(history.was_judged(7) && !history.was_judged(1));
+        history.published(7, 0);
+        assert!(!history.was_judged(7));
+    }
+}

@@ -1,0 +1,385 @@
+//! JSON as users' languages write it, read without losing what they meant.
+//!
+//! Numbers keep their text: `1.10` is a price, and 9007199254740993.50 has more digits than a float. A lone
+//! surrogate (Python writes a file name that is no UTF-8 so) and a byte that is no UTF-8 become U+FFFD and
+//! spoil no more than their own value. A byte order mark in front is passed over. Of a name that stands there
+//! twice the last value counts.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::columns::{folded, same_column};
+use crate::sheet::update::Updates;
+use crate::text::escape::list;
+use crate::text::excerpt::BOM;
+
+/// JSON as text that serde_json reads: without a byte order mark, and with U+FFFD for what is no UTF-8.
+pub fn readable(json: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(without_mark(json))
+}
+
+fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(BOM).unwrap_or(json)
+}
+
+/// A JSON object of column updates, and what was odd about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The new values.
+    pub updates: Updates,
+    /// What a person should know, one sentence each: names that stood there twice.
+    pub notes: Vec<String>,
+}
+
+impl Answer {
+    /// Reads an object. Texts, numbers, `true` and `false` are taken as they are written, `null` as an empty
+    /// cell, a list of texts as the `;`-separated list that `AttachmentName` holds.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one sentence: it is no JSON, no object, or a value is an object.
+    pub fn from_json(json: &[u8]) -> Result<Answer, String> {
+        match JsonObject::read(json) {
+            (object, None) => Answer::of(object),
+            (_, Some(problem)) => Err(problem),
+        }
+    }
+
+    fn of(object: JsonObject) -> Result<Answer, String> {
+        let mut pairs: Vec<(String, String)> = Vec::with_capacity(object.members.len());
+        for (name, value) in object.members {
+            let value = cell_text(&value).ok_or_else(|| {
+                format!("the value of {name:?} must be a text, a number, true, false, null or a list of texts")
+            })?;
+            pairs.push((name, value));
+        }
+        Ok(Answer {
+            updates: pairs.into_iter().collect(),
+            notes: object.notes,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Members::default();
+        members.seed().deserialize(deserializer)?;
+        Answer::of(members.into()).map_err(D::Error::custom)
+    }
+}
+
+/// The members of a JSON object, of a name that is there twice the last one.
+#[derive(Debug, Default)]
+pub struct JsonObject {
+    /// In the object's order; no two have the same name.
+    members: Vec<(String, Box<RawValue>)>,
+    /// As for an [`Answer`].
+    pub notes: Vec<String>,
+}
+
+impl JsonObject {
+    /// Whether somebody wrote an object there, be it broken.
+    pub fn is_begun(json: &[u8]) -> bool {
+        without_mark(json).trim_ascii_start().first() == Some(&b'{')
+    }
+
+    /// As much of an object as can be read, and what is wrong with it if that is not all.
+    pub fn read(json: &[u8]) -> (JsonObject, Option<String>) {
+        let text = readable(json);
+        let mut members = Members::default();
+        let mut source = serde_json::Deserializer::from_str(&text);
+        let read = members
+            .seed()
+            .deserialize(&mut source)
+            .and_then(|()| source.end());
+        (members.into(), read.err().map(|error| error.to_string()))
+    }
+
+    /// Takes the value of a name out, as it is written.
+    pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        let at = self
+            .members
+            .iter()
+            .position(|(known, _)| same_column(known, name))?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// Takes a value out that is a text, a number, true or false; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn take_text(&mut self, name: &str) -> Result<Option<String>, String> {
+        let value = self.take(name);
+        match value.as_deref().map(RawValue::get) {
+            None | Some("null") => Ok(None),
+            Some(json) if json.starts_with(['{', '[']) => {
+                Err(format!("{name} must be a text or a number"))
+            }
+            Some(_) => Ok(value.and_then(|value| cell_text(&value))),
+        }
+    }
+
+    /// Takes an object of column updates out; `None` if there is none. What was odd about it is among
+    /// the notes.
+    ///
+    /// # Errors
+    /// As [`Answer::from_json`].
+    pub fn take_updates(&mut self, name: &str) -> Result<Option<Updates>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) if value.get() == "null" => Ok(None),
+            Some(value) => {
+                let answer = Answer::from_json(value.get().as_bytes())?;
+                self.notes.extend(answer.notes);
+                Ok(Some(answer.updates))
+            }
+        }
+    }
+
+    /// A name that was not taken out.
+    pub fn other_name(&self) -> Option<&str> {
+        self.members.first().map(|(name, _)| name.as_str())
+    }
+}
+
+/// What was read of an object so far, every member.
+#[derive(Default)]
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    fn seed(&mut self) -> impl for<'de> DeserializeSeed<'de, Value = ()> {
+        struct Object<'m>(&'m mut Vec<(String, Box<RawValue>)>);
+
+        impl<'de> DeserializeSeed<'de> for Object<'_> {
+            type Value = ();
+
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_map(self)
+            }
+        }
+
+        impl<'de> Visitor<'de> for Object<'_> {
+            type Value = ();
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                while let Some(Text(name)) = map.next_key()? {
+                    self.0.push((name, map.next_value()?));
+                }
+                Ok(())
+            }
+        }
+
+        Object(&mut self.0)
+    }
+}
+
+impl From<Members> for JsonObject {
+    fn from(members: Members) -> JsonObject {
+        let mut object = JsonObject::default();
+        let mut places: HashMap<String, usize> = HashMap::with_capacity(members.0.len());
+        let mut twice: Vec<String> = Vec::new();
+        for (name, value) in members.0 {
+            let place = *places.entry(folded(&name)).or_insert(object.members.len());
+            match object.members.get_mut(place) {
+                Some(known) => {
+                    known.1 = value;
+                    let name = name.trim();
+                    if !twice.last().is_some_and(|last| same_column(last, name)) {
+                        twice.push(name.to_owned());
+                    }
+                }
+                None => object.members.push((name, value)),
+            }
+        }
+        if !twice.is_empty() {
+            let verb = if twice.len() == 1 { "is" } else { "are" };
+            let names = list(&twice);
+            object
+                .notes
+                .push(format!("{names} {verb} there twice: the last value counts"));
+        }
+        object
+    }
+}
+
+/// A JSON text, with U+FFFD for every lone surrogate.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(without_surrogates(bytes)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+        }
+        // Asked for bytes, serde_json gives a lone surrogate as its three bytes instead of refusing it.
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+fn without_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // A surrogate's three bytes are three chunks: the first begins with ED.
+        let is_surrogate = matches!(chunk.invalid(), [0xed, ..]);
+        let continues = |byte: &u8| (0x80..0xc0).contains(byte);
+        if is_surrogate || !chunk.invalid().iter().all(continues) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
+/// What a JSON value is in a cell; `None` for an object, or a list of other things than texts.
+fn cell_text(value: &RawValue) -> Option<String> {
+    let json = value.get();
+    match json.as_bytes()[0] {
+        b'"' => serde_json::from_str::<Text>(json).ok().map(|text| text.0),
+        b'n' => Some(String::new()),
+        b'[' => {
+            let names: Vec<Text> = serde_json::from_str(json).ok()?;
+            let names: Vec<String> = names.into_iter().map(|name| name.0).collect();
+            Some(names.join(";"))
+        }
+        b'{' => None,
+        _ => Some(json.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &[u8], want: &[(&str, &str)]) {
+        let answer = Answer::from_json(json).unwrap();
+        assert_eq!(answer.updates.iter().collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        for number in [
+            "1.10",
+            "0.1000",
+            "1e3",
+            "9007199254740993.50",
+            "-0",
+            "18446744073709551616",
+            "1E+400",
+        ] {
+            check(format!("{{\"A\": {number} }}").as_bytes(), &[("A", number)]);
+        }
+    }
+
+    #[test]
+    fn values_become_the_text_of_a_cell() {
+        check(
+            br#"{"A":2,"B":null,"C":["a.pdf","b.pdf"],"D":true,"E":"x\ny","F":[]}"#,
+            &[
+                ("A", "2"),
+                ("B", ""),
+                ("C", "a.pdf;b.pdf"),
+                ("D", "true"),
+                ("E", "x\ny"),
+                ("F", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_unicode_spoils_its_own_value_alone() {
+        check(
+            br#"{"A":"Rechnung_\udcfc.pdf","B":"ok"}"#,
+            &[("A", "Rechnung_\u{fffd}.pdf"), ("B", "ok")],
+        );
+        check(
+            br#"{"A":"\ud83d\ude00 \ud83d","\udc00":"1"}"#,
+            &[("A", "\u{1f600} \u{fffd}"), ("\u{fffd}", "1")],
+        );
+        check(
+            b"{\"A\":\"M\xfcller\",\"B\":[\"\\udcfc\"]}",
+            &[("A", "M\u{fffd}ller"), ("B", "\u{fffd}")],
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        check(b"\xef\xbb\xbf{\"A\":1}", &[("A", "1")]);
+    }
+
+    #[test]
+    fn of_a_name_that_is_there_twice_the_last_value_counts_and_that_is_said() {
+        let answer =
+            Answer::from_json(br#"{"Status":"ERROR","A":1," STATUS ":"COMPLETED"}"#).unwrap();
+        assert_eq!(
+            answer.updates.iter().collect::<Vec<_>>(),
+            [("Status", "COMPLETED"), ("A", "1")]
+        );
+        assert_eq!(
+            answer.notes,
+            ["STATUS is there twice: the last value counts"]
+        );
+    }
+
+    #[test]
+    fn as_much_of_a_broken_object_as_can_be_read_is_there() {
+        let (mut object, problem) =
+            JsonObject::read(b"{\"id\":\"a\\udcfc\",\"n\":1.10,\"x\":{\"y\":");
+        assert!(problem.unwrap().starts_with("EOF while parsing"));
+        assert_eq!(object.take_text("ID").unwrap().unwrap(), "a\u{fffd}");
+        assert_eq!(object.take_text("n").unwrap().unwrap(), "1.10");
+        assert_eq!(object.other_name(), None);
+        assert!(JsonObject::is_begun(b"\xef\xbb\xbf {"));
+        assert!(!JsonObject::is_begun(b"x{"));
+    }
+
+    #[test]
+    fn an_object_with_very_many_names_is_read_in_a_moment() {
+        let names: String = (0..60_000)
+            .map(|n| format!("\"field_{}\":{n},", n / 2))
+            .collect();
+        let began = std::time::Instant::now();
+        let answer = Answer::from_json(format!("{{{names}\"last\":1}}").as_bytes()).unwrap();
+        assert!(began.elapsed().as_secs() < 3);
+        assert_eq!(answer.updates.iter().count(), 30_001);
+        assert!(
+            answer.notes[0].ends_with(" and 29980 more are there twice: the last value counts")
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_of_cells_is_refused() {
+        for json in [
+            &b"[1]"[..],
+            b"{\"A\":{}}",
+            b"{\"A\":[1]}",
+            b"{\"A\":1",
+            b"",
+            b"{\"A\":1}x",
+            b"nul",
+        ] {
+            assert!(Answer::from_json(json).is_err(), "{}", readable(json));
+        }
+    }
+}

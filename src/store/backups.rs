@@ -1,0 +1,96 @@
+//! What backups have to know of the journal: which of them are needed, and what the sheet does not show.
+//!
+//! The backup of a session that was interrupted is the only copy of the sheet before its results, so
+//! retention spares it. That hung on the text of the session lock's file alone, and a run that was refused
+//! for a typing error emptied it. The journal is evidence that nobody empties in passing: while it is not
+//! finished with, it names its session. Where it cannot be read nothing is deleted.
+
+use std::path::{Path, PathBuf};
+
+use crate::backup::manager::BackupManager;
+use crate::backup::metadata::BackupMetadata;
+use crate::disk::lock::read_holder;
+use crate::disk::target::Target;
+use crate::error::{Error, Result};
+use crate::journal::log::Journal;
+use crate::sheet::options::Options;
+use crate::store::handler::CsvHandler;
+use crate::text::escape::escape;
+
+impl BackupManager {
+    /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it
+    /// deleted, newest first.
+    ///
+    /// Beyond those it spares what `protect` names, the backups of the session that works on the sheet now
+    /// or was interrupted, which are the only ones that can undo it, and a backup that somebody uses as a
+    /// sheet. Originals are not among them. A backup that somebody else deleted meanwhile is not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
+    /// [`Error::Journal`], [`Error::Unsuitable`] if it cannot be told which are needed: none was deleted.
+    pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        self.delete_old(&sessions_at_work(self.sheet())?, protect)
+    }
+
+    /// Copies the sheet with everything that is durable: what only its journal holds, because another
+    /// session goes on or was interrupted, is written into the sheet first.
+    ///
+    /// By which key column that is done the journal knows. A file that cannot be read as a sheet is copied
+    /// as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`BackupManager::create_backup`], [`CsvHandler::open`].
+    pub fn create_backup_with_results(
+        &self,
+        session_id: &str,
+        options: &Options,
+    ) -> Result<BackupMetadata> {
+        let Some(key) = Journal::open_key(&Target::open(self.sheet())?)? else {
+            return self.create_backup(session_id);
+        };
+        let options = Options {
+            key,
+            backup_dir: Some(self.folder().to_owned()),
+            keep: self.keep(),
+            ..options.clone()
+        };
+        match CsvHandler::open_with(self.sheet(), &options) {
+            Err(error) if error.is_no_sheet() => {
+                tracing::warn!(error = %error.chain(), "this is no sheet now and is copied as it is: the results that its journal holds are not in the backup");
+                self.create_backup(session_id)
+            }
+            opened => opened?.create_session_backup(session_id),
+        }
+    }
+}
+
+/// The session that goes on with the sheet, and those that died before they were done with it.
+fn sessions_at_work(sheet: &Path) -> Result<Vec<String>> {
+    let folder = sheet.parent().expect("a canonical file has a folder");
+    let like = folder.metadata().map_err(Error::io("read", folder))?;
+    let target = Target::open_or_missing(sheet, &like)?;
+    let holder = target
+        .open_sibling_to_read("session")?
+        .and_then(|mut file| read_holder(&mut file));
+    let sessions = holder.map(|holder| holder.session);
+    Ok(sessions
+        .into_iter()
+        .chain(Journal::open_session(&target)?)
+        .collect())
+}
+
+/// Old backups go only when there is a new one, and never one that is in use.
+pub(crate) fn clean_up(backups: &BackupManager, in_use: &[PathBuf]) {
+    match backups.cleanup_old_backups(in_use) {
+        Ok(removed) => {
+            for path in removed {
+                tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "old backups could not be removed");
+        }
+    }
+}

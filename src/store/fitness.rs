@@ -1,0 +1,65 @@
+//! Whether a sheet can be worked on: one judgement, which `check` and a dry run tell of and everything that
+//! writes acts on.
+//!
+//! It has three parts. What makes bytes unfit as a sheet is said by [`Sheet::build`], through which
+//! everybody reads one. What makes a *place* unfit is in [`refuse_place`], and whether the columns that a
+//! run adds have room in [`refuse_without_room`]. Nothing here changes anything; what only shows when it is
+//! tried, keeping the sheet's owner and mode, is tried on a file without a name.
+
+use std::path::Path;
+
+use crate::backup::manager::BackupManager;
+use crate::csv::grammar::Malformed;
+use crate::disk::replace::Replacement;
+use crate::disk::target::Target;
+use crate::domain::limits::MAX_FIELDS;
+use crate::domain::problem::Problem;
+use crate::error::{Error, Result};
+use crate::sheet::options::Options;
+use crate::sheet::table::Sheet;
+use crate::store::patience::patiently;
+
+impl Sheet {
+    /// Refuses what a run of this sheet at `place`, which is its own path or that of a copy, would refuse
+    /// for what the sheet is and for where it would lie. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`], [`Error::NotAFile`], [`Error::Io`] and [`Error::Backup`] for the place;
+    /// [`Error::Malformed`] if the columns that a run adds have no room.
+    pub fn refuse_unfit(&self, place: &Path) -> Result<()> {
+        let like = std::fs::metadata(self.path()).map_err(Error::io("read", self.path()))?;
+        let target = Target::open_or_missing(place, &like)?;
+        refuse_for_a_run(&target, self.options())?;
+        refuse_without_room(self, &self.missing_columns())
+    }
+}
+
+/// Refuses a place in which nothing can be written as promised.
+pub(crate) fn refuse_place(target: &Target, options: &Options) -> Result<()> {
+    target.refuse_unsuitable(options.allow_network_fs)
+}
+
+/// The same, and what else a session meets before it changes anything: the files beside the sheet, which it
+/// opens, its rights, which it tries to keep, and the folder of its backup.
+pub(crate) fn refuse_for_a_run(target: &Target, options: &Options) -> Result<()> {
+    refuse_place(target, options)?;
+    target.refuse_unusable_siblings()?;
+    if target.path().exists() {
+        patiently(target.path(), || {
+            Replacement::rehearse_unseen(target).map(Some)
+        })?;
+    }
+    BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?.refuse_unusable()
+}
+
+/// Refuses a header that cannot get these columns.
+pub(crate) fn refuse_without_room(sheet: &Sheet, columns: &[&str]) -> Result<()> {
+    if sheet.schema().columns().len() + columns.len() <= MAX_FIELDS {
+        return Ok(());
+    }
+    let malformed = Malformed {
+        offset: sheet.dialect().header_end,
+        problem: Problem::NoRoomFor(columns.iter().map(|&name| name.to_owned()).collect()),
+    };
+    Err(malformed.at(sheet.path(), sheet.bytes()))
+}

@@ -1,0 +1,135 @@
+//! What a journal means for the sheet that lies beside it, when both are read from the start.
+//!
+//! A sheet that is the latest public version, or that somebody edited who had seen what stands in the journal,
+//! goes on from where it is. Where it cannot be known what its author meant, nothing is applied and the person
+//! is asked: an older version that took the sheet's place, a save that shows nothing of the results, traces
+//! that tell different things, or another sheet under this name.
+
+use crate::disk::version::ContentHash;
+use crate::journal::frame::{self, Frame};
+use crate::sheet::history::{History, Past};
+use crate::sheet::judge::{Reading, Verdict};
+use crate::sheet::table::{Sheet, text};
+
+/// What is to be done with what the journal holds.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// The sheet shows all that stands before this frame; the rest is applied in order.
+    Current(usize),
+    /// Somebody saved the sheet; each cell is judged by what they can have seen.
+    Saved(Reading),
+    /// Another sheet has the name, and the journal has nothing that was not visible in the one before it.
+    Anew,
+    /// It has to be asked.
+    Asked(Question),
+}
+
+/// Why it has to be asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// By which the cells are judged if the results are to be applied.
+    pub(crate) reading: Reading,
+    /// What was found, as the part of a sentence that follows "FILE".
+    pub(crate) found: &'static str,
+    /// How many keys have results that the sheet does not show.
+    pub(crate) rows: usize,
+}
+
+/// How a sheet, of which nothing was written yet, stands to the frames of its journal.
+pub(crate) fn standing(
+    frames: &[Frame],
+    history: &History,
+    sheet: &Sheet,
+    hash: ContentHash,
+    is_of_session: bool,
+) -> Standing {
+    let versions = history.versions();
+    if versions.is_empty() {
+        // A journal of the first format, which tells of no version.
+        return Standing::Current(0);
+    }
+    if history.is_empty() {
+        return Standing::Current(frames.len());
+    }
+    let cell = |po: &str, column: &str| {
+        let row = sheet.rows(po).next()?;
+        let column = sheet.schema().position(column)?;
+        Some(text(sheet.base_cell(row, column)))
+    };
+    let reading = Reading::of(history, hash, cell);
+    let ask = |reading: Reading, found| {
+        let is_shown = |(po, past): (&str, &Past)| {
+            cell(po, &past.column).is_some_and(|theirs| {
+                matches!(
+                    reading.verdict(past, &theirs),
+                    Verdict::Same | Verdict::Theirs
+                )
+            })
+        };
+        let mut rows: Vec<&str> = history
+            .cells()
+            .filter(|(_, past)| !past.is_outside)
+            .filter(|&cell| !is_shown(cell))
+            .map(|(po, _)| po)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Question {
+            reading,
+            found,
+            rows: rows.len(),
+        }
+    };
+    match reading {
+        Reading::Known(version) => {
+            let confirmed = versions.iter().rposition(|version| version.is_confirmed);
+            if version >= confirmed.unwrap_or(0) {
+                return Standing::Current(versions[version].upto as usize);
+            }
+            let question = ask(reading, "is an older version of itself");
+            match question.rows {
+                0 => Standing::Saved(reading),
+                _ => Standing::Asked(question),
+            }
+        }
+        Reading::Judged => Standing::Saved(reading),
+        Reading::Between { low, high } => {
+            let is_unclear = low != high
+                && history.cells().any(|(po, past)| {
+                    cell(po, &past.column)
+                        .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Unclear)
+                });
+            match is_unclear {
+                true => Standing::Asked(ask(
+                    reading,
+                    "was saved by somebody who may or may not have seen its newest results",
+                )),
+                false => Standing::Saved(reading),
+            }
+        }
+        Reading::NoTrace { near } => {
+            let is_kin = frame::sample(frames).is_none_or(|sample| sample.is_kin_of(sheet));
+            let all_was_visible = history
+                .cells()
+                .all(|(_, past)| past.public_since().is_some());
+            match (is_kin, near) {
+                (true, Some(version)) => Standing::Saved(Reading::Between {
+                    low: version,
+                    high: version,
+                }),
+                (true, None) => {
+                    let question = ask(reading, "shows none of the results that it had");
+                    match question.rows {
+                        0 => Standing::Saved(reading),
+                        _ => Standing::Asked(question),
+                    }
+                }
+                (false, _) if all_was_visible && !is_of_session => Standing::Anew,
+                (false, _) => Standing::Asked(ask(
+                    reading,
+                    "is another sheet than the one its journal is of",
+                )),
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The result of a job that has run is never refused, and never asked for twice: what has a place is
+//! written, the row gets its state, and all else is kept beside the backups.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tickoff::{
+    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_VALUE_CHARS, Outcome, ProcessingStatus,
+    Until, Updates, WorkerPool, WriteQueue,
+};
+
+use crate::command_line::{Ended, end};
+use crate::fixture::TempSheet;
+
+const ONE: &str = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\n";
+
+/// STATUS, SUPPLIER and ERROR_MESSAGE of a PO.
+#[track_caller]
+fn row(sheet: &TempSheet, po: &str) -> [String; 3] {
+    ["STATUS", "SUPPLIER", "ERROR_MESSAGE"].map(|column| sheet.cell(po, column))
+}
+
+mod commands {
+    use super::*;
+
+    /// Runs a command that leaves this file as its result.
+    #[track_caller]
+    fn leaves(sheet: &TempSheet, result: impl AsRef<[u8]>, and_then: &str) -> Ended {
+        std::fs::write(sheet.folder().join("result"), result).unwrap();
+        end(&mut sheet.run("", &format!("cp result $TICKOFF_RESULT; {and_then}")))
+    }
+
+    #[test]
+    fn numbers_keep_their_text_and_what_is_no_unicode_spoils_its_own_cell() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS;a;b;c;d;e;f\nP1;;;;;;;\n");
+        let result = b"\xef\xbb\xbf{\"a\":1.10,\"b\":9007199254740993.50,\"c\":1e3,\"d\":\"M\xfcller\",\"e\":[\"\\udcfc.pdf\"],\"f\":1,\" F\":2}";
+        let ended = leaves(&sheet, result, "").with(0);
+        assert!(
+            sheet.text().contains(
+                "\nP1;COMPLETED;1.10;9007199254740993.50;1e3;M\u{fffd}ller;\u{fffd}.pdf;2;"
+            ),
+            "{}",
+            sheet.text()
+        );
+        let said = "WARN F is there twice: the last value counts po=P1";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
+
+    #[test]
+    fn a_value_that_no_cell_holds_is_written_as_far_as_it_can_be_and_said() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS;a;b\nP1;;;\n");
+        let long = format!("first{}last", "x".repeat(40_000));
+        let result = format!("{{\"a\":\"{long}\",\"b\":\"x\\u0000y\"}}");
+        let ended = leaves(&sheet, result, "").with(0);
+        assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+        assert_eq!(sheet.cell("P1", "b"), "x\u{fffd}y");
+        let value = sheet.cell("P1", "a");
+        assert_eq!(value.chars().count(), MAX_VALUE_CHARS);
+        assert!(value.starts_with("firstx") && value.ends_with("xlast"));
+        for said in [
+            "written as U+FFFD po=P1 columns=b",
+            "its start and its end are written po=P1 columns=a",
+        ] {
+            assert!(ended.stderr.contains(said), "{said}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_without_a_column_goes_to_a_copy_and_the_row_gets_its_state() {
+        let sheet = TempSheet::new(ONE);
+        let ended = leaves(
+            &sheet,
+            r#"{"SUPPLIER":"Acme","Suplier":"y","Colour":"red"}"#,
+            "",
+        );
+        let ended = ended.with(1);
+        assert_eq!(row(&sheet, "P1"), ["COMPLETED", "Acme", ""]);
+        assert_eq!(sheet.unplaced(), "PO_NUMBER;Suplier;Colour\nP1;y;red\n");
+        for said in [
+            "did you mean SUPPLIER?",
+            ".unplaced.csv",
+            "1 done, 0 errors",
+        ] {
+            assert!(ended.stderr.contains(said), "{said}: {ended:?}");
+        }
+        // What was kept is kept once.
+        end(&mut sheet.run("", "exit 3")).with(0);
+        sheet.unplaced();
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_kept_as_it_came() {
+        for (and_then, message) in [
+            ("", "invalid TICKOFF_RESULT: it is not a JSON object"),
+            ("exit 3", "exit 3, invalid TICKOFF_RESULT: it is not"),
+            ("kill -9 $$", "killed by signal 9 (SIGKILL)"),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            leaves(&sheet, "{\"SUPPLIER\":\"Ac;me\",", and_then).with(1);
+            let [status, supplier, said] = row(&sheet, "P1");
+            assert_eq!((&*status, &*supplier), ("ERROR", ""));
+            assert!(said.starts_with(message), "{said}");
+            assert_eq!(
+                sheet.unplaced(),
+                "PO_NUMBER;RAW_ANSWER\nP1;\"{\"\"SUPPLIER\"\":\"\"Ac;me\"\",\"\n"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_of_its_own_is_one_harmless_line() {
+        let sheet = TempSheet::new(ONE);
+        let long = format!("first\\n\\u001b[2J{}last", "x".repeat(40_000));
+        leaves(
+            &sheet,
+            format!("{{\"ERROR_MESSAGE\":\"{long}\"}}"),
+            "exit 1",
+        )
+        .with(1);
+        let message = sheet.cell("P1", "ERROR_MESSAGE");
+        assert_eq!(message.chars().count(), MAX_ERROR_CHARS);
+        assert!(message.starts_with("first | \\u{1b}[2Jx"), "{message}");
+        assert!(message.ends_with("xlast"), "{message}");
+    }
+
+    #[test]
+    fn everything_a_command_knows_is_taken_in_a_moment() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+        let keys: String = (0..30_000)
+            .map(|n| format!("\"field_{n}\":\"x\","))
+            .collect();
+        let began = Instant::now();
+        leaves(&sheet, format!("{{{keys}\"last\":\"x\"}}"), "").with(1);
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+        assert!(sheet.unplaced().contains(";field_29999;last\nP1;x;x;"));
+    }
+
+    #[test]
+    fn without_a_folder_for_its_result_no_row_is_completed() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS;SUPPLIER\nP1;;\nP2;;\nP3;;\n");
+        std::fs::create_dir(sheet.folder().join("tmp")).unwrap();
+        let script = "if [ $TICKOFF_PO != P3 ]; then rm -rf tmp/*; fi; echo '{\"SUPPLIER\":\"x\"}' > $TICKOFF_RESULT; true";
+        end(sheet
+            .run("-j 1", script)
+            .env("TMPDIR", sheet.folder().join("tmp")))
+        .with(1);
+        for po in ["P1", "P2"] {
+            assert_eq!(sheet.cell(po, "STATUS"), "ERROR");
+            assert_eq!(
+                sheet.cell(po, "ERROR_MESSAGE"),
+                "invalid TICKOFF_RESULT: the folder for it was removed or changed while the command ran"
+            );
+        }
+        assert_eq!(sheet.cell("P3", "STATUS"), "COMPLETED");
+        assert_eq!(sheet.cell("P3", "SUPPLIER"), "x");
+        assert_eq!(
+            std::fs::read_dir(sheet.folder().join("tmp"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_command_is_not_run_where_there_can_be_no_folder_for_its_result() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+        std::fs::create_dir(sheet.folder().join("tmp")).unwrap();
+        end(sheet
+            .run("-j 1", "rm -r tmp; echo $TICKOFF_PO >> ran")
+            .env("TMPDIR", sheet.folder().join("tmp")))
+        .with(1);
+        assert_eq!(sheet.lines("ran"), ["P1"]);
+        let message = sheet.cell("P2", "ERROR_MESSAGE");
+        assert!(
+            message.starts_with("cannot make a folder for its result: "),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn every_word_for_a_failure_is_an_error() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\nP3;\nP4;\n");
+        let script = "case $TICKOFF_PO in P1) s=FAILED;; P2) s=partial;; P3) s=PO_NOT_FOUND;; P4) s=COMPLETED;; esac; echo \"{\\\"STATUS\\\":\\\"$s\\\"}\" > $TICKOFF_RESULT; echo why >&2";
+        let ended = end(&mut sheet.run("-j 1 --events ev", script)).with(1);
+        assert!(ended.stderr.contains("1 done, 3 errors"), "{ended:?}");
+        assert_eq!(sheet.cell("P2", "STATUS"), "PARTIAL");
+        assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "exit 0: why");
+        let said = sheet.lines("ev").join("\n");
+        assert!(said.contains("\"status\":\"PO_NOT_FOUND\""), "{said}");
+        let status = sheet.status();
+        assert_eq!((&status["error"], &status["total"]), (&3.into(), &4.into()));
+        assert_eq!(
+            status["words"],
+            serde_json::json!({"COMPLETED": 1, "FAILED": 1, "PARTIAL": 1, "PO_NOT_FOUND": 1})
+        );
+        assert_eq!(status["errors"][0]["rows"], 3);
+        let halted = end(&mut sheet.run("-j 1 --retry-failed --halt soon,fail=2", script)).with(5);
+        assert!(halted.stderr.contains("0 done, 2 errors"), "{halted:?}");
+    }
+}
+
+mod workers {
+    use super::*;
+
+    /// A run with a worker in shell that answers each request with these lines, in which ID stands for
+    /// the request's. It says in `starts` and `asked` how often it was started and asked.
+    #[track_caller]
+    fn answer(sheet: &TempSheet, lines: &str) -> Ended {
+        std::fs::write(sheet.folder().join("lines"), lines).unwrap();
+        let script = r#"echo x >> starts
+            while read -r request; do
+                echo x >> asked; id=${request#\{\"id\":}
+                sed "s/ID/${id%%,*}/" lines
+            done"#;
+        let mut run = sheet.tickoff("run");
+        run.args("-j 1 --worker-protocol jsonl --backoff 0s -- sh -c".split(' '));
+        end(run.arg(script))
+    }
+
+    /// Nothing is asked twice; whether the worker was replaced after the first of two answers.
+    #[track_caller]
+    fn check(lines: &str, want: [&str; 3]) -> (bool, TempSheet) {
+        let sheet = TempSheet::new(ONE.to_owned() + "P2;;;;\n");
+        answer(&sheet, lines).with(i32::from(want[0] != "COMPLETED"));
+        for po in ["P1", "P2"] {
+            assert_eq!(row(&sheet, po), want);
+        }
+        assert_eq!(sheet.lines("asked").len(), 2);
+        (sheet.lines("starts").len() > 1, sheet)
+    }
+
+    #[test]
+    fn an_answer_is_read_as_users_languages_write_it() {
+        let completed = |supplier| ["COMPLETED", supplier, ""];
+        for (lines, supplier) in [
+            (
+                r#"{"id":ID,"updates":{"SUPPLIER":["R_\udcfc.pdf"]}}"#,
+                "R_\u{fffd}.pdf",
+            ),
+            (
+                "\u{feff}{\"id\":ID,\"updates\":{\"SUPPLIER\":1.10}}",
+                "1.10",
+            ),
+            (r#"{"id":ID,"updates":{"SUPPLIER":1,"supplier ":2}}"#, "2"),
+        ] {
+            let (is_replaced, _) = check(&format!("{lines}\n"), completed(supplier));
+            assert!(!is_replaced, "{lines}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_harmless_line_however_long_it_is() {
+        let long = format!("page: {}end", "x".repeat(40_000));
+        let kept = (MAX_ERROR_CHARS - 1) / 2;
+        let message = format!(
+            "{}…{}end",
+            format_args!("page: {}", "x".repeat(kept + 1 - "page: ".len())),
+            "x".repeat(kept - "end".len())
+        );
+        let (is_replaced, _) = check(
+            &format!("{{\"id\":ID,\"error\":\"{long}\"}}\n"),
+            ["ERROR", "", &message],
+        );
+        assert!(!is_replaced);
+        check(
+            "{\"id\":ID,\"error\":\"bad \\u0000 \\u001b[2J\\nend\"}\n",
+            ["ERROR", "", "bad \\u{0} \\u{1b}[2J | end"],
+        );
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_understood_is_kept_and_not_asked_for_again() {
+        let lines = r#"{"id":ID,"updates":{"SUPPLIER":"x"},"took":3}"#;
+        let message = "invalid answer: unknown field `took`";
+        let (is_replaced, sheet) = check(&format!("{lines}\n"), ["ERROR", "", message]);
+        assert!(!is_replaced);
+        let raw = |id| lines.replace("ID", id).replace('"', "\"\"");
+        let (first, second) = (raw("1"), raw("2"));
+        assert_eq!(
+            sheet.unplaced(),
+            format!("PO_NUMBER;RAW_ANSWER\nP1;\"{first}\"\nP2;\"{second}\"\n")
+        );
+    }
+
+    #[test]
+    fn an_answer_that_runs_over_several_lines_is_kept_and_its_worker_replaced() {
+        let lines = "{\n\"id\": ID,\n\"updates\": {\"SUPPLIER\": \"x\"}\n}\n";
+        let message = "invalid answer, the worker was replaced: sent no valid answer (EOF while parsing an object at line 1 column 1): {";
+        let (is_replaced, sheet) = check(lines, ["ERROR", "", message]);
+        assert!(is_replaced);
+        let kept = sheet.unplaced();
+        assert!(kept.starts_with("PO_NUMBER;RAW_ANSWER\nP1;\"{\n"), "{kept}");
+    }
+}
+
+mod library {
+    use super::*;
+
+    fn started(sheet: &TempSheet) -> (Arc<CsvHandler>, WriteQueue) {
+        let handler = Arc::new(sheet.open());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        (handler, queue)
+    }
+
+    fn replace(sheet: &TempSheet, text: &str) {
+        let saved = sheet.folder().join("saved");
+        std::fs::write(&saved, text).unwrap();
+        std::fs::rename(saved, sheet.path()).unwrap();
+    }
+
+    /// Writes until what another program saved has been taken in.
+    fn until(handler: &CsvHandler, is_taken_in: impl Fn(&CsvHandler) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_taken_in(handler) {
+            assert!(Instant::now() < deadline);
+            handler.update_record("P2", [("SUPPLIER", "s")]).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    const TWO: &str =
+        "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;;;;;\nP2;;;;;\n";
+
+    #[test]
+    fn the_result_of_a_row_that_vanished_while_its_job_ran_is_kept() {
+        let sheet = TempSheet::new(TWO);
+        let (handler, queue) = started(&sheet);
+        let summary = WorkerPool::new(1).queue(&queue).run(&["P1"], |_| {
+            replace(&sheet, &TWO.replace("P1;;;;;\n", ""));
+            until(&handler, |handler| handler.record("P1").is_none());
+            Outcome::Done(
+                [
+                    ("STATUS", "COMPLETED"),
+                    ("LAST_PROCESSED", "t"),
+                    ("note", "n"),
+                ]
+                .into(),
+            )
+        });
+        assert_eq!((summary.completed, summary.unpersisted.len()), (1, 0));
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        handler.finish().unwrap();
+        assert_eq!(
+            sheet.unplaced(),
+            "PO_NUMBER;STATUS;LAST_PROCESSED;note\nP1;COMPLETED;t;n\n"
+        );
+        assert_eq!(handler.kept_unplaced().len(), 1);
+    }
+
+    #[test]
+    fn a_cell_whose_column_vanished_meanwhile_is_written_when_it_comes_back() {
+        let sheet = TempSheet::new(TWO);
+        let (handler, queue) = started(&sheet);
+        let without = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\nP2;;;;\n";
+        replace(&sheet, without);
+        until(&handler, |handler| {
+            !handler.columns().contains(&"note".to_owned())
+        });
+        let result = Updates::from([("STATUS", "COMPLETED"), ("note", "n")]);
+        let operation = queue.submit_result("P1", result, false).unwrap();
+        queue.wait(&operation, Until::Durable).unwrap();
+        assert_eq!(handler.status("P1"), Some(ProcessingStatus::Completed));
+        replace(
+            &sheet,
+            &sheet.text().replacen("MESSAGE\n", "MESSAGE;note\n", 1),
+        );
+        until(&handler, |handler| {
+            handler.columns().contains(&"note".to_owned())
+        });
+        assert_eq!(handler.record("P1").unwrap().get("note"), Some("n"));
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        handler.finish().unwrap();
+        assert_eq!(sheet.cell("P1", "note"), "n");
+        assert!(handler.kept_unplaced().is_empty());
+    }
+
+    #[test]
+    fn a_result_that_is_no_result_is_an_error_and_counts_as_one() {
+        let sheet = TempSheet::new(TWO);
+        let (handler, queue) = started(&sheet);
+        let summary = WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            let status = if job.po == "P1" {
+                "finished"
+            } else {
+                "PENDING"
+            };
+            Outcome::Done([("STATUS", status), ("Colour", "red"), ("colour", "blue")].into())
+        });
+        assert_eq!((summary.errors, summary.unpersisted.len()), (2, 0));
+        for po in ["P1", "P2"] {
+            assert_eq!(handler.status(po), Some(ProcessingStatus::Error));
+        }
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        handler.finish().unwrap();
+        assert_eq!(
+            sheet.unplaced(),
+            "PO_NUMBER;Colour;STATUS\nP1;blue;\nP1;;finished\nP2;blue;\nP2;;PENDING\n"
+        );
+    }
+
+    #[test]
+    fn what_a_person_or_a_library_call_asks_for_is_still_refused() {
+        let sheet = TempSheet::new(TWO);
+        let (handler, queue) = started(&sheet);
+        let before = sheet.text();
+        for updates in [
+            Updates::from([("Colour", "red")]),
+            [("note", "x\0")].into(),
+            [("note", "1"), ("NOTE", "2")].into(),
+            [("STATUS", "finished")].into(),
+        ] {
+            assert!(queue.submit_write("P1", updates.clone()).is_err());
+            assert!(handler.update_record("P1", updates).is_err());
+        }
+        assert_eq!(sheet.text(), before);
+    }
+}

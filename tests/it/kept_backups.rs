@@ -1,0 +1,436 @@
+//! Backups are there when they are needed: whatever was run since, whoever made the folder, and whatever
+//! a clock says.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::command_line::{Running, bytes, end, tickoff, wait_until};
+use crate::fixture::TempSheet;
+
+/// The first PO gets its result as soon as there is a file `held`; the second job never ends, unless
+/// there is a file `go`.
+const JOB: &str = "test $TICKOFF_PO != PO0 || { touch first; await held; }
+    test $TICKOFF_PO != PO1 || { touch second; await go; }";
+
+/// A run that is killed after its first result; the sheet shows that, if it `is_visible`.
+fn interrupt(sheet: &TempSheet, options: &str, is_visible: bool) {
+    let is_there = |name: &str| sheet.folder().join(name).exists();
+    let options = format!("-j 1 --quiet {options}");
+    let run = Running::start(&mut sheet.run(&options, JOB));
+    wait_until("the first job runs", || is_there("first"));
+    // Nothing becomes visible while another program has the sheet open for writing.
+    let writer = (!is_visible).then(|| File::options().append(true).open(sheet.path()).unwrap());
+    let before = sheet.text();
+    fs::write(sheet.folder().join("held"), "").unwrap();
+    wait_until("the second job runs", || is_there("second"));
+    if is_visible {
+        wait_until("the first result is visible", || sheet.text() != before);
+    }
+    run.kill();
+    drop(writer);
+    assert_eq!(sheet.text() != before, is_visible);
+    fs::write(sheet.folder().join("go"), "").unwrap();
+}
+
+#[track_caller]
+fn run(sheet: &TempSheet, options: &str) {
+    end(&mut sheet.run(&format!("--quiet {options}"), "true")).with(0);
+}
+
+/// Makes backups until retention has deleted all that it may.
+fn evict(sheet: &TempSheet) {
+    for session in ["x", "y"] {
+        let arguments = ["--keep", "1", "--session", session];
+        end(sheet.tickoff("backup create").args(arguments)).with(0);
+    }
+}
+
+/// Whether a backup other than an original is this text, byte for byte.
+fn has_backup(sheet: &TempSheet, text: &str) -> bool {
+    let names = sheet.backup_names();
+    names
+        .iter()
+        .any(|name| bytes(&sheet.backups().join(name)) == text.as_bytes())
+}
+
+#[track_caller]
+fn originals(sheet: &TempSheet) -> Vec<String> {
+    let names = sheet.original_names().into_iter();
+    names
+        .map(|name| fs::read_to_string(sheet.backups().join(name)).unwrap())
+        .collect()
+}
+
+/// The session of a backup's name.
+fn session(name: &str) -> &str {
+    let (_, session) = name.rsplit_once('_').unwrap();
+    session.split('.').next().unwrap()
+}
+
+mod of_an_interrupted_session {
+    use super::*;
+
+    /// Either of its two traces is enough.
+    #[track_caller]
+    fn check_survives(lost: Option<&str>) {
+        let sheet = TempSheet::pending(3);
+        let original = sheet.text();
+        interrupt(&sheet, "", true);
+        end(&mut sheet.run("--only NOPE", "true")).with(1);
+        if let Some(lost) = lost {
+            fs::write(sheet.folder().join(lost), "").unwrap();
+        }
+        evict(&sheet);
+        assert_eq!(sheet.backup_names().len(), 2, "{lost:?}");
+        assert!(has_backup(&sheet, &original), "{lost:?}");
+    }
+
+    #[test]
+    fn they_survive_a_run_that_was_refused_and_retention() {
+        check_survives(None);
+    }
+
+    #[test]
+    fn the_journal_keeps_them_where_nobody_is_named_as_holding_the_sheet() {
+        check_survives(Some(".input.csv.session"));
+    }
+
+    #[test]
+    fn who_died_holding_the_sheet_stays_named_where_the_journal_is_gone() {
+        check_survives(Some(".input.csv.journal"));
+    }
+
+    #[test]
+    fn they_are_like_all_others_when_somebody_has_gone_on_with_the_session() {
+        let sheet = TempSheet::pending(3);
+        let original = sheet.text();
+        interrupt(&sheet, "", true);
+        run(&sheet, "");
+        evict(&sheet);
+        assert!(!has_backup(&sheet, &original));
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(sheet.original_names().len(), 1);
+    }
+}
+
+mod when_a_session_is_resumed {
+    use super::*;
+
+    #[test]
+    fn a_sheet_that_is_as_it_was_left_has_its_backup() {
+        for is_visible in [true, false] {
+            let sheet = TempSheet::pending(3);
+            let original = sheet.text();
+            interrupt(&sheet, "", is_visible);
+            run(&sheet, "");
+            assert_eq!(sheet.status()["completed"], 3);
+            assert_eq!(sheet.backup_names().len(), 1, "{is_visible}");
+            assert!(has_backup(&sheet, &original));
+        }
+    }
+
+    #[test]
+    fn a_sheet_that_was_changed_since_is_backed_up_before_anything_is_written_to_it() {
+        for is_visible in [true, false] {
+            let sheet = TempSheet::pending(3);
+            let original = sheet.text();
+            interrupt(&sheet, "", is_visible);
+            let edited = sheet
+                .text()
+                .replace("PO2;PENDING;Acme", "PO2;PENDING;Zenith");
+            fs::write(sheet.path(), &edited).unwrap();
+            run(&sheet, "");
+            assert_eq!(sheet.status()["completed"], 3);
+            assert!(has_backup(&sheet, &edited), "{is_visible}");
+            assert!(has_backup(&sheet, &original), "{is_visible}");
+            let names = sheet.backup_names();
+            assert_eq!(names.len(), 2);
+            assert_eq!(session(&names[0]), session(&names[1]), "it is one session");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_was_put_back_by_hand_is_a_change() {
+        let sheet = TempSheet::pending(3);
+        interrupt(&sheet, "", true);
+        let put_back = sheet.text().replace("PO0;COMPLETED;", "PO0;PENDING;");
+        fs::write(sheet.path(), &put_back).unwrap();
+        run(&sheet, "");
+        assert!(has_backup(&sheet, &put_back));
+    }
+
+    #[test]
+    fn another_sheet_under_the_name_is_backed_up_and_has_an_original_of_its_own() {
+        for is_visible in [true, false] {
+            let sheet = TempSheet::pending(3);
+            let original = sheet.text();
+            interrupt(&sheet, "", is_visible);
+            let next = original.replace("\nPO", "\nDEC");
+            fs::write(sheet.folder().join("next.csv"), &next).unwrap();
+            fs::rename(sheet.folder().join("next.csv"), sheet.path()).unwrap();
+            let asked = end(&mut sheet.run("", "true")).with(3);
+            assert!(asked.stderr.contains("is another sheet than"), "{asked:?}");
+            assert_eq!(sheet.text(), next);
+            end(sheet.tickoff("recover").arg("--discard")).with(0);
+            run(&sheet, "");
+            assert!(has_backup(&sheet, &next), "{is_visible}");
+            assert!(has_backup(&sheet, &original), "{is_visible}");
+            let (mut kept, mut want) = (originals(&sheet), [original, next]);
+            kept.sort();
+            want.sort();
+            assert_eq!(kept, want);
+        }
+    }
+
+    #[test]
+    fn a_sheet_without_its_backup_is_backed_up_before_a_cell_of_somebody_else_is_overwritten() {
+        let sheet = TempSheet::pending(2);
+        interrupt(&sheet, "", false);
+        fs::remove_dir_all(sheet.backups()).unwrap();
+        let theirs = sheet.text().replace("PO0;PENDING;", "PO0;mine;");
+        fs::write(sheet.path(), &theirs).unwrap();
+        run(&sheet, "");
+        assert!(has_backup(&sheet, &theirs));
+    }
+}
+
+mod originals_of_a_sheet {
+    use super::*;
+
+    #[test]
+    fn they_outlive_all_runs_and_go_only_by_a_persons_word() {
+        let sheet = TempSheet::pending(2);
+        let original = sheet.text();
+        for _ in 0..3 {
+            run(&sheet, "--force --keep 1");
+        }
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(originals(&sheet), [original]);
+        end(sheet.tickoff("backup prune").args(["--keep", "1"])).with(0);
+        let [name] = &sheet.original_names()[..] else {
+            panic!("{:?}", sheet.original_names());
+        };
+        let pruned = end(sheet.tickoff("backup prune").arg("--originals")).with(0);
+        assert_eq!(
+            sheet.without_folder(&pruned.stdout),
+            format!("DIR/backup/{name}\n")
+        );
+        assert_eq!(sheet.original_names(), [""; 0]);
+        assert_eq!(sheet.backup_names().len(), 1);
+    }
+
+    #[test]
+    fn there_is_one_for_all_sessions_before_the_first_result() {
+        let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\n");
+        end(&mut sheet.tickoff("init")).with(0);
+        let with_columns = sheet.text();
+        run(&sheet, "--limit 1");
+        run(&sheet, "");
+        assert_eq!(originals(&sheet), ["PO_NUMBER;note\nP1;a\nP2;b\n"]);
+        assert!(has_backup(&sheet, &with_columns));
+    }
+
+    #[test]
+    fn a_sheet_that_comes_with_results_has_none() {
+        let done = "PO_NUMBER;STATUS;LAST_PROCESSED\nP1;COMPLETED;2026-01-05T10:15:00Z\nP2;;\n";
+        let sheet = TempSheet::new(done);
+        run(&sheet, "");
+        assert!(has_backup(&sheet, done));
+        assert_eq!(sheet.original_names(), [""; 0]);
+    }
+
+    #[test]
+    fn a_backup_that_a_person_makes_is_none() {
+        let sheet = TempSheet::pending(1);
+        end(&mut sheet.tickoff("backup create")).with(0);
+        assert_eq!(sheet.original_names(), [""; 0]);
+    }
+
+    #[test]
+    fn the_first_set_makes_one_and_a_backup_unless_it_is_refused() {
+        let sheet = TempSheet::pending(2);
+        let original = sheet.text();
+        end(sheet.tickoff("set").args(["PO9", "SUPPLIER=x"])).with(1);
+        end(sheet.tickoff("set").args(["PO1", "nosuch=x"])).with(1);
+        assert!(!sheet.backups().exists());
+        for value in ["a", "b"] {
+            let cell = format!("SUPPLIER={value}");
+            end(sheet.tickoff("set").args(["PO0", &cell])).with(0);
+            assert_eq!(originals(&sheet), [&*original]);
+            assert_eq!(sheet.backup_names().len(), 1);
+            assert!(has_backup(&sheet, &original));
+        }
+        run(&sheet, "");
+        end(sheet.tickoff("set").args(["PO0", "SUPPLIER=c"])).with(0);
+        assert_eq!(originals(&sheet), [original]);
+        assert_eq!(sheet.backup_names().len(), 2);
+    }
+}
+
+mod in_use {
+    use super::*;
+
+    #[test]
+    fn a_backup_on_which_somebody_runs_tickoff_is_a_sheet_of_theirs() {
+        let sheet = TempSheet::pending(2);
+        end(&mut sheet.tickoff("backup create")).with(0);
+        let backup = sheet.backups().join(&sheet.backup_names()[0]);
+        let ended = tickoff()
+            .args(["run", "--quiet", backup.to_str().unwrap(), "--", "true"])
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        let theirs = bytes(&backup);
+        evict(&sheet);
+        assert_eq!(bytes(&backup), theirs);
+    }
+
+    #[test]
+    fn a_backup_from_which_a_run_fills_the_sheet_is_its_input() {
+        let sheet = TempSheet::pending(2);
+        end(&mut sheet.tickoff("backup create")).with(0);
+        let backup = sheet.backups().join(&sheet.backup_names()[0]);
+        fs::remove_file(sheet.path()).unwrap();
+        for _ in 0..3 {
+            let arguments = ["--force", "--quiet", "--keep", "1", "--output"];
+            let ended = tickoff()
+                .arg("run")
+                .arg(&backup)
+                .args(arguments)
+                .arg(sheet.path())
+                .args(["--", "true"])
+                .output()
+                .unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+        assert_eq!(sheet.status()["completed"], 2);
+        assert!(backup.exists());
+    }
+}
+
+mod created_by_a_person {
+    use super::*;
+
+    fn create(sheet: &TempSheet) -> String {
+        let ended = end(&mut sheet.tickoff("backup create")).with(0);
+        fs::read_to_string(PathBuf::from(ended.stdout.trim_end())).unwrap()
+    }
+
+    #[test]
+    fn they_hold_what_only_the_journal_held_after_a_crash() {
+        let sheet = TempSheet::pending(3);
+        interrupt(&sheet, "", false);
+        let made = create(&sheet);
+        assert!(made.contains("\nPO0;COMPLETED;"), "{made}");
+        assert_eq!(made, sheet.text());
+        assert_eq!(sheet.status()["completed"], 1);
+    }
+
+    #[test]
+    fn the_journal_knows_the_key() {
+        let sheet = TempSheet::new("id,STATUS,LAST_PROCESSED,ERROR_MESSAGE\nPO0,,,\nPO1,,,\n");
+        interrupt(&sheet, "--key id", false);
+        let made = create(&sheet);
+        assert!(made.contains("\nPO0,COMPLETED,"), "{made}");
+    }
+
+    #[test]
+    fn a_sheet_that_is_destroyed_is_copied_as_it_is_and_its_results_are_not_forgotten() {
+        let sheet = TempSheet::pending(3);
+        interrupt(&sheet, "", false);
+        let good = sheet.text();
+        fs::write(sheet.path(), "PO_NUMBER\n\"open").unwrap();
+        assert_eq!(create(&sheet), "PO_NUMBER\n\"open");
+        fs::write(sheet.path(), good).unwrap();
+        assert_eq!(sheet.status()["completed"], 1);
+    }
+}
+
+#[test]
+fn the_list_ends_with_the_sum_in_which_a_file_with_two_names_counts_once() {
+    let sheet = TempSheet::pending(2);
+    let size = sheet.text().len();
+    run(&sheet, "");
+    let grown = sheet.text().len();
+    end(&mut sheet.tickoff("backup create")).with(0);
+    let table = end(&mut sheet.tickoff("backup list")).with(0).stdout;
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.contains(".original.csv\n"), "{table}");
+    let sum = size + grown;
+    assert!(
+        table.ends_with(&format!("\n3 in all: {sum} bytes\n")),
+        "{table}"
+    );
+    let listed = end(sheet.tickoff("backup list").arg("--json")).with(0);
+    let last: Value = serde_json::from_str(listed.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        last,
+        serde_json::json!({"total_backups": 3, "total_size_bytes": sum})
+    );
+}
+
+#[test]
+fn a_date_after_now_keeps_no_backup_and_evicts_none() {
+    let sheet = TempSheet::pending(2);
+    fs::create_dir(sheet.backups()).unwrap();
+    for day in 1..=5 {
+        let name = format!("input_2999010{day}_000000_planted.csv");
+        fs::write(sheet.backups().join(name), "PO_NUMBER\nPLANTED\n").unwrap();
+    }
+    let mut versions = Vec::new();
+    for _ in 0..5 {
+        versions.push(sheet.text());
+        run(&sheet, "--force");
+    }
+    for version in &versions {
+        assert!(has_backup(&sheet, version));
+    }
+    assert_eq!(sheet.backup_names().len(), 5);
+    end(&mut sheet.tickoff("backup restore")).with(0);
+    assert_eq!(
+        &sheet.text(),
+        versions.last().unwrap(),
+        "the latest is a real one"
+    );
+}
+
+#[test]
+fn a_link_that_somebody_else_put_in_the_folders_place_is_refused_before_any_command_runs() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED: a link cannot be given away here, which takes root");
+        return;
+    }
+    let sheet = TempSheet::new("PO_NUMBER;SUPPLIER\nPO0;a\n");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = |owner| {
+        let _ = fs::remove_file(sheet.backups());
+        symlink(elsewhere.path(), sheet.backups()).unwrap();
+        lchown(sheet.backups(), owner, None).unwrap();
+    };
+    let is_empty = |folder: &Path| fs::read_dir(folder).unwrap().count() == 0;
+    fs::set_permissions(sheet.folder(), PermissionsExt::from_mode(0o1777)).unwrap();
+    link(Some(65534));
+    let refused = "tickoff: DIR/backup is a link of another user (uid 65534), and backups are not put there: remove it, or name another folder with --backup-dir\n";
+    for command in [
+        "init",
+        "apply",
+        "backup create",
+        "backup list",
+        "backup prune",
+    ] {
+        let ended = end(&mut sheet.tickoff(command)).with(3);
+        assert_eq!(sheet.without_folder(&ended.stderr), refused, "{command}");
+    }
+    let ended = end(&mut sheet.run("", "touch ran")).with(3);
+    assert_eq!(sheet.without_folder(&ended.stderr), refused);
+    end(sheet.tickoff("set").args(["PO0", "SUPPLIER=x"])).with(3);
+    assert!(is_empty(elsewhere.path()) && !sheet.folder().join("ran").exists());
+    assert_eq!(sheet.status()["pending"], 1);
+
+    link(None);
+    run(&sheet, "");
+    assert!(!is_empty(elsewhere.path()), "one's own link is followed");
+}
