@@ -89,6 +89,7 @@ pub mod fuzzing;
 
 pub use backup::manager::{BackupManager, DEFAULT_KEEP};
 pub use backup::metadata::BackupMetadata;
+pub use disk::new_file::NewFile;
 pub use domain::columns::COLUMNS;
 pub use domain::holder::Holder;
 pub use domain::limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
