@@ -192,6 +192,7 @@ mod tests {
 
     use super::super::place::{CSV, Place, sessions};
     use super::*;
+    use crate::sys::flock;
 
     #[test]
     fn a_backup_has_the_bytes_of_the_sheet_and_is_named_after_it() {
@@ -327,6 +328,17 @@ mod tests {
             1,
             "the planted links are no backups"
         );
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_copy_goes_with_the_next_one() {
+        let place = Place::new();
+        let left = place.write("backup/.tickoff-0123456789abcdef.tmp", "half of");
+        let written = place.write("backup/.tickoff-fedcba9876543210.tmp", "half of");
+        let alive = File::open(&written).unwrap();
+        assert!(flock::try_exclusive(&alive).unwrap());
+        place.backups().create_backup("a").unwrap();
+        assert!(!left.exists() && written.exists());
     }
 
     #[test]
