@@ -244,6 +244,36 @@ fn the_program_calls_the_system_in_one_file_only() {
     assert_eq!(calls_outside_sys("bin"), "");
 }
 
+/// Files that appear whole come from `disk/staged.rs`; a sheet's locks and its first journal, which are
+/// made empty under their own names, from `disk/target.rs`. The program makes none but by the library.
+#[test]
+fn new_files_are_made_in_one_place() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let mut makers = BTreeSet::new();
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let makes = [
+            "private_file::",
+            "open::create(",
+            "NamedTempFile",
+            "tempfile_in",
+        ];
+        if !is_sys(file) && makes.iter().any(|word| code.contains(word)) {
+            makers.insert(file.display().to_string());
+        }
+    }
+    assert_eq!(
+        makers,
+        ["disk/staged.rs", "disk/target.rs"]
+            .map(String::from)
+            .into()
+    );
+}
+
 #[test]
 fn a_call_of_the_system_is_found() {
     let calls = |text| calls(Path::new("bin/tickoff/main.rs"), text).len();

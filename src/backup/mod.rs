@@ -12,4 +12,3 @@ pub(crate) mod origin;
 mod place;
 mod resolve;
 mod retention;
-pub(crate) mod staged;

@@ -32,6 +32,7 @@ use super::frame::{Frame, Head, encode, encode_log, parse, read_frame};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::lock::WriteGuard;
+use crate::disk::staged::Staged;
 use crate::disk::target::Target;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
@@ -39,8 +40,6 @@ use crate::sys::{inode, names};
 use crate::text::escape::escape;
 
 const NAME: &str = "journal";
-/// A log that is being written to replace it.
-const NEXT: &str = "journal.next";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
 
@@ -140,7 +139,6 @@ impl Journal {
             tainted: false,
             wanted_bytes: 0,
         };
-        journal.remove_next()?;
         let (found, frames) = journal.load()?;
         Ok((journal, found, frames))
     }
@@ -280,44 +278,26 @@ impl Journal {
     /// Replaces the log by a new file that holds these frames, durably.
     pub(crate) fn start_over(&mut self, frames: &[Frame]) -> Result<()> {
         self.tainted = true;
-        self.remove_next()?;
-        let path = self.target.sibling(NEXT);
-        let next = self.target.sibling_name(NEXT);
         let bytes = encode_log(&self.head, frames);
         self.wanted_bytes = bytes.len() as u64;
-        let file = self.target.open_sibling(NEXT)?;
-        let begun = file
-            .write_all_at(&bytes, 0)
-            .map_err(Error::io("write", &path))
-            .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
-            .and_then(|()| OpenLog::new(file, self.wanted_bytes).map_err(Error::io("read", &path)))
-            .and_then(|log| {
-                names::rename(self.target.folder(), &next, &self.name())
-                    .map_err(Error::io("rename", &path))?;
-                Ok(log)
-            });
-        match begun {
-            Ok(log) => {
-                self.open = Some(OpenLog {
-                    unsure_from: log.end,
-                    ..log
-                });
-            }
-            Err(error) => {
-                // What there is of it takes up room that the next attempt needs.
-                self.remove_next().ok();
-                return Err(error);
-            }
-        }
+        let failed = |action| Error::io(action, self.path());
+        // What comes of an attempt that fails takes up room that the next one needs: it goes on return.
+        let mut next = Staged::begin(self.target.folder(), &self.target.sibling_name(""), 0o600)
+            .map_err(failed("create"))?;
+        self.target.share(next.file()).map_err(failed("open"))?;
+        let written = next.file().write_all_at(&bytes, 0);
+        written.map_err(failed("write"))?;
+        next.file().sync_all().map_err(failed("sync"))?;
+        let file = next.file().try_clone().map_err(failed("open"))?;
+        let log = OpenLog::new(file, self.wanted_bytes).map_err(failed("read"))?;
+        next.replace(self.name()).map_err(failed("replace"))?;
+        self.open = Some(OpenLog {
+            unsure_from: log.end,
+            ..log
+        });
         self.target.sync_folder()?;
         self.tainted = false;
         Ok(())
-    }
-
-    /// Removes a new log that did not come to replace the old one; nothing relies on it.
-    fn remove_next(&self) -> Result<()> {
-        names::unlink_if_there(self.target.folder(), &self.target.sibling_name(NEXT))
-            .map_err(Error::io("remove", self.target.sibling(NEXT)))
     }
 
     /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only
@@ -399,7 +379,7 @@ impl Journal {
         (1..)
             .map(|n| format!("{NAME}.{why}-{now}-{n}"))
             .find_map(
-                |kept| match names::link(folder, &name, &target.sibling_name(&kept)) {
+                |kept| match names::link(folder, &name, target.sibling_name(&kept)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                     linked => Some(linked.map(|()| target.sibling(&kept))),
                 },

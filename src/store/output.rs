@@ -4,12 +4,12 @@
 //! input that has grown since, only the rows that are new come into the copy.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::disk::new_file::NewFile;
 use crate::error::{Error, Result};
-use crate::sys::private_file;
 
 /// Makes a copy of a sheet for a session, unless it is there already.
 ///
@@ -42,24 +42,12 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
     }
 }
 
-/// Makes a sheet that is not there, with the contents and at most the mode of another file.
+/// Makes a sheet that is not there, with the contents and at most the mode of another file. If somebody
+/// else is quicker, theirs is the copy.
 fn create(path: &Path, mut source: &File) -> Result<()> {
-    let folder_path = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = File::open(folder_path).map_err(Error::io("open", folder_path))?;
     let failed = || Error::io("create", path);
     let mode = source.metadata().map_err(failed())?.mode() & 0o666;
-    let mut file = private_file::create(&folder, mode | 0o600).map_err(failed())?;
-    io::copy(&mut source, &mut file)
-        .and_then(|_| file.flush())
-        .and_then(|()| file.sync_all())
-        .map_err(failed())?;
-    match private_file::give_path(&file, path) {
-        // Somebody else was quicker: theirs is the copy.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        named => named.map_err(failed())?,
-    }
-    folder.sync_all().map_err(Error::io("sync", folder_path))
+    let new = NewFile::create(path, mode | 0o600)?;
+    io::copy(&mut source, &mut new.file()).map_err(failed())?;
+    new.publish().map(drop)
 }

@@ -41,6 +41,8 @@ mod kills;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod poor;
+#[cfg(feature = "cli")]
 mod power;
 #[cfg(feature = "cli")]
 mod processes;
@@ -64,6 +66,8 @@ mod signals;
 mod thin_disk;
 #[cfg(feature = "cli")]
 mod watch;
+#[cfg(feature = "cli")]
+mod without_tmpfile;
 #[cfg(feature = "cli")]
 mod workers;
 

@@ -48,7 +48,7 @@ use crate::sheet::table::Sheet;
 use crate::store::patience::patiently;
 
 use durable::Durable;
-use outside::{Outside, take};
+use outside::{Outside, is_at_rest, take};
 use site::Site;
 use visible::Visible;
 
@@ -101,6 +101,9 @@ impl Writer {
         let mut first = Some(held);
         let (held, snapshot, public) = patiently(site.path(), || {
             let held = first.take().map_or_else(|| lock.acquire(), Ok)?;
+            if !is_at_rest(&site.target, &held)? {
+                return Ok(None);
+            }
             Ok(take(&site.target)?.map(|(snapshot, public)| (held, snapshot, public)))
         })?;
         site.keep_leftovers()?;
@@ -187,25 +190,29 @@ impl Writer {
     }
 
     /// Ends the writing: all is visible, and the journal is emptied, unless a session of another
-    /// process still needs it.
+    /// process still needs it. Where there are no leases, the versions that were displaced last are
+    /// watched to the end.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        patiently(self.site.path(), || {
-            self.outside.look_at_watched(&self.site)?;
-            Ok((!self.outside.is_watching()).then_some(()))
-        })?;
-        self.when_all_is_visible(|writer, _| writer.empty_journal().map(Some))
+        let finished = self
+            .when_all_is_visible(|writer, _| writer.empty_journal().map(Some))
             .map_err(|error| Error::NotVisible {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
-            })
+            });
+        finished.and(self.outside.watch_to_the_end(&self.site))
     }
 
     /// The same for a handler that goes away, without waiting for anybody: what cannot be made
     /// visible at once stays in the journal.
     pub(crate) fn close(&mut self) -> Result<()> {
-        if !self.durable.wrote() {
-            return Ok(());
-        }
+        let closed = match self.durable.wrote() {
+            true => self.close_journal(),
+            false => Ok(()),
+        };
+        closed.and(self.outside.watch_to_the_end(&self.site))
+    }
+
+    fn close_journal(&mut self) -> Result<()> {
         let held = self.lock.acquire()?;
         match self.checkpoint_under(&held)? {
             Checkpoint::Visible => self.empty_journal(),

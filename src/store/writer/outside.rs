@@ -6,8 +6,10 @@
 //! parse for [`SETTLE_SUSPICIOUS`], with nobody who has it open for writing.
 
 use std::fs::File;
+use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::disk::lock::WriteGuard;
 use crate::disk::replace::{Displaced, Publication, Replacement};
 use crate::disk::snapshot::Snapshot;
 use crate::disk::target::Target;
@@ -62,6 +64,19 @@ struct Watched {
     file: File,
     stamp: Stamp,
     since: Instant,
+}
+
+impl Watched {
+    /// Keeps a copy of the file if somebody wrote to it.
+    fn keep_edit(&self, site: &Site) -> Result<()> {
+        let metadata = self.file.metadata();
+        let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
+        if !now.same_data(&self.stamp) {
+            let kept = site.keep(&self.file, "outside")?;
+            tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
+        }
+        Ok(())
+    }
 }
 
 /// What stands in the sheet's place.
@@ -225,24 +240,22 @@ impl Outside {
         }
     }
 
-    /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it. It is too
-    /// old to be merged: others may have gone on from the version that displaced it.
+    /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it, once that has
+    /// been watched for long enough. It is too old to be merged: others may have gone on from the version
+    /// that displaced it.
     pub(super) fn look_at_watched(&mut self, site: &Site) -> Result<()> {
-        for watched in std::mem::take(&mut self.watched) {
-            let metadata = watched.file.metadata();
-            let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
-            if !now.same_data(&watched.stamp) {
-                let kept = site.keep(&watched.file, "outside")?;
-                tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
-            } else if watched.since.elapsed() < GRACE {
-                self.watched.push(watched);
-            }
-        }
-        Ok(())
+        let is_over = |watched: &mut Watched| watched.since.elapsed() >= GRACE;
+        let over: Vec<Watched> = self.watched.extract_if(.., is_over).collect();
+        over.iter().try_for_each(|watched| watched.keep_edit(site))
     }
 
-    pub(super) fn is_watching(&self) -> bool {
-        !self.watched.is_empty()
+    /// Waits until all displaced files have been watched for long enough.
+    pub(super) fn watch_to_the_end(&mut self, site: &Site) -> Result<()> {
+        for watched in std::mem::take(&mut self.watched) {
+            std::thread::sleep(GRACE.saturating_sub(watched.since.elapsed()));
+            watched.keep_edit(site)?;
+        }
+        Ok(())
     }
 
     /// A checkpoint was put off for another program.
@@ -278,6 +291,27 @@ pub(super) fn take(target: &Target) -> Result<Option<(Snapshot, Version)>> {
     let after = file.metadata().map_err(Error::io("read", target.path()))?;
     let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
     Ok((Stamp::of(&after) == stamp).then_some((snapshot, version)))
+}
+
+/// Whether nobody is in the middle of writing to the public file, for somebody who knows no version to
+/// compare it with. Where no lease tells, the file has to stay as it is for [`SETTLE`]; the write lock,
+/// which is held, keeps other tickoff processes from changing it.
+pub(super) fn is_at_rest(target: &Target, _held: &WriteGuard) -> Result<bool> {
+    let (file, metadata) = target.open_sheet()?;
+    if !matches!(Lease::take(&file), Leased::Unsupported) {
+        return Ok(true);
+    }
+    let stamp = Stamp::of(&metadata);
+    let left = SETTLE.saturating_sub(Rest::default().of(&stamp));
+    if left.is_zero() {
+        return Ok(true);
+    }
+    std::thread::sleep(left);
+    match target.open_sheet() {
+        Ok((_, metadata)) => Ok(Stamp::of(&metadata) == stamp),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a version may be half written, though nobody has it open: it is no sheet, or lost rows.
