@@ -336,3 +336,28 @@ fn what_points_down_or_sideways_is_found() {
         ["report/html.rs: report uses cli"]
     );
 }
+
+/// Whoever moves a function that ARCHITECTURE.md names, or a file, moves the name along.
+#[test]
+fn what_the_pages_for_contributors_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for (at, _) in text.match_indices("](") {
+            // [`file.rs`](src/file.rs) `Type::function`
+            let (target, behind) = text[at + 2..].split_once(')').unwrap();
+            let path = root.join(target);
+            assert!(path.exists(), "{page}: there is no {target}");
+            let code = behind.trim_start().strip_prefix('`');
+            let name = code.and_then(|code| code.split_once('`'));
+            if let Some((name, _)) = name.filter(|_| path.is_file()) {
+                let function = name.rsplit("::").next().unwrap();
+                let is_there = fs::read_to_string(&path)
+                    .unwrap()
+                    .lines()
+                    .any(|line| line.contains(&format!("fn {function}")));
+                assert!(is_there, "{page}: {target} has no {name}");
+            }
+        }
+    }
+}
