@@ -38,9 +38,11 @@
 //!
 //! Linux, and a local filesystem: its fsync makes data durable, a rename in a folder is atomic,
 //! flock excludes, and RENAME_EXCHANGE, O_TMPFILE and file leases work, as on ext4, xfs and btrfs.
-//! Where the last three are missing, other means take their place, and an edit that is written
-//! through a descriptor on an already displaced file may be lost. Other programs do not touch the
-//! files whose names begin with `.input.csv.`.
+//! Where the last three are missing, other means take their place, and less is promised. Without
+//! leases an edit that is written through a descriptor on an already displaced file may be lost; that
+//! file is watched for a moment, and a copy kept of what is written to it. Without an exchange a file
+//! may be lost that takes the sheet's name between the last look at it and the rename, which follows
+//! at once. Other programs do not touch the files whose names begin with `.input.csv.`.
 //!
 //! # What it does not do
 //!
@@ -89,6 +91,7 @@ pub mod fuzzing;
 
 pub use backup::manager::{BackupManager, DEFAULT_KEEP};
 pub use backup::metadata::BackupMetadata;
+pub use disk::new_file::NewFile;
 pub use domain::columns::COLUMNS;
 pub use domain::holder::Holder;
 pub use domain::limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};

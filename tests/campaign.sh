@@ -8,6 +8,8 @@
 #     power        3,000 power cuts on ext4 and XFS (root)
 #     thin         100 full thin disks (root)
 #     editors      20,000 outside edits of each kind
+#     poor         the first three and editors in poorer systems: 20,000 states, every fault, 2,000 kills
+#                  and 2,000 edits of each kind without all that can be lacking, and fewer without each
 #     hostile      fields and files of 300 MB
 #     schedules    1,000,000 schedules of each scenario (shuttle)
 #     loom         all interleavings with few preemptions (loom)
@@ -38,6 +40,40 @@ step() {
         "$(grep -hE '^[0-9]+ |TICKOFF_SEED=|^seed ' "$logs/$name.log" | paste -sd';')"
 }
 
+# A campaign in a poorer system, with a log of its own: without WHAT CAMPAIGN PART VARIABLE=VALUE...
+without() {
+    local what=$1 campaign=$2 log=$logs/poor-$1-$2-$3.log
+    shift 3
+    env TICKOFF_POOR_SYSTEM="$what" "$@" "${it[@]}" --nocapture "$campaign::" >"$log" 2>&1 ||
+        touch "$logs/poor-failed"
+}
+
+# All of them in each. Without leases most of their time is waiting, so they run beside each other, and the
+# crash states in four parts; only editors and races, which are about moments, have the machine to themselves.
+poor() {
+    local what states faults kills edits part
+    cargo test --release --test it --no-run || return
+    rm -f "$logs"/poor-*
+    for what in all tmpfile exchange lease fallocate clone; do
+        case $what in
+            all) states=5000 faults=all kills=2000 edits=2000 ;;
+            *) states=500 faults=200 kills=100 edits=400 ;;
+        esac
+        for part in 1 2 3 4; do
+            without $what crash_states $part TMPDIR="$memory" TICKOFF_CRASH_STATES=$states &
+        done
+        without $what faults 1 TMPDIR="$memory" TICKOFF_FAULTS=$faults &
+        without $what kills 1 TICKOFF_KILLS=$kills &
+        wait
+        without $what editors 1 TICKOFF_EDITS=$edits
+        without $what raced 1
+        echo "== without $what"
+        grep -hE '^test result|^[0-9]+ |TICKOFF_SEED=|edits, .* results|panicked|SKIPPED' \
+            "$logs/poor-$what-"*.log
+    done
+    [ ! -e "$logs/poor-failed" ]
+}
+
 wanted="$*"
 step states env TMPDIR="$memory" TICKOFF_CRASH_STATES=100000 "${it[@]}" --nocapture crash_states::
 step faults env TMPDIR="$memory" TICKOFF_FAULTS=all "${it[@]}" --nocapture faults::
@@ -45,6 +81,7 @@ step kills env TICKOFF_KILLS=10000 "${it[@]}" --nocapture kills::
 step power env TICKOFF_POWER_CUTS=3000 "${it[@]}" --nocapture power::
 step thin env TICKOFF_THIN_DISKS=100 "${it[@]}" --nocapture thin_disk::
 step editors env TICKOFF_EDITS=20000 "${it[@]}" --nocapture editors::
+step poor poor
 step hostile env TICKOFF_HOSTILE_MB=300 "${it[@]}" --nocapture hostile::
 step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \
     CARGO_TARGET_DIR=target/shuttle \

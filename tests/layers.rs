@@ -244,6 +244,36 @@ fn the_program_calls_the_system_in_one_file_only() {
     assert_eq!(calls_outside_sys("bin"), "");
 }
 
+/// Files that appear whole come from `disk/staged.rs`; a sheet's locks and its first journal, which are
+/// made empty under their own names, from `disk/target.rs`. The program makes none but by the library.
+#[test]
+fn new_files_are_made_in_one_place() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let mut makers = BTreeSet::new();
+    for path in found {
+        let file = path.strip_prefix(&src).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let makes = [
+            "private_file::",
+            "open::create(",
+            "NamedTempFile",
+            "tempfile_in",
+        ];
+        if !is_sys(file) && makes.iter().any(|word| code.contains(word)) {
+            makers.insert(file.display().to_string());
+        }
+    }
+    assert_eq!(
+        makers,
+        ["disk/staged.rs", "disk/target.rs"]
+            .map(String::from)
+            .into()
+    );
+}
+
 #[test]
 fn a_call_of_the_system_is_found() {
     let calls = |text| calls(Path::new("bin/tickoff/main.rs"), text).len();
@@ -305,4 +335,29 @@ fn what_points_down_or_sideways_is_found() {
         ),
         ["report/html.rs: report uses cli"]
     );
+}
+
+/// Whoever moves a function that ARCHITECTURE.md names, or a file, moves the name along.
+#[test]
+fn what_the_pages_for_contributors_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for (at, _) in text.match_indices("](") {
+            // [`file.rs`](src/file.rs) `Type::function`
+            let (target, behind) = text[at + 2..].split_once(')').unwrap();
+            let path = root.join(target);
+            assert!(path.exists(), "{page}: there is no {target}");
+            let code = behind.trim_start().strip_prefix('`');
+            let name = code.and_then(|code| code.split_once('`'));
+            if let Some((name, _)) = name.filter(|_| path.is_file()) {
+                let function = name.rsplit("::").next().unwrap();
+                let is_there = fs::read_to_string(&path)
+                    .unwrap()
+                    .lines()
+                    .any(|line| line.contains(&format!("fn {function}")));
+                assert!(is_there, "{page}: {target} has no {name}");
+            }
+        }
+    }
 }

@@ -10,30 +10,33 @@
 //! The folder is looked at after it was opened, too, and everything is made and removed in what was
 //! opened: a link that is put there in between is seen.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::manager::BackupManager;
-use super::staged::Folder;
-use crate::disk::target;
+use crate::disk::{staged, target};
 use crate::error::{Error, Result};
-use crate::sys::rights;
+use crate::sys::{open, rights};
 
 /// Sticky and open to all, as /tmp is.
 const SHARED: u32 = 0o1002;
+/// What the names begin with that copies have before they are whole, if they need any.
+pub(super) const TEMPORARY: &str = ".tickoff-";
 
 impl BackupManager {
     /// The folder, made if it is not there.
-    pub(super) fn create_folder(&self) -> Result<Folder> {
+    pub(super) fn create_folder(&self) -> Result<File> {
         self.refuse_strangers()?;
         target::create_folder(&self.folder)?;
-        self.open_folder()
+        let folder = self.open_folder()?;
+        staged::remove_abandoned(&folder, &self.folder, TEMPORARY);
+        Ok(folder)
     }
 
     /// The folder, if it is there.
-    pub(super) fn find_folder(&self) -> Result<Option<Folder>> {
+    pub(super) fn find_folder(&self) -> Result<Option<File>> {
         self.refuse_strangers()?;
         match self.open_folder() {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -41,10 +44,10 @@ impl BackupManager {
         }
     }
 
-    fn open_folder(&self) -> Result<Folder> {
-        let folder = Folder::open(&self.folder).map_err(Error::io("open", &self.folder))?;
+    fn open_folder(&self) -> Result<File> {
+        let folder = open::folder(&self.folder).map_err(Error::io("open", &self.folder))?;
         self.refuse_strangers()?;
-        match folder.is_at(&self.folder) {
+        match is_at(&folder, &self.folder) {
             Ok(true) => Ok(folder),
             Ok(false) => Err(self.problem("was replaced while it was opened: try again".into())),
             Err(error) => Err(Error::io("read", &self.folder)(error)),
@@ -85,6 +88,12 @@ impl BackupManager {
             || owner == 0
             || std::fs::metadata(&self.sheet).is_ok_and(|sheet| sheet.uid() == owner)
     }
+}
+
+/// Whether the path means this folder.
+fn is_at(folder: &File, path: &Path) -> io::Result<bool> {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    Ok(identity(folder.metadata()?) == identity(std::fs::metadata(path)?))
 }
 
 /// A file in the way of a folder is found when the folder is made.

@@ -14,8 +14,8 @@ use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::name::ORIGINAL;
 use super::origin::Origin;
-use super::staged::{Folder, Staged};
-use super::{count, name};
+use super::{count, folder, name};
+use crate::disk::staged::Staged;
 use crate::disk::target::Target;
 use crate::error::{Error, Result};
 use crate::text::escape::{Escaped, escape};
@@ -66,7 +66,7 @@ impl BackupManager {
         let first = self.folder.join(self.names.backup(now, session_id));
 
         let before = Version::of(source).map_err(Error::io("read", &self.sheet))?;
-        let staged = folder.stage().map_err(Error::io("create", &first))?;
+        let mut staged = stage(&folder, &first)?;
         let size_bytes = copy::copy(source, &self.sheet, staged.file(), &first)?;
         let after = Version::of(source).map_err(Error::io("read", &self.sheet))?;
         if before != after || before.size_bytes != size_bytes {
@@ -81,7 +81,7 @@ impl BackupManager {
         }
         .write(staged.file());
 
-        let n = self.publish(&folder, &staged, &first, |n| {
+        let n = self.publish(&mut staged, &first, |n| {
             self.names.backup(named(n), session_id)
         })?;
         let created_at = named(n);
@@ -124,9 +124,9 @@ impl BackupManager {
                 .copy(now, session_id, &format!("{label}-{}", n + 1)),
         };
         let first = self.folder.join(name(0));
-        let staged = folder.stage().map_err(Error::io("create", &first))?;
+        let mut staged = stage(&folder, &first)?;
         copy::copy(source, &self.sheet, staged.file(), &first)?;
-        let n = self.publish(&folder, &staged, &first, name)?;
+        let n = self.publish(&mut staged, &first, name)?;
         Ok(self.folder.join(name(n)))
     }
 
@@ -134,18 +134,18 @@ impl BackupManager {
     /// Returns the number of that name.
     pub(super) fn publish(
         &self,
-        folder: &Folder,
-        staged: &Staged<'_>,
+        staged: &mut Staged<&File>,
         first: &Path,
         name: impl Fn(u32) -> String,
     ) -> Result<u32> {
         staged.file().sync_all().map_err(Error::io("sync", first))?;
         for n in 0..MAX_NAMES {
             if staged
-                .publish(&name(n))
+                .publish(name(n))
                 .map_err(Error::io("create", self.folder.join(name(n))))?
             {
-                folder.sync().map_err(Error::io("sync", &self.folder))?;
+                let synced = staged.folder().sync_all();
+                synced.map_err(Error::io("sync", &self.folder))?;
                 return Ok(n);
             }
         }
@@ -170,6 +170,11 @@ impl BackupManager {
     }
 }
 
+/// Begins a copy, of which the path is for errors.
+pub(super) fn stage<'f>(folder: &'f File, path: &Path) -> Result<Staged<&'f File>> {
+    Staged::begin(folder, folder::TEMPORARY, 0o600).map_err(Error::io("create", path))
+}
+
 fn this_second() -> DateTime<Utc> {
     Utc::now()
         .duration_trunc(TimeDelta::seconds(1))
@@ -183,6 +188,7 @@ mod tests {
 
     use super::super::place::{CSV, Place, sessions};
     use super::*;
+    use crate::sys::flock;
 
     #[test]
     fn a_backup_has_the_bytes_of_the_sheet_and_is_named_after_it() {
@@ -318,6 +324,17 @@ mod tests {
             1,
             "the planted links are no backups"
         );
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_copy_goes_with_the_next_one() {
+        let place = Place::new();
+        let left = place.write("backup/.tickoff-0123456789abcdef.tmp", "half of");
+        let written = place.write("backup/.tickoff-fedcba9876543210.tmp", "half of");
+        let alive = File::open(&written).unwrap();
+        assert!(flock::try_exclusive(&alive).unwrap());
+        place.backups().create_backup("a").unwrap();
+        assert!(!left.exists() && written.exists());
     }
 
     #[test]

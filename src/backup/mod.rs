@@ -14,5 +14,4 @@ mod original;
 mod place;
 mod resolve;
 mod retention;
-pub(crate) mod staged;
 mod usable;

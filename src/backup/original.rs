@@ -6,18 +6,20 @@
 //! the filesystem has none. Only a person's word removes it. Whether a backup is the first one of its sheet
 //! is for the store to say, which can read it.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 
 use super::copy;
-use super::make::MAX_NAMES;
+use super::make::{MAX_NAMES, stage};
 use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::name::ORIGINAL;
 use super::origin::Origin;
-use super::staged::Folder;
 use crate::error::{Error, Result};
+use crate::sys::{names, open};
 
 impl BackupManager {
     /// The backups of this sheet as it was before anything was written to it, newest first: one for each
@@ -57,19 +59,19 @@ impl BackupManager {
     /// The number of the name that it has now; `None` if it cannot have two.
     fn link_original(
         &self,
-        folder: &Folder,
+        folder: &File,
         made: &BackupMetadata,
         name: impl Fn(u32) -> String,
     ) -> Result<Option<u32>> {
         let file_name = made.backup_path.file_name().unwrap_or_default();
         let backup = file_name.to_str().expect("the names of backups are text");
         for n in 0..MAX_NAMES {
-            match folder.link(backup, &name(n)) {
-                Ok(true) => {
-                    folder.sync().map_err(Error::io("sync", &self.folder))?;
+            match names::link(folder, backup, name(n)) {
+                Ok(()) => {
+                    folder.sync_all().map_err(Error::io("sync", &self.folder))?;
                     return Ok(Some(n));
                 }
-                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     tracing::debug!(%error, "the original is kept as a copy");
                     return Ok(None);
@@ -81,16 +83,15 @@ impl BackupManager {
 
     fn copy_original(
         &self,
-        folder: &Folder,
+        folder: &File,
         made: &BackupMetadata,
         name: impl Fn(u32) -> String,
     ) -> Result<u32> {
         let backup = made.backup_path.file_name().unwrap_or_default();
-        let source = folder
-            .read(&backup.to_string_lossy())
+        let source = open::to_read(folder, &backup.to_string_lossy())
             .map_err(Error::io("open", &made.backup_path))?;
         let first = self.folder.join(name(0));
-        let staged = folder.stage().map_err(Error::io("create", &first))?;
+        let mut staged = stage(folder, &first)?;
         copy::copy(&source, &made.backup_path, staged.file(), &first)?;
         Origin {
             original_path: self.sheet.clone(),
@@ -98,7 +99,7 @@ impl BackupManager {
             size_bytes: made.size_bytes,
         }
         .write(staged.file());
-        self.publish(folder, &staged, &first, name)
+        self.publish(&mut staged, &first, name)
     }
 }
 

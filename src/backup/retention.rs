@@ -4,12 +4,14 @@
 //! Somebody may have begun to use a backup as a sheet, by running tickoff on a file in the folder. It is
 //! theirs then, and no backup any more: it is not deleted, and takes nobody's place among the newest.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::list::Entry;
 use super::manager::BackupManager;
 use crate::disk::target::sibling_name;
 use crate::error::{Error, Result};
+use crate::sys::names;
 
 /// Whoever used a file as a sheet has left one of these beside it.
 const SIGNS_OF_A_SHEET: [&str; 3] = ["lock", "session", "journal"];
@@ -43,9 +45,9 @@ impl BackupManager {
         };
         let mut failed = Ok(());
         for entry in entries {
-            match folder.unlink(&entry.name) {
-                Ok(true) => deleted.push(entry.path),
-                Ok(false) => {}
+            match names::unlink(&folder, &entry.name) {
+                Ok(()) => deleted.push(entry.path),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => failed = failed.and(Err(Error::io("delete", &entry.path)(error))),
             }
         }

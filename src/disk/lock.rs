@@ -12,8 +12,9 @@
 //! would create the file that there may be a session, and to wait until it has been put back.
 //!
 //! The session lock is only ever tried, and only while the write lock is held. It is waited for only
-//! while nobody has it any more: a process that was killed as it started another one leaves it to that
-//! one until it executes its program (met in a campaign of kills: the next run was refused).
+//! while nobody has it any more: a process that was killed, or ended its session, as it started another
+//! one leaves it to that one until it executes its program (met in a campaign of kills: the next run was
+//! refused).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -139,11 +140,13 @@ impl SessionLock {
         let mut file = loop {
             let mut file = target.open_sibling(SESSION)?;
             if !try_lock(&file, &path)? {
-                let holder = read_holder(&mut file).unwrap_or_else(Holder::unknown);
-                if !has_ended(&holder) || start.elapsed() >= INHERITED_LIMIT {
+                // One that says nothing has just given the lock back, or is about to say something else.
+                let holder = read_holder(&mut file);
+                let is_over = holder.as_ref().is_none_or(has_ended);
+                if !is_over || start.elapsed() >= INHERITED_LIMIT {
                     return Err(Error::SessionHeld {
                         path: target.path().to_owned(),
-                        holder,
+                        holder: holder.unwrap_or_else(Holder::unknown),
                     });
                 }
                 std::thread::sleep(Duration::from_millis(1));

@@ -4,7 +4,7 @@
 //!    old one's owner, mode and attributes; synced; and verified, a large one at the same time. A
 //!    failure up to here leaves nothing behind, and is never answered by a second sync of the same file: after a failed
 //!    fsync the kernel may call the next one a success though the data is gone.
-//! 2. It gets the name `.input.csv.{its inode}-{hash of the version it replaces}.tmp`.
+//! 2. It gets the name `.input.csv.{random}-{its inode}-{hash of the version it replaces}.tmp`.
 //! 3. A read lease on the public file is taken, which is refused while anybody writes to it; the
 //!    public file is compared with the version that was expected.
 //! 4. The two names are exchanged (`renameat2`), so that the public name is never without a
@@ -17,23 +17,24 @@
 //!
 //! The temporary name tells what a crash left: a file whose inode is the one in its name was never
 //! exchanged; one whose contents have the hash in its name is the old version; anything else is
-//! somebody's edit. Where the filesystem has no exchange, or no lease can be had, the comparison is
-//! made as late as possible and the displaced file is watched for a while: see [`Publication`].
+//! somebody's edit. Only one that nobody alive holds is looked at: see [`staged`](super::staged). Where
+//! the filesystem has no exchange, or no lease can be had, the comparison is made as late as possible and
+//! the displaced file is watched for a while: see [`Publication`].
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
-use crate::disk::snapshot::{Snapshot, unnamed_file};
+use crate::disk::snapshot::Snapshot;
+use crate::disk::staged::{self, Abandoned, Staged, what_is_told};
 use crate::disk::target::{Target, read_folder};
 use crate::disk::version::{ContentHash, Look, Stamp, Version, hash_bytes, hash_file};
 use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
 use crate::sys::refused::is_unsupported;
-use crate::sys::{attributes, names, open, private_file, rights, room};
+use crate::sys::{attributes, names, open, rights, room};
 
 /// How much is written at once.
 const BUFFER: usize = 256 << 10;
@@ -43,9 +44,7 @@ const LARGE: u64 = 1 << 20;
 /// A new version, complete, synced and verified, that is not public yet.
 pub(crate) struct Replacement<'t> {
     target: &'t Target,
-    file: File,
-    /// Removed on drop.
-    name: Option<String>,
+    staged: Staged<&'t File>,
     hash: ContentHash,
     written_at: SystemTime,
     /// What it took over from the version that was public when it was written.
@@ -80,13 +79,14 @@ pub(crate) struct Displaced {
     pub(crate) in_place: bool,
     /// The version that was to be displaced.
     pub(crate) expected: ContentHash,
-    name: String,
+    /// The temporary name that it got, if names could be exchanged.
+    name: Option<String>,
 }
 
 impl Displaced {
     /// Removes it, once its edit is merged or kept.
     pub(crate) fn remove(self, target: &Target) -> Result<()> {
-        unlink(target, &self.name)
+        self.name.map_or(Ok(()), |name| unlink(target, &name))
     }
 }
 
@@ -104,15 +104,15 @@ impl<'t> Replacement<'t> {
         let failed = |action| Error::io(action, target.path());
         let doing = "write a new version of";
         // Where no space can be reserved, a full disk only shows as it is written to.
-        room::reserve(&new.file, size.max(1)).map_err(failed(doing))?;
-        let mut out = BufWriter::with_capacity(BUFFER, &new.file);
+        room::reserve(new.file(), size.max(1)).map_err(failed(doing))?;
+        let mut out = BufWriter::with_capacity(BUFFER, new.file());
         render(&mut out)
             .and_then(|()| out.flush())
             .map_err(failed(doing))?;
         drop(out);
-        let end = (&new.file).stream_position().map_err(failed(doing))?;
-        new.file.set_len(end).map_err(failed(doing))?;
-        new.rights = copy_metadata(target, old, &new.file)?;
+        let end = new.file().stream_position().map_err(failed(doing))?;
+        new.file().set_len(end).map_err(failed(doing))?;
+        new.rights = copy_metadata(target, old, new.file())?;
         let verify = || {
             let written = new
                 .read_back()
@@ -123,7 +123,10 @@ impl<'t> Replacement<'t> {
             })?;
             Ok(hash_bytes(&written))
         };
-        let sync = || new.file.sync_all().map_err(failed("sync a new version of"));
+        let sync = || {
+            let synced = new.file().sync_all();
+            synced.map_err(failed("sync a new version of"))
+        };
         new.hash = if end < LARGE {
             sync().and_then(|()| verify())?
         } else {
@@ -152,64 +155,54 @@ impl<'t> Replacement<'t> {
     /// Finds out, before anything runs, whether a replacement could keep owner and mode.
     pub(crate) fn rehearse(target: &Target) -> Result<()> {
         let (old, _) = target.open_sheet()?;
-        copy_metadata(target, &old, &Replacement::create(target)?.file).map(drop)
+        copy_metadata(target, &old, Replacement::create(target)?.file()).map(drop)
     }
 
     /// The same without the write lock and without a name that anybody sees; where the filesystem has no
     /// such files this is left to [`Replacement::rehearse`].
     pub(crate) fn rehearse_unseen(target: &Target) -> Result<()> {
-        match unnamed_file(target) {
-            Err(Error::Io { source, .. }) if is_unsupported(&source) => Ok(()),
-            made => copy_metadata(target, &target.open_sheet()?.0, &made?).map(drop),
+        match staged::unnamed(target.folder(), 0o600) {
+            Ok(None) => Ok(()),
+            Ok(Some(made)) => copy_metadata(target, &target.open_sheet()?.0, &made).map(drop),
+            Err(error) => Err(Error::io(
+                "create a temporary file in",
+                target.folder_path(),
+            )(error)),
         }
     }
 
     fn create(target: &'t Target) -> Result<Self> {
-        let (file, name) = match unnamed_file(target) {
-            Ok(file) => (file, None),
-            Err(Error::Io { source, .. }) if is_unsupported(&source) => {
-                static NUMBER: AtomicU32 = AtomicU32::new(0);
-                let name = format!(
-                    "{}-{:x}-{:x}.tmp",
-                    target.sibling_name("new"),
-                    std::process::id(),
-                    NUMBER.fetch_add(1, Ordering::Relaxed)
-                );
-                let file = open::create(target.folder(), &name).map_err(Error::io(
-                    "create a temporary file in",
-                    target.folder_path(),
-                ))?;
-                (file, Some(name))
-            }
-            Err(error) => return Err(error),
-        };
+        let staged = Staged::begin(target.folder(), &target.sibling_name(""), 0o600).map_err(
+            Error::io("create a temporary file in", target.folder_path()),
+        )?;
         Ok(Replacement {
             target,
-            file,
-            name,
+            staged,
             hash: 0,
             written_at: SystemTime::UNIX_EPOCH,
             rights: (0, 0, 0),
         })
     }
 
+    fn file(&self) -> &File {
+        self.staged.file()
+    }
+
     fn read_back(&self) -> io::Result<Snapshot> {
-        match self.name {
-            None => Snapshot::map(&self.file),
-            Some(_) => {
-                let mut bytes = Vec::new();
-                (&self.file).rewind()?;
-                io::copy(&mut (&self.file), &mut bytes)?;
-                Ok(Snapshot::Owned(bytes))
-            }
+        if !self.staged.has_a_name() {
+            return Snapshot::map(self.file());
         }
+        let mut bytes = Vec::new();
+        self.file().rewind()?;
+        self.file().read_to_end(&mut bytes)?;
+        Ok(Snapshot::Owned(bytes))
     }
 
     /// Puts the new version in the place of `expected`. The caller holds the write lock.
     pub(crate) fn publish(mut self, expected: &mut Version) -> Result<Publication> {
         let target = self.target;
         let failed = |error| Error::io("replace", target.path())(error);
-        let name = self.take_name(expected.hash)?;
+        self.tell(expected.hash)?;
         let (public, metadata) = target.open_sheet()?;
         let lease = match Lease::take(&public) {
             Leased::Held(lease) => Some(lease),
@@ -220,48 +213,51 @@ impl<'t> Replacement<'t> {
         if !is_expected || Stamp::of(&metadata).inode != expected.stamp.inode {
             return Ok(Publication::Edited);
         }
-        let folder = target.folder();
-        match names::exchange(folder, &name, target.name()) {
-            Ok(()) => {}
+        let name = match self.staged.exchange(target.name()) {
+            Ok(name) => Some(name),
             Err(error) if is_unsupported(&error) => {
-                names::rename(folder, &name, target.name()).map_err(failed)?;
-                self.name = None;
-                self.take_changed_rights(&public);
-                target.sync_folder()?;
-                drop(lease);
-                return Ok(Publication::Done(self.version()?, Some(public)));
+                // Another file that takes the name from here on is lost.
+                if !expected.glance(target)? {
+                    return Ok(Publication::Edited);
+                }
+                self.staged.replace(target.name()).map_err(failed)?;
+                None
             }
             Err(error) => return Err(failed(error)),
-        }
-        // What has the temporary name now is not ours to remove until we know what it is.
-        self.name = None;
-        let displaced = open_displaced(target, &name)?;
-        self.take_changed_rights(&displaced);
+        };
+        // What has the temporary name now is not ours to remove until we know what it is. Without an
+        // exchange nothing has it.
+        let displaced = name
+            .as_deref()
+            .map(|name| open_displaced(target, name))
+            .transpose()?;
+        let left = displaced.as_ref().unwrap_or(&public);
+        self.take_changed_rights(left);
         target.sync_folder()?;
         let version = self.version()?;
-        let stamp = Stamp::of(
-            &displaced
-                .metadata()
-                .map_err(Error::io("read", target.path()))?,
-        );
+        let stamp = Stamp::of(&left.metadata().map_err(Error::io("read", target.path()))?);
         let untouched =
             stamp.same_data(&expected.stamp) && lease.as_ref().is_none_or(Lease::is_held);
         let leased = lease.is_some();
         drop(lease);
         if !untouched {
+            let file = displaced.unwrap_or(public);
+            staged::hold(&file);
             return Ok(Publication::Displaced(
                 version,
                 Displaced {
                     in_place: stamp.inode == expected.stamp.inode,
                     expected: expected.hash,
-                    file: displaced,
+                    file,
                     name,
                 },
             ));
         }
-        unlink(target, &name)?;
+        if let Some(name) = name {
+            unlink(target, &name)?;
+        }
         if leased {
-            close_elsewhere([public, displaced], stamp.size);
+            close_elsewhere((public, displaced), stamp.size);
             return Ok(Publication::Done(version, None));
         }
         Ok(Publication::Done(version, Some(public)))
@@ -270,16 +266,10 @@ impl<'t> Replacement<'t> {
     /// Puts the new version in a place where there is none any more.
     pub(crate) fn publish_anew(mut self) -> Result<Publication> {
         let target = self.target;
-        let name = self.take_name(0)?;
-        let folder = target.folder();
-        match names::rename_to_free(folder, &name, target.name()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Ok(Publication::Edited);
-            }
-            Err(error) => return Err(Error::io("replace", target.path())(error)),
+        let published = self.staged.publish(target.name());
+        if !published.map_err(Error::io("replace", target.path()))? {
+            return Ok(Publication::Edited);
         }
-        self.name = None;
         target.sync_folder()?;
         Ok(Publication::Done(self.version()?, None))
     }
@@ -294,8 +284,8 @@ impl<'t> Replacement<'t> {
                 if rights_in(&metadata) == self.rights || !metadata.is_file() {
                     return Ok(());
                 }
-                copy_metadata(self.target, displaced, &self.file)?;
-                self.file
+                copy_metadata(self.target, displaced, self.file())?;
+                self.file()
                     .sync_all()
                     .map_err(Error::io("sync", self.target.path()))
             });
@@ -304,33 +294,18 @@ impl<'t> Replacement<'t> {
         }
     }
 
-    fn take_name(&mut self, replaces: ContentHash) -> Result<String> {
-        let target = self.target;
-        let failed = Error::io("name a new version of", target.path());
-        let inode = self
-            .file
-            .metadata()
-            .map_err(Error::io("read", target.path()))?
-            .ino();
-        let name = target.sibling_name(&format!("{inode}-{replaces:032x}.tmp"));
-        match self.name.take() {
-            None => {
-                private_file::give_name(&self.file, target.folder(), &name).map_err(failed)?;
-            }
-            Some(first) => {
-                self.name = Some(first.clone());
-                names::rename(target.folder(), &first, &name).map_err(failed)?;
-            }
-        }
-        self.name = Some(name.clone());
-        Ok(name)
+    /// Gives it the name that tells, after a crash, what is in it.
+    fn tell(&mut self, replaces: ContentHash) -> Result<()> {
+        let failed = |error| Error::io("name a new version of", self.target.path())(error);
+        let inode = self.file().metadata().map_err(failed)?.ino();
+        self.staged
+            .tell(&format!("{inode}-{replaces:032x}"))
+            .map_err(failed)
     }
 
     fn version(&self) -> Result<Version> {
-        let metadata = self
-            .file
-            .metadata()
-            .map_err(Error::io("read", self.target.path()))?;
+        let metadata = self.file().metadata();
+        let metadata = metadata.map_err(Error::io("read", self.target.path()))?;
         Ok(Version::new(
             Stamp::of(&metadata),
             self.hash,
@@ -339,79 +314,94 @@ impl<'t> Replacement<'t> {
     }
 }
 
-impl Drop for Replacement<'_> {
-    fn drop(&mut self) {
-        if let Some(name) = &self.name
-            && let Err(error) = unlink(self.target, name)
-        {
-            tracing::warn!(error = %error.chain(), "a temporary file is left behind");
-        }
-    }
-}
-
-/// What a crash left under temporary names.
+/// What a crash left under temporary names. Nothing is touched that somebody alive holds.
 pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
     let mut edits = Vec::new();
-    let failed = Error::io("read", target.folder_path());
-    for entry in read_folder(target.folder_path()).map_err(failed)? {
+    let read = || Error::io("read", target.path());
+    for entry in
+        read_folder(target.folder_path()).map_err(Error::io("read", target.folder_path()))?
+    {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let Some(kind) = temporary_kind(target, name) else {
+        let Some(kind) = Temporary::of(target, name) else {
             continue;
         };
-        let file = match open_displaced(target, name) {
-            Ok(file) => file,
+        let abandoned = match Abandoned::take_up(target.folder(), name) {
+            Ok(Some(abandoned)) => abandoned,
+            Ok(None) => continue,
             Err(error) => {
-                tracing::warn!(error = %error.chain(), "a file with the name of a temporary one is left alone");
+                tracing::warn!(%error, %name, "a file with the name of a temporary one is left alone");
                 continue;
             }
         };
-        let metadata = file.metadata().map_err(Error::io("read", target.path()))?;
-        if !metadata.is_file() {
-            continue;
-        }
         let mut expected = 0;
         let is_ours = match kind {
             Temporary::New => true,
             Temporary::Exchanged { inode, replaced } => {
                 expected = replaced;
-                metadata.ino() == inode
-                    || hash_file(&file).map_err(Error::io("read", target.path()))? == replaced
+                abandoned.file().metadata().map_err(read())?.ino() == inode
+                    || hash_file(abandoned.file()).map_err(read())? == replaced
             }
         };
         if is_ours {
-            unlink(target, name)?;
+            abandoned
+                .remove()
+                .map_err(Error::io("remove", target.folder_path().join(name)))?;
         } else {
             edits.push(Displaced {
                 in_place: false,
                 expected,
-                file,
-                name: name.to_owned(),
+                file: abandoned.into_file(),
+                name: Some(name.to_owned()),
             });
         }
     }
     Ok(edits)
 }
 
+/// What a temporary name beside a sheet stands for.
+#[derive(Debug, PartialEq)]
 enum Temporary {
+    /// A file that never was public.
     New,
+    /// One that was about to be exchanged, or what it was exchanged for.
     Exchanged { inode: u64, replaced: ContentHash },
 }
 
-fn temporary_kind(target: &Target, name: &str) -> Option<Temporary> {
-    let rest = name
-        .strip_prefix(&target.sibling_name(""))?
-        .strip_suffix(".tmp")?;
-    if let Some(number) = rest.strip_prefix("new-") {
-        let is_hex = |part| u32::from_str_radix(part, 16).is_ok();
-        return number.split('-').all(is_hex).then_some(Temporary::New);
+impl Temporary {
+    fn of(target: &Target, name: &str) -> Option<Temporary> {
+        let beginning = target.sibling_name("");
+        match what_is_told(name, &beginning) {
+            Some("") => Some(Temporary::New),
+            Some(told) => Temporary::exchanged(told),
+            None => Temporary::of_old(name.strip_prefix(&beginning)?),
+        }
     }
-    let (inode, hash) = rest.split_once('-')?;
-    let replaced = (hash.len() == 32).then(|| ContentHash::from_str_radix(hash, 16).ok())??;
-    Some(Temporary::Exchanged {
-        inode: inode.parse().ok()?,
-        replaced,
-    })
+
+    /// Names as they were before they were random: `new-{pid}-{number}.tmp`, `new-{pid}.tmp`,
+    /// `{inode}-{hash}.tmp` and `journal.next`.
+    fn of_old(rest: &str) -> Option<Temporary> {
+        if rest == "journal.next" {
+            return Some(Temporary::New);
+        }
+        let rest = rest.strip_suffix(".tmp")?;
+        match rest.strip_prefix("new-") {
+            Some(numbers) => {
+                let is_hex = |part| u32::from_str_radix(part, 16).is_ok();
+                numbers.split('-').all(is_hex).then_some(Temporary::New)
+            }
+            None => Temporary::exchanged(rest),
+        }
+    }
+
+    fn exchanged(told: &str) -> Option<Temporary> {
+        let (inode, hash) = told.split_once('-')?;
+        let replaced = (hash.len() == 32).then(|| ContentHash::from_str_radix(hash, 16).ok())??;
+        Some(Temporary::Exchanged {
+            inode: inode.parse().ok()?,
+            replaced,
+        })
+    }
 }
 
 fn open_displaced(target: &Target, name: &str) -> Result<File> {
@@ -425,7 +415,7 @@ fn unlink(target: &Target, name: &str) -> Result<()> {
 
 /// Closes files that have no name any more. With the last reference the filesystem frees what was in
 /// them, which takes it as long for a large one as a sync does.
-fn close_elsewhere(files: [File; 2], size: u64) {
+fn close_elsewhere(files: (File, Option<File>), size: u64) {
     if size >= LARGE {
         // Without a thread they are closed here.
         thread::Builder::new().spawn(move || drop(files)).ok();
@@ -443,4 +433,128 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<Rights> {
     rights::set_mode(new, from.mode() & 0o7777).map_err(failed())?;
     attributes::copy(old, new).map_err(failed())?;
     Ok(rights_in(&from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHEET: &str = "PO_NUMBER\nA\n";
+
+    fn sheet() -> (tempfile::TempDir, Target) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.csv");
+        std::fs::write(&path, SHEET).unwrap();
+        let target = Target::open(&path).unwrap();
+        (folder, target)
+    }
+
+    fn new_version(target: &Target) -> Replacement<'_> {
+        let (old, _) = target.open_sheet().unwrap();
+        let render = |out: &mut BufWriter<&File>| out.write_all(SHEET.as_bytes());
+        Replacement::write(target, &old, 0, render, |_| Ok(())).unwrap()
+    }
+
+    fn hidden(target: &Target) -> Vec<String> {
+        let entries = read_folder(target.folder_path()).unwrap().into_iter();
+        entries
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .filter(|name| name.starts_with('.'))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(name: &str, kind: Option<Temporary>) {
+        let (_folder, target) = sheet();
+        assert_eq!(Temporary::of(&target, name), kind, "{name}");
+    }
+
+    #[test]
+    fn temporary_names_of_this_program_and_its_former_one_tell_what_they_stand_for() {
+        let exchanged = || {
+            Some(Temporary::Exchanged {
+                inode: 17,
+                replaced: 0xab,
+            })
+        };
+        let hash = format!("{:032x}", 0xab);
+        check(".in.csv.0123456789abcdef.tmp", Some(Temporary::New));
+        check(
+            &format!(".in.csv.0123456789abcdef-17-{hash}.tmp"),
+            exchanged(),
+        );
+        check(&format!(".in.csv.17-{hash}.tmp"), exchanged());
+        check(".in.csv.new-1-0.tmp", Some(Temporary::New));
+        check(".in.csv.new-ab12.tmp", Some(Temporary::New));
+        check(".in.csv.journal.next", Some(Temporary::New));
+        for other in [
+            "in.csv",
+            ".in.csv.journal",
+            ".in.csv.mine.tmp",
+            ".in.csv.17-ab.tmp",
+            ".in.csv.0123456789abcdef-17-ab.tmp",
+            ".in.csv.new-xyz.tmp",
+            ".other.csv.0123456789abcdef.tmp",
+        ] {
+            check(other, None);
+        }
+    }
+
+    #[test]
+    fn what_somebody_alive_writes_is_no_leftover() {
+        let (_folder, target) = sheet();
+        let mut alive = new_version(&target);
+        alive.tell(7).unwrap();
+        let name = hidden(&target);
+        assert_eq!(name.len(), 1);
+        assert!(leftovers(&target).unwrap().is_empty());
+        assert_eq!(hidden(&target), name);
+    }
+
+    #[test]
+    fn a_displaced_edit_belongs_to_who_displaced_it_as_long_as_that_is_alive() {
+        let (folder, target) = sheet();
+        let mut new = new_version(&target);
+        new.tell(hash_bytes(SHEET.as_bytes())).unwrap();
+        // The moment between the last look and the exchange.
+        std::fs::write(folder.path().join("saved"), "PO_NUMBER\nB\n").unwrap();
+        std::fs::rename(folder.path().join("saved"), target.path()).unwrap();
+        let name = new.staged.exchange(target.name()).unwrap();
+        let displaced = open_displaced(&target, &name).unwrap();
+        staged::hold(&displaced);
+        assert!(leftovers(&target).unwrap().is_empty());
+        drop(displaced);
+        assert_eq!(leftovers(&target).unwrap().len(), 1, "as a kill leaves it");
+    }
+
+    #[test]
+    fn what_a_kill_left_is_removed_unless_it_is_an_edit() {
+        let (folder, target) = sheet();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::metadata(path).unwrap().ino()
+        };
+        let hash = hash_bytes(SHEET.as_bytes());
+        write(".in.csv.0123456789abcdef.tmp", "half of");
+        write(
+            &format!(".in.csv.0123456789abcdef-1-{hash:032x}.tmp"),
+            SHEET,
+        );
+        let edit = format!(".in.csv.fedcba9876543210-1-{hash:032x}.tmp");
+        write(&edit, "theirs");
+        let inode = write("new", "a new version");
+        let never_exchanged = format!(".in.csv.0123456789abcdef-{inode}-{hash:032x}.tmp");
+        std::fs::rename(
+            folder.path().join("new"),
+            folder.path().join(never_exchanged),
+        )
+        .unwrap();
+        let edits = leftovers(&target).unwrap();
+        assert_eq!(hidden(&target), [edit]);
+        for edit in edits {
+            edit.remove(&target).unwrap();
+        }
+        assert!(hidden(&target).is_empty());
+    }
 }

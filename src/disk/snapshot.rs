@@ -1,19 +1,19 @@
 //! A private copy of the sheet, mapped read-only.
 //!
 //! The public CSV cannot be mapped: a program that truncates it would kill us with SIGBUS. The
-//! copy is an inode without a name (O_TMPFILE), so nobody else can open it, and it goes away with
-//! the last reference, crash or not. That is also what makes the map sound. Where the filesystem
+//! copy is an inode without a name (see [`staged::scratch`]), so nobody else can open it, and it goes
+//! away with the last reference, crash or not. That is also what makes the map sound. Where the filesystem
 //! shares blocks (FICLONE), the copy costs no space.
 
 use std::fs::File;
 use std::io::{self, Seek};
 use std::ops::Deref;
 
+use crate::disk::staged;
 use crate::disk::target::Target;
 use crate::error::{Error, Result};
+use crate::sys::blocks;
 use crate::sys::map::{self, Map};
-use crate::sys::refused::is_unsupported;
-use crate::sys::{blocks, names, open, private_file};
 
 /// The bytes of one version of the sheet.
 pub(crate) enum Snapshot {
@@ -33,7 +33,7 @@ impl Snapshot {
         Snapshot::map(&copy).map_err(Error::io("map", target.path()))
     }
 
-    /// Maps a file that came from [`unnamed_file`] and has no name yet.
+    /// Maps a file of ours that has no name.
     pub(crate) fn map(unnamed: &File) -> io::Result<Snapshot> {
         map::private(unnamed).map(Snapshot::Mapped)
     }
@@ -50,30 +50,10 @@ impl Deref for Snapshot {
     }
 }
 
-/// A new file in the sheet's folder that has no name, readable by its owner alone.
-pub(crate) fn unnamed_file(target: &Target) -> Result<File> {
-    private_file::create(target.folder(), 0o600).map_err(Error::io(
+/// A file of which only this process knows.
+pub(crate) fn scratch_file(target: &Target) -> Result<File> {
+    staged::scratch(target.folder(), &target.sibling_name("")).map_err(Error::io(
         "create a temporary file in",
         target.folder_path(),
     ))
-}
-
-/// A file of which only this process knows, also on a filesystem without O_TMPFILE.
-pub(crate) fn scratch_file(target: &Target) -> Result<File> {
-    match unnamed_file(target) {
-        Err(Error::Io { source, .. }) if is_unsupported(&source) => file_that_lost_its_name(target),
-        made => made,
-    }
-}
-
-fn file_that_lost_its_name(target: &Target) -> Result<File> {
-    let name = format!(
-        "{}-{:x}.tmp",
-        target.sibling_name("new"),
-        std::process::id()
-    );
-    let failed = || Error::io("create a temporary file in", target.folder_path());
-    let file = open::create(target.folder(), &name).map_err(failed())?;
-    names::unlink(target.folder(), &name).map_err(failed())?;
-    Ok(file)
 }

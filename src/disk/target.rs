@@ -174,9 +174,14 @@ impl Target {
     }
 
     fn create_sibling(&self, name: &str) -> io::Result<File> {
-        let file = open::create(&self.folder, name)?;
-        share_like(&file, self.mode, self.owner, self.group)?;
+        let file = open::create(&self.folder, name, 0o600)?;
+        self.share(&file)?;
         Ok(file)
+    }
+
+    /// Gives a private file of ours to those who have the sheet.
+    pub(crate) fn share(&self, file: &File) -> io::Result<()> {
+        share_like(file, self.mode, self.owner, self.group)
     }
 
     /// A file of ours that somebody else planted is not ours.

@@ -12,8 +12,8 @@
 //! A log belongs to the name that it lies beside, never to a path or an inode: these change with mounts,
 //! copies and restores. It is known by its id.
 //!
-//! Who replaces a log marks the old one, so that others who hold it know; who empties one marks it first, by four bytes in its first sector, and syncs that before the name goes. A
-//! sync of the folder behind the unlink was not enough: a process killed between the two, and then a power
+//! Who replaces a log marks the old one, so that others who hold it know; who empties one marks it first,
+//! by four bytes in its first sector, and syncs that before the name goes. A sync of the folder behind the unlink was not enough: a process killed between the two, and then a power
 //! cut, brought the log back over what another program had written into the sheet meanwhile (found by the
 //! crash states). A marked log is as good as none; one that is gone without that mark was taken by somebody
 //! else, and is written anew.
@@ -38,6 +38,7 @@ use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::lock::WriteGuard;
+use crate::disk::staged::Staged;
 use crate::disk::target::Target;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
@@ -45,8 +46,6 @@ use crate::sys::{inode, names};
 use crate::text::escape::escape;
 
 pub(super) const NAME: &str = "journal";
-/// A log that is being written to replace it.
-const NEXT: &str = "journal.next";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
 
@@ -146,7 +145,6 @@ impl Journal {
             wanted_bytes: 0,
             has_said_that_it_is_lost: false,
         };
-        journal.remove_next()?;
         let frames = journal.load()?;
         let left = journal.exists().then(|| Left {
             created: journal.head.created,
@@ -388,42 +386,23 @@ impl Journal {
 
     /// Gives the log's name to a new file that holds these bytes, durably.
     fn replace(&mut self, bytes: &[u8], count: u64) -> Result<()> {
-        self.remove_next()?;
-        let path = self.target.sibling(NEXT);
-        let next = self.target.sibling_name(NEXT);
         self.wanted_bytes = bytes.len() as u64;
-        let file = self.target.open_sibling(NEXT)?;
-        let begun = file
-            .write_all_at(bytes, 0)
-            .map_err(Error::io("write", &path))
-            .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
-            .and_then(|()| {
-                OpenLog::new(file, self.wanted_bytes, count).map_err(Error::io("read", &path))
-            })
-            .and_then(|log| {
-                names::rename(self.target.folder(), &next, &self.name())
-                    .map_err(Error::io("rename", &path))?;
-                Ok(log)
-            });
-        match begun {
-            Ok(log) => {
-                self.open = Some(OpenLog {
-                    unsure_from: log.end,
-                    ..log
-                });
-            }
-            Err(error) => {
-                // What there is of it takes up room that the next attempt needs.
-                self.remove_next().ok();
-                return Err(error);
-            }
-        }
+        let failed = |action| Error::io(action, self.path());
+        // What comes of an attempt that fails takes up room that the next one needs: it goes on return.
+        let mut next = Staged::begin(self.target.folder(), &self.target.sibling_name(""), 0o600)
+            .map_err(failed("create"))?;
+        self.target.share(next.file()).map_err(failed("open"))?;
+        let written = next.file().write_all_at(bytes, 0);
+        written.map_err(failed("write"))?;
+        next.file().sync_all().map_err(failed("sync"))?;
+        let file = next.file().try_clone().map_err(failed("open"))?;
+        let log = OpenLog::new(file, self.wanted_bytes, count).map_err(failed("read"))?;
+        next.replace(self.name()).map_err(failed("replace"))?;
+        self.open = Some(OpenLog {
+            unsure_from: log.end,
+            ..log
+        });
         self.target.sync_folder()
-    }
-    /// Removes a new log that did not come to replace the old one; nothing relies on it.
-    fn remove_next(&self) -> Result<()> {
-        names::unlink_if_there(self.target.folder(), &self.target.sibling_name(NEXT))
-            .map_err(Error::io("remove", self.target.sibling(NEXT)))
     }
 
     /// Gives a session's log room for `pending` results, filled with zeros. A full disk is only
@@ -499,7 +478,7 @@ impl Journal {
         (1..)
             .map(|n| format!("{NAME}.{why}-{now}-{n}"))
             .find_map(
-                |kept| match names::link(folder, &name, &target.sibling_name(&kept)) {
+                |kept| match names::link(folder, &name, target.sibling_name(&kept)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                     linked => Some(linked.map(|()| target.sibling(&kept))),
                 },

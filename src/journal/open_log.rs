@@ -65,8 +65,23 @@ impl OpenLog {
             Ok(reserved.then_some(upto))
         };
         let reserved = reserve(upto + GROWTH_BYTES).or_else(|_: io::Error| reserve(upto))?;
-        // Where none can be reserved the write itself will tell.
-        self.room = reserved.unwrap_or(self.room);
+        self.room = match reserved {
+            Some(room) => room,
+            None => self
+                .fill(upto + GROWTH_BYTES)
+                .or_else(|_| self.fill(upto))?,
+        };
         Ok(())
+    }
+
+    /// Where the filesystem reserves nothing, space is had by zeros, as the reserved space of a session is.
+    fn fill(&self, upto: u64) -> io::Result<u64> {
+        let start = self.file.metadata()?.len().max(self.end);
+        let zeros = vec![0; upto.saturating_sub(start) as usize];
+        if let Err(error) = self.file.write_all_at(&zeros, start) {
+            self.file.set_len(start)?;
+            return Err(error);
+        }
+        Ok(upto)
     }
 }

@@ -17,7 +17,7 @@ pub use super::operation::{Operation, Until};
 use super::sync::thread::JoinHandle;
 use super::sync::{Mutex, Ordering, lock};
 use crate::domain::status::ProcessingStatus;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sheet::update::{Updates, WriteOperation};
 use crate::store::handler::CsvHandler;
 use crate::store::writer::Writes;
@@ -104,7 +104,7 @@ impl WriteQueue {
             ended.join().expect("the writer thread catches its panics");
         }
         match self.shared.failure.load_full() {
-            Some(error) => Err((*error).clone()),
+            Some(error) => Err(Error::clone(&error)),
             None => Ok(true),
         }
     }

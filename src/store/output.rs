@@ -1,17 +1,16 @@
 //! Results in a copy: the input stays untouched, and the copy is the sheet.
 //!
 //! The copy appears whole or not at all, and never in the place of a file that is there. It is made of what
-//! was read of the input and judged, and not of what the input has become since. Of an
-//! input that has grown since, only the rows that are new come into the copy.
+//! was read of the input and judged, and not of what the input has become since. Of an input that has grown
+//! since, only the rows that are new come into the copy.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::disk::new_file::NewFile;
 use crate::error::{Error, Result};
 use crate::sheet::table::Sheet;
-use crate::sys::private_file;
 
 /// Makes a copy of a sheet, as it was read, for a session, unless it is there already.
 ///
@@ -43,24 +42,12 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
     }
 }
 
-/// Makes a sheet that is not there, with the contents and at most the mode of another one.
+/// Makes a sheet that is not there, with the contents and at most the mode of another one. If somebody
+/// else is quicker, theirs is the copy.
 fn create(path: &Path, input: &Sheet) -> Result<()> {
-    let folder_path = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = File::open(folder_path).map_err(Error::io("open", folder_path))?;
-    let failed = || Error::io("create", path);
     let like = std::fs::metadata(input.path()).map_err(Error::io("read", input.path()))?;
-    let mode = like.mode() & 0o666;
-    let mut file = private_file::create(&folder, mode | 0o600).map_err(failed())?;
-    file.write_all(input.bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(failed())?;
-    match private_file::give_path(&file, path) {
-        // Somebody else was quicker: theirs is the copy.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        named => named.map_err(failed())?,
-    }
-    folder.sync_all().map_err(Error::io("sync", folder_path))
+    let new = NewFile::create(path, like.mode() & 0o666 | 0o600)?;
+    let written = new.file().write_all(input.bytes());
+    written.map_err(Error::io("create", path))?;
+    new.publish().map(drop)
 }

@@ -98,11 +98,11 @@ pub(crate) mod private_file {
         Err(unsupported())
     }
 
-    pub(crate) fn give_name(_file: &File, _folder: &File, _name: &str) -> io::Result<()> {
-        Err(unsupported())
-    }
-
-    pub(crate) fn give_path(_file: &File, _path: &Path) -> io::Result<()> {
+    pub(crate) fn give_name(
+        _file: &File,
+        _folder: &File,
+        _name: impl AsRef<Path>,
+    ) -> io::Result<()> {
         Err(unsupported())
     }
 

@@ -53,6 +53,8 @@ mod namespaces;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod poor;
+#[cfg(feature = "cli")]
 mod power;
 #[cfg(feature = "cli")]
 mod processes;
@@ -76,6 +78,8 @@ mod signals;
 mod thin_disk;
 #[cfg(feature = "cli")]
 mod watch;
+#[cfg(feature = "cli")]
+mod without_tmpfile;
 #[cfg(feature = "cli")]
 mod workers;
 

@@ -277,17 +277,16 @@ impl Writer {
     }
 
     /// Ends the writing: all is visible, and the journal is closed, unless a session of another
-    /// process still needs it.
+    /// process still needs it. Where there are no leases, the versions that were displaced last are
+    /// watched to the end.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        patiently(self.site.path(), || {
-            self.outside.look_at_watched(&self.site)?;
-            Ok((!self.outside.is_watching()).then_some(()))
-        })?;
-        self.when_all_is_visible(|writer, _| writer.close_journal().map(Some))
+        let finished = self
+            .when_all_is_visible(|writer, _| writer.close_journal().map(Some))
             .map_err(|error| Error::NotVisible {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
-            })?;
+            });
+        finished.and(self.outside.watch_to_the_end(&self.site))?;
         self.settle();
         Ok(())
     }
@@ -302,9 +301,14 @@ impl Writer {
     /// The same for a handler that goes away, without waiting for anybody: what cannot be made
     /// visible at once stays in the journal.
     pub(crate) fn close(&mut self) -> Result<()> {
-        if !self.durable.wrote() {
-            return Ok(());
-        }
+        let closed = match self.durable.wrote() {
+            true => self.close_at_once(),
+            false => Ok(()),
+        };
+        closed.and(self.outside.watch_to_the_end(&self.site))
+    }
+
+    fn close_at_once(&mut self) -> Result<()> {
         let held = self.lock.acquire()?;
         match self.checkpoint_under(&held)? {
             Checkpoint::Visible => self.close_journal(),

@@ -67,6 +67,19 @@ struct Watched {
     since: Instant,
 }
 
+impl Watched {
+    /// Keeps a copy of the file if somebody wrote to it.
+    fn keep_edit(&self, site: &Site) -> Result<()> {
+        let metadata = self.file.metadata();
+        let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
+        if !now.same_data(&self.stamp) {
+            let kept = site.keep(&self.file, "outside")?;
+            tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
+        }
+        Ok(())
+    }
+}
+
 /// What stands in the sheet's place.
 pub(super) enum Seen {
     /// The version that we know.
@@ -258,24 +271,22 @@ impl Outside {
         }
     }
 
-    /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it. It is too
-    /// old to be merged: others may have gone on from the version that displaced it.
+    /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it, once that has
+    /// been watched for long enough. It is too old to be merged: others may have gone on from the version
+    /// that displaced it.
     pub(super) fn look_at_watched(&mut self, site: &Site) -> Result<()> {
-        for watched in std::mem::take(&mut self.watched) {
-            let metadata = watched.file.metadata();
-            let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
-            if !now.same_data(&watched.stamp) {
-                let kept = site.keep(&watched.file, "outside")?;
-                tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
-            } else if watched.since.elapsed() < GRACE {
-                self.watched.push(watched);
-            }
-        }
-        Ok(())
+        let is_over = |watched: &mut Watched| watched.since.elapsed() >= GRACE;
+        let over: Vec<Watched> = self.watched.extract_if(.., is_over).collect();
+        over.iter().try_for_each(|watched| watched.keep_edit(site))
     }
 
-    pub(super) fn is_watching(&self) -> bool {
-        !self.watched.is_empty()
+    /// Waits until all displaced files have been watched for long enough.
+    pub(super) fn watch_to_the_end(&mut self, site: &Site) -> Result<()> {
+        for watched in std::mem::take(&mut self.watched) {
+            std::thread::sleep(GRACE.saturating_sub(watched.since.elapsed()));
+            watched.keep_edit(site)?;
+        }
+        Ok(())
     }
 
     /// A checkpoint was put off for another program.

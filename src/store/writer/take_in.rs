@@ -128,7 +128,8 @@ impl Writer {
         let quiet = match Lease::take(&edit.file) {
             Leased::Held(_) => !edit.in_place || age >= SETTLE,
             Leased::Refused => false,
-            Leased::Unsupported => age >= SETTLE_SUSPICIOUS,
+            Leased::Unsupported if edit.in_place => age >= SETTLE_SUSPICIOUS,
+            Leased::Unsupported => age >= SETTLE,
         };
         if !quiet {
             return Ok(false);

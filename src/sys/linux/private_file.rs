@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
@@ -22,20 +22,12 @@ pub(crate) fn create(folder: &File, mode: u32) -> io::Result<File> {
 }
 
 /// Gives the file a name that nobody has; one that somebody has is `AlreadyExists`.
-pub(crate) fn give_name(file: &File, folder: &File, name: &str) -> io::Result<()> {
-    link(file, folder, Path::new(name))
-}
-
-/// Gives the file a path on its filesystem that nobody has; one that somebody has is `AlreadyExists`.
-pub(crate) fn give_path(file: &File, path: &Path) -> io::Result<()> {
-    link(file, CWD, path)
-}
-
-fn link(file: &File, folder: impl AsFd, name: &Path) -> io::Result<()> {
+pub(crate) fn give_name(file: &File, folder: &File, name: impl AsRef<Path>) -> io::Result<()> {
+    let name = name.as_ref();
     let by_proc = format!("/proc/self/fd/{}", file.as_raw_fd());
-    match linkat(CWD, by_proc, &folder, name, AtFlags::SYMLINK_FOLLOW) {
+    match linkat(CWD, by_proc, folder, name, AtFlags::SYMLINK_FOLLOW) {
         // Without /proc; this way needs a privilege on older kernels.
-        Err(Errno::NOENT) => Ok(linkat(file, "", &folder, name, AtFlags::EMPTY_PATH)?),
+        Err(Errno::NOENT) => Ok(linkat(file, "", folder, name, AtFlags::EMPTY_PATH)?),
         linked => Ok(linked?),
     }
 }

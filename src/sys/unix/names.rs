@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, unlinkat};
 
 use crate::sys::poor::{Gift, lacks};
 
 /// Gives a file that has a name another one as well; one that somebody has is `AlreadyExists`.
-pub(crate) fn link(folder: &File, old: &str, new: &str) -> io::Result<()> {
-    Ok(linkat(folder, old, folder, new, AtFlags::empty())?)
+pub(crate) fn link(folder: &File, old: &str, new: impl AsRef<Path>) -> io::Result<()> {
+    Ok(linkat(folder, old, folder, new.as_ref(), AtFlags::empty())?)
 }
 
 /// Takes a name away.
@@ -26,17 +27,17 @@ pub(crate) fn unlink_if_there(folder: &File, name: &str) -> io::Result<()> {
 }
 
 /// Gives a file another name; whoever had that loses it.
-pub(crate) fn rename(folder: &File, old: &str, new: &str) -> io::Result<()> {
-    Ok(renameat(folder, old, folder, new)?)
+pub(crate) fn rename(folder: &File, old: &str, new: impl AsRef<Path>) -> io::Result<()> {
+    Ok(renameat(folder, old, folder, new.as_ref())?)
 }
 
 /// Gives a file another name; one that somebody has is `AlreadyExists`.
-pub(crate) fn rename_to_free(folder: &File, old: &str, new: &str) -> io::Result<()> {
+pub(crate) fn rename_to_free(folder: &File, old: &str, new: impl AsRef<Path>) -> io::Result<()> {
     Ok(renameat_with(
         folder,
         old,
         folder,
-        new,
+        new.as_ref(),
         RenameFlags::NOREPLACE,
     )?)
 }

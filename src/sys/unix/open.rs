@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, RawMode, openat};
 use rustix::io::retry_on_intr;
 use rustix::path::Arg;
 
@@ -33,11 +33,11 @@ pub(crate) fn to_write(folder: &File, name: &str) -> io::Result<File> {
     at(folder, name, flags, Mode::empty())
 }
 
-/// Creates a file for reading and writing that its owner alone may open; a name that somebody has is
+/// Creates a file for reading and writing, with this mode less the umask; a name that somebody has is
 /// `AlreadyExists`.
-pub(crate) fn create(folder: &File, name: &str) -> io::Result<File> {
+pub(crate) fn create(folder: &File, name: &str, mode: u32) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | ALWAYS;
-    at(folder, name, flags, Mode::RUSR | Mode::WUSR)
+    at(folder, name, flags, Mode::from_raw_mode(mode as RawMode))
 }
 
 /// Opens a folder, so that what is made in it goes there even if its path comes to mean another.

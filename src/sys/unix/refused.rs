@@ -19,6 +19,11 @@ pub(crate) fn is_for_want_of_links(error: &io::Error) -> bool {
     is_one_of(error, &[libc::EPERM, libc::EOPNOTSUPP, libc::ENOTSUP])
 }
 
+/// Whether a file could not be locked because the filesystem has no locks.
+pub(crate) fn is_for_want_of_locks(error: &io::Error) -> bool {
+    is_unsupported(error) || is_one_of(error, &[libc::ENOLCK])
+}
+
 fn is_one_of(error: &io::Error, numbers: &[i32]) -> bool {
     error
         .raw_os_error()

@@ -49,6 +49,28 @@ impl Edit {
     }
 }
 
+impl Edit {
+    /// With which the notes begin that it writes, so that a lost one tells how it was saved.
+    fn letter(self) -> char {
+        match self {
+            Edit::Replaced => 'r',
+            Edit::Linked => 'l',
+            Edit::Exchanged => 'x',
+            Edit::Overwritten => 'o',
+            Edit::Rewritten => 'w',
+            Edit::Appended => 'a',
+            Edit::CutOff => 'c',
+            Edit::Recreated => 'd',
+            Edit::Reshaped => 's',
+        }
+    }
+}
+
+/// Whether a note was written by an edit that puts a new file where the sheet was.
+pub fn is_by_a_new_file(note: &str) -> bool {
+    note.starts_with(['r', 'l', 'x', 'd', 's'])
+}
+
 pub const KEY: &str = "PO_NUMBER";
 pub const NOTE: &str = "note";
 /// What the note of a row is before anybody has changed it.
@@ -146,7 +168,7 @@ impl<'a> Editor<'a> {
     /// Makes one edit; it is saved, and the files are closed, when this returns.
     pub fn make(&mut self, edit: Edit) {
         self.made += 1;
-        let token = format!("t{:09}", self.made);
+        let token = format!("{}{:09}", edit.letter(), self.made);
         if !edit.is_atomic() {
             self.half_written.fetch_add(1, Ordering::SeqCst);
         }

@@ -1,26 +1,21 @@
-//! Where a report is put: a temporary file in the same folder, which takes the name when it is whole.
+//! Where a report is put: a new file in the same folder, which takes the name when it is whole.
 //!
 //! A link is followed, so that the file that it names is replaced and not the link. What is no
 //! regular file (a device, a pipe) is never replaced. A new file is never more readable than the
 //! sheet.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, ErrorKind};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::NamedTempFile;
-use tickoff::{Error, Sheet, escape};
+use tickoff::{Error, NewFile, Sheet, escape};
 
 use crate::exit::{Exit, Failure};
 
 /// A file that is being written. Dropped before it is published, it leaves nothing behind.
-pub struct Output {
-    /// Canonical.
-    path: PathBuf,
-    file: NamedTempFile,
-}
+pub struct Output(NewFile);
 
 impl Output {
     /// Begins a file for a report over this sheet, unless the name is that of something else that
@@ -28,60 +23,46 @@ impl Output {
     pub fn create(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> Result<Output, Failure> {
         let path = resolve(path)?;
         refuse_what_must_stay(&path, sheet, joblog)?;
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |error: io::Error| failure(action, path, error)
-        };
         let sheet_mode = std::fs::metadata(sheet.path())
-            .map_err(io("read", sheet.path()))?
+            .map_err(|error| failure("read", sheet.path().to_owned(), error))?
             .mode();
-        let name = path.file_name().expect("resolved").to_string_lossy();
-        let file = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".tmp")
-            .permissions(Permissions::from_mode(sheet_mode & 0o666 | 0o600))
-            .tempfile_in(path.parent().expect("resolved"))
-            .map_err(io("create", &path))?;
-        Ok(Output { path, file })
+        let new = NewFile::create(&path, sheet_mode & 0o666 | 0o600);
+        new.map(Output).map_err(not_written)
     }
 
-    /// Its name to be.
+    /// Its name to be, canonical.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// The folder it will be in.
     pub fn folder(&self) -> &Path {
-        self.path.parent().expect("resolved")
+        self.path().parent().expect("resolved")
     }
 
     /// Writes to it.
     pub fn writer(&self) -> BufWriter<&File> {
-        BufWriter::with_capacity(1 << 16, self.file.as_file())
+        BufWriter::with_capacity(1 << 16, self.0.file())
     }
 
     /// Says that it could not be written.
     pub fn failed(&self) -> impl FnOnce(io::Error) -> Failure {
-        |error| failure("write", self.path.clone(), error)
+        |error| failure("write", self.path().to_owned(), error)
     }
 
     /// Gives the whole file its name.
     pub fn publish(self) -> Result<(), Failure> {
-        // Synced first: after a power cut the name stands for the old file or for all of the new one.
-        self.file.as_file().sync_all().map_err(self.failed())?;
-        let Output { path, file } = self;
-        file.persist(&path)
-            .map(drop)
-            .map_err(|error| failure("replace", path, error.error))
+        self.0.replace().map_err(not_written)
     }
 }
 
 /// Two outputs under one name would leave only the second.
 pub fn must_differ(a: Option<&Output>, b: Option<&Output>) -> Result<(), Failure> {
     match (a, b) {
-        (Some(a), Some(b)) if a.path == b.path => {
-            Err(refusal(&a.path, "cannot be both the page and the workbook"))
-        }
+        (Some(a), Some(b)) if a.path() == b.path() => Err(refusal(
+            a.path(),
+            "cannot be both the page and the workbook",
+        )),
         _ => Ok(()),
     }
 }
@@ -144,7 +125,7 @@ fn refusal(path: &Path, why: &str) -> Failure {
 }
 
 fn failure(action: &'static str, path: PathBuf, error: io::Error) -> Failure {
-    // tempfile and the workbook's writer wrap the system's reason together with another path.
+    // The workbook's writer wraps the system's reason together with another path.
     let system = std::iter::successors(
         error
             .get_ref()
@@ -153,11 +134,14 @@ fn failure(action: &'static str, path: PathBuf, error: io::Error) -> Failure {
     )
     .find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
     let source = Arc::new(system.map_or(error, io::Error::from_raw_os_error));
-    let error = Error::Io {
+    not_written(Error::Io {
         action,
         path,
         source,
-    };
+    })
+}
+
+fn not_written(error: Error) -> Failure {
     // What to do about it is said of sheets.
     Failure::Other(Exit::BadSheet, error.chain())
 }
