@@ -15,10 +15,9 @@ use super::metadata::BackupMetadata;
 use super::name::ORIGINAL;
 use super::origin::Origin;
 use super::{count, folder, name};
-use crate::disk::staged::Staged;
-use crate::disk::target::Target;
+use crate::disk::{Staged, Target};
 use crate::error::{Error, Result};
-use crate::text::escape::{Escaped, escape};
+use crate::text::{Escaped, escape};
 
 /// How many names are tried for one copy before giving up.
 pub(super) const MAX_NAMES: u32 = 100;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::list::Entry;
 use super::manager::BackupManager;
-use crate::disk::target::sibling_name;
+use crate::disk::sibling_name;
 use crate::error::{Error, Result};
 use crate::sys::names;
 

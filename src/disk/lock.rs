@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::disk::target::Target;
-use crate::domain::holder::Holder;
+use crate::domain::Holder;
 use crate::error::{Error, Result};
 use crate::sys::{flock, inode, names, open, peer, process_space};
 

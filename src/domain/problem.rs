@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
-use crate::text::escape::{Escaped, list};
+use crate::text::{Escaped, escape_list};
 
 /// What makes bytes unfit as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl fmt::Display for Problem {
             Problem::NoRoomFor(columns) => write!(
                 f,
                 "no room in the header for {}: a row has at most {MAX_FIELDS} fields",
-                list(columns)
+                escape_list(columns)
             ),
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))

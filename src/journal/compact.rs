@@ -8,9 +8,7 @@ use compact_str::CompactString;
 use std::collections::BTreeMap;
 
 use super::frame::{Frame, Public, encode};
-use crate::sheet::change::RowUpdate;
-use crate::sheet::history::{History, PublicVersion};
-use crate::sheet::kin::Sample;
+use crate::sheet::{History, PublicVersion, RowUpdate, Sample};
 
 /// How long a closed log is at most: some 300,000 results.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
@@ -86,7 +84,7 @@ fn length(frame: &Frame) -> u64 {
 mod tests {
     use super::*;
     use crate::journal::frame::{history, sample};
-    use crate::sheet::change::CellUpdate;
+    use crate::sheet::CellUpdate;
 
     fn update(po: &str, value: &str, before: &str) -> RowUpdate {
         let cell = CellUpdate {

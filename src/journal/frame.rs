@@ -20,15 +20,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
-use crate::disk::version::ContentHash;
+use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
-use crate::sheet::change::RowUpdate;
-use crate::sheet::history::History;
-use crate::sheet::kin::Sample;
-use crate::sheet::merge;
-use crate::sheet::table::Sheet;
-use crate::text::escape::escape;
+use crate::sheet::{History, RowUpdate, Sample, Sheet, merge};
+use crate::text::escape;
 
 /// How long what stands before a payload is.
 pub(super) const PREFIX: usize = 12;
@@ -367,7 +363,7 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(
 /// What says that a PO was completed.
 #[cfg(test)]
 pub(super) fn completed(po: &str) -> Frame {
-    let cell = crate::sheet::change::CellUpdate {
+    let cell = crate::sheet::CellUpdate {
         column: "STATUS".into(),
         value: "COMPLETED".into(),
         before: smallvec::smallvec!["".into()],

@@ -37,13 +37,11 @@ use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_fr
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
-use crate::disk::lock::WriteGuard;
-use crate::disk::staged::Staged;
-use crate::disk::target::Target;
+use crate::disk::{Staged, Target, WriteGuard};
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::sys::{inode, names};
-use crate::text::escape::escape;
+use crate::text::escape;
 
 pub(super) const NAME: &str = "journal";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
@@ -518,7 +516,7 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
 mod tests {
     use super::super::frame::{MAX_FRAME_BYTES, PREFIX, completed as frame};
     use super::*;
-    use crate::disk::lock::WriteLock;
+    use crate::disk::WriteLock;
 
     struct Fixture {
         _folder: tempfile::TempDir,

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use super::frame::{Head, parse, read_frame};
 use super::log::NAME;
 use super::open_log::OpenLog;
-use crate::disk::target::Target;
+use crate::disk::Target;
 use crate::error::{Error, Result};
 
 /// What has the name of a log that we hold open under another inode.

@@ -3,7 +3,7 @@
 use super::frame::open_session;
 use super::log::{Journal, NAME};
 use super::read::{Log, scan};
-use crate::disk::target::Target;
+use crate::disk::Target;
 use crate::error::Result;
 
 impl Journal {

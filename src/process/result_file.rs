@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tracing::warn;
 
-use crate::domain::limits::MAX_RESULT_BYTES;
+use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
 use crate::process::verdict::{Left, Malformed};
 use crate::run::stop::lock;
-use crate::sheet::json::Answer;
+use crate::sheet::Answer;
 use crate::sys::regular;
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// The result files of a run.
 #[derive(Debug)]
@@ -215,12 +215,11 @@ fn unreadable(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::status::ProcessingStatus;
+    use crate::domain::ProcessingStatus;
     use crate::process::command::RecordCommand;
     use crate::process::sample::{check, check_error, command, job, run, shell};
-    use crate::run::job::Outcome;
-    use crate::run::stop::Stop;
-    use crate::sheet::update::Updates;
+    use crate::run::{Outcome, Stop};
+    use crate::sheet::Updates;
 
     const WRITES: &str = r#"echo '{"SUPPLIER":"x"}' > "$TICKOFF_RESULT""#;
 

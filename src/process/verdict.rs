@@ -7,14 +7,13 @@
 use std::ffi::OsStr;
 use std::io;
 
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
-use crate::domain::status::ProcessingStatus;
 use crate::process::signals::killed_by;
-use crate::run::ending::Ending;
-use crate::run::job::Outcome;
-use crate::sheet::update::Updates;
+use crate::run::{Ending, Outcome};
+use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
-use crate::text::message::error_message;
+use crate::text::error_message;
 
 /// An answer that cannot be read.
 #[derive(Debug, PartialEq, Eq)]

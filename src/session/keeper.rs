@@ -5,8 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::run::stop::Stop;
-use crate::store::handler::CsvHandler;
+use crate::run::Stop;
+use crate::store::CsvHandler;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);

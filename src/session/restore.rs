@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
+use crate::backup::{BackupManager, BackupMetadata};
 use crate::error::Result;
 use crate::session::flow::{Session, new_id};
-use crate::sheet::options::Options;
-use crate::store::backups::clean_up;
-use crate::store::writer::restore_unreadable;
+use crate::sheet::Options;
+use crate::store::{clean_up, restore_unreadable};
 
 impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was

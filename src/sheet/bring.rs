@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::domain::columns::addable;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::history::{History, Past};

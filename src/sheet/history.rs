@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use compact_str::CompactString;
 
-use crate::disk::version::ContentHash;
+use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
 

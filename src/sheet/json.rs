@@ -15,8 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::columns::{folded, same_column};
 use crate::sheet::update::Updates;
-use crate::text::escape::list;
-use crate::text::excerpt::BOM;
+use crate::text::{BOM, escape_list};
 
 /// JSON as text that serde_json reads: without a byte order mark, and with U+FFFD for what is no UTF-8.
 pub fn readable(json: &[u8]) -> Cow<'_, str> {
@@ -201,7 +200,7 @@ impl From<Members> for JsonObject {
         }
         if !twice.is_empty() {
             let verb = if twice.len() == 1 { "is" } else { "are" };
-            let names = list(&twice);
+            let names = escape_list(&twice);
             object
                 .notes
                 .push(format!("{names} {verb} there twice: the last value counts"));

@@ -15,10 +15,9 @@
 
 use std::borrow::Cow;
 
-use crate::disk::version::ContentHash;
+use crate::disk::ContentHash;
 use crate::domain::columns::{LAST_PROCESSED, STATUS, same_column};
-use crate::domain::status::ProcessingStatus;
-use crate::domain::time::parse_timestamp;
+use crate::domain::{ProcessingStatus, parse_timestamp};
 use crate::sheet::history::{History, Past, PublicVersion};
 
 /// Which version the author of a save can have had open.
@@ -217,7 +216,7 @@ mod tests {
 
     fn time(seconds: i64) -> String {
         let time = chrono::DateTime::from_timestamp(1_764_144_000 + seconds, 0).unwrap();
-        crate::domain::time::format_timestamp(time)
+        crate::domain::format_timestamp(time)
     }
 
     impl World {

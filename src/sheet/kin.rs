@@ -78,7 +78,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::disk::snapshot::Snapshot;
+    use crate::disk::Snapshot;
     use crate::sheet::options::Options;
 
     fn sheet(keys: impl Iterator<Item = String>) -> Sheet {

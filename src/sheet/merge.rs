@@ -20,12 +20,12 @@ use std::collections::HashSet;
 use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::domain::columns::addable;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::table::{Sheet, text};
-use crate::text::escape::{escape, list};
+use crate::text::{escape, escape_list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -302,14 +302,14 @@ pub(crate) fn log(merged: &Merged) {
     let mut placeless: Vec<String> = placeless.map(|update| update.po.to_string()).collect();
     placeless.dedup();
     if !placeless.is_empty() {
-        tracing::warn!(pos = %list(&placeless), "the sheet has no place for results");
+        tracing::warn!(pos = %escape_list(&placeless), "the sheet has no place for results");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::snapshot::Snapshot;
+    use crate::disk::Snapshot;
     use crate::sheet::options::Options;
 
     fn sheet(rows: &str) -> Sheet {

@@ -1,21 +1,48 @@
 //! One version of the sheet in memory; changes no file.
+//!
+//! The base (snapshot, dialect, index) never changes; what was written since lies in the overlay. Readers
+//! take no lock, and see a row as of before or after an update. The next version is the base with the
+//! changed cells, and every other byte is equal to the base's.
+//!
+//! This room never knows whether a cell is durable or visible, and holds no journal and no lock.
 
-pub(crate) mod bring;
+mod bring;
 pub(crate) mod change;
-pub(crate) mod history;
+mod history;
 pub(crate) mod integrity;
-pub(crate) mod json;
-pub(crate) mod judge;
-pub(crate) mod kin;
+mod json;
+mod judge;
+mod kin;
 pub(crate) mod merge;
-pub(crate) mod new_rows;
-pub(crate) mod options;
-pub(crate) mod overlay;
-pub(crate) mod record;
+mod new_rows;
+mod options;
+mod overlay;
+mod record;
 pub(crate) mod render;
-pub(crate) mod result;
-pub(crate) mod schema;
-pub(crate) mod selection;
-pub(crate) mod table;
-pub(crate) mod unplaced;
+mod result;
+mod schema;
+mod selection;
+mod table;
+mod unplaced;
 pub(crate) mod update;
+
+pub use integrity::{Diagnostic, Level};
+pub use json::JsonObject;
+pub use merge::Conflict;
+pub use options::{Duplicates, Options};
+pub use record::CsvRecord;
+pub use selection::Selection;
+pub use table::{ProcessingProgress, Sheet};
+pub use update::{OperationId, Updates, WriteOperation};
+
+pub(crate) use bring::{Brought, bring};
+pub(crate) use change::{CellUpdate, RowUpdate};
+pub(crate) use history::{History, Past, PublicVersion};
+#[cfg(feature = "cli")]
+pub(crate) use json::Answer;
+pub(crate) use judge::{Reading, Verdict};
+pub(crate) use kin::Sample;
+pub(crate) use new_rows::new_rows;
+pub(crate) use schema::Schema;
+pub(crate) use table::{Shown, text};
+pub(crate) use unplaced::as_table;

@@ -11,12 +11,9 @@ use std::borrow::Cow;
 use tracing::warn;
 
 use crate::domain::columns::{ERROR_MESSAGE, STATUS, same_column};
-use crate::domain::limits::MAX_VALUE_CHARS;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{MAX_VALUE_CHARS, ProcessingStatus};
 use crate::sheet::update::Updates;
-use crate::text::escape::{Escaped, escape, list};
-use crate::text::message::{error_message, one_line};
-use crate::text::shorten::shortened;
+use crate::text::{Escaped, error_message, escape, escape_list, one_line, shortened};
 
 impl Updates {
     /// What a result of a job at this PO comes to. Fit updates stay as they are.
@@ -80,7 +77,7 @@ impl Updates {
 
 fn say(po: &str, columns: &[String], what: &str) {
     if !columns.is_empty() {
-        warn!(po = %Escaped::text(po), columns = %list(columns), "{what}");
+        warn!(po = %Escaped::text(po), columns = %escape_list(columns), "{what}");
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::csv::grammar::encode;
+use crate::csv::encode;
 use crate::domain::columns::folded;
 use crate::sheet::change::RowUpdate;
 

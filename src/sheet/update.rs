@@ -3,7 +3,6 @@
 //! This file owns what an update *means*: which values are refused, and which cells an update of
 //! the status changes besides. How a cell is encoded is the business of `render.rs`.
 
-use crate::domain::limits::MAX_VALUE_CHARS;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, folded, same_column};
-use crate::domain::problem::InvalidValue;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus};
 use crate::error::{Error, Result};
 use crate::sheet::json::Answer;
 

@@ -7,15 +7,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
-use crate::disk::lock::read_holder;
-use crate::disk::target::Target;
+use crate::backup::{BackupManager, BackupMetadata};
+use crate::disk::{Target, read_holder};
 use crate::error::{Error, Result};
-use crate::journal::log::Journal;
-use crate::sheet::options::Options;
+use crate::journal::Journal;
+use crate::sheet::Options;
 use crate::store::handler::CsvHandler;
-use crate::text::escape::escape;
+use crate::text::escape;
 
 impl BackupManager {
     /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it

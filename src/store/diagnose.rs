@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use crate::disk::target::Target;
+use crate::disk::Target;
 use crate::error::{Error, Result};
-use crate::sheet::integrity::{Diagnostic, Level, findings_with};
-use crate::sheet::options::{Duplicates, Options};
-use crate::sheet::table::Sheet;
+use crate::sheet::integrity::findings_with;
+use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
 use crate::store::fitness;
-use crate::text::escape::{escape, list};
-use crate::text::near::DidYouMean;
+use crate::text::{DidYouMean, escape, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
 /// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
@@ -82,7 +80,7 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
             let message = format!(
                 "no column {} in the header, which has {}{}",
                 escape(&key),
-                list(&columns),
+                escape_list(&columns),
                 DidYouMean(&close)
             );
             (line, 1, message, Some(excerpt))

@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::backup::manager::BackupManager;
-use crate::csv::index::RecordIndex;
-use crate::disk::snapshot::Snapshot;
+use crate::backup::BackupManager;
+use crate::csv::RecordIndex;
+use crate::disk::Snapshot;
 use crate::domain::columns::LAST_PROCESSED;
-use crate::domain::time::parse_timestamp;
+use crate::domain::parse_timestamp;
 use crate::error::{Error, Result};
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::{Sheet, text};
 
 /// Which of its two versions of the sheet is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn keys(sheet: &Sheet) -> HashSet<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sheet::options::Options;
+    use crate::sheet::Options;
 
     fn sheet(csv: &str) -> Sheet {
         let bytes = Snapshot::Owned(csv.as_bytes().to_vec());

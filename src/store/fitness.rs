@@ -8,15 +8,12 @@
 
 use std::path::Path;
 
-use crate::backup::manager::BackupManager;
-use crate::csv::grammar::Malformed;
-use crate::disk::replace::Replacement;
-use crate::disk::target::Target;
-use crate::domain::limits::MAX_FIELDS;
-use crate::domain::problem::Problem;
+use crate::backup::BackupManager;
+use crate::csv::Malformed;
+use crate::disk::{Replacement, Target};
+use crate::domain::{MAX_FIELDS, Problem};
 use crate::error::{Error, Result};
-use crate::sheet::options::Options;
-use crate::sheet::table::Sheet;
+use crate::sheet::{Options, Sheet};
 use crate::store::patience::patiently;
 
 impl Sheet {

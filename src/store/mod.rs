@@ -1,13 +1,26 @@
 //! The one place where a sheet changes.
+//!
+//! What was acknowledged is in the journal. Only a public file that is the version we know is ever
+//! replaced, and what another program wrote is merged or kept before that. Reading takes no lock.
+//!
+//! This room never knows who waits for a result: no queue, no worker, no run.
 
-pub(crate) mod backups;
-pub(crate) mod diagnose;
-pub(crate) mod first;
-pub(crate) mod fitness;
-pub(crate) mod handler;
-pub(crate) mod output;
+mod backups;
+mod diagnose;
+mod first;
+mod fitness;
+mod handler;
+mod output;
 pub(crate) mod patience;
-pub(crate) mod read;
-pub(crate) mod standing;
-pub(crate) mod whole;
+mod read;
+mod standing;
+mod whole;
 pub(crate) mod writer;
+
+pub use diagnose::diagnose;
+pub use handler::CsvHandler;
+pub use output::create_output;
+pub use writer::Decision;
+
+pub(crate) use backups::clean_up;
+pub(crate) use writer::{Checkpoint, Writes, restore_unreadable};

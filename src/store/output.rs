@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::disk::new_file::NewFile;
+use crate::disk::NewFile;
 use crate::error::{Error, Result};
-use crate::sheet::table::Sheet;
+use crate::sheet::Sheet;
 
 /// Makes a copy of a sheet, as it was read, for a session, unless it is there already.
 ///

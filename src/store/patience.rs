@@ -72,8 +72,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::sheet::options::Options;
-    use crate::sheet::table::Sheet;
+    use crate::sheet::{Options, Sheet};
     use crate::store::diagnose::diagnose;
     use crate::store::handler::CsvHandler;
     use crate::sys::lease::Lease;
@@ -127,7 +126,7 @@ mod tests {
         std::fs::write(&backup, "PO_NUMBER\nP2\n").unwrap();
         while_it_is_leased(&backup, || {
             crate::store::whole::read(&backup, &options, |file| {
-                crate::disk::snapshot::Snapshot::map(file).map_err(Error::io("map", &backup))
+                crate::disk::Snapshot::map(file).map_err(Error::io("map", &backup))
             })
         });
     }

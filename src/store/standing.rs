@@ -5,11 +5,9 @@
 //! is asked: an older version that took the sheet's place, a save that shows nothing of the results, traces
 //! that tell different things, or another sheet under this name.
 
-use crate::disk::version::ContentHash;
-use crate::journal::frame::{self, Frame};
-use crate::sheet::history::{History, Past};
-use crate::sheet::judge::{Reading, Verdict};
-use crate::sheet::table::{Sheet, text};
+use crate::disk::ContentHash;
+use crate::journal::{Frame, frame};
+use crate::sheet::{History, Past, Reading, Sheet, Verdict, text};
 
 /// What is to be done with what the journal holds.
 #[derive(Debug)]

@@ -7,13 +7,9 @@
 
 use std::path::Path;
 
-use crate::disk::settled::{has_settled, take_open};
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::open_file;
-use crate::disk::version::{Rest, Stamp};
+use crate::disk::{Rest, Snapshot, Stamp, has_settled, open_file, take_open};
 use crate::error::{Error, Result};
-use crate::sheet::options::Options;
-use crate::sheet::table::Sheet;
+use crate::sheet::{Options, Sheet};
 use crate::store::patience::patiently;
 
 /// How long the versions that are looked at, one after the other, have been left alone.

@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
-use crate::disk::replace::{Publication, Replacement};
+use crate::disk::{Publication, Replacement};
 use crate::error::Result;
-use crate::journal::frame::Frame;
+use crate::journal::Frame;
 use crate::sheet::render::Next;
 use crate::store::fitness;
 use crate::store::patience::patiently;

@@ -4,7 +4,7 @@
 //! in the journal is made visible first; but where that would change a version that the journal does not
 //! explain, the version is backed up before that, as it is.
 
-use crate::backup::metadata::BackupMetadata;
+use crate::backup::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::store::first::{Shown, is_original};
 use crate::store::patience::patiently;

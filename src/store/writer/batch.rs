@@ -9,19 +9,15 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, addable, same_column};
-use crate::domain::limits::MAX_FIELDS;
-use crate::domain::problem::InvalidValue;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{InvalidValue, MAX_FIELDS, ProcessingStatus};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::change::{Before, CellUpdate, RowUpdate};
-use crate::sheet::options::Options;
-use crate::sheet::schema::Schema;
-use crate::sheet::table::{Sheet, Shown};
-use crate::sheet::update::{Cell, WriteOperation};
-use crate::text::escape::{escape, list};
+use crate::journal::Frame;
+use crate::sheet::change::Before;
+use crate::sheet::update::Cell;
+use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
+use crate::text::{escape, escape_list};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -151,7 +147,7 @@ impl Batch {
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
-            let (names, why) = (list(&names), schema.unknown(&first.column, options));
+            let (names, why) = (escape_list(&names), schema.unknown(&first.column, options));
             self.note(
                 po,
                 format!("cells without a column go to ….unplaced.csv ({names}): {why}"),
@@ -264,7 +260,7 @@ pub(crate) fn frame_of(
     operation: &WriteOperation,
 ) -> Result<Option<Frame>> {
     let mut batch = Batch::default();
-    let now = crate::domain::time::format_timestamp(operation.timestamp);
+    let now = crate::domain::format_timestamp(operation.timestamp);
     batch.add(sheet, options, operation, &now)?;
     Ok(batch.into_frame().0)
 }

@@ -9,16 +9,11 @@
 use std::fs::File;
 use std::sync::{Arc, MutexGuard};
 
-use crate::disk::lock::WriteGuard;
-use crate::disk::replace::Replacement;
-use crate::disk::settled::take;
-use crate::disk::target::Target;
-use crate::disk::version::{Look, Version};
+use crate::disk::{Look, Replacement, Target, Version, WriteGuard, take};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::merge;
+use crate::journal::Frame;
 use crate::sheet::render::Next;
-use crate::sheet::table::Sheet;
+use crate::sheet::{Sheet, merge};
 use crate::store::patience::{again, patiently};
 
 use super::Writer;

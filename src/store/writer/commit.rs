@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use crate::disk::lock::WriteGuard;
-use crate::domain::time::format_timestamp;
+use crate::disk::WriteGuard;
+use crate::domain::format_timestamp;
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Frame};
-use crate::sheet::update::WriteOperation;
+use crate::journal::{Frame, frame};
+use crate::sheet::WriteOperation;
 use crate::store::patience::patiently;
 
 use super::Writer;

@@ -5,19 +5,12 @@
 
 use std::path::PathBuf;
 
-use crate::disk::version::ContentHash;
+use crate::disk::ContentHash;
 use crate::error::Result;
-use crate::journal::compact::compact;
-use crate::journal::frame::{self, Frame, Public};
-use crate::journal::log::{Journal, News};
-use crate::sheet::change::RowUpdate;
-use crate::sheet::history::{History, Past};
-use crate::sheet::kin::Sample;
-use crate::sheet::merge;
-use crate::sheet::table::Sheet;
-use crate::sheet::unplaced::as_table;
+use crate::journal::{Frame, Journal, News, Public, compact, frame};
+use crate::sheet::{History, Past, RowUpdate, Sample, Sheet, as_table, merge};
 use crate::store::patience::{RETRIES, again};
-use crate::text::escape::escape;
+use crate::text::escape;
 
 use super::site::Site;
 

@@ -8,15 +8,14 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use crate::disk::replace::{Displaced, Publication, Replacement};
-use crate::disk::settled::{SETTLE, SETTLE_SUSPICIOUS, take};
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
-use crate::disk::version::{Look, Rest, Stamp, Version};
+use crate::disk::{
+    Displaced, Look, Publication, Replacement, Rest, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp,
+    Target, Version, take,
+};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::merge::{self, Conflict, Held};
-use crate::sheet::table::Sheet;
+use crate::journal::Frame;
+use crate::sheet::merge::{self, Held};
+use crate::sheet::{Conflict, Sheet};
 
 use super::site::Site;
 

@@ -5,15 +5,12 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::backup::manager::BackupManager;
-use crate::disk::replace;
-use crate::disk::snapshot::{Snapshot, scratch_file};
-use crate::disk::target::Target;
+use crate::backup::BackupManager;
+use crate::disk::{Snapshot, Target, replace, scratch_file};
 use crate::error::{Error, Result};
-use crate::sheet::options::Options;
 use crate::sheet::render::Next;
-use crate::sheet::table::Sheet;
-use crate::text::escape::escape;
+use crate::sheet::{Options, Sheet};
+use crate::text::escape;
 
 /// In whose name copies are made while there is no session.
 const NO_SESSION: &str = "no-session";

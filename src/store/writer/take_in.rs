@@ -10,20 +10,16 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::disk::settled::{SETTLE, SETTLE_SUSPICIOUS, take};
-use crate::disk::snapshot::Snapshot;
-use crate::disk::version::{ContentHash, Stamp, Version, hash_bytes};
+use crate::disk::{
+    ContentHash, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take,
+};
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Frame, Public};
-use crate::sheet::bring::{Brought, bring};
-use crate::sheet::history::{History, PublicVersion};
-use crate::sheet::judge::Reading;
+use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
-use crate::sheet::render;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::{Brought, History, PublicVersion, Reading, Sheet, bring, render, text};
 use crate::store::standing::{Question, Standing, standing};
 use crate::sys::lease::{Lease, Leased};
-use crate::text::escape::list;
+use crate::text::escape_list;
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
@@ -267,10 +263,10 @@ impl Writer {
         } = brought;
         merge::log(&merged);
         if !again.is_empty() {
-            tracing::warn!(rows = again.len(), keys = %list(&again), "another program saved a version of the sheet without these results; they are written again");
+            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again");
         }
         if !unclear.is_empty() {
-            tracing::warn!(rows = unclear.len(), keys = %list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
+            tracing::warn!(rows = unclear.len(), keys = %escape_list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
         }
         if let Reading::Known(_) = reading {
             // Another process made it public, and has told.
