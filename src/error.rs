@@ -4,19 +4,14 @@
 //! A message is one lower-case sentence without a full stop, and what came from a file or a worker
 //! is escaped in it, so that printing an error never lets a cell speak to the terminal.
 
-use crate::domain::problem::InvalidValue;
-use crate::domain::problem::Problem;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::holder::Holder;
-use crate::domain::status::ProcessingStatus;
-use crate::text::escape::{Escaped, list};
-use crate::text::excerpt::Excerpt;
-use crate::text::near::{DidYouMean, close_to};
+use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,7 +56,7 @@ pub enum Error {
         "{}:{line}: no column {} in the header, which has {}{}",
         Escaped::path(path),
         Escaped::text(key),
-        list(columns),
+        escape_list(columns),
         DidYouMean(close)
     )]
     NoKeyColumn {
@@ -125,7 +120,7 @@ pub enum Error {
     #[error(
         "no column {} in the sheet, which has {}{}",
         Escaped::text(column),
-        list(columns),
+        escape_list(columns),
         DidYouMean(close)
     )]
     UnknownColumn {

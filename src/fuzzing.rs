@@ -7,24 +7,18 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::dialect;
-use crate::csv::grammar::{self, Malformed, Records};
-use crate::csv::index::{Index, RecordIndex};
-use crate::csv::scan::{Plan, scan};
-use crate::disk::snapshot::Snapshot;
-use crate::domain::problem::Problem;
+use crate::csv::{Index, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
+use crate::disk::Snapshot;
+use crate::domain::Problem;
 use crate::error::Result;
-use crate::journal::frame::{self, Frame, Head};
-use crate::journal::read;
-use crate::sheet::change::{CellUpdate, RowUpdate};
-use crate::sheet::integrity::{self, Diagnostic};
-use crate::sheet::merge;
-use crate::sheet::options::{Duplicates, Options};
+use crate::journal::{Frame, Head, frame, read};
 use crate::sheet::render::{self, Next};
-use crate::sheet::table::Sheet;
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::sheet::{
+    CellUpdate, Diagnostic, Duplicates, OperationId, Options, RowUpdate, Sheet, Updates,
+    WriteOperation, integrity, merge,
+};
 use crate::store::writer;
-use crate::text::excerpt::BOM;
+use crate::text::BOM;
 
 const PATH: &str = "fuzz.csv";
 

@@ -89,47 +89,28 @@ mod session;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backup::manager::{BackupManager, DEFAULT_KEEP};
-pub use backup::metadata::BackupMetadata;
-pub use disk::new_file::NewFile;
+pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
-pub use domain::holder::Holder;
-pub use domain::limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
-pub use domain::problem::{InvalidValue, Problem};
-pub use domain::status::ProcessingStatus;
+pub use domain::{
+    Holder, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
+    ProcessingStatus,
+};
 pub use error::{Error, Result};
 #[cfg(feature = "cli")]
-pub use process::command::RecordCommand;
-#[cfg(feature = "cli")]
-pub use process::group::GRACE;
-#[cfg(feature = "cli")]
-pub use process::kept_output::KeptOutput;
-#[cfg(feature = "cli")]
-pub use process::signals::is_ignored;
-#[cfg(feature = "cli")]
-pub use process::template::{CannotRun, CommandTemplate};
-#[cfg(feature = "cli")]
-pub use process::worker::{FAREWELL, WorkerProcesses};
-pub use queue::write_queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
-pub use run::ending::{Ending, ProcessEnd};
-pub use run::halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
-pub use run::job::{Event, Job, JobResult, Outcome};
-pub use run::pool::WorkerPool;
-pub use run::schedule::MAX_BACKOFF;
-pub use run::stop::{Stop, StopLevel};
-pub use run::summary::{PoolSummary, Verdict};
-pub use session::flow::{Recovered, Session, Summary};
-pub use session::watch::{RunningSession, Teller};
-pub use sheet::integrity::{Diagnostic, Level};
-pub use sheet::merge::Conflict;
-pub use sheet::options::{Duplicates, Options};
-pub use sheet::record::CsvRecord;
-pub use sheet::selection::Selection;
-pub use sheet::table::{ProcessingProgress, Sheet};
-pub use sheet::update::{OperationId, Updates, WriteOperation};
-pub use store::diagnose::diagnose;
-pub use store::handler::CsvHandler;
-pub use store::output::create_output;
-pub use text::escape::escape;
-pub use text::excerpt::Excerpt;
-pub use text::message::MAX_ERROR_CHARS;
+pub use process::{
+    CannotRun, CommandTemplate, FAREWELL, GRACE, KeptOutput, RecordCommand, WorkerProcesses,
+    is_ignored,
+};
+pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
+pub use run::{
+    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF,
+    Outcome, PoolSummary, ProcessEnd, Stop, StopLevel, Verdict, WorkerPool,
+};
+pub use session::{Recovered, RunningSession, Session, Summary, Teller};
+pub use sheet::{
+    Conflict, CsvRecord, Diagnostic, Duplicates, Level, OperationId, Options, ProcessingProgress,
+    Selection, Sheet, Updates, WriteOperation,
+};
+pub use store::{CsvHandler, create_output, diagnose};
+pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

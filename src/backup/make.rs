@@ -14,11 +14,10 @@ use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::origin::Origin;
 use super::{count, name};
-use crate::disk::staged::{self, Staged};
-use crate::disk::target::{self, Target};
+use crate::disk::{Staged, Target, staged, target};
 use crate::error::{Error, Result};
 use crate::sys::open;
-use crate::text::escape::{Escaped, escape};
+use crate::text::{Escaped, escape};
 
 /// How many names are tried for one copy before giving up.
 const MAX_NAMES: u32 = 100;

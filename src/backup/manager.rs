@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::name::Pattern;
 use crate::error::{Error, Result};
-use crate::text::escape::escape;
+use crate::text::escape;
 
 /// How many backups of a sheet are kept unless something else is asked for.
 pub const DEFAULT_KEEP: usize = 5;

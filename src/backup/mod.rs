@@ -1,14 +1,23 @@
 //! Whole copies of the sheet.
+//!
+//! A backup that can be seen is complete and survives power loss. It never takes the place of another
+//! file, and nobody may read it who could not read the sheet. Only what is certainly an old backup of this
+//! very sheet is ever deleted.
+//!
+//! This room never knows what was changed: no updates, no journal, no session beyond its id.
 
-pub(crate) mod copy;
-pub(crate) mod count;
+mod copy;
+mod count;
 mod list;
 mod make;
-pub(crate) mod manager;
-pub(crate) mod metadata;
-pub(crate) mod name;
-pub(crate) mod origin;
+mod manager;
+mod metadata;
+mod name;
+mod origin;
 #[cfg(test)]
 mod place;
 mod resolve;
 mod retention;
+
+pub use manager::{BackupManager, DEFAULT_KEEP};
+pub use metadata::BackupMetadata;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use super::list::Entry;
 use super::manager::BackupManager;
 use crate::error::{Error, Result};
-use crate::text::escape::{Escaped, escape};
-use crate::text::near::{DidYouMean, close_to};
+use crate::text::{DidYouMean, Escaped, close_to, escape};
 
 /// The word for the newest backup.
 const LATEST: &str = "latest";

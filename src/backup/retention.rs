@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use super::list::Entry;
 use super::manager::BackupManager;
-use crate::disk::lock::read_holder;
-use crate::disk::target::Target;
+use crate::disk::{Target, read_holder};
 use crate::error::{Error, Result};
 
 impl BackupManager {

@@ -4,12 +4,10 @@
 //! written with.
 
 use crate::csv::grammar::{self, Records, decode};
+use crate::domain::Problem;
 use crate::domain::columns::same_column;
-use crate::domain::problem::Problem;
 use crate::error::{Error, Result};
-use crate::text::excerpt::BOM;
-use crate::text::excerpt::Excerpt;
-use crate::text::near::close_to;
+use crate::text::{BOM, Excerpt, close_to};
 use std::path::Path;
 
 /// The form of one version of the sheet.

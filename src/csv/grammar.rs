@@ -11,9 +11,6 @@
 //! outside quotes, a quote that is never closed, a NUL. The tests and the fuzz targets hold every
 //! boundary against csv-core and the csv crate.
 
-use crate::domain::limits::MAX_FIELDS;
-use crate::domain::limits::MAX_RECORD_BYTES;
-use crate::text::excerpt::BOM;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
@@ -21,9 +18,9 @@ use std::sync::LazyLock;
 
 use memchr::{memchr, memchr2, memchr3};
 
-use crate::domain::problem::Problem;
+use crate::domain::{MAX_FIELDS, MAX_RECORD_BYTES, Problem};
 use crate::error::Error;
-use crate::text::excerpt::Excerpt;
+use crate::text::{BOM, Excerpt};
 
 /// What stops the reading, and the byte at which it does.
 #[derive(Debug, Clone, PartialEq, Eq)]

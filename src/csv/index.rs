@@ -23,8 +23,7 @@ use memchr::memchr;
 
 use crate::csv::grammar::{self, Malformed, count_lines, decode};
 use crate::csv::scan::{End, Plan, Record, scan};
-use crate::domain::limits::MAX_RECORDS;
-use crate::domain::problem::Problem;
+use crate::domain::{MAX_RECORDS, Problem};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,19 @@
 //! Bytes to records and back; no file.
+//!
+//! Every byte lies in exactly one place: the byte order mark, a record, or the line ends and blank lines
+//! between records. What programs read differently is refused, not guessed at. The quick pass (`scan`)
+//! and the grammar agree on every record.
+//!
+//! This room never knows where the bytes come from, or what a value means.
 
 pub(crate) mod dialect;
 pub(crate) mod grammar;
-pub(crate) mod index;
-pub(crate) mod scan;
+mod index;
+mod scan;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use grammar::{Malformed, Records, decode, encode};
+pub(crate) use index::{Index, RecordIndex};
+pub(crate) use scan::{Fields, Record, fields_at};
+#[cfg(feature = "fuzzing")]
+pub(crate) use scan::{Plan, scan};

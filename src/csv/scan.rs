@@ -16,8 +16,7 @@ use smallvec::SmallVec;
 use wide::u8x16;
 
 use crate::csv::grammar::{Malformed, Records, count_lines};
-use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES};
-use crate::domain::problem::Problem;
+use crate::domain::{MAX_FIELDS, MAX_RECORD_BYTES, Problem};
 
 const BLOCK: usize = 64;
 /// So many fields of a record need no second allocation.

@@ -11,7 +11,6 @@
 //! one leaves it to that one until it executes its program (met in a campaign of kills: the next run was
 //! refused).
 
-use crate::domain::holder::Holder;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::disk::target::Target;
+use crate::domain::Holder;
 use crate::error::{Error, Result};
 use crate::sys::{flock, peer};
 

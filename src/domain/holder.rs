@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::format_timestamp;
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// Who holds a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,21 @@
 //! The words in which everything is said.
+//!
+//! Statuses, columns, times, problems and limits are defined here, each once. Whether two spellings mean
+//! the same status or column is decided here and nowhere else.
+//!
+//! This room never knows where a word stands: no bytes, no offsets, no file.
 
 pub(crate) mod columns;
-pub(crate) mod holder;
-pub(crate) mod limits;
-pub(crate) mod problem;
-pub(crate) mod status;
-pub(crate) mod time;
+mod holder;
+mod limits;
+mod problem;
+mod status;
+mod time;
+
+pub use holder::Holder;
+pub use limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
+pub use problem::{InvalidValue, Problem};
+pub use status::ProcessingStatus;
+
+pub(crate) use limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS};
+pub(crate) use time::{format_timestamp, parse_timestamp};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// What makes bytes unfit as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]

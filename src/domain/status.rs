@@ -64,7 +64,7 @@ impl ProcessingStatus {
 
 impl fmt::Display for ProcessingStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", crate::text::escape::Escaped::text(self.as_str()))
+        write!(f, "{}", crate::text::Escaped::text(self.as_str()))
     }
 }
 

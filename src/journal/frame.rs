@@ -18,8 +18,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::sheet::change::RowUpdate;
-use crate::text::escape::escape;
+use crate::sheet::RowUpdate;
+use crate::text::escape;
 
 /// How long what stands before a payload is.
 pub(super) const PREFIX: usize = 12;
@@ -116,7 +116,7 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(
 /// What says that a PO was completed.
 #[cfg(test)]
 pub(super) fn completed(po: &str) -> Frame {
-    let cell = crate::sheet::change::CellUpdate {
+    let cell = crate::sheet::CellUpdate {
         column: "STATUS".into(),
         value: "COMPLETED".into(),
         before: smallvec::smallvec!["".into()],

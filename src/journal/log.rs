@@ -31,13 +31,11 @@ use chrono::Utc;
 use super::frame::{Frame, Head, encode, encode_log, parse, read_frame};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
-use crate::disk::lock::WriteGuard;
-use crate::disk::staged::Staged;
-use crate::disk::target::Target;
+use crate::disk::{Staged, Target, WriteGuard};
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::sys::{inode, names};
-use crate::text::escape::escape;
+use crate::text::escape;
 
 const NAME: &str = "journal";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
@@ -419,7 +417,7 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
 mod tests {
     use super::super::frame::{MAX_FRAME_BYTES, PREFIX, completed as frame};
     use super::*;
-    use crate::disk::lock::WriteLock;
+    use crate::disk::WriteLock;
 
     struct Fixture {
         _folder: tempfile::TempDir,

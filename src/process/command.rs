@@ -17,11 +17,10 @@ use crate::process::running::Running;
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{check_result, not_kept, not_started, outcome};
-use crate::run::ending::{Ending, Start};
-use crate::run::job::{Job, Outcome};
-use crate::run::stop::StopLevel;
-use crate::sheet::update::Updates;
-use crate::text::message::error_message;
+use crate::run::ending::Start;
+use crate::run::{Ending, Job, Outcome, StopLevel};
+use crate::sheet::Updates;
+use crate::text::error_message;
 
 /// Runs a command for each record.
 ///
@@ -171,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::process::sample::{check, check_shell, command, job, shell};
-    use crate::run::stop::Stop;
+    use crate::run::Stop;
 
     #[test]
     fn the_command_has_an_environment_and_no_input() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::run::ending::Ending;
+use crate::run::Ending;
 use crate::sys::exit::Exit;
 use crate::sys::group;
 use crate::sys::poll::Pipe;

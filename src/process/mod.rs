@@ -1,15 +1,27 @@
 //! A child that cannot escape.
+//!
+//! The outcome of a PO is what its own process said, within stated limits. A group is signalled only while
+//! its leader has not been reaped. Nothing is left of a process that timed out or was broken off.
+//!
+//! This room never knows where results go: no file of the sheet, no journal, no queue.
 
-pub(crate) mod command;
-pub(crate) mod group;
-pub(crate) mod kept_output;
+mod command;
+mod group;
+mod kept_output;
 mod poll;
 mod result_file;
 mod running;
 #[cfg(test)]
 mod sample;
-pub(crate) mod signals;
+mod signals;
 mod tail;
-pub(crate) mod template;
+mod template;
 mod verdict;
-pub(crate) mod worker;
+mod worker;
+
+pub use command::RecordCommand;
+pub use group::GRACE;
+pub use kept_output::KeptOutput;
+pub use signals::is_ignored;
+pub use template::{CannotRun, CommandTemplate};
+pub use worker::{FAREWELL, WorkerProcesses};

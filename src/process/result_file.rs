@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tracing::warn;
 
-use crate::domain::limits::MAX_RESULT_BYTES;
+use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
-use crate::sheet::update::Updates;
+use crate::sheet::Updates;
 use crate::sys::regular;
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// The result files of a run.
 #[derive(Debug)]
@@ -86,10 +86,9 @@ fn unreadable(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::status::ProcessingStatus;
+    use crate::domain::ProcessingStatus;
     use crate::process::sample::{check_error, command, job};
-    use crate::run::job::Outcome;
-    use crate::run::stop::Stop;
+    use crate::run::{Outcome, Stop};
 
     #[test]
     fn a_result_that_is_no_reasonable_file_is_an_error() {

@@ -14,8 +14,7 @@ use tracing::warn;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{next_look, until};
 use crate::process::tail::Tail;
-use crate::run::ending::Ending;
-use crate::run::stop::{Stop, StopLevel};
+use crate::run::{Ending, Stop, StopLevel};
 use crate::sys::poll::{Pipe, bytes_in, ready_within};
 
 /// A started command that has not been reaped.
@@ -164,9 +163,9 @@ mod tests {
     use super::*;
     use crate::domain::columns::{ERROR_MESSAGE, STATUS};
     use crate::process::sample::{check, check_error, command, job, run, shell};
-    use crate::run::job::Outcome;
-    use crate::sheet::update::Updates;
-    use crate::text::message::MAX_ERROR_CHARS;
+    use crate::run::Outcome;
+    use crate::sheet::Updates;
+    use crate::text::MAX_ERROR_CHARS;
 
     /// Whether a process does anything still; a dead one may wait for its parent to take notice.
     fn is_running(pid: &str) -> bool {

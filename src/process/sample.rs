@@ -4,9 +4,8 @@ use std::ffi::OsString;
 
 use crate::process::command::RecordCommand;
 use crate::process::template::CommandTemplate;
-use crate::run::job::{Job, Outcome};
-use crate::run::stop::Stop;
-use crate::sheet::record::CsvRecord;
+use crate::run::{Job, Outcome, Stop};
+use crate::sheet::CsvRecord;
 
 pub(super) const COLUMNS_OF_SHEET: [&str; 6] =
     ["PO_NUMBER", "STATUS", "SUPPLIER", "Note {x}", "x", "x}y"];

@@ -2,7 +2,7 @@
 //!
 //! A process may say any amount; what is kept is bounded, and enough for the longest message.
 
-use crate::text::message::MAX_ERROR_CHARS;
+use crate::text::MAX_ERROR_CHARS;
 
 /// The last bytes of a text.
 #[derive(Default)]

@@ -10,11 +10,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::job::Job;
-use crate::sheet::record::CsvRecord;
+use crate::run::Job;
+use crate::sheet::CsvRecord;
 use crate::sys::program::check_executable;
-use crate::text::escape::Escaped;
-use crate::text::shell;
+use crate::text::{Escaped, shell};
 
 /// Where programs are looked for without a PATH, as in the C library.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -225,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::process::sample::{check, command, job, template};
-    use crate::run::stop::Stop;
+    use crate::run::Stop;
 
     #[track_caller]
     fn check_word(word: &str, want: &str) {

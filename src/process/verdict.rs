@@ -7,15 +7,13 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::domain::columns::{COLUMNS, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::problem::InvalidValue;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{InvalidValue, ProcessingStatus};
 use crate::error::Error;
 use crate::process::signals::killed_by;
-use crate::run::ending::Ending;
-use crate::run::job::Outcome;
-use crate::sheet::update::Updates;
+use crate::run::{Ending, Outcome};
+use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
-use crate::text::message::error_message;
+use crate::text::error_message;
 
 /// The exit code with which a command asks to be tried again: EX_TEMPFAIL of sysexits.h.
 pub(super) const TRY_AGAIN: i32 = 75;

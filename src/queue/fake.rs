@@ -10,8 +10,8 @@ use super::operation::Operation;
 use super::store::Store;
 use super::sync::thread::JoinHandle;
 use crate::error::{Error, Result};
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
-use crate::store::writer::{Checkpoint, Writes};
+use crate::sheet::{OperationId, Updates, WriteOperation};
+use crate::store::{Checkpoint, Writes};
 
 type CommitOne = dyn Fn(&WriteOperation) -> Result<()> + Send + Sync;
 

@@ -23,8 +23,8 @@ use super::sync::{
     Unparker, lock,
 };
 use crate::error::{Error, Result};
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
-use crate::store::writer::Writes;
+use crate::sheet::{OperationId, Updates, WriteOperation};
+use crate::store::Writes;
 
 /// What a submitter wants when there is no room.
 #[derive(Clone, Copy, PartialEq, Eq)]

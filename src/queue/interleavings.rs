@@ -22,8 +22,8 @@ use super::operation::Until;
 use super::sync::Ordering;
 use super::sync::model::{pass, set_clock};
 use crate::error::Error;
-use crate::sheet::update::WriteOperation;
-use crate::store::writer::Checkpoint;
+use crate::sheet::WriteOperation;
+use crate::store::Checkpoint;
 
 fn check(scenario: fn()) {
     let mut model = loom::model::Builder::new();

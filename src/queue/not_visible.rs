@@ -12,8 +12,8 @@ use super::operation::{DELAYED, DURABLE, Ticket, VISIBLE};
 use super::rewriter::{Rewriter, Rewritten};
 use super::sync::Instant;
 use crate::error::{Error, Result};
+use crate::store::Checkpoint;
 use crate::store::patience::{PATIENCE, SOON};
-use crate::store::writer::Checkpoint;
 
 /// How soon one that another program has been in the way of for [`PATIENCE`] is tried again.
 const NOT_SO_SOON: Duration = SOON.saturating_mul(20);

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::sync::{AtomicU8, Condvar, Mutex, Ordering, lock};
 use crate::error::{Error, Result};
-use crate::sheet::update::{OperationId, WriteOperation};
+use crate::sheet::{OperationId, WriteOperation};
 
 /// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::store::Store;
 use super::sync::thread::{self, JoinHandle};
 use super::sync::{Condvar, Instant, Mutex, Unparker, lock};
 use crate::error::Result;
-use crate::store::writer::Checkpoint;
+use crate::store::Checkpoint;
 
 /// What came of a rewrite, and from when to when it took.
 pub struct Rewritten {

@@ -25,8 +25,8 @@ use super::operation::{Operation, Until};
 use super::sync::Ordering;
 use super::sync::model::{pass, set_clock};
 use crate::error::Error;
-use crate::sheet::update::WriteOperation;
-use crate::store::writer::Checkpoint;
+use crate::sheet::WriteOperation;
+use crate::store::Checkpoint;
 
 fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;

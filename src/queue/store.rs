@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::sheet::update::WriteOperation;
-use crate::store::handler::CsvHandler;
-use crate::store::writer::{Checkpoint, Writes};
+use crate::sheet::WriteOperation;
+use crate::store::{Checkpoint, CsvHandler, Writes};
 
 /// Makes operations durable, and what is durable visible.
 pub(super) trait Store: Clone + Send + 'static {

@@ -13,13 +13,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::handoff::{Full, Shared};
-pub use super::operation::{Operation, Until};
+use super::operation::{Operation, Until};
 use super::sync::thread::JoinHandle;
 use super::sync::{Mutex, Ordering, lock};
 use crate::error::{Error, Result};
-use crate::sheet::update::Updates;
-use crate::store::handler::CsvHandler;
-use crate::store::writer::Writes;
+use crate::sheet::Updates;
+use crate::store::{CsvHandler, Writes};
 
 /// How many operations a queue holds unless another capacity is asked for.
 pub const DEFAULT_CAPACITY: usize = 1024;

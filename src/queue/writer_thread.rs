@@ -20,8 +20,8 @@ use super::store::Store;
 use super::sync::thread::{self, JoinHandle};
 use super::sync::{Instant, Ordering, Parker, lock};
 use crate::error::{Error, Result};
-use crate::sheet::update::WriteOperation;
-use crate::text::message::panic_message;
+use crate::sheet::WriteOperation;
+use crate::text::panic_message;
 
 impl Shared {
     /// Opens the queue and starts the thread.
@@ -196,7 +196,7 @@ mod tests {
     use crate::queue::handoff::Full;
     use crate::queue::operation::{Operation, Until};
     use crate::queue::sync::{AtomicBool, Mutex};
-    use crate::store::writer::Checkpoint;
+    use crate::store::Checkpoint;
 
     #[test]
     fn a_full_queue_refuses_or_waits() {

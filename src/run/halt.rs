@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::run::stop::StopLevel;
 use crate::run::summary::PoolSummary;
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// After how many failed POs (ERROR after their last attempt) a run ends early.
 ///

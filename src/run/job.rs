@@ -9,8 +9,7 @@ use crate::error::Result;
 use crate::run::ending::ProcessEnd;
 use crate::run::stop::Stop;
 use crate::run::summary::Verdict;
-use crate::sheet::record::CsvRecord;
-use crate::sheet::update::Updates;
+use crate::sheet::{CsvRecord, Updates};
 
 /// One attempt at one PO.
 pub struct Job<'a> {

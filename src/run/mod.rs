@@ -1,11 +1,27 @@
 //! POs to workers.
+//!
+//! A worker takes its next PO only when the result of its last one is durable. A PO that is done when its
+//! turn comes is not done again. No PO ends the run: a job that panics, or a result that is refused, costs
+//! that PO alone.
+//!
+//! This room never knows how a job is done, or what follows the run: observers see one stream of events.
 
 pub(crate) mod ending;
-pub(crate) mod halt;
-pub(crate) mod job;
+mod halt;
+mod job;
 mod persist;
-pub(crate) mod po_list;
-pub(crate) mod pool;
-pub(crate) mod schedule;
+mod po_list;
+mod pool;
+mod schedule;
 pub(crate) mod stop;
-pub(crate) mod summary;
+mod summary;
+
+pub use ending::{Ending, ProcessEnd};
+pub use halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
+pub use job::{Event, Job, JobResult, Outcome};
+pub use pool::WorkerPool;
+pub use schedule::MAX_BACKOFF;
+pub use stop::{Stop, StopLevel};
+pub use summary::{PoolSummary, Verdict};
+
+pub(crate) use po_list::PoList;

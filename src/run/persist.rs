@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::domain::status::ProcessingStatus;
+use crate::domain::ProcessingStatus;
 use crate::error::{Error, Result};
-use crate::queue::write_queue::{Until, WriteQueue};
+use crate::queue::{Until, WriteQueue};
 use crate::run::stop::{Stop, StopLevel};
 use crate::run::summary::Verdict;
-use crate::sheet::update::Updates;
-use crate::text::escape::Escaped;
-use crate::text::message::error_message;
+use crate::sheet::Updates;
+use crate::text::{Escaped, error_message};
 
 /// How soon a result that found no room is tried again at first; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

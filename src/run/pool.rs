@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::domain::columns::ERROR_MESSAGE;
 use crate::error::Result;
-use crate::queue::write_queue::WriteQueue;
+use crate::queue::WriteQueue;
 use crate::run::halt::Halt;
 use crate::run::job::{Event, Job, JobResult, OnEvent, Outcome};
 use crate::run::persist::Recorder;
@@ -25,10 +25,8 @@ use crate::run::po_list::PoList;
 use crate::run::schedule::{Next, Schedule, Task, backoff};
 use crate::run::stop::{Stop, StopLevel, lock};
 use crate::run::summary::{PoolSummary, Verdict};
-use crate::sheet::record::CsvRecord;
-use crate::sheet::update::Updates;
-use crate::text::escape::Escaped;
-use crate::text::message::panic_message;
+use crate::sheet::{CsvRecord, Updates};
+use crate::text::{Escaped, panic_message};
 
 /// A number of workers that process a list of POs and record each result as they go.
 ///
@@ -397,7 +395,7 @@ mod tests {
     use std::sync::{Condvar, mpsc};
 
     use super::*;
-    use crate::domain::status::ProcessingStatus;
+    use crate::domain::ProcessingStatus;
     use crate::run::ending::{Ending, ProcessEnd};
     use crate::run::halt::Failures;
 

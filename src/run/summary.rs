@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::domain::status::ProcessingStatus;
-use crate::sheet::update::Updates;
+use crate::domain::ProcessingStatus;
+use crate::sheet::Updates;
 
 /// How a PO counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

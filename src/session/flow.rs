@@ -15,23 +15,15 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::backup::metadata::BackupMetadata;
+use crate::backup::BackupMetadata;
 use crate::error::{Error, Result};
-use crate::queue::write_queue::{DEFAULT_CAPACITY, WriteQueue};
-use crate::run::job::{Job, Outcome};
-use crate::run::po_list::PoList;
-use crate::run::pool::WorkerPool;
-use crate::run::summary::PoolSummary;
+use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
+use crate::run::{Job, Outcome, PoList, PoolSummary, WorkerPool};
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::merge::Conflict;
-use crate::sheet::new_rows::new_rows;
-use crate::sheet::options::Options;
-use crate::sheet::selection::Selection;
-use crate::sheet::table::Sheet;
-use crate::store::handler::CsvHandler;
-use crate::store::writer::Writer;
-use crate::text::escape::escape;
+use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows};
+use crate::store::{CsvHandler, Writer};
+use crate::text::escape;
 
 /// The only one that may run on a sheet, until it is dropped.
 pub struct Session {
@@ -114,7 +106,7 @@ impl Session {
             tracing::info!(
                 recovered = recovered.results,
                 "going on after a session that was interrupted; it began at {}",
-                crate::domain::time::format_timestamp(since)
+                crate::domain::format_timestamp(since)
             );
         }
         Ok(Session {

@@ -1,6 +1,14 @@
-//! From the lock to the summary.
+//! The whole job on one sheet, from the lock to the summary.
+//!
+//! One session at a time works on a sheet. What an interrupted one left becomes visible first, and is
+//! continued under its id. A whole copy exists before a session changes the first cell.
+//!
+//! This room never knows how a job is done, who follows the run, or how the program ends.
 
-pub(crate) mod flow;
-pub(crate) mod restore;
-pub(crate) mod selected;
-pub(crate) mod watch;
+mod flow;
+mod restore;
+mod selected;
+mod watch;
+
+pub use flow::{Recovered, Session, Summary};
+pub use watch::{RunningSession, Teller};

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
+use crate::backup::{BackupManager, BackupMetadata};
 use crate::error::{Error, Result};
 use crate::session::flow::{Session, clean_up, new_id};
-use crate::sheet::options::Options;
-use crate::store::writer::restore_unreadable;
+use crate::sheet::Options;
+use crate::store::restore_unreadable;
 
 impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::error::Result;
-use crate::run::po_list::PoList;
-use crate::sheet::selection::Selection;
-use crate::sheet::table::Sheet;
+use crate::run::PoList;
+use crate::sheet::{Selection, Sheet};
 
 /// What is selected of a sheet, as it was when the run began. That version stays in memory for as long,
 /// also when another program's has taken its place; names would take more than the index does.

@@ -10,8 +10,8 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::disk::target::Target;
-use crate::domain::holder::Holder;
+use crate::disk::Target;
+use crate::domain::Holder;
 use crate::error::Result;
 use crate::sys::lock_holder;
 

@@ -2,15 +2,13 @@
 
 use serde::Serialize;
 
-use crate::csv::grammar;
-use crate::csv::index::RecordIndex;
+use crate::csv::{RecordIndex, grammar};
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
-use crate::domain::status::ProcessingStatus;
-use crate::domain::time::parse_timestamp;
+use crate::domain::{ProcessingStatus, parse_timestamp};
 use crate::sheet::options::Duplicates;
 use crate::sheet::record::{CsvRecord, parse_count};
 use crate::sheet::table::Sheet;
-use crate::text::excerpt::Excerpt;
+use crate::text::Excerpt;
 
 /// One finding about a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +57,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
             for &row in &rows[1..] {
                 let message = format!(
                     "the PO {} stands on lines {}",
-                    crate::text::escape::escape(&po),
+                    crate::text::escape(&po),
                     lines.join(", ")
                 );
                 found.add(Level::Error, row, sheet.schema().key, message);
@@ -125,7 +123,7 @@ impl Findings<'_> {
                     STATUS,
                     format!(
                         "{} is none of the known statuses; it counts as pending",
-                        crate::text::escape::escape(word)
+                        crate::text::escape(word)
                     ),
                 );
             }

@@ -20,14 +20,12 @@ use std::collections::HashSet;
 use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
-use crate::csv::grammar::encode;
-use crate::csv::index::RecordIndex;
-use crate::domain::columns::addable;
-use crate::domain::columns::same_column;
+use crate::csv::{RecordIndex, encode};
+use crate::domain::columns::{addable, same_column};
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::table::{Sheet, text};
-use crate::text::escape::escape;
+use crate::text::escape;
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -330,7 +328,7 @@ pub(crate) fn log(merged: &Merged) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::snapshot::Snapshot;
+    use crate::disk::Snapshot;
     use crate::sheet::options::Options;
 
     fn sheet(rows: &str) -> Sheet {

@@ -1,7 +1,6 @@
 //! The rows that an input has and its copy lacks.
 
-use crate::csv::grammar::{decode, encode};
-use crate::csv::index::RecordIndex;
+use crate::csv::{RecordIndex, decode, encode};
 use crate::domain::columns::same_column;
 use crate::sheet::table::{Sheet, text};
 

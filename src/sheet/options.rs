@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::PO_NUMBER;
-use crate::domain::status::ProcessingStatus;
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use compact_str::CompactString;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::sheet::change::Before;
 
 /// The cells of one row that tickoff wrote, by ascending column.

@@ -1,12 +1,7 @@
 //! One row of the sheet, typed.
 
-use crate::domain::columns::ATTACHMENT_NAME;
-use crate::domain::columns::ERROR_MESSAGE;
-use crate::domain::columns::LAST_PROCESSED;
-use crate::domain::columns::STATUS;
-use crate::domain::columns::same_column;
-use crate::domain::status::ProcessingStatus;
-use crate::domain::time::parse_timestamp;
+use crate::domain::columns::{ATTACHMENT_NAME, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::{ProcessingStatus, parse_timestamp};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -119,7 +114,7 @@ pub(crate) fn parse_count(cell: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::format_timestamp;
+    use crate::domain::format_timestamp;
 
     #[test]
     fn typed_fields_come_from_cells_whatever_the_case_of_their_names() {

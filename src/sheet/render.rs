@@ -10,9 +10,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::csv::grammar::{decode, encode};
-use crate::csv::index::RecordIndex;
-use crate::csv::scan::fields_at;
+use crate::csv::{RecordIndex, decode, encode, fields_at};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::schema::Schema;
 use crate::sheet::table::Sheet;
@@ -114,7 +112,7 @@ impl Next {
                         .ok_or_else(|| {
                             format!(
                                 "the row of {} reads differently",
-                                crate::text::escape::escape(&self.sheet.po(row))
+                                crate::text::escape(&self.sheet.po(row))
                             )
                         })?
                 }

@@ -3,8 +3,8 @@
 //! A schema only ever grows, at its end: a column that is added has a place beyond the header's
 //! width until a rewrite has put it into the file.
 
+use crate::domain::Problem;
 use crate::domain::columns::{COLUMNS, STATUS, same_column};
-use crate::domain::problem::Problem;
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
 

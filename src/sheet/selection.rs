@@ -6,9 +6,9 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::Sheet;
@@ -195,7 +195,7 @@ impl Sheet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::snapshot::Snapshot;
+    use crate::disk::Snapshot;
     use crate::sheet::options::{Duplicates, Options};
 
     const SHEET: &str = "PO_NUMBER;status;SUPPLIER; Spend Type \nP1;;Acme;a\nP2;error;  Acme ;b\nP3;COMPLETED;Acme;a\nP4;PENDING;Globex\nP5;Strange;acme;a\n";

@@ -4,8 +4,6 @@
 //! a record or the counts takes no lock. Only one thread at a time writes: the one that holds the
 //! writer (see `writer.rs`).
 
-use crate::sheet::options::Duplicates;
-use crate::sheet::options::Options;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,20 +14,19 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::csv::dialect::{self, Dialect};
-use crate::csv::grammar::{self, Malformed, Records, decode};
-use crate::csv::index::{Index, RecordIndex};
-use crate::csv::scan::{Fields, Record, fields_at};
-use crate::disk::snapshot::Snapshot;
+use crate::csv::{
+    Dialect, Fields, Index, Malformed, Record, RecordIndex, Records, decode, dialect, fields_at,
+    grammar,
+};
+use crate::disk::Snapshot;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
-use crate::domain::problem::Problem;
-use crate::domain::status::ProcessingStatus;
-use crate::domain::time::parse_timestamp;
+use crate::domain::{Problem, ProcessingStatus, parse_timestamp};
 use crate::error::{Error, Result};
+use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::schema::Schema;
-use crate::text::near::close_to;
+use crate::text::close_to;
 
 /// Rows by status. `completed + pending + error + no_attachments + other == total`; rows without a
 /// key are not among them.

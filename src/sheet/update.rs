@@ -3,7 +3,6 @@
 //! This file owns what an update *means*: which values are refused, and which cells an update of
 //! the status changes besides. How a cell is encoded is the business of `render.rs`.
 
-use crate::domain::limits::MAX_VALUE_CHARS;
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
@@ -13,8 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::problem::InvalidValue;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus};
 use crate::error::{Error, Result};
 
 /// New values for some cells of one row: column name → value.

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::sheet::integrity::{Diagnostic, Level, findings_with};
-use crate::sheet::options::{Duplicates, Options};
-use crate::sheet::table::Sheet;
-use crate::text::escape::{escape, list};
-use crate::text::near::DidYouMean;
+use crate::sheet::integrity::findings_with;
+use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
+use crate::text::{DidYouMean, escape, escape_list};
 
 /// Reads a sheet and returns its findings in the order of its lines; what makes it unfit as a sheet
 /// is a finding, too, and then the only one.
@@ -51,7 +49,7 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             format!(
                 "no column {} in the header, which has {}{}",
                 escape(&key),
-                list(&columns),
+                escape_list(&columns),
                 DidYouMean(&close)
             ),
             Some(excerpt),

@@ -10,17 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use chrono::Utc;
 
-use crate::backup::metadata::BackupMetadata;
-use crate::disk::target::Target;
+use crate::backup::BackupMetadata;
+use crate::disk::Target;
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::addable;
-use crate::domain::status::ProcessingStatus;
 use crate::error::{Error, Result};
-use crate::sheet::integrity::{Diagnostic, findings};
-use crate::sheet::merge::Conflict;
-use crate::sheet::options::Options;
-use crate::sheet::record::CsvRecord;
-use crate::sheet::table::{ProcessingProgress, Sheet};
-use crate::sheet::update::{OperationId, Updates, WriteOperation};
+use crate::sheet::integrity::findings;
+use crate::sheet::{
+    Conflict, CsvRecord, Diagnostic, OperationId, Options, ProcessingProgress, Sheet, Updates,
+    WriteOperation,
+};
 use crate::store::patience::patiently;
 use crate::store::writer::{self, Checkpoint, Recovery, Writer, Writes};
 

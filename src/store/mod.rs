@@ -1,8 +1,19 @@
 //! The one place where a sheet changes.
+//!
+//! What was acknowledged is in the journal. Only a public file that is the version we know is ever
+//! replaced, and what another program wrote is merged or kept before that. Reading takes no lock.
+//!
+//! This room never knows who waits for a result: no queue, no worker, no run.
 
-pub(crate) mod diagnose;
-pub(crate) mod handler;
-pub(crate) mod output;
+mod diagnose;
+mod handler;
+mod output;
 pub(crate) mod patience;
-pub(crate) mod read;
+mod read;
 pub(crate) mod writer;
+
+pub use diagnose::diagnose;
+pub use handler::CsvHandler;
+pub use output::create_output;
+
+pub(crate) use writer::{Checkpoint, Writer, Writes, restore_unreadable};

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::disk::new_file::NewFile;
+use crate::disk::NewFile;
 use crate::error::{Error, Result};
 
 /// Makes a copy of a sheet for a session, unless it is there already.

@@ -4,16 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
-use crate::disk::version::Stamp;
+use crate::disk::{Snapshot, Stamp, Target};
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Frame};
-use crate::journal::log::Journal;
-use crate::sheet::merge;
-use crate::sheet::new_rows::new_rows;
-use crate::sheet::options::Options;
-use crate::sheet::table::Sheet;
+use crate::journal::{Frame, Journal, frame};
+use crate::sheet::{Options, Sheet, merge, new_rows};
 use crate::store::output::refuse_same_file;
 
 impl Sheet {

@@ -1,13 +1,14 @@
-//! What the operating system gives.
+//! What the operating system gives; the only place that knows which one it is, and the only unsafe code.
 //!
-//! Plain functions over `std`'s files, paths and errors; nothing else in the crate knows which system it
-//! runs on, calls it by itself, or has unsafe code. As in std, `unix` holds what all systems share, and
-//! one of `linux` and `apple` is chosen here for the rest: both have the same modules, and where a system
-//! lacks something its functions say so as a filesystem without it does, so that the callers have one
-//! way out for both.
+//! Plain functions over `std`'s files, paths and errors. As in std, `unix` holds what all systems share,
+//! and one of `linux` and `apple` is chosen here for the rest: both have the same modules. Where a system
+//! lacks something, its functions say so as a filesystem without it does; so callers have one way out for
+//! both.
 //!
 //! A name is that of a file directly in a folder which the caller holds open: the folder's path may come
 //! to mean another one meanwhile.
+//!
+//! This room never knows what a file is for: no sheet, no journal, no name of ours.
 
 #[cfg(target_vendor = "apple")]
 mod apple;

@@ -37,7 +37,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// A few names, escaped and separated by commas.
-pub(crate) fn list(names: &[String]) -> String {
+pub(crate) fn escape_list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text = names
         .iter()

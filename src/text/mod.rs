@@ -1,8 +1,23 @@
 //! Nothing from a sheet reaches a terminal unescaped.
+//!
+//! What came from a file, a command or another program passes through here before a person sees it, and
+//! what a person typed wrong is compared here with what was probably meant. The work is bounded, however
+//! long a text is.
+//!
+//! This room knows texts and bytes. It never knows what a sheet is, and reads no file.
 
-pub(crate) mod escape;
-pub(crate) mod excerpt;
-pub(crate) mod message;
-pub(crate) mod near;
+mod escape;
+mod excerpt;
+mod message;
+mod near;
 #[cfg(feature = "cli")]
 pub(crate) mod shell;
+
+pub use escape::escape;
+pub use excerpt::Excerpt;
+pub use message::MAX_ERROR_CHARS;
+
+pub(crate) use escape::{Escaped, escape_list};
+pub(crate) use excerpt::BOM;
+pub(crate) use message::{error_message, panic_message};
+pub(crate) use near::{DidYouMean, close_to};

@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 use memchr::memchr;
 use tracing::warn;
 
-use crate::domain::limits::MAX_LINE_BYTES;
+use crate::domain::MAX_LINE_BYTES;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::signals::killed_by;
 use crate::process::worker::protocol::{Answer, Request, Said};
 use crate::process::worker::stderr::Stderr;
-use crate::run::ending::Ending;
-use crate::run::job::Job;
-use crate::run::stop::{Stop, StopLevel};
+use crate::run::{Ending, Job, Stop, StopLevel};
 use crate::sys::poll::{Pipe, never_block};
 
 /// How long a process may take to end after its stdin was closed.

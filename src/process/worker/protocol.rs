@@ -6,10 +6,9 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::process::verdict::TRY_AGAIN;
-use crate::run::ending::Ending;
-use crate::sheet::record::CsvRecord;
-use crate::sheet::update::Updates;
-use crate::text::escape::Escaped;
+use crate::run::Ending;
+use crate::sheet::{CsvRecord, Updates};
+use crate::text::Escaped;
 
 /// How much of what is no answer is quoted.
 const EXCERPT_BYTES: usize = 200;

@@ -13,7 +13,7 @@ use tracing::info;
 use crate::process::poll::until;
 use crate::process::tail::Tail;
 use crate::run::stop::lock;
-use crate::text::escape::Escaped;
+use crate::text::Escaped;
 
 /// The longest line of stderr that becomes one line of the log, in bytes.
 const MAX_LOG_BYTES: u64 = 8 << 10;

@@ -21,20 +21,19 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::STATUS;
-use crate::domain::status::ProcessingStatus;
 use crate::error::Result;
 use crate::process::poll::until;
 use crate::process::signals::heed_children;
 use crate::process::verdict::{check_result, not_started};
 use crate::process::worker::process::{Failure, Process, described};
 use crate::process::worker::protocol::{Answer, Request};
-use crate::run::ending::{Ending, Start};
-use crate::run::job::{Job, Outcome};
-use crate::run::stop::{Stop, StopLevel, lock};
-use crate::sheet::update::Updates;
-use crate::text::escape::Escaped;
-use crate::text::message::error_message;
+use crate::run::ending::Start;
+use crate::run::stop::lock;
+use crate::run::{Ending, Job, Outcome, Stop, StopLevel};
+use crate::sheet::Updates;
+use crate::text::{Escaped, error_message};
 
 /// How many processes, for each worker, may end before any has answered.
 const FAILED_STARTS: u32 = 3;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::disk::replace::{Publication, Replacement};
+use crate::disk::{Publication, Replacement};
 use crate::error::Result;
 use crate::sheet::render::Next;
 

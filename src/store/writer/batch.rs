@@ -5,17 +5,14 @@ use std::collections::HashMap;
 use chrono::Utc;
 use smallvec::SmallVec;
 
-use crate::csv::index::RecordIndex;
+use crate::csv::RecordIndex;
 use crate::domain::columns::addable;
-use crate::domain::problem::InvalidValue;
-use crate::domain::status::ProcessingStatus;
+use crate::domain::{InvalidValue, ProcessingStatus};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::change::{Before, CellUpdate, RowUpdate};
-use crate::sheet::options::Options;
-use crate::sheet::schema::Schema;
-use crate::sheet::table::{Sheet, Shown};
-use crate::sheet::update::{Cell, WriteOperation};
+use crate::journal::Frame;
+use crate::sheet::change::Before;
+use crate::sheet::update::Cell;
+use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -151,7 +148,7 @@ pub(crate) fn frame_of(
     operation: &WriteOperation,
 ) -> Result<Option<Frame>> {
     let mut batch = Batch::default();
-    let now = crate::domain::time::format_timestamp(operation.timestamp);
+    let now = crate::domain::format_timestamp(operation.timestamp);
     batch.add(sheet, options, operation, &now)?;
     Ok(batch.into_frame())
 }

@@ -9,14 +9,10 @@
 use std::fs::File;
 use std::sync::{Arc, MutexGuard};
 
-use crate::disk::lock::WriteGuard;
-use crate::disk::replace::Replacement;
-use crate::disk::target::Target;
-use crate::disk::version::{Look, Version};
+use crate::disk::{Look, Replacement, Target, Version, WriteGuard};
 use crate::error::{Error, Result};
-use crate::sheet::merge;
 use crate::sheet::render::Next;
-use crate::sheet::table::Sheet;
+use crate::sheet::{Sheet, merge};
 use crate::store::patience::{again, patiently};
 
 use super::Writer;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use crate::disk::lock::WriteGuard;
-use crate::domain::time::format_timestamp;
+use crate::disk::WriteGuard;
+use crate::domain::format_timestamp;
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::sheet::merge;
-use crate::sheet::update::WriteOperation;
+use crate::journal::Frame;
+use crate::sheet::{WriteOperation, merge};
 use crate::store::patience::patiently;
 
 use super::Writer;

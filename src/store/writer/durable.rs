@@ -5,14 +5,10 @@
 
 use std::io::Write as _;
 
-use crate::disk::lock::WriteGuard;
-use crate::disk::snapshot::scratch_file;
+use crate::disk::{WriteGuard, scratch_file};
 use crate::error::{Error, Result};
-use crate::journal::frame::Frame;
-use crate::journal::log::{Journal, News};
-use crate::sheet::change::RowUpdate;
-use crate::sheet::merge;
-use crate::sheet::table::Sheet;
+use crate::journal::{Frame, Journal, News};
+use crate::sheet::{RowUpdate, Sheet, merge};
 use crate::store::patience::{RETRIES, again};
 
 use super::site::Site;

@@ -9,14 +9,13 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::disk::lock::WriteGuard;
-use crate::disk::replace::{Displaced, Publication, Replacement};
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
-use crate::disk::version::{Look, Rest, Stamp, Version, hash_bytes};
+use crate::disk::{
+    Displaced, Look, Publication, Replacement, Rest, Snapshot, Stamp, Target, Version, WriteGuard,
+    hash_bytes,
+};
 use crate::error::{Error, Result};
-use crate::sheet::merge::{self, Conflict, Held};
-use crate::sheet::table::Sheet;
+use crate::sheet::merge::{self, Held};
+use crate::sheet::{Conflict, Sheet};
 use crate::sys::lease::{Lease, Leased};
 
 use super::site::Site;

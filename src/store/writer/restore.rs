@@ -8,18 +8,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
-use crate::disk::lock::{SessionLock, WriteLock};
-use crate::disk::replace::{Publication, Replacement};
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
+use crate::backup::{BackupManager, BackupMetadata};
+use crate::disk::{Publication, Replacement, SessionLock, Snapshot, Target, WriteLock};
 use crate::error::{Error, Result};
-use crate::journal::log::Journal;
-use crate::sheet::options::Options;
+use crate::journal::Journal;
 use crate::sheet::render::Next;
-use crate::sheet::table::Sheet;
-use crate::text::escape::escape;
+use crate::sheet::{Options, Sheet};
+use crate::text::escape;
 
 use super::Writer;
 use super::outside::take;

@@ -4,14 +4,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backup::manager::BackupManager;
-use crate::disk::replace;
-use crate::disk::snapshot::Snapshot;
-use crate::disk::target::Target;
+use crate::backup::BackupManager;
+use crate::disk::{Snapshot, Target, replace};
 use crate::error::Result;
-use crate::sheet::options::Options;
-use crate::sheet::table::Sheet;
-use crate::text::escape::escape;
+use crate::sheet::{Options, Sheet};
+use crate::text::escape;
 
 /// In whose name copies are made while there is no session.
 const NO_SESSION: &str = "no-session";

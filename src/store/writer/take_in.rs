@@ -12,13 +12,11 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use crate::disk::snapshot::Snapshot;
-use crate::disk::version::Stamp;
+use crate::disk::{Snapshot, Stamp};
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Frame};
+use crate::journal::{Frame, frame};
 use crate::sheet::merge::{self, Merged};
-use crate::sheet::render;
-use crate::sheet::table::Sheet;
+use crate::sheet::{Sheet, render};
 use crate::sys::lease::{Lease, Leased};
 
 use super::Writer;

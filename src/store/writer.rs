@@ -33,18 +33,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 
-use crate::backup::manager::BackupManager;
-use crate::backup::metadata::BackupMetadata;
-use crate::disk::lock::{SessionLock, WriteLock};
-use crate::disk::replace::Replacement;
-use crate::disk::target::Target;
+use crate::backup::{BackupManager, BackupMetadata};
+use crate::disk::{Replacement, SessionLock, Target, WriteLock};
 use crate::error::{Error, Result};
-use crate::journal::frame::{self, Head};
-use crate::journal::log::Journal;
-use crate::sheet::merge::{self, Conflict};
-use crate::sheet::options::Options;
-use crate::sheet::render;
-use crate::sheet::table::Sheet;
+use crate::journal::{Head, Journal, frame};
+use crate::sheet::{Conflict, Options, Sheet, merge, render};
 use crate::store::patience::patiently;
 
 use durable::Durable;
