@@ -1,6 +1,6 @@
 //! A new file: complete under its name, or not to be seen at all.
 //!
-//! Whatever is made anew (a sheet's next version, a backup, a copy, a report, a journal) begins here, is
+//! Whatever is made anew (a sheet's next version, a backup, a copy, a report, a log that starts over) begins here, is
 //! filled and synced by its caller, and gets its name when it is whole. It begins without a name
 //! (O_TMPFILE), so that nobody else can open it and a crash leaves nothing of it; where the filesystem
 //! cannot do that, it begins under a hidden temporary name.
