@@ -38,13 +38,13 @@ fn has_told(sheet: &TempSheet) -> bool {
     sheet.leftovers().iter().any(tells)
 }
 
-/// The call that makes a new version public, and which of them: where it had a name from the beginning, it
-/// was renamed before.
+/// The call that makes a new version public, and which of them: the journal gets its name before, and where
+/// the version had a name from the beginning, it was renamed before.
 fn its_exchange() -> (&'static str, &'static str) {
     match (lacks("exchange"), lacks("tmpfile")) {
         (false, _) => ("renameat2", ""),
-        (true, false) => ("renameat", ""),
-        (true, true) => ("renameat", ":when=2+"),
+        (true, false) => ("renameat", ":when=2+"),
+        (true, true) => ("renameat", ":when=3+"),
     }
 }
 
@@ -90,7 +90,8 @@ fn a_version_that_is_put_in_place_before_the_last_look_is_merged() {
     } else {
         "linkat"
     };
-    let Some(set) = set_with_delays(&sheet, "A", names_it, "delay_exit=500000:when=1") else {
+    // Those of the backup and of the journal are held as well.
+    let Some(set) = set_with_delays(&sheet, "A", names_it, "delay_exit=400000") else {
         return;
     };
     wait_until("the new version has its temporary name", || {

@@ -101,7 +101,12 @@ fn a_run_with_an_output_makes_the_copy_and_leaves_nothing_else() {
     assert_eq!(copied.matches(";COMPLETED;").count(), 3, "{copied}");
     assert_eq!(
         sheet.leftovers(),
-        [".copy.csv.lock", ".copy.csv.session", "copy.csv"]
+        [
+            ".copy.csv.journal",
+            ".copy.csv.lock",
+            ".copy.csv.session",
+            "copy.csv"
+        ]
     );
     let names = sheet.backup_names();
     assert!(
