@@ -71,9 +71,9 @@ pub(crate) enum Public {
         hash: String,
         /// It shows the updates of so many frames of this log.
         upto: u64,
-        /// One that the same process announced before, and that never took the name.
+        /// The number of the frame in which the same process announced one that never took the name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        failed: Option<String>,
+        failed: Option<u64>,
         /// Of the sheet in which the log began.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sample: Option<Sample>,
@@ -84,9 +84,9 @@ pub(crate) enum Public {
     /// author made.
     Saved {
         hash: String,
-        /// One that was announced before, and that never took the name.
+        /// The number of the frame in which one was announced that never took the name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        failed: Option<String>,
+        failed: Option<u64>,
     },
     /// Another program saved one that lacks results which its author cannot have known. The updates of this
     /// frame are all that was taken over.
@@ -124,11 +124,11 @@ impl Frame {
 
 impl Public {
     /// Another program saved a version; `is_latest` tells whether its author knew the last one.
-    pub(crate) fn saved(hash: ContentHash, is_latest: bool, failed: Option<ContentHash>) -> Public {
+    pub(crate) fn saved(hash: ContentHash, is_latest: bool, failed: Option<u64>) -> Public {
         match is_latest {
             true => Public::Saved {
                 hash: digits(hash),
-                failed: failed.map(digits),
+                failed,
             },
             false => Public::Judged { hash: digits(hash) },
         }
@@ -143,13 +143,13 @@ impl Public {
     pub(crate) fn next(
         hash: ContentHash,
         upto: u64,
-        failed: Option<ContentHash>,
+        failed: Option<u64>,
         sample: Option<Sample>,
     ) -> Public {
         Public::Next {
             hash: digits(hash),
             upto,
-            failed: failed.map(digits),
+            failed,
             sample,
         }
     }
@@ -203,12 +203,12 @@ pub(crate) fn history(frames: &[Frame]) -> History {
                 Public::Next {
                     hash, upto, failed, ..
                 } => {
-                    failed.iter().for_each(|hash| history.failed(parsed(hash)));
-                    history.published(parsed(hash), *upto);
+                    failed.iter().for_each(|frame| history.failed(*frame));
+                    history.published(parsed(hash), *upto, number as u64);
                 }
                 Public::Confirmed { hash } => history.confirmed(parsed(hash)),
                 Public::Saved { hash, failed } => {
-                    failed.iter().for_each(|hash| history.failed(parsed(hash)));
+                    failed.iter().for_each(|frame| history.failed(*frame));
                     history.saved(parsed(hash), number as u64);
                 }
                 Public::Judged { hash } => history.judged(parsed(hash)),

@@ -31,6 +31,8 @@ pub(crate) struct History {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PublicVersion {
     pub(crate) hash: ContentHash,
+    /// The number of the frame that tells of it. Two processes may announce the same contents.
+    pub(crate) frame: u64,
     /// It shows the updates of so many of the journal's frames.
     pub(crate) upto: u64,
     /// Whether it is known to have taken the sheet's name.
@@ -121,10 +123,12 @@ impl History {
         }
     }
 
-    /// Takes a version that is about to take the sheet's name, and shows so many frames.
-    pub(crate) fn published(&mut self, hash: ContentHash, upto: u64) {
+    /// Takes a version that is about to take the sheet's name, and shows so many frames; the frame with this
+    /// number tells it.
+    pub(crate) fn published(&mut self, hash: ContentHash, upto: u64, frame: u64) {
         let version = PublicVersion {
             hash,
+            frame,
             upto,
             is_confirmed: false,
             has_failed: false,
@@ -138,6 +142,7 @@ impl History {
         let last = self.versions.iter().rev().find(|last| !last.has_failed);
         let version = PublicVersion {
             hash,
+            frame: number,
             upto: last.map_or(0, |last| last.upto),
             is_confirmed: true,
             has_failed: false,
@@ -162,17 +167,13 @@ impl History {
         });
     }
 
-    /// A version that was announced is known never to have taken the sheet's name. What it would have shown
-    /// first, the next one does.
-    pub(crate) fn failed(&mut self, hash: ContentHash) {
-        if let Some(version) = self.latest(hash) {
+    /// The version that this frame announced is known never to have taken the sheet's name. What it would have
+    /// shown first, the next one does.
+    pub(crate) fn failed(&mut self, frame: u64) {
+        let mut latest = self.versions.iter_mut().rev();
+        if let Some(version) = latest.find(|version| version.frame == frame) {
             version.has_failed = true;
         }
-    }
-
-    fn latest(&mut self, hash: ContentHash) -> Option<&mut PublicVersion> {
-        let mut latest = self.versions.iter_mut().rev();
-        latest.find(|version| version.hash == hash)
     }
 
     /// Another program saved a version without results that its author cannot have known.
@@ -192,7 +193,8 @@ impl History {
 
     /// A version is known to have taken the sheet's name.
     pub(crate) fn confirmed(&mut self, hash: ContentHash) {
-        if let Some(version) = self.latest(hash) {
+        let mut latest = self.versions.iter_mut().rev();
+        if let Some(version) = latest.find(|version| version.hash == hash) {
             version.is_confirmed = true;
         }
     }
@@ -254,12 +256,12 @@ mod tests {
     #[test]
     fn a_version_shows_the_frames_that_were_there_when_it_was_planned() {
         let mut history = History::default();
-        history.published(1, 1);
+        history.published(1, 1, 0);
         history.wrote(1, &update("a", "x"));
         history.wrote(2, &update("b", "a"));
-        history.published(2, 2);
+        history.published(2, 2, 3);
         history.wrote(4, &update("c", "b"));
-        history.published(3, 5);
+        history.published(3, 5, 5);
         history.wrote(6, &update("d", "c"));
         assert_eq!(seen(&history), ["x", "a", "c"]);
         let past = history.cell("P", "NOTE").unwrap();
@@ -270,7 +272,7 @@ mod tests {
     #[test]
     fn a_save_shows_what_the_last_version_did_and_what_its_author_changed() {
         let mut history = History::default();
-        history.published(1, 0);
+        history.published(1, 0, 0);
         history.wrote(0, &update("ours", "x"));
         history.wrote(1, &update("theirs", "x"));
         history.saved(2, 1);
@@ -279,12 +281,23 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_failed_is_not_taken_for_another_ones_with_the_same_contents() {
+        let mut history = History::default();
+        history.published(1, 0, 0);
+        history.published(2, 0, 1);
+        history.published(2, 0, 2);
+        history.failed(1);
+        let failed: Vec<bool> = history.versions().iter().map(|it| it.has_failed).collect();
+        assert_eq!(failed, [false, true, false]);
+    }
+
+    #[test]
     fn a_save_that_was_judged_is_known_until_its_contents_are_public_again() {
         let mut history = History::default();
-        history.published(1, 0);
+        history.published(1, 0, 0);
         history.judged(7);
         assert!(history.was_judged(7) && !history.was_judged(1));
-        history.published(7, 0);
+        history.published(7, 0, 1);
         assert!(!history.was_judged(7));
     }
 }

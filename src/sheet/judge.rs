@@ -305,7 +305,8 @@ mod tests {
 
         fn publish(&mut self) {
             self.versions.push(self.current.clone());
-            self.history.published(hash(&self.current), self.at);
+            self.history
+                .published(hash(&self.current), self.at, self.at);
         }
     }
 

@@ -41,8 +41,9 @@ pub(super) struct Durable {
     stale: bool,
     /// How often a frame was tried again. Never falls.
     retried: u64,
-    /// A version that this writer announced and that has not taken the sheet's name.
-    announced: Option<ContentHash>,
+    /// A version that this writer announced and that has not taken the sheet's name, and the number of the
+    /// frame in which it did.
+    announced: Option<(ContentHash, u64)>,
     /// One that has, and the journal does not know yet: the next frame tells it.
     confirmed: Option<ContentHash>,
 }
@@ -123,13 +124,20 @@ impl Durable {
         );
         let mut frame = frame.clone();
         for public in &mut frame.public {
-            if let Public::Next { upto, .. } = public {
-                let shows_all = *upto >= self.journal.count();
-                *upto = if shows_all { frames.len() as u64 } else { 0 };
+            match public {
+                Public::Next { upto, failed, .. } => {
+                    let shows_all = *upto >= self.journal.count();
+                    *upto = if shows_all { frames.len() as u64 } else { 0 };
+                    *failed = None;
+                }
+                Public::Saved { failed, .. } => *failed = None,
+                Public::Confirmed { .. } | Public::Judged { .. } => {}
             }
         }
         frames.push(frame);
-        self.journal.start_over(&frames)
+        self.journal.start_over(&frames)?;
+        self.announced = None;
+        Ok(())
     }
 
     /// Tells the journal, durably, that a version is about to take the sheet's name, which shows so many of its
@@ -144,20 +152,20 @@ impl Durable {
         if !self.journal.exists() {
             return Ok(());
         }
-        let next = Public::next(version, upto, self.announced, None);
+        let next = Public::next(version, upto, self.announced(), None);
         self.append(&mut Frame::telling(vec![next]), sheet, public)?;
-        self.announced = Some(version);
+        self.announced = Some((version, self.journal.count() - 1));
         Ok(())
     }
 
-    /// A version that was announced and has not taken the sheet's name.
-    pub(super) fn announced(&self) -> Option<ContentHash> {
-        self.announced
+    /// The number of the frame that announced a version which has not taken the sheet's name.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.announced.map(|(_, frame)| frame)
     }
 
     /// The version that was announced has the sheet's name.
     pub(super) fn confirm(&mut self) {
-        self.confirmed = self.announced.take();
+        self.confirmed = self.announced.take().map(|(version, _)| version);
     }
 
     /// How many frames the log has.
@@ -203,6 +211,7 @@ impl Durable {
     pub(super) fn was_read_anew(&mut self, unplaced: Vec<RowUpdate>) {
         self.unplaced = unplaced;
         self.stale = false;
+        (self.announced, self.confirmed) = (None, None);
     }
 
     pub(super) fn unplaced(&self) -> &[RowUpdate] {
@@ -266,7 +275,8 @@ impl Durable {
             return Ok(());
         }
         let (mut history, _) = self.history()?;
-        history.published(public, self.journal.count());
+        let count = self.journal.count();
+        history.published(public, count, count);
         history.confirmed(public);
         let sample = Some(Sample::of(sheet));
         let schema = sheet.schema();

@@ -268,13 +268,16 @@ impl Writer {
         if !unclear.is_empty() {
             tracing::warn!(rows = unclear.len(), keys = %escape_list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
         }
-        if let Reading::Known(_) = reading {
-            // Another process made it public, and has told.
+        if let Reading::Known(known) = reading {
+            // Another process made it public, and has told; or we did, and an error came behind it.
+            if self.durable.announced() == Some(history.versions()[known].frame) {
+                self.durable.confirm();
+            }
             return merged;
         }
         let failed = self.durable.announced();
         let is_public =
-            |version: &PublicVersion| !version.has_failed && Some(version.hash) != failed;
+            |version: &PublicVersion| !version.has_failed && Some(version.frame) != failed;
         let last = history.versions().iter().rposition(is_public).unwrap_or(0);
         let is_latest = reading.is_of(last) && merged.conflicts.is_empty();
         self.outside.took(Frame {
