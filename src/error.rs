@@ -250,7 +250,7 @@ pub enum Error {
         /// The sheet.
         path: PathBuf,
         /// What was found: "is an older version of itself".
-        found: &'static str,
+        found: String,
         /// How many rows that is about.
         rows: usize,
     },

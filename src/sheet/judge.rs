@@ -115,6 +115,21 @@ impl Reading {
         }
     }
 
+    /// The same of a save whose author cannot have had a later version.
+    pub(crate) fn at_most(self, version: usize) -> Reading {
+        match self {
+            Reading::Known(known) => Reading::Known(known.min(version)),
+            Reading::Between { low, high } => Reading::Between {
+                low: low.min(version),
+                high: high.min(version),
+            },
+            Reading::NoTrace { near } => Reading::NoTrace {
+                near: near.map(|near| near.min(version)),
+            },
+            Reading::Judged => Reading::Judged,
+        }
+    }
+
     /// Whether the save's author knew all that this version shows, and nobody else did otherwise.
     pub(crate) fn is_of(self, version: usize) -> bool {
         match self {

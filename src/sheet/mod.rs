@@ -40,7 +40,7 @@ pub(crate) use change::{CellUpdate, RowUpdate};
 pub(crate) use history::{History, Past, PublicVersion};
 #[cfg(feature = "cli")]
 pub(crate) use json::Answer;
-pub(crate) use judge::{Reading, Verdict};
+pub(crate) use judge::{Reading, Verdict, is_same};
 pub(crate) use kin::Sample;
 pub(crate) use new_rows::new_rows;
 pub(crate) use schema::Schema;

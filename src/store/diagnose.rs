@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::disk::Target;
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings_with;
-use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
-use crate::store::fitness;
+use crate::sheet::{Diagnostic, Duplicates, Level, Options};
+use crate::store::read::read_and_ask;
+use crate::store::{fitness, left_behind};
 use crate::text::{DidYouMean, escape, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
@@ -18,7 +18,7 @@ use crate::text::{DidYouMean, escape, escape_list};
 /// [`Error::Io`] and [`Error::NotAFile`] if it cannot be read at all, [`Error::Busy`], [`Error::Journal`].
 pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnostic>> {
     let path = path.as_ref();
-    let target = Target::open(path)?;
+    let target = left_behind::open(path)?;
     let mut findings = Vec::new();
     if let Err(error) = fitness::refuse_for_a_run(&target, options) {
         findings.push(of_place(Level::Error, error.chain()));
@@ -31,8 +31,9 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
         duplicates: Duplicates::All,
         ..options.clone()
     };
-    match Sheet::read(path, &all) {
-        Ok(sheet) => {
+    match read_and_ask(path, &all) {
+        Ok((sheet, asked)) => {
+            findings.extend(asked.map(|asked| of_place(Level::Error, asked.chain())));
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
                 findings.push(of_contents(error)?);
             }

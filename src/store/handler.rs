@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backup::BackupMetadata;
-use crate::disk::Target;
 use crate::domain::ProcessingStatus;
 use crate::domain::columns::addable;
 use crate::error::{Error, Result};
@@ -19,9 +18,9 @@ use crate::sheet::{
     Conflict, CsvRecord, Diagnostic, Options, ProcessingProgress, Sheet, Updates, WriteOperation,
 };
 use crate::store::backups::clean_up;
-use crate::store::fitness;
 use crate::store::patience::patiently;
 use crate::store::writer::{self, Checkpoint, Decision, Recovery, Writer, Writes};
+use crate::store::{fitness, left_behind};
 
 /// In whose name a sheet is backed up before a person's first change.
 const SET: &str = "set";
@@ -83,7 +82,7 @@ impl CsvHandler {
         session: Option<&str>,
         decision: Option<Decision>,
     ) -> Result<(CsvHandler, Recovery)> {
-        let target = Arc::new(Target::open(path)?);
+        let target = Arc::new(left_behind::open(path)?);
         let (writer, recovery) = Writer::open(target, options, session, decision)?;
         let handler = CsvHandler {
             sheet: Arc::clone(writer.sheet()),

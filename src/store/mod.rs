@@ -10,6 +10,7 @@ mod diagnose;
 mod first;
 mod fitness;
 mod handler;
+mod left_behind;
 mod output;
 pub(crate) mod patience;
 mod read;

@@ -8,6 +8,7 @@ use crate::disk::{ContentHash, Snapshot, Stamp, Target, hash_bytes};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::{Options, Sheet, bring, merge, new_rows};
+use crate::store::left_behind;
 use crate::store::output::refuse_same_file;
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
@@ -21,10 +22,8 @@ impl Sheet {
     /// [`Error::Empty`], [`Error::NoKeyColumn`], [`Error::Malformed`], [`Error::DuplicatePo`]. A journal that cannot
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
-        let (bytes, frames, target) = read_settled(path.as_ref(), options)?;
-        let hash = hash_bytes(&bytes);
-        let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
-        show(&sheet, hash, &frames);
+        let (sheet, asked) = read_and_ask(path.as_ref(), options)?;
+        warn(asked);
         Ok(sheet)
     }
 
@@ -40,7 +39,7 @@ impl Sheet {
     ) -> Result<Sheet> {
         let path = path.as_ref();
         refuse_same_file(input.path(), path)?;
-        let (mut bytes, frames, target) = read_settled(path, options)?;
+        let (mut bytes, log, target) = read_settled(path, options)?;
         let hash = hash_bytes(&bytes);
         let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;
         let (count, rows) = new_rows(input, &copy);
@@ -53,7 +52,7 @@ impl Sheet {
             bytes.extend_from_slice(&rows);
             Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
         };
-        show(&sheet, hash, &frames);
+        warn(show(&sheet, hash, log, &target, options)?);
         Ok(sheet)
     }
 
@@ -84,8 +83,33 @@ impl Sheet {
     }
 }
 
+/// Reads a sheet and what its journal adds to it, and what a person has to decide before anything is written.
+pub(crate) fn read_and_ask(path: &Path, options: &Options) -> Result<(Sheet, Option<Error>)> {
+    let (bytes, log, target) = read_settled(path, options)?;
+    let hash = hash_bytes(&bytes);
+    let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
+    let asked = show(&sheet, hash, log, &target, options)?;
+    Ok((sheet, asked))
+}
+
+fn warn(asked: Option<Error>) {
+    if let Some(asked) = asked {
+        tracing::warn!("{asked}");
+    }
+}
+
 /// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.
-fn show(sheet: &Sheet, hash: ContentHash, frames: &[Frame]) {
+fn show(
+    sheet: &Sheet,
+    hash: ContentHash,
+    log: Option<Vec<Frame>>,
+    target: &Target,
+    options: &Options,
+) -> Result<Option<Error>> {
+    let Some(frames) = &log else {
+        let left = left_behind::look_for(target, options, sheet, hash)?;
+        return Ok(left.map(|left| left.question(sheet.path())));
+    };
     let history = frame::history(frames);
     frame::add_waiting_columns(sheet, frames);
     match standing(frames, &history, sheet, hash, true) {
@@ -93,16 +117,20 @@ fn show(sheet: &Sheet, hash: ContentHash, frames: &[Frame]) {
         Standing::Saved(reading) => drop(bring(&history, reading, sheet, None)),
         Standing::Anew => {}
         Standing::Asked(question) => {
-            let (path, found, rows) = (sheet.path().to_owned(), question.found, question.rows);
-            tracing::warn!("{}", Error::Undecided { path, found, rows });
+            return Ok(Some(Error::Undecided {
+                path: sheet.path().to_owned(),
+                found: question.found.to_owned(),
+                rows: question.rows,
+            }));
         }
     }
+    Ok(None)
 }
 
-/// A sheet's bytes, and what its journal adds to them.
-fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Vec<Frame>, Target)> {
+/// A sheet's bytes, and what its journal adds to them; `None` if it has none.
+fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Option<Vec<Frame>>, Target)> {
     const ATTEMPTS: usize = 100;
-    let target = Target::open(path)?;
+    let target = left_behind::open(path)?;
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -118,7 +146,7 @@ fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Vec<Frame>, 
         let settled =
             Journal::is_still(&target, log.as_ref())? && is_still(&target, &Stamp::of(&metadata))?;
         if settled || attempt == ATTEMPTS {
-            return Ok((bytes, frames, target));
+            return Ok((bytes, log.is_some().then_some(frames), target));
         }
     }
 }

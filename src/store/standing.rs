@@ -5,6 +5,8 @@
 //! is asked: an older version that took the sheet's place, a save that shows nothing of the results, traces
 //! that tell different things, or another sheet under this name.
 
+use std::borrow::Cow;
+
 use crate::disk::ContentHash;
 use crate::journal::{Frame, frame};
 use crate::sheet::{History, Past, Reading, Sheet, Verdict, text};
@@ -33,6 +35,18 @@ pub(crate) struct Question {
     pub(crate) rows: usize,
 }
 
+impl Standing {
+    /// Whether the journal holds results that the sheet does not show.
+    pub(crate) fn adds(&self, frames: &[Frame], history: &History, sheet: &Sheet) -> bool {
+        match self {
+            Standing::Current(from) => frame::updates(&frames[*from..]).next().is_some(),
+            Standing::Saved(reading) => !not_shown(history, *reading, sheet).is_empty(),
+            Standing::Anew => false,
+            Standing::Asked(_) => true,
+        }
+    }
+}
+
 /// How a sheet, of which nothing was written yet, stands to the frames of its journal.
 pub(crate) fn standing(
     frames: &[Frame],
@@ -49,34 +63,12 @@ pub(crate) fn standing(
     if history.is_empty() {
         return Standing::Current(frames.len());
     }
-    let cell = |po: &str, column: &str| {
-        let row = sheet.rows(po).next()?;
-        let column = sheet.schema().position(column)?;
-        Some(text(sheet.base_cell(row, column)))
-    };
+    let cell = |po: &str, column: &str| cell(sheet, po, column);
     let reading = Reading::of(history, hash, cell);
-    let ask = |reading: Reading, found| {
-        let is_shown = |(po, past): (&str, &Past)| {
-            cell(po, &past.column).is_some_and(|theirs| {
-                matches!(
-                    reading.verdict(past, &theirs),
-                    Verdict::Same | Verdict::Theirs
-                )
-            })
-        };
-        let mut rows: Vec<&str> = history
-            .cells()
-            .filter(|(_, past)| !past.is_outside)
-            .filter(|&cell| !is_shown(cell))
-            .map(|(po, _)| po)
-            .collect();
-        rows.sort_unstable();
-        rows.dedup();
-        Question {
-            reading,
-            found,
-            rows: rows.len(),
-        }
+    let ask = |reading: Reading, found| Question {
+        reading,
+        found,
+        rows: not_shown(history, reading, sheet).len(),
     };
     match reading {
         Reading::Known(version) => {
@@ -130,4 +122,32 @@ pub(crate) fn standing(
             }
         }
     }
+}
+
+/// The keys with results that a sheet does not show, and of which its author does not know.
+fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&'h str> {
+    let is_shown = |(po, past): (&str, &Past)| {
+        cell(sheet, po, &past.column).is_some_and(|theirs| {
+            matches!(
+                reading.verdict(past, &theirs),
+                Verdict::Same | Verdict::Theirs
+            )
+        })
+    };
+    let mut rows: Vec<&str> = history
+        .cells()
+        .filter(|(_, past)| !past.is_outside)
+        .filter(|&cell| !is_shown(cell))
+        .map(|(po, _)| po)
+        .collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
+
+/// What a sheet, of which nothing was written yet, shows in a key's cell.
+fn cell<'s>(sheet: &'s Sheet, po: &str, column: &str) -> Option<Cow<'s, str>> {
+    let row = sheet.rows(po).next()?;
+    let column = sheet.schema().position(column)?;
+    Some(text(sheet.base_cell(row, column)))
 }

@@ -41,10 +41,10 @@ use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::{Conflict, Options, Sheet, bring, render};
-use crate::store::fitness;
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
+use crate::store::{fitness, left_behind};
 use crate::text::escape;
 
 use durable::Durable;
@@ -121,8 +121,19 @@ impl Writer {
             Ok(is_whole.then_some((held, read, public)))
         })?;
         site.keep_leftovers()?;
-        let (journal, left, frames) = Journal::open(&site.target, &options.key, &held)?;
+        let (mut journal, mut left, mut frames) = Journal::open(&site.target, &options.key, &held)?;
         let sheet = read?;
+        let was_renamed = match left {
+            Some(_) => None,
+            None => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
+        };
+        if let Some(behind) = &was_renamed {
+            if decision.is_none() {
+                return Err(behind.question(site.path()));
+            }
+            behind.take_over(&site.target, &held)?;
+            (journal, left, frames) = Journal::open(&site.target, &options.key, &held)?;
+        }
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {
             site,
@@ -138,7 +149,7 @@ impl Writer {
         let recovery = Recovery {
             left,
             behind,
-            is_as_left,
+            is_as_left: is_as_left && was_renamed.is_none(),
         };
         Ok((writer, recovery))
     }
@@ -154,7 +165,13 @@ impl Writer {
         frame::add_waiting_columns(&sheet, frames);
         let standing = standing(frames, &history, &sheet, public, is_of_session);
         let is_as_left = matches!(standing, Standing::Current(_));
+        let gives_up =
+            decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         let merged = match standing {
+            _ if gives_up => {
+                self.durable.discard(&self.site, &history)?;
+                Merged::default()
+            }
             Standing::Current(from) => {
                 // What has no place is still in the log of a session that has not ended.
                 let from = if is_of_session { 0 } else { from };
@@ -175,23 +192,17 @@ impl Writer {
                 self.durable.empty(&self.site)?;
                 Merged::default()
             }
-            Standing::Asked(question) => match decision {
-                None => {
-                    return Err(Error::Undecided {
-                        path: self.site.path().to_owned(),
-                        found: question.found,
-                        rows: question.rows,
-                    });
-                }
-                Some(Decision::Apply) => {
-                    let brought = bring(&history, question.reading, &sheet, None);
-                    self.took(&history, question.reading, public, brought)
-                }
-                Some(Decision::Discard) => {
-                    self.durable.discard(&self.site, &history)?;
-                    Merged::default()
-                }
-            },
+            Standing::Asked(question) if decision.is_none() => {
+                return Err(Error::Undecided {
+                    path: self.site.path().to_owned(),
+                    found: question.found.to_owned(),
+                    rows: question.rows,
+                });
+            }
+            Standing::Asked(question) => {
+                let brought = bring(&history, question.reading, &sheet, None);
+                self.took(&history, question.reading, public, brought)
+            }
         };
         self.outside.report(merged.conflicts);
         self.durable.set_unplaced(merged.unplaced);

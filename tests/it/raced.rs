@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tickoff::{Options, Session};
 
-use crate::command_line::wait_until;
+use crate::command_line::{end, wait_until};
 use crate::fixture::TempSheet;
 use crate::poor::lacks;
 
@@ -163,6 +163,31 @@ fn an_edit_in_place_that_begins_then_is_not_lost_with_the_old_version() {
     .unwrap();
     drop(file);
     check_both_are_there(&sheet, set);
+}
+
+/// Who writes to the version that is displaced may have read an older one.
+#[test]
+fn an_edit_in_place_of_an_older_version_takes_no_result_back() {
+    if is_lost_without_exchange() {
+        return;
+    }
+    let sheet = TempSheet::new(SHEET);
+    let set_b = |note: &str| end(sheet.tickoff("set").args(["B", note])).with(0);
+    set_b("note=first");
+    let older = sheet.text();
+    set_b("note=second");
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let edited = older.replace("A;PENDING;;;", "A;PENDING;;mine;");
+    file.write_all(edited.as_bytes()).unwrap();
+    file.set_len(edited.len() as u64).unwrap();
+    drop(file);
+    assert!({ set }.wait().unwrap().success());
+    let cells = [("A", "note"), ("A", "ERROR_MESSAGE"), ("B", "note")];
+    let shown = cells.map(|(po, column)| sheet.cell(po, column));
+    assert_eq!(shown, ["ours", "mine", "second"]);
 }
 
 #[test]

@@ -325,6 +325,7 @@ impl Durable {
                 cells: row.iter().map(Past::update).collect(),
                 aside: false,
             })
+            .chain(history.unplaced().iter().cloned())
             .collect();
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
         let kept = escape(&kept.display().to_string());

@@ -175,20 +175,19 @@ impl Writer {
         }
         let (history, sample) = self.durable.history()?;
         let reading = built.as_ref().ok().map(|new| {
-            let known = |hash| {
+            let reading = Reading::of(&history, version.hash, |po, column| {
+                let row = new.rows(po).next()?;
+                let column = new.schema().position(column)?;
+                Some(text(new.base_cell(row, column)))
+            });
+            let displaced = edit.and_then(|unmerged| {
                 let mut versions = history.versions().iter();
-                versions.rposition(|version| version.hash == hash)
-            };
-            match edit.and_then(|unmerged| known(unmerged.edit.expected)) {
-                Some(version) => Reading::Between {
-                    low: version,
-                    high: version,
-                },
-                None => Reading::of(&history, version.hash, |po, column| {
-                    let row = new.rows(po).next()?;
-                    let column = new.schema().position(column)?;
-                    Some(text(new.base_cell(row, column)))
-                }),
+                versions.rposition(|version| version.hash == unmerged.edit.expected)
+            });
+            match displaced {
+                // Its author had read that or an earlier one.
+                Some(version) => reading.at_most(version),
+                None => reading,
             }
         });
         if let (Ok(new), Some(Reading::NoTrace { .. })) = (&built, reading)
@@ -196,7 +195,12 @@ impl Writer {
             && new.progress().total > 0
             && sample.is_some_and(|sample| !sample.is_kin_of(new))
         {
-            return self.outside.is_another_sheet(&self.site).map(|()| false);
+            if edit.is_none() {
+                return self.outside.is_another_sheet(&self.site).map(|()| false);
+            }
+            let kept = self.site.keep(file, "outside")?;
+            tracing::warn!(%kept, "another sheet took the name while this one was written; a copy of it is kept");
+            return Ok(true);
         }
         self.visible.fall_behind();
         if suspicious {

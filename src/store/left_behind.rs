@@ -1,0 +1,171 @@
+//! A journal that was left where its sheet does not lie any more.
+//!
+//! A journal lies beside a name, so who renames or moves a sheet takes it away from its results. Both ends
+//! are told: a name whose sheet is gone names its journal, and a sheet without one is looked for in those of
+//! its folder, by its contents. It is one of the versions that the journal made public, or has its keys where
+//! nothing has the old name; a copy is not taken for the sheet that it was made of. Whether it is the same
+//! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
+//! version showed: all others went along.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
+use crate::domain::columns::same_column;
+use crate::error::{Error, Result};
+use crate::journal::{Frame, Journal, frame};
+use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
+use crate::text::{Escaped, escape};
+
+/// A journal that lies beside another name, and holds results of a sheet.
+pub(crate) struct LeftBehind {
+    place: Arc<Target>,
+    /// How many rows have results that no public version showed.
+    rows: usize,
+}
+
+/// The place of a sheet that has to be there.
+///
+/// # Errors
+/// As [`Target::open`]; where the sheet is gone and its journal still holds results, that is said.
+pub(crate) fn open(path: &Path) -> Result<Target> {
+    Target::open(path).map_err(|error| match &error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            gone(path).unwrap_or(error)
+        }
+        _ => error,
+    })
+}
+
+/// What is to be said of a sheet that is gone, if anything.
+fn gone(path: &Path) -> Option<Error> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let like = std::fs::metadata(folder.unwrap_or(Path::new("."))).ok()?;
+    let place = Target::open_or_missing(path, &like).ok()?;
+    let rows = waiting(&frame::history(&Journal::peek(&place).ok()??.1), None);
+    (rows > 0).then(|| Error::Unsuitable {
+        problem: format!(
+            "is not there, and its journal {} holds results for {rows} rows: put the sheet back, or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply",
+            escape(&Journal::path_beside(&place).display().to_string())
+        ),
+        path: path.to_owned(),
+    })
+}
+
+/// Looks for the journal of a sheet that has none.
+pub(crate) fn look_for(
+    target: &Target,
+    options: &Options,
+    sheet: &Sheet,
+    hash: ContentHash,
+) -> Result<Option<LeftBehind>> {
+    let Some(like) = target.metadata()? else {
+        return Ok(None);
+    };
+    for name in Journal::names_of_others(target)? {
+        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), &like) else {
+            continue;
+        };
+        // What cannot be read has something to say to whoever opens that sheet.
+        let Ok(Some((head, frames))) = Journal::peek(&place) else {
+            continue;
+        };
+        if !same_column(&head.key, &options.key) {
+            continue;
+        }
+        let history = frame::history(&frames);
+        let rows = waiting(&history, Some(sheet));
+        if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
+        {
+            return Ok(Some(LeftBehind {
+                place: Arc::new(place),
+                rows,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+impl LeftBehind {
+    /// What the person is asked.
+    pub(crate) fn question(&self, path: &Path) -> Error {
+        let journal = Journal::path_beside(&self.place);
+        Error::Undecided {
+            path: path.to_owned(),
+            found: format!(
+                "was called {} when it was worked on, and {} was left there",
+                Escaped::text(self.place.name()),
+                escape(&journal.display().to_string())
+            ),
+            rows: self.rows,
+        }
+    }
+
+    /// Gives the journal to the sheet, which has none.
+    pub(crate) fn take_over(&self, target: &Target, _held: &WriteGuard) -> Result<()> {
+        let lock = WriteLock::open(&self.place)?;
+        let _held = lock.acquire()?;
+        Journal::move_to(&self.place, target)
+    }
+}
+
+/// How many keys have a value that no public version showed, and that the sheet does not show.
+fn waiting(history: &History, sheet: Option<&Sheet>) -> usize {
+    let shows = |po: &str, column: &str, value: &str| {
+        let sheet = sheet?;
+        let row = sheet.rows(po).next()?;
+        let column_at = sheet.schema().position(column)?;
+        Some(is_same(
+            column,
+            &text(sheet.base_cell(row, column_at)),
+            value,
+        ))
+    };
+    let rows = history.rows().filter(|(po, row)| {
+        row.iter().any(|past| {
+            past.public_since().is_none()
+                && !past.is_outside
+                && shows(po, &past.column, &past.last) != Some(true)
+        })
+    });
+    rows.count()
+}
+
+/// Whether a sheet has the contents that a journal knows, and what lies beside that journal has not.
+fn is_of(
+    frames: &[Frame],
+    history: &History,
+    sheet: &Sheet,
+    hash: ContentHash,
+    place: &Target,
+    options: &Options,
+) -> Result<bool> {
+    let is_known = history
+        .versions()
+        .iter()
+        .any(|version| version.hash == hash && !version.has_failed);
+    let sample = frame::sample(frames);
+    if place.metadata()?.is_none() {
+        return Ok(is_known || sample.is_some_and(|sample| sample.is_kin_of(sheet)));
+    }
+    if !is_known {
+        return Ok(false);
+    }
+    let options = Options {
+        duplicates: Duplicates::All,
+        ..options.clone()
+    };
+    let beside = Sheet::read_without_journal(place.path(), &options);
+    let is_its_own = |beside| sample.is_none_or(|sample| sample.is_kin_of(&beside));
+    Ok(!beside.is_ok_and(is_its_own))
+}
+
+/// Whether a session goes on there, which keeps what is its own.
+fn is_used(place: &Target) -> Result<bool> {
+    let session: Option<File> = place.open_sibling_to_read("session")?;
+    session.map_or(Ok(false), |session| is_held(place, &session))
+}
