@@ -63,6 +63,8 @@ mod program;
 #[cfg(feature = "cli")]
 mod raced;
 #[cfg(feature = "cli")]
+mod renamed;
+#[cfg(feature = "cli")]
 mod report;
 #[cfg(feature = "cli")]
 mod results;

@@ -1,0 +1,157 @@
+//! A sheet that was renamed, copied or moved away after a crash, and the journal that it left.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::command_line::{end, tickoff, wait_until};
+use crate::fixture::TempSheet;
+
+/// A sheet whose session was killed while the results of PO1 and PO2 were durable and not visible.
+fn killed() -> TempSheet {
+    let sheet = TempSheet::pending(4);
+    let mut apply = sheet.tickoff("apply");
+    apply.args(["--ack", "--quiet"]).stdin(Stdio::piped());
+    let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = child.stdin.take().unwrap();
+    let mut acknowledged =
+        std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    // Who has the sheet open for writing keeps a new version from taking its place.
+    wait_until("the session has begun", || {
+        std::fs::read(sheet.folder().join(".input.csv.journal")).is_ok_and(|log| log.len() > 60_000)
+    });
+    let open = std::fs::OpenOptions::new().append(true).open(sheet.path());
+    for po in ["PO1", "PO2"] {
+        writeln!(
+            lines,
+            r#"{{"po_number":"{po}","updates":{{"STATUS":"COMPLETED"}}}}"#
+        )
+        .unwrap();
+        acknowledged.next().unwrap().unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(open);
+    assert!(!sheet.text().contains("COMPLETED"));
+    sheet
+}
+
+const ASKED: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there: its journal has results for 2 rows that it does not show: tickoff recover FILE --apply writes them, --discard gives them up and keeps them in a copy";
+
+/// A command on `orders.csv`, which was `input.csv`.
+fn on_orders(sheet: &TempSheet, command: &str, arguments: &[&str]) -> std::process::Command {
+    let mut tickoff = tickoff();
+    tickoff.args([command, "orders.csv"]).args(arguments);
+    tickoff.current_dir(sheet.folder());
+    tickoff
+}
+
+fn rename(sheet: &TempSheet) {
+    std::fs::rename(sheet.path(), sheet.folder().join("orders.csv")).unwrap();
+}
+
+#[track_caller]
+fn check_asked(sheet: &TempSheet) {
+    let before = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
+    for (command, arguments, code) in [
+        ("run", &["--", "touch", "ran"][..], 3),
+        ("init", &[], 3),
+        ("set", &["PO0", "Priority=x"], 3),
+        ("status", &[], 0),
+        ("pending", &[], 0),
+    ] {
+        let ended = end(&mut on_orders(sheet, command, arguments)).with(code);
+        let told = sheet.without_folder(&ended.stderr);
+        assert!(told.contains(ASKED), "{command}: {told}");
+    }
+    let checked = end(&mut on_orders(sheet, "check", &[])).with(3);
+    assert!(sheet.without_folder(&checked.stdout).contains(ASKED));
+    assert!(!sheet.folder().join("ran").exists());
+    let after = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
+    assert!(before == after);
+}
+
+fn completed(sheet: &TempSheet) -> usize {
+    let text = std::fs::read_to_string(sheet.folder().join("orders.csv")).unwrap();
+    text.matches(";COMPLETED;").count()
+}
+
+#[test]
+fn the_results_of_a_renamed_sheet_are_asked_for_and_taken_over() {
+    let sheet = killed();
+    rename(&sheet);
+    check_asked(&sheet);
+    end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
+    assert_eq!(completed(&sheet), 2);
+    assert!(!sheet.folder().join(".input.csv.journal").exists());
+    end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+    assert_eq!(completed(&sheet), 4);
+}
+
+#[test]
+fn the_results_of_a_renamed_sheet_can_be_given_up_and_are_kept_in_a_copy() {
+    let sheet = killed();
+    rename(&sheet);
+    end(&mut on_orders(&sheet, "recover", &["--discard"])).with(0);
+    assert_eq!(completed(&sheet), 0);
+    let copies = sheet.backup_names();
+    let copy = copies.iter().find(|name| name.contains(".discarded."));
+    let copy = std::fs::read_to_string(sheet.backups().join(copy.unwrap())).unwrap();
+    assert!(copy.contains("PO1") && copy.contains("PO2"), "{copy}");
+    end(&mut on_orders(&sheet, "status", &[])).with(0);
+}
+
+#[test]
+fn a_renamed_sheet_is_known_though_it_was_edited_since_or_another_has_its_old_name() {
+    let edited = killed();
+    rename(&edited);
+    let orders = edited.folder().join("orders.csv");
+    let text = std::fs::read_to_string(&orders).unwrap();
+    std::fs::write(
+        &orders,
+        text.replace("PO0;PENDING;Acme", "PO0;PENDING;Acme Ltd"),
+    )
+    .unwrap();
+    check_asked(&edited);
+
+    let followed = killed();
+    rename(&followed);
+    std::fs::write(followed.path(), "PO_NUMBER;STATUS\nX1;\nX2;\n").unwrap();
+    check_asked(&followed);
+}
+
+#[test]
+fn a_copy_is_not_taken_for_the_sheet_that_it_was_made_of() {
+    let sheet = killed();
+    std::fs::copy(sheet.path(), sheet.folder().join("orders.csv")).unwrap();
+    let ended = end(&mut on_orders(&sheet, "status", &[])).with(0);
+    assert_eq!(ended.stderr, "");
+    let ended = end(&mut sheet.tickoff("status")).with(0);
+    assert!(ended.stdout.contains("COMPLETED"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_sheet_whose_results_were_all_visible_is_renamed_without_a_word() {
+    let sheet = TempSheet::pending(3);
+    end(&mut sheet.run("-q", "true")).with(0);
+    rename(&sheet);
+    let ended = end(&mut on_orders(&sheet, "run", &["-q", "--", "false"])).with(0);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn a_name_whose_sheet_is_gone_names_its_journal() {
+    let sheet = killed();
+    rename(&sheet);
+    for (command, arguments) in [
+        ("run", &["--", "true"][..]),
+        ("status", &[]),
+        ("get", &["PO1"]),
+    ] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+        let told = sheet.without_folder(&ended.stderr);
+        assert!(
+            told.contains("input.csv is not there, and its journal DIR/.input.csv.journal holds results for 2 rows: put the sheet back, or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"),
+            "{command}: {told}"
+        );
+    }
+}
