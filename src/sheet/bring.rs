@@ -32,6 +32,13 @@ impl Brought {
     pub(crate) fn has_left_something(&self) -> bool {
         !self.merged.conflicts.is_empty() || !self.unclear.is_empty()
     }
+
+    /// Leaves out what seems to have been done in the row of a key, in which the version may have been cut
+    /// off.
+    pub(crate) fn leave_out(&mut self, po: &str) {
+        self.merged.leave_out(po);
+        self.taken.retain(|row| row.po != po);
+    }
 }
 
 /// Brings everything that a journal tells of to a sheet of which nothing has been written yet.

@@ -11,6 +11,11 @@
 //! another cell, and saved. Such edits are therefore written to the journal like results, but give
 //! way to any value that is new to them.
 //!
+//! Such a file may also be a piece of a sheet, if it was changed in place: its author cuts it off, and
+//! restores the sheet under the public name. The cell in which it was cut looks like an edit, and what it
+//! held before is what its author restores. Held in the journal, the cut cell undid that, in one of some
+//! 40,000 edits that cut the sheet off. So a last record without a line end is nobody's edit there.
+//!
 //! A version that shows what a cell had before us may have been read before we wrote, or its author
 //! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
 //! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
@@ -95,6 +100,21 @@ pub(crate) fn transfer(old: &Sheet, new: &Sheet, waiting: &[RowUpdate]) -> Merge
     merged
 }
 
+/// The record in which a version may have been cut off: the last one, if it has no line end.
+pub(crate) fn cut_off(version: &Sheet) -> Option<RecordIndex> {
+    match version.bytes().ends_with(b"\n") {
+        true => None,
+        false => version.all_rows().last(),
+    }
+}
+
+impl Merged {
+    /// Leaves out the conflicts in the row of a key, in which the version may have been cut off.
+    pub(crate) fn leave_out(&mut self, po: &str) {
+        self.conflicts.retain(|conflict| conflict.po != po);
+    }
+}
+
 /// Everything that was written to a sheet, as one frame would hold it.
 pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
     let schema = sheet.schema();
@@ -135,8 +155,14 @@ pub(crate) fn held(sheet: &Sheet) -> Held {
 /// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
 ///
 /// `held` are the edits that were held when the new base lost its public name. An edit of one of its
-/// cells that came to be held since, through another process, is a later one, and stays.
-pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, bool) {
+/// cells that came to be held since, through another process, is a later one, and stays. The record in
+/// which the new version may have been [`cut_off`] is left out.
+pub(crate) fn edits(
+    old: &Sheet,
+    new: &Sheet,
+    held: &Held,
+    cut_off: Option<RecordIndex>,
+) -> (Vec<RowUpdate>, bool) {
     let (from, to) = (old.schema(), new.schema());
     let columns: Vec<(usize, usize, &String)> = to
         .columns()
@@ -152,6 +178,10 @@ pub(crate) fn edits(old: &Sheet, new: &Sheet, held: &Held) -> (Vec<RowUpdate>, b
     let mut updates = Vec::new();
     let mut is_all = unkeyed(old).eq(unkeyed(new));
     for row in new.all_rows() {
+        if Some(row) == cut_off {
+            is_all = false;
+            continue;
+        }
         let po = new.po(row);
         let before: Vec<RecordIndex> = old.rows(&po).take(2).collect();
         let [before] = before[..] else {
@@ -342,7 +372,7 @@ mod tests {
         apply(&old, &[result("A", "STATUS", "COMPLETED", "PENDING")]);
         let new = sheet("B;PENDING;mine\nA;PENDING;x\nC;;new\n");
         transfer(&old, &new, &[]);
-        let (edits, is_all) = edits(&old, &new, &Held::new());
+        let (edits, is_all) = edits(&old, &new, &Held::new(), None);
         assert_eq!((edits.len(), is_all), (1, false));
         assert_eq!(
             (edits[0].po.as_str(), edits[0].cells[0].value.as_str()),
@@ -353,7 +383,7 @@ mod tests {
     /// A sheet on which another program's edit of A's note, `x` to `mine`, is held.
     fn with_held_edit() -> Sheet {
         let (old, new) = (sheet("A;PENDING;x\n"), sheet("A;PENDING;mine\n"));
-        let (edits, is_all) = edits(&old, &new, &Held::new());
+        let (edits, is_all) = edits(&old, &new, &Held::new(), None);
         assert!(is_all);
         apply(&new, &edits);
         new
@@ -366,11 +396,29 @@ mod tests {
         let edited = |held: &Held| {
             let new = older();
             transfer(&held_now, &new, &[]);
-            apply(&new, &edits(&held_now, &new, held).0);
+            apply(&new, &edits(&held_now, &new, held, None).0);
             cell(&new, "A", "note")
         };
         assert_eq!(edited(&Held::new()), "mine");
         assert_eq!(edited(&held(&held_now)), "older", "it was edited again");
+    }
+
+    #[test]
+    fn a_record_in_which_a_sheet_was_cut_off_is_no_edit_and_no_conflict() {
+        let old = sheet("A;PENDING;x\nB;PENDING;yes\nC;PENDING;z\n");
+        apply(&old, &[result("B", "STATUS", "COMPLETED", "PENDING")]);
+        for cut in ["B;PENDING;ye", "B;PENDING;", "B;PENDING", "B;PEN", "B"] {
+            let new = sheet(&format!("A;PENDING;mine\n{cut}"));
+            let at = cut_off(&new).unwrap();
+            let mut merged = transfer(&old, &new, &[]);
+            merged.leave_out(&new.po(at));
+            assert!(merged.conflicts.is_empty(), "{cut}");
+            let (edits, is_all) = edits(&old, &new, &Held::new(), Some(at));
+            let pos: Vec<&str> = edits.iter().map(|edit| edit.po.as_str()).collect();
+            assert_eq!((pos, is_all), (vec!["A"], false), "{cut}");
+        }
+        let at_the_end_of_a_line = sheet("A;PENDING;mine\nB;PENDING;yes\n");
+        assert!(cut_off(&at_the_end_of_a_line).is_none());
     }
 
     #[test]

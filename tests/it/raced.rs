@@ -315,3 +315,44 @@ fn an_edit_that_its_author_could_not_see_for_a_moment_is_held() {
     check_both_are_there(&sheet, set);
     assert_eq!(sheet.cell("B", "LAST_PROCESSED"), "2026-01-05T10:15:00Z");
 }
+
+/// Its author cuts the file off, which loses its public name with that, and then restores the sheet with
+/// an edit, under that name. The cell in which it was cut is nobody's edit.
+#[track_caller]
+fn check_cut_off_then_restored(rows: &str, cut_in: &str) {
+    let text = format!("{SHEET}{rows}");
+    let sheet = TempSheet::new(&text);
+    let Some(set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let end = text.find(cut_in).unwrap() + cut_in.len();
+    file.set_len(end as u64).unwrap();
+    drop(file);
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    std::fs::write(
+        sheet.path(),
+        text.replace("B;PENDING;;;", "B;PENDING;;;theirs"),
+    )
+    .unwrap();
+    check_both_are_there(&sheet, set);
+    assert_eq!(sheet.cell("C", "note"), "first");
+    let is_kept = |name: &String| {
+        let copy = std::fs::read_to_string(sheet.backups().join(name)).unwrap();
+        copy.ends_with(cut_in)
+    };
+    assert!(
+        sheet.backup_names().iter().any(is_kept),
+        "the version that was cut off is not kept in a copy"
+    );
+}
+
+#[test]
+fn a_cell_in_which_a_sheet_is_cut_off_then_is_no_edit_of_it() {
+    check_cut_off_then_restored("C;PENDING;;;first\nD;PENDING;;;\n", "C;PENDING;;;fir");
+}
+
+#[test]
+fn the_last_cell_of_a_sheet_that_is_cut_off_in_it_then_is_no_edit_of_it() {
+    check_cut_off_then_restored("C;PENDING;;;first\n", "C;PENDING;;;fir");
+}

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+use crate::csv::RecordIndex;
 use crate::disk::{
     Displaced, Look, Publication, Replacement, Rest, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp,
     Target, Version, take,
@@ -57,6 +58,16 @@ pub(super) struct Unmerged {
     /// The base that it is an edit of was forgotten: compared with a later one, whatever others wrote
     /// since would look like an edit that took it back.
     pub(super) is_stray: bool,
+}
+
+impl Unmerged {
+    /// The record in which it may have been cut off.
+    pub(super) fn cut_off(&self, version: &Sheet) -> Option<RecordIndex> {
+        match self.edit.in_place {
+            true => merge::cut_off(version),
+            false => None,
+        }
+    }
 }
 
 /// A displaced file that is still the version it was when it lost its name, as far as we know.

@@ -5,6 +5,10 @@
 //! file meets what was written to the sheet: their version becomes the base, and everything that
 //! tickoff wrote is brought to it. One that cannot be a base is kept in a copy beside the backups, and
 //! so is one that lost rows. Every function here runs under the write lock.
+//!
+//! A displaced file that was changed in place may be a piece of a sheet: its author cuts it off, and then
+//! restores the sheet under the public name, which is another file by now. The record in which the piece
+//! ends is therefore no edit and no conflict. In the journal it would undo what its author has put back.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -145,7 +149,7 @@ impl Writer {
         if Arc::ptr_eq(&old, &new) {
             return Ok(true);
         }
-        let (rows, is_all) = merge::edits(&old, &new, held);
+        let (rows, is_all) = merge::edits(&old, &new, held, unmerged.cut_off(&new));
         if !is_all || new.columns() != old.columns() || new.has_repeated() {
             let kept = self.site.keep(&edit.file, "outside")?;
             tracing::warn!(%kept, "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
@@ -218,9 +222,12 @@ impl Writer {
             let kept = self.site.keep_whole(&old)?;
             tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
         }
+        let cut_off = edit.and_then(|edit| edit.cut_off(&new));
+        let cut_off = cut_off.map(|record| new.po(record));
         if history.versions().is_empty() {
             // Nothing was written since the log began, or it is of the first format.
-            let merged = merge::transfer(&old, &new, self.durable.unplaced());
+            let mut merged = merge::transfer(&old, &new, self.durable.unplaced());
+            cut_off.inspect(|po| merged.leave_out(po));
             merge::log(&merged);
             self.adopt(new, merged);
             return Ok(true);
@@ -231,7 +238,8 @@ impl Writer {
                 new.add_column(name);
             }
         }
-        let brought = bring(&history, reading, &new, edit.map(|edit| &edit.held));
+        let mut brought = bring(&history, reading, &new, edit.map(|edit| &edit.held));
+        cut_off.inspect(|po| brought.leave_out(po));
         if brought.has_left_something() && !suspicious {
             let kept = self.site.keep(file, "outside")?;
             tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept");
