@@ -84,6 +84,11 @@ pub(crate) struct Displaced {
 }
 
 impl Displaced {
+    /// Whether whoever opens the sheet next would find it.
+    pub(crate) fn has_a_name(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Removes it, once its edit is merged or kept.
     pub(crate) fn remove(self, target: &Target) -> Result<()> {
         self.name.map_or(Ok(()), |name| unlink(target, &name))

@@ -26,6 +26,9 @@ use crate::session::watch::Teller;
 use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows};
 use crate::store::{CsvHandler, Decision, clean_up};
 
+/// How often rows are added that another program takes away again in the same moment.
+const ADD_ROWS_ATTEMPTS: usize = 5;
+
 /// The only one that may run on a sheet, until it is dropped.
 pub struct Session {
     handler: Arc<CsvHandler>,
@@ -260,19 +263,26 @@ impl Session {
     /// how many there were.
     ///
     /// # Errors
-    /// As [`Session::run`].
+    /// As [`Session::run`]; [`Error::Busy`] if another program takes them away each time.
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
         self.input = Some(input.path().to_owned());
         let mut added = 0;
+        let mut attempts = 0..ADD_ROWS_ATTEMPTS;
         // Once more if another program was at the copy in the same moment.
         loop {
-            let (count, rows) = new_rows(input, &self.handler.sheet());
+            let sheet = self.handler.sheet();
+            let (count, rows) = new_rows(input, &sheet);
             if count == 0 {
                 break;
             }
+            if attempts.next().is_none() {
+                return Err(Error::Busy {
+                    path: sheet.path().to_owned(),
+                });
+            }
             self.back_up()?;
             self.handler.writer()?.append_rows(&rows)?;
-            added += count;
+            added = count.max(added);
         }
         if added > 0 {
             tracing::info!(rows = added, "added the rows that are new in the input");

@@ -50,6 +50,10 @@ fn its_exchange() -> (&'static str, &'static str) {
 
 /// `tickoff set {po} note=ours` with delays at some system call.
 fn set_with_delays(sheet: &TempSheet, po: &str, call: &str, delays: &str) -> Option<Child> {
+    with_delays(sheet, &["set", "input.csv", po, "note=ours"], call, delays)
+}
+
+fn with_delays(sheet: &TempSheet, command: &[&str], call: &str, delays: &str) -> Option<Child> {
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o"])
@@ -57,7 +61,7 @@ fn set_with_delays(sheet: &TempSheet, po: &str, call: &str, delays: &str) -> Opt
         .args(["-e", &format!("trace={call}")])
         .args(["-e", &format!("inject={call}:{delays}")])
         .arg(env!("CARGO_BIN_EXE_tickoff"))
-        .args(["set", "input.csv", po, "note=ours"])
+        .args(command)
         .current_dir(sheet.folder())
         .stderr(Stdio::null());
     let child = strace.spawn();
@@ -355,4 +359,44 @@ fn a_cell_in_which_a_sheet_is_cut_off_then_is_no_edit_of_it() {
 #[test]
 fn the_last_cell_of_a_sheet_that_is_cut_off_in_it_then_is_no_edit_of_it() {
     check_cut_off_then_restored("C;PENDING;;;first\n", "C;PENDING;;;fir");
+}
+
+/// What is written to the version that a command is about to displace is kept in a copy, also when its
+/// author needs a moment.
+#[track_caller]
+fn check_is_kept_whole(sheet: &TempSheet, mut command: Child) {
+    wait_until("the new version has its temporary name", || has_told(sheet));
+    std::thread::sleep(Duration::from_millis(100));
+    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let edited = sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    file.write_all(edited.as_bytes()).unwrap();
+    drop(file);
+    assert!(command.wait().unwrap().success());
+    let is_kept = |name: &String| {
+        let copy = std::fs::read_to_string(sheet.backups().join(name)).unwrap();
+        copy.contains("theirs")
+    };
+    assert!(
+        sheet.backup_names().iter().any(is_kept),
+        "the edit is lost: {:?}",
+        sheet.backup_names()
+    );
+}
+
+#[test]
+fn an_edit_in_place_that_begins_then_is_kept_by_a_restore() {
+    let sheet = TempSheet::new(SHEET);
+    let backup = sheet.folder().join("to-restore.csv");
+    std::fs::write(&backup, SHEET).unwrap();
+    let (call, which) = its_exchange();
+    let delays = format!("delay_enter=500000{which}");
+    let command = ["backup", "restore", "input.csv", "to-restore.csv"];
+    let Some(restore) = with_delays(&sheet, &command, call, &delays) else {
+        return;
+    };
+    check_is_kept_whole(&sheet, restore);
+    std::fs::remove_file(backup).unwrap();
+    assert_eq!(sheet.leftovers(), ["trace"]);
+    assert_eq!(sheet.cell("B", "note"), "");
 }

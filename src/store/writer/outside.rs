@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::journal::Frame;
 use crate::sheet::merge::{self, Held};
 use crate::sheet::{Conflict, Sheet};
+use crate::store::patience::patiently;
+use crate::sys::lease::{Lease, Leased};
 
 use super::site::Site;
 
@@ -30,6 +32,9 @@ pub(super) struct Outside {
     /// The version that we read or wrote last; base and overlay know all that it shows. Only the file
     /// that is this version is ever replaced.
     public: Version,
+    /// A glance at the public file was wrong: somebody wrote to it before its stamp was taken, or in the same
+    /// tick of the clock. The next look is a thorough one, or the same rewrite would be tried for ever.
+    is_doubted: bool,
     /// How long the version that was looked at last has been left alone.
     rest: Rest,
     /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
@@ -106,6 +111,7 @@ impl Outside {
     pub(super) fn new(public: Version) -> Outside {
         Outside {
             public,
+            is_doubted: false,
             rest: Rest::default(),
             displaced: Vec::new(),
             watched: Vec::new(),
@@ -162,7 +168,8 @@ impl Outside {
     /// Looks at the public file. If it `will_be_replaced`, it is compared once more before it is, and a
     /// glance is enough.
     pub(super) fn look(&mut self, target: &Target, will_be_replaced: bool) -> Result<Seen> {
-        let look = match will_be_replaced && self.public.glance(target)? {
+        let may_glance = will_be_replaced && !std::mem::take(&mut self.is_doubted);
+        let look = match may_glance && self.public.glance(target)? {
             true => Look::Same,
             false => self.public.look(target)?,
         };
@@ -183,6 +190,11 @@ impl Outside {
                 }
             }
         })
+    }
+
+    /// The public file was found to be another version than the one that we know.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = true;
     }
 
     /// How long a version has been left alone.
@@ -223,7 +235,6 @@ impl Outside {
         replaces: Option<&Version>,
         sheet: &Sheet,
     ) -> Result<bool> {
-        let before = self.public.stamp;
         let publication = match replaces {
             Some(version) if version.hash != self.public.hash => return Ok(false),
             Some(_) => self.exchange(replacement)?,
@@ -231,28 +242,37 @@ impl Outside {
         };
         self.missing_since = None;
         match publication {
-            Publication::Busy | Publication::Edited => Ok(false),
+            Publication::Busy | Publication::Edited => {
+                self.doubt();
+                Ok(false)
+            }
             Publication::Displaced(version, edit) => {
                 self.public = version;
                 self.displace(edit, sheet);
                 Ok(false)
             }
-            Publication::Done(version, watch) => {
+            Publication::Done(version, _) => {
                 self.public = version;
-                self.watched.extend(watch.map(|file| Watched {
-                    file,
-                    stamp: before,
-                    since: Instant::now(),
-                }));
                 Ok(true)
             }
         }
     }
 
     /// Exchanges the public version with a new one, which is not known until somebody
-    /// [says so](Outside::set_public).
+    /// [says so](Outside::set_public). Whoever exchanges, the displaced file is watched from here on.
     pub(super) fn exchange(&mut self, replacement: Replacement<'_>) -> Result<Publication> {
-        replacement.publish(&mut self.public)
+        let publication = replacement.publish(&mut self.public)?;
+        Ok(match publication {
+            Publication::Done(version, watch) => {
+                self.watched.extend(watch.map(|file| Watched {
+                    file,
+                    stamp: self.public.stamp,
+                    since: Instant::now(),
+                }));
+                Publication::Done(version, None)
+            }
+            others => others,
+        })
     }
 
     /// An exchange took an edit out of sight, while the sheet was this one.
@@ -281,6 +301,41 @@ impl Outside {
         }
     }
 
+    /// Whether whoever wrote to a displaced file has done with it.
+    pub(super) fn is_quiet(&mut self, edit: &Displaced, site: &Site) -> Result<(bool, Duration)> {
+        let metadata = edit.file.metadata();
+        let age = self.age(&Stamp::of(
+            &metadata.map_err(Error::io("read", site.path()))?,
+        ));
+        let is_quiet = match Lease::take(&edit.file) {
+            Leased::Held(_) => !edit.in_place || age >= SETTLE,
+            Leased::Refused => false,
+            Leased::Unsupported if edit.in_place => age >= SETTLE_SUSPICIOUS,
+            Leased::Unsupported => age >= SETTLE,
+        };
+        Ok((is_quiet, age))
+    }
+
+    /// Keeps a displaced file with an edit in a copy, where nothing goes on from it: when its author has
+    /// done with it, or patience ends. Then it keeps its name too, if it has one, for the next who opens the
+    /// sheet.
+    pub(super) fn keep_displaced(&mut self, edit: Displaced, site: &Site) -> Result<()> {
+        let quiet = patiently(site.path(), || {
+            Ok(self.is_quiet(&edit, site)?.0.then_some(()))
+        });
+        let is_quiet = match quiet {
+            Ok(()) => true,
+            Err(Error::Busy { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let kept = site.keep(&edit.file, "outside")?;
+        tracing::warn!(%kept, "another program changed the sheet while it was replaced; its version is kept in a copy");
+        match is_quiet {
+            true => edit.remove(&site.target),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it, once that has
     /// been watched for long enough. It is too old to be merged: others may have gone on from the version
     /// that displaced it.
@@ -290,8 +345,17 @@ impl Outside {
         over.iter().try_for_each(|watched| watched.keep_edit(site))
     }
 
-    /// Waits until all displaced files have been watched for long enough.
+    /// Waits until all displaced files have been watched for long enough. One whose edit could not be
+    /// merged yet, because its author still has it open, is kept in a copy as it is, unless it has a name
+    /// under which the next who opens the sheet finds it.
     pub(super) fn watch_to_the_end(&mut self, site: &Site) -> Result<()> {
+        for unmerged in self
+            .displaced
+            .extract_if(.., |unmerged| !unmerged.edit.has_a_name())
+        {
+            let kept = site.keep(&unmerged.edit.file, "outside")?;
+            tracing::warn!(%kept, "another program is still writing to a version of the sheet that was replaced; a copy of what it has written so far is kept");
+        }
         for watched in std::mem::take(&mut self.watched) {
             std::thread::sleep(GRACE.saturating_sub(watched.since.elapsed()));
             watched.keep_edit(site)?;

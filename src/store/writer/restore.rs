@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backup::{BackupManager, BackupMetadata};
+use crate::backup::BackupMetadata;
 use crate::disk::{
     Publication, Replacement, SessionLock, Snapshot, Target, WriteLock, open_file, take,
 };
@@ -22,6 +22,8 @@ use crate::store::{fitness, whole};
 use crate::text::escape;
 
 use super::Writer;
+use super::outside::Outside;
+use super::site::Site;
 
 impl Writer {
     /// Restores a backup, and returns the one that was made of what it replaced.
@@ -36,8 +38,7 @@ impl Writer {
                 Publication::Done(version, _) => writer.outside.set_public(version),
                 Publication::Displaced(version, edit) => {
                     writer.outside.set_public(version);
-                    keep(&writer.site.backups, &edit.file, session)?;
-                    edit.remove(&writer.site.target)?;
+                    writer.outside.keep_displaced(edit, &writer.site)?;
                 }
                 Publication::Busy | Publication::Edited => return Ok(None),
             }
@@ -65,33 +66,33 @@ pub(crate) fn restore_unreadable(
     let held = lock.acquire()?;
     let mut session_lock = SessionLock::acquire(&target, &held, session)?;
     let restored = Arc::new(read(&target, backup, options)?);
-    let backups = BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?;
-    if let Some(kept) = Journal::keep_aside(&target, "not-restored")? {
+    let site = Site::new(target, options, Some(session))?;
+    let target = &*site.target;
+    if let Some(kept) = Journal::keep_aside(target, "not-restored")? {
         tracing::warn!(kept = %escape(&kept.display().to_string()), "the journal of the sheet that was replaced is kept");
     }
     if !target.path().exists() {
-        return match write(&target, &source, &restored)?.publish_anew()? {
+        return match write(target, &source, &restored)?.publish_anew()? {
             Publication::Done(..) => {
                 session_lock.settle();
                 Ok(None)
             }
-            _ => Err(busy(&target)),
+            _ => Err(busy(target)),
         };
     }
-    fitness::refuse_place(&target, options)?;
-    let (old, mut public) = patiently(target.path(), || {
+    fitness::refuse_place(target, options)?;
+    let (old, public) = patiently(target.path(), || {
         let (old, _) = target.open_sheet()?;
-        Ok(take(&target)?.map(|(_, public)| (old, public)))
+        Ok(take(target)?.map(|(_, public)| (old, public)))
     })?;
-    let made = backups.create_backup_of(&old, session, 0)?;
-    match write(&target, &old, &restored)?.publish(&mut public)? {
+    let made = site.backups.create_backup_of(&old, session, 0)?;
+    let mut outside = Outside::new(public);
+    match outside.exchange(write(target, &old, &restored)?)? {
         Publication::Done(..) => {}
-        Publication::Displaced(_, edit) => {
-            keep(&backups, &edit.file, session)?;
-            edit.remove(&target)?;
-        }
-        Publication::Busy | Publication::Edited => return Err(busy(&target)),
+        Publication::Displaced(_, edit) => outside.keep_displaced(edit, &site)?,
+        Publication::Busy | Publication::Edited => return Err(busy(target)),
     }
+    outside.watch_to_the_end(&site)?;
     session_lock.settle();
     Ok(Some(made))
 }
@@ -110,12 +111,6 @@ fn write<'t>(target: &'t Target, like: &File, restored: &Arc<Sheet>) -> Result<R
         |out| next.render(out),
         |written| next.verify(written),
     )
-}
-
-fn keep(backups: &BackupManager, edit: &File, session: &str) -> Result<()> {
-    let kept = backups.keep_copy(edit, "outside", session)?;
-    tracing::warn!(kept = %escape(&kept.display().to_string()), "another program changed the sheet during the restore; its version is kept in a copy");
-    Ok(())
 }
 
 fn busy(target: &Target) -> Error {

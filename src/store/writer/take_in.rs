@@ -14,15 +14,12 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::disk::{
-    ContentHash, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take,
-};
+use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::{Brought, History, PublicVersion, Reading, Sheet, bring, render, text};
 use crate::store::standing::{Question, Standing, standing};
-use crate::sys::lease::{Lease, Leased};
 use crate::text::escape_list;
 
 use super::Writer;
@@ -122,16 +119,8 @@ impl Writer {
             held,
             is_stray,
         } = unmerged;
-        let read = || Error::io("read", self.site.path());
-        let stamp = Stamp::of(&edit.file.metadata().map_err(read())?);
-        let age = self.outside.age(&stamp);
-        let quiet = match Lease::take(&edit.file) {
-            Leased::Held(_) => !edit.in_place || age >= SETTLE,
-            Leased::Refused => false,
-            Leased::Unsupported if edit.in_place => age >= SETTLE_SUSPICIOUS,
-            Leased::Unsupported => age >= SETTLE,
-        };
-        if !quiet {
+        let (is_quiet, age) = self.outside.is_quiet(edit, &self.site)?;
+        if !is_quiet {
             return Ok(false);
         }
         if *is_stray {
@@ -141,6 +130,8 @@ impl Writer {
         }
         let old = self.sheet.load_full();
         let snapshot = Snapshot::copy(&self.site.target, &edit.file)?;
+        let metadata = edit.file.metadata();
+        let stamp = Stamp::of(&metadata.map_err(Error::io("read", self.site.path()))?);
         let version = Version::new(stamp, hash_bytes(&snapshot), SystemTime::UNIX_EPOCH);
         if !self.merge_version(snapshot, &version, &edit.file, age, Some(unmerged))? {
             return Ok(false);
