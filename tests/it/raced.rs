@@ -107,6 +107,35 @@ fn a_version_that_is_put_in_place_before_the_last_look_is_merged() {
     check_both_are_there(&sheet, set);
 }
 
+/// Its stamp is taken once the folder is synced, which is when somebody may have written to it already.
+#[test]
+fn an_edit_in_place_right_behind_our_own_version_is_found_by_the_next_rewrite() {
+    let sheet = TempSheet::new(SHEET);
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o"])
+        .arg(sheet.folder().join("trace"))
+        .args(["-e", "trace=fsync", "-e", "inject=fsync:delay_exit=80000"])
+        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .args(["run", "input.csv", "-q", "-j1", "--", "sh", "-c"])
+        .arg("[ $TICKOFF_PO = A ] || while [ ! -e go ]; do sleep 0.01; done")
+        .current_dir(sheet.folder());
+    let Ok(mut run) = strace.spawn() else {
+        eprintln!("SKIPPED: strace is not here");
+        return;
+    };
+    wait_until("the first result is visible", || {
+        sheet.text().contains("A;COMPLETED")
+    });
+    let edited = sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    std::fs::write(sheet.path(), edited).unwrap();
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    let shown = [("A", "STATUS"), ("B", "STATUS"), ("B", "note")];
+    let shown = shown.map(|(po, column)| sheet.cell(po, column));
+    assert_eq!(shown, ["COMPLETED", "COMPLETED", "theirs"]);
+}
+
 /// Without leases nobody knows of the descriptor; the displaced file is watched.
 #[test]
 fn what_is_written_to_a_version_that_was_just_displaced_is_kept_in_a_copy_at_least() {
