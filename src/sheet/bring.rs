@@ -142,12 +142,12 @@ pub(crate) fn bring(
     brought
 }
 
+/// A row's cells, and in which column of the sheet each goes.
+type Places<'p> = SmallVec<[(usize, &'p Past); 8]>;
+
 /// Where the cells of a row go; a column that may be added is. What has no place is returned apart.
-fn places<'p>(
-    sheet: &Sheet,
-    row: &'p [Past],
-) -> (SmallVec<[(usize, &'p Past); 8]>, Vec<CellUpdate>) {
-    let (mut places, mut homeless) = (SmallVec::new(), Vec::new());
+fn places<'p>(sheet: &Sheet, row: &'p [Past]) -> (Places<'p>, Vec<CellUpdate>) {
+    let (mut places, mut homeless) = (Places::new(), Vec::new());
     for past in row {
         let schema = sheet.schema();
         let column = schema.position(&past.column).or_else(|| {
