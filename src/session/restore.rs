@@ -16,8 +16,8 @@ impl Session {
     /// results that only the journal holds cannot be shown in what is lost.
     ///
     /// # Errors
-    /// [`Error::SessionHeld`]; what makes the backup unfit as a sheet; [`Error::Io`],
-    /// [`Error::Busy`]: the sheet is as it was.
+    /// [`Error::SessionHeld`](crate::Error::SessionHeld); what makes the backup unfit as a sheet; [`Error::Io`](crate::Error::Io),
+    /// [`Error::Busy`](crate::Error::Busy): the sheet is as it was.
     pub fn restore(
         path: impl AsRef<Path>,
         options: &Options,

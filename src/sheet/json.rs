@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Answer {
 pub struct JsonObject {
     /// In the object's order; no two have the same name.
     members: Vec<(String, Box<RawValue>)>,
-    /// As for an [`Answer`].
+    /// What was read otherwise than it was written: a text that is no Unicode, a name that is there twice.
     pub notes: Vec<String>,
 }
 

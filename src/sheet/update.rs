@@ -257,7 +257,7 @@ impl Serialize for Updates {
     }
 }
 
-/// A JSON object, read as [`Answer`](crate::sheet::json::Answer) reads it.
+/// A JSON object, as a worker or a command writes it; of a name that is there twice the last one counts.
 impl<'de> Deserialize<'de> for Updates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         Ok(Answer::deserialize(deserializer)?.updates)
