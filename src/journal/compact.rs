@@ -65,9 +65,7 @@ pub(crate) fn compact(
         log.extend(frames);
         let upto = log.len() as u64;
         let next = Public::next(version.hash, upto, None, sample.take());
-        let confirmed = version
-            .is_confirmed
-            .then(|| Public::confirmed(version.hash));
+        let confirmed = version.is_confirmed.then(|| Public::confirmed(None));
         let told = std::iter::once(next).chain(confirmed);
         log.push(Frame::telling(told.collect()));
     }
@@ -105,7 +103,7 @@ mod tests {
         let sampled: Sample = serde_json::from_str("[1,2]").unwrap();
         let version = |hash, upto, sample| {
             let next = Public::next(hash, upto, None, sample);
-            Frame::telling(vec![next, Public::confirmed(hash)])
+            Frame::telling(vec![next, Public::confirmed(None)])
         };
         let frames = [
             version(7, 0, Some(sampled.clone())),

@@ -78,8 +78,12 @@ pub(crate) enum Public {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sample: Option<Sample>,
     },
-    /// It has taken the sheet's name, durably.
-    Confirmed { hash: String },
+    /// A version has taken the sheet's name, durably: the one that the frame with this number told of, or else
+    /// this frame. Two processes may announce the same contents, so contents do not tell.
+    Confirmed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frame: Option<u64>,
+    },
     /// Another program saved one: it shows what the last one did, and the updates of this frame, which its
     /// author made.
     Saved {
@@ -134,9 +138,9 @@ impl Public {
         }
     }
 
-    /// A version has the sheet's name.
-    pub(crate) fn confirmed(hash: ContentHash) -> Public {
-        Public::Confirmed { hash: digits(hash) }
+    /// A version has the sheet's name: the one that the frame with this number told of, or else this frame.
+    pub(crate) fn confirmed(frame: Option<u64>) -> Public {
+        Public::Confirmed { frame }
     }
 
     /// A version is about to take the sheet's name, which shows so many of the log's frames.
@@ -206,7 +210,9 @@ pub(crate) fn history(frames: &[Frame]) -> History {
                     failed.iter().for_each(|frame| history.failed(*frame));
                     history.published(parsed(hash), *upto, number as u64);
                 }
-                Public::Confirmed { hash } => history.confirmed(parsed(hash)),
+                Public::Confirmed { frame } => {
+                    history.confirmed(frame.unwrap_or(number as u64));
+                }
                 Public::Saved { hash, failed } => {
                     failed.iter().for_each(|frame| history.failed(*frame));
                     history.saved(parsed(hash), number as u64);

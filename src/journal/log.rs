@@ -734,6 +734,20 @@ mod tests {
     }
 
     #[test]
+    fn a_log_of_a_later_format_is_refused_and_left_as_it_is() {
+        let fixture = Fixture::new();
+        let head = Head {
+            format: 3,
+            ..Head::new(fixture.target.path(), "PO_NUMBER")
+        };
+        let bytes = encode_log(&head, &[frame("A")]);
+        std::fs::write(fixture.target.sibling(NAME), &bytes).unwrap();
+        let error = fixture.open().err().unwrap().to_string();
+        assert!(error.ends_with("has the format 3, which this version cannot read: finish with the one that wrote it"), "{error}");
+        assert_eq!(std::fs::read(fixture.target.sibling(NAME)).unwrap(), bytes);
+    }
+
+    #[test]
     fn a_log_belongs_to_the_name_that_it_lies_beside() {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);

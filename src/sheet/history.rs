@@ -170,10 +170,14 @@ impl History {
     /// The version that this frame announced is known never to have taken the sheet's name. What it would have
     /// shown first, the next one does.
     pub(crate) fn failed(&mut self, frame: u64) {
-        let mut latest = self.versions.iter_mut().rev();
-        if let Some(version) = latest.find(|version| version.frame == frame) {
+        if let Some(version) = self.told_by(frame) {
             version.has_failed = true;
         }
+    }
+
+    fn told_by(&mut self, frame: u64) -> Option<&mut PublicVersion> {
+        let mut latest = self.versions.iter_mut().rev();
+        latest.find(|version| version.frame == frame)
     }
 
     /// Another program saved a version without results that its author cannot have known.
@@ -191,10 +195,9 @@ impl History {
         judged.is_some_and(|(then, _)| known.is_none_or(|known| known < *then))
     }
 
-    /// A version is known to have taken the sheet's name.
-    pub(crate) fn confirmed(&mut self, hash: ContentHash) {
-        let mut latest = self.versions.iter_mut().rev();
-        if let Some(version) = latest.find(|version| version.hash == hash) {
+    /// The version that this frame announced is known to have taken the sheet's name.
+    pub(crate) fn confirmed(&mut self, frame: u64) {
+        if let Some(version) = self.told_by(frame) {
             version.is_confirmed = true;
         }
     }
@@ -286,9 +289,13 @@ mod tests {
         history.published(1, 0, 0);
         history.published(2, 0, 1);
         history.published(2, 0, 2);
-        history.failed(1);
-        let failed: Vec<bool> = history.versions().iter().map(|it| it.has_failed).collect();
-        assert_eq!(failed, [false, true, false]);
+        history.failed(2);
+        history.confirmed(1);
+        let versions = history.versions().iter();
+        let known: Vec<_> = versions
+            .map(|it| (it.is_confirmed, it.has_failed))
+            .collect();
+        assert_eq!(known, [(false, false), (true, false), (false, true)]);
     }
 
     #[test]

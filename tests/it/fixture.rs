@@ -226,7 +226,7 @@ pub fn rested(path: &Path) {
         .unwrap();
 }
 
-fn sample(name: &str) -> Vec<u8> {
+pub fn sample(name: &str) -> Vec<u8> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     std::fs::read(data.join(name)).unwrap()
 }

@@ -45,6 +45,8 @@ mod hostile;
 #[cfg(feature = "cli")]
 mod joblog;
 #[cfg(feature = "cli")]
+mod journal_formats;
+#[cfg(feature = "cli")]
 mod kept_backups;
 #[cfg(feature = "cli")]
 mod kills;

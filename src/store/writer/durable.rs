@@ -41,11 +41,10 @@ pub(super) struct Durable {
     stale: bool,
     /// How often a frame was tried again. Never falls.
     retried: u64,
-    /// A version that this writer announced and that has not taken the sheet's name, and the number of the
-    /// frame in which it did.
-    announced: Option<(ContentHash, u64)>,
+    /// The number of the frame in which this writer announced a version that has not taken the sheet's name.
+    announced: Option<u64>,
     /// One that has, and the journal does not know yet: the next frame tells it.
-    confirmed: Option<ContentHash>,
+    confirmed: Option<u64>,
 }
 
 impl Durable {
@@ -76,7 +75,7 @@ impl Durable {
         if !self.journal.exists() {
             frame.public.splice(0..0, beginning(public, sheet));
         } else if let Some(confirmed) = self.confirmed {
-            frame.public.insert(0, Public::confirmed(confirmed));
+            frame.public.insert(0, Public::confirmed(Some(confirmed)));
         }
         let (done, retried) = again(retries, "the journal could not be written", || {
             match self.journal.is_tainted() {
@@ -134,6 +133,9 @@ impl Durable {
                 Public::Confirmed { .. } | Public::Judged { .. } => {}
             }
         }
+        // The numbers of the old log say nothing in the new one, which knows the public version.
+        let is_known = |public: &Public| !matches!(public, Public::Confirmed { frame: Some(_) });
+        frame.public.retain(is_known);
         frames.push(frame);
         self.journal.start_over(&frames)?;
         self.announced = None;
@@ -152,20 +154,20 @@ impl Durable {
         if !self.journal.exists() {
             return Ok(());
         }
-        let next = Public::next(version, upto, self.announced(), None);
+        let next = Public::next(version, upto, self.announced, None);
         self.append(&mut Frame::telling(vec![next]), sheet, public)?;
-        self.announced = Some((version, self.journal.count() - 1));
+        self.announced = Some(self.journal.count() - 1);
         Ok(())
     }
 
     /// The number of the frame that announced a version which has not taken the sheet's name.
     pub(super) fn announced(&self) -> Option<u64> {
-        self.announced.map(|(_, frame)| frame)
+        self.announced
     }
 
     /// The version that was announced has the sheet's name.
     pub(super) fn confirm(&mut self) {
-        self.confirmed = self.announced.take().map(|(version, _)| version);
+        self.confirmed = self.announced.take();
     }
 
     /// How many frames the log has.
@@ -268,7 +270,7 @@ impl Durable {
             if let Some(confirmed) = self.confirmed
                 && !self.journal.is_tainted()
             {
-                let told = vec![Public::confirmed(confirmed)];
+                let told = vec![Public::confirmed(Some(confirmed))];
                 self.journal.append(&Frame::telling(told))?;
                 self.confirmed = None;
             }
@@ -277,7 +279,7 @@ impl Durable {
         let (mut history, _) = self.history()?;
         let count = self.journal.count();
         history.published(public, count, count);
-        history.confirmed(public);
+        history.confirmed(count);
         let sample = Some(Sample::of(sheet));
         let schema = sheet.schema();
         let frames = compact(&history, sample, |po, column| {
@@ -304,7 +306,7 @@ impl Durable {
         if self.journal.exists() {
             let sample = Some(Sample::of(sheet));
             let next = Public::next(public, self.journal.count(), None, sample);
-            begun.public = vec![next, Public::confirmed(public)];
+            begun.public = vec![next, Public::confirmed(None)];
         }
         self.append(&mut begun, sheet, public)?;
         self.is_of_session = true;
@@ -361,5 +363,5 @@ impl Durable {
 fn beginning(public: ContentHash, sheet: &Sheet) -> [Public; 2] {
     let sample = Some(Sample::of(sheet));
     let next = Public::next(public, 0, None, sample);
-    [next, Public::confirmed(public)]
+    [next, Public::confirmed(None)]
 }
