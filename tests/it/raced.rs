@@ -38,13 +38,19 @@ fn has_told(sheet: &TempSheet) -> bool {
     sheet.leftovers().iter().any(tells)
 }
 
-/// The call that makes a new version public, and which of them: the journal gets its name before, and where
-/// the version had a name from the beginning, it was renamed before.
-fn its_exchange() -> (&'static str, &'static str) {
+/// The call by which a `set` makes its version public, and which of them: the journal gets its name before.
+fn its_exchange() -> (&'static str, String) {
+    exchange_behind(1)
+}
+
+/// The same behind so many renames. Where a version has a name from the beginning, it is renamed before.
+fn exchange_behind(renames: u32) -> (&'static str, String) {
     match (lacks("exchange"), lacks("tmpfile")) {
-        (false, _) => ("renameat2", ""),
-        (true, false) => ("renameat", ":when=2+"),
-        (true, true) => ("renameat", ":when=3+"),
+        (false, _) => ("renameat2", String::new()),
+        (true, tmpfile) => {
+            let first = renames + 1 + u32::from(tmpfile);
+            ("renameat", format!(":when={first}+"))
+        }
     }
 }
 
@@ -418,7 +424,7 @@ fn an_edit_in_place_that_begins_then_is_kept_by_a_restore() {
     let sheet = TempSheet::new(SHEET);
     let backup = sheet.folder().join("to-restore.csv");
     std::fs::write(&backup, SHEET).unwrap();
-    let (call, which) = its_exchange();
+    let (call, which) = exchange_behind(0);
     let delays = format!("delay_enter=500000{which}");
     let command = ["backup", "restore", "input.csv", "to-restore.csv"];
     let Some(restore) = with_delays(&sheet, &command, call, &delays) else {
