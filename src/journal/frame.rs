@@ -221,6 +221,7 @@ pub(crate) fn history(frames: &[Frame]) -> History {
             }
         }
     }
+    history.settle();
     history
 }
 

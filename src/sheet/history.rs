@@ -13,14 +13,17 @@ use crate::domain::columns::same_column;
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
 
 /// The versions that were public while a journal was kept, and the values that its updates gave to cells.
+///
+/// Several processes announce versions, and one that was planned earlier may come later and show less, or never
+/// take the name at all. So what the versions showed is worked out once all is known of them.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// In the order in which they became public.
     versions: Vec<PublicVersion>,
     rows: HashMap<CompactString, Vec<Past>>,
-    /// Values that no version shows yet, in the journal's order: the number of their frame, key, place of the
-    /// cell among the row's, value.
-    waiting: Vec<(u64, CompactString, usize, CompactString)>,
+    /// The cells that were written, in the journal's order: the number of the frame, key, place of the cell
+    /// among the row's.
+    written: Vec<(u64, CompactString, usize)>,
     /// Saves of other programs that lacked results, with how many versions there were then.
     judged: Vec<(usize, ContentHash)>,
     /// What had no place in the sheet when it was written, or must not be written.
@@ -33,8 +36,10 @@ pub(crate) struct PublicVersion {
     pub(crate) hash: ContentHash,
     /// The number of the frame that tells of it. Two processes may announce the same contents.
     pub(crate) frame: u64,
-    /// It shows the updates of so many of the journal's frames.
+    /// It shows the updates of so many of the journal's frames; a save those of its own frame besides.
     pub(crate) upto: u64,
+    /// Whether another program saved it.
+    is_save: bool,
     /// Whether it is known to have taken the sheet's name.
     pub(crate) is_confirmed: bool,
     /// It is known never to have taken it: nobody can have seen it.
@@ -48,8 +53,10 @@ pub(crate) struct Past {
     pub(crate) column: CompactString,
     /// Before the first update; several values where the key stands in several rows.
     pub(crate) before: Before,
-    /// The version that showed a value first, and the value. Versions strictly increase.
-    pub(crate) shown: Vec<(usize, CompactString)>,
+    /// Each update: the number of its frame, and the value.
+    updates: Vec<(u64, CompactString)>,
+    /// From which version on it showed what; `None` is what it held before. Versions strictly increase.
+    shown: Vec<(usize, Option<CompactString>)>,
     /// The value that tickoff gave it last.
     pub(crate) last: CompactString,
     /// Whether that is another program's, which was taken over.
@@ -57,19 +64,27 @@ pub(crate) struct Past {
 }
 
 impl Past {
+    /// From which version on the cell showed which values, beginning with the first change.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (usize, &[CompactString])> {
+        let shown = self.shown.iter();
+        shown.map(|(version, value)| (*version, self.values(value.as_ref())))
+    }
+
+    fn values<'p>(&'p self, value: Option<&'p CompactString>) -> &'p [CompactString] {
+        value.map_or(&self.before, std::slice::from_ref)
+    }
+
     /// What a reader of this version saw in the cell.
     pub(crate) fn seen_in(&self, version: usize) -> &[CompactString] {
         let later = self.shown.partition_point(|(first, _)| *first <= version);
-        match later.checked_sub(1) {
-            Some(at) => std::slice::from_ref(&self.shown[at].1),
-            None => &self.before,
-        }
+        let shown = later.checked_sub(1).map(|at| &self.shown[at].1);
+        self.values(shown.and_then(Option::as_ref))
     }
 
     /// The version that shows the last value first; `None` if none shows it yet.
     pub(crate) fn public_since(&self) -> Option<usize> {
         let (version, value) = self.shown.last()?;
-        (*value == self.last).then_some(*version)
+        (value.as_ref() == Some(&self.last)).then_some(*version)
     }
 
     /// The update that gives the cell its last value, as if there had been no other.
@@ -79,6 +94,19 @@ impl Past {
             value: self.last.clone(),
             before: self.before.clone(),
             outside: self.is_outside,
+        }
+    }
+
+    /// Notes what this version shows, if that is another value than in the one before it.
+    fn show(&mut self, number: usize, version: &PublicVersion) {
+        let until = |end: u64| &self.updates[..self.updates.partition_point(|(at, _)| *at < end)];
+        let own = until(version.frame + 1).last();
+        let own = own.filter(|(frame, _)| version.is_save && *frame == version.frame);
+        let value = own.or_else(|| until(version.upto).last());
+        let value = value.map(|(_, value)| value);
+        let before = self.shown.last().and_then(|(_, value)| value.as_ref());
+        if value != before {
+            self.shown.push((number, value.cloned()));
         }
     }
 }
@@ -110,65 +138,47 @@ impl History {
                 row.push(Past {
                     column: cell.column.clone(),
                     before: cell.before.clone(),
+                    updates: Vec::new(),
                     shown: Vec::new(),
                     last: cell.value.clone(),
                     is_outside: false,
                 });
                 row.len() - 1
             });
+            row[at].updates.push((frame, cell.value.clone()));
             row[at].last = cell.value.clone();
             row[at].is_outside = cell.outside;
-            let waiting = (frame, update.po.clone(), at, cell.value.clone());
-            self.waiting.push(waiting);
+            self.written.push((frame, update.po.clone(), at));
         }
     }
 
     /// Takes a version that is about to take the sheet's name, and shows so many frames; the frame with this
     /// number tells it.
     pub(crate) fn published(&mut self, hash: ContentHash, upto: u64, frame: u64) {
-        let version = PublicVersion {
+        self.versions.push(PublicVersion {
             hash,
             frame,
             upto,
+            is_save: false,
             is_confirmed: false,
             has_failed: false,
-        };
-        self.add(version, |frame| frame < upto);
+        });
     }
 
     /// Another program saved a version whose author knew the last one: it shows the same, and the updates of
     /// the frame with this number.
-    pub(crate) fn saved(&mut self, hash: ContentHash, number: u64) {
-        let last = self.versions.iter().rev().find(|last| !last.has_failed);
-        let version = PublicVersion {
+    pub(crate) fn saved(&mut self, hash: ContentHash, frame: u64) {
+        self.versions.push(PublicVersion {
             hash,
-            frame: number,
-            upto: last.map_or(0, |last| last.upto),
+            frame,
+            upto: 0,
+            is_save: true,
             is_confirmed: true,
             has_failed: false,
-        };
-        self.add(version, |frame| frame == number);
-    }
-
-    fn add(&mut self, version: PublicVersion, shows: impl Fn(u64) -> bool) {
-        let number = self.versions.len();
-        self.versions.push(version);
-        let rows = &mut self.rows;
-        self.waiting.retain(|(frame, po, at, value)| {
-            if !shows(*frame) {
-                return true;
-            }
-            let past = &mut rows.get_mut(po).expect("it was written")[*at];
-            match past.shown.last_mut() {
-                Some((first, known)) if *first == number => known.clone_from(value),
-                _ => past.shown.push((number, value.clone())),
-            }
-            false
         });
     }
 
-    /// The version that this frame announced is known never to have taken the sheet's name. What it would have
-    /// shown first, the next one does.
+    /// The version that this frame announced is known never to have taken the sheet's name.
     pub(crate) fn failed(&mut self, frame: u64) {
         if let Some(version) = self.told_by(frame) {
             version.has_failed = true;
@@ -178,6 +188,37 @@ impl History {
     fn told_by(&mut self, frame: u64) -> Option<&mut PublicVersion> {
         let mut latest = self.versions.iter_mut().rev();
         latest.find(|version| version.frame == frame)
+    }
+
+    /// Works out what each version showed, in time linear in what changed from one to the next.
+    pub(crate) fn settle(&mut self) {
+        for past in self.rows.values_mut().flatten() {
+            past.shown.clear();
+        }
+        let written = &self.written;
+        let before = |frame: u64| written.partition_point(|(written, ..)| *written < frame);
+        let (mut upto, mut own) = (0, 0..0);
+        for (number, version) in self.versions.iter_mut().enumerate() {
+            if version.has_failed {
+                continue;
+            }
+            if version.is_save {
+                version.upto = upto;
+            }
+            let (from, to) = (before(upto), before(version.upto));
+            let mut changed = written[from.min(to)..from.max(to)].to_vec();
+            changed.extend_from_slice(&written[own]);
+            own = match version.is_save {
+                true => before(version.frame)..before(version.frame + 1),
+                false => 0..0,
+            };
+            changed.extend_from_slice(&written[own.clone()]);
+            for (_, po, at) in changed {
+                let row = self.rows.get_mut(&po).expect("it was written");
+                row[at].show(number, version);
+            }
+            upto = version.upto;
+        }
     }
 
     /// Another program saved a version without results that its author cannot have known.
@@ -266,6 +307,7 @@ mod tests {
         history.wrote(4, &update("c", "b"));
         history.published(3, 5, 5);
         history.wrote(6, &update("d", "c"));
+        history.settle();
         assert_eq!(seen(&history), ["x", "a", "c"]);
         let past = history.cell("P", "NOTE").unwrap();
         assert_eq!((past.last.as_str(), past.public_since()), ("d", None));
@@ -279,8 +321,32 @@ mod tests {
         history.wrote(0, &update("ours", "x"));
         history.wrote(1, &update("theirs", "x"));
         history.saved(2, 1);
+        history.settle();
         assert_eq!(seen(&history), ["x", "theirs"]);
         assert!(history.versions()[1].is_confirmed);
+    }
+
+    #[test]
+    fn a_version_that_was_planned_earlier_shows_less_than_the_one_before_it() {
+        let mut history = History::default();
+        history.published(1, 0, 0);
+        history.wrote(1, &update("a", "x"));
+        history.wrote(2, &update("b", "a"));
+        history.published(2, 3, 3);
+        history.published(3, 2, 4);
+        history.settle();
+        assert_eq!(seen(&history), ["x", "b", "a"]);
+        assert_eq!(
+            history.cell("P", "note").unwrap().public_since(),
+            None,
+            "the last version does not show it"
+        );
+        history.failed(3);
+        history.settle();
+        assert_eq!(seen(&history), ["x", "x", "a"]);
+        history.published(4, 5, 5);
+        history.settle();
+        assert_eq!(seen(&history), ["x", "x", "a", "b"]);
     }
 
     #[test]

@@ -73,18 +73,18 @@ impl Reading {
                 continue;
             };
             let is_time = same_column(&past.column, LAST_PROCESSED);
-            has_times |= is_time && !past.shown.is_empty();
+            has_times |= is_time && past.shown().next().is_some();
             let mut differs = !is_any(past, &past.before, &theirs);
             let mut is_new = differs;
             more[0] += i64::from(differs);
-            for (version, value) in &past.shown {
-                let now_differs = !is_same(&past.column, value, &theirs);
-                more[*version] += i64::from(now_differs) - i64::from(differs);
+            for (version, values) in past.shown() {
+                let now_differs = !is_any(past, values, &theirs);
+                more[version] += i64::from(now_differs) - i64::from(differs);
                 differs = now_differs;
                 if !differs && is_new {
                     is_new = false;
                     if is_time {
-                        seen = seen.max(Some(*version));
+                        seen = seen.max(Some(version));
                     }
                 }
             }
@@ -322,6 +322,7 @@ mod tests {
             self.versions.push(self.current.clone());
             self.history
                 .published(hash(&self.current), self.at, self.at);
+            self.history.settle();
         }
     }
 

@@ -280,6 +280,7 @@ impl Durable {
         let count = self.journal.count();
         history.published(public, count, count);
         history.confirmed(count);
+        history.settle();
         let sample = Some(Sample::of(sheet));
         let schema = sheet.schema();
         let frames = compact(&history, sample, |po, column| {
