@@ -50,10 +50,12 @@ pub(crate) enum Verdict {
 }
 
 impl Reading {
-    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row or column.
+    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row; a column that
+    /// it does not have, by `has_column`, shows nothing.
     pub(crate) fn of<'s>(
         history: &History,
         hash: ContentHash,
+        has_column: impl Fn(&str) -> bool,
         cell: impl Fn(&str, &str) -> Option<Cow<'s, str>>,
     ) -> Reading {
         let versions = history.versions();
@@ -65,7 +67,9 @@ impl Reading {
             return Reading::Known(known);
         }
         let mut seen = None;
-        let mut has_times = false;
+        // A column of times that is not there tells nothing, but where all else is from before them, too.
+        let has_time_column = has_column(LAST_PROCESSED);
+        let mut first_time = None;
         // How many more cells differ from the save in this version than in the one before it.
         let mut more = vec![0_i64; versions.len().max(1)];
         for (po, past) in history.cells() {
@@ -73,7 +77,9 @@ impl Reading {
                 continue;
             };
             let is_time = same_column(&past.column, LAST_PROCESSED);
-            has_times |= is_time && !past.shown.is_empty();
+            if is_time && let Some((first, _)) = past.shown.first() {
+                first_time = Some(first_time.map_or(*first, |time: usize| time.min(*first)));
+            }
             let mut differs = !is_any(past, &past.before, &theirs);
             let mut is_new = differs;
             more[0] += i64::from(differs);
@@ -110,7 +116,9 @@ impl Reading {
                 high: seen.max(near),
             },
             None => Reading::NoTrace {
-                near: (!has_times).then_some(near),
+                near: first_time
+                    .is_none_or(|first| !has_time_column && near >= first)
+                    .then_some(near),
             },
         }
     }
@@ -371,9 +379,7 @@ mod tests {
         let all: Vec<String> = saved.keys().cloned().collect();
         let rng = &mut world.rng;
         let put_back = |saved: &mut Table, po: &str, columns: usize| {
-            for c in 0..columns {
-                saved.get_mut(po).unwrap()[c] = base[po][c].clone();
-            }
+            saved.get_mut(po).unwrap()[..columns].clone_from_slice(&base[po][..columns]);
         };
         let some = |rng: &mut Rng, of: &[String], count: usize| {
             let mut of = of.to_vec();
@@ -480,10 +486,13 @@ mod tests {
         open: usize,
         from: &BTreeMap<String, usize>,
     ) {
-        let reading = Reading::of(&world.history, hash(saved), |po, column| {
-            let at = COLUMNS.iter().position(|known| *known == column)?;
-            saved[po][at].as_deref().map(Cow::Borrowed)
-        });
+        let place = |column: &str| COLUMNS.iter().position(|known| *known == column);
+        let reading = Reading::of(
+            &world.history,
+            hash(saved),
+            |column| place(column).is_some_and(|at| saved.values().any(|row| row[at].is_some())),
+            |po, column| Some(saved[po][place(column)?].as_deref().unwrap_or("").into()),
+        );
         let (mut lost, mut undone, mut unclear) = (false, false, false);
         for (po, past) in world.history.cells() {
             let c = COLUMNS
