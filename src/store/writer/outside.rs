@@ -125,13 +125,19 @@ impl Outside {
 
     /// Another sheet has the name: nothing is applied to it. That is said once it has stayed for a while.
     pub(super) fn is_another_sheet(&mut self, site: &Site) -> Result<()> {
-        let since = self.another_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < SETTLE_ANOTHER {
-            return Ok(());
+        self.another_since.get_or_insert_with(Instant::now);
+        match self.has_another_stayed() {
+            false => Ok(()),
+            true => Err(Error::AnotherSheet {
+                path: site.path().to_owned(),
+            }),
         }
-        Err(Error::AnotherSheet {
-            path: site.path().to_owned(),
-        })
+    }
+
+    /// Whether another sheet has the name, and has had it for a while.
+    pub(super) fn has_another_stayed(&self) -> bool {
+        self.another_since
+            .is_some_and(|since| since.elapsed() >= SETTLE_ANOTHER)
     }
 
     pub(super) fn public(&self) -> Version {
@@ -157,7 +163,7 @@ impl Outside {
         };
         Ok(match look {
             Look::Same => {
-                self.missing_since = None;
+                (self.missing_since, self.another_since) = (None, None);
                 Seen::Known
             }
             Look::Other(file, stamp) => {
