@@ -50,6 +50,11 @@ fn its_exchange() -> (&'static str, &'static str) {
 
 /// `tickoff set {po} note=ours` with delays at some system call.
 fn set_with_delays(sheet: &TempSheet, po: &str, call: &str, delays: &str) -> Option<Child> {
+    with_delays(sheet, &["set", "input.csv", po, "note=ours"], call, delays)
+}
+
+/// `tickoff {arguments}` with delays at some system call.
+fn with_delays(sheet: &TempSheet, arguments: &[&str], call: &str, delays: &str) -> Option<Child> {
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o"])
@@ -57,7 +62,7 @@ fn set_with_delays(sheet: &TempSheet, po: &str, call: &str, delays: &str) -> Opt
         .args(["-e", &format!("trace={call}")])
         .args(["-e", &format!("inject={call}:{delays}")])
         .arg(env!("CARGO_BIN_EXE_tickoff"))
-        .args(["set", "input.csv", po, "note=ours"])
+        .args(arguments)
         .current_dir(sheet.folder())
         .stderr(Stdio::null());
     let child = strace.spawn();
@@ -163,6 +168,31 @@ fn an_edit_in_place_that_begins_then_is_not_lost_with_the_old_version() {
     .unwrap();
     drop(file);
     check_both_are_there(&sheet, set);
+}
+
+/// Its time is in the stamp that is taken of the new version, which looks like ours ever after.
+#[test]
+fn an_edit_in_place_right_after_the_exchange_is_merged() {
+    let sheet = TempSheet::new(SHEET);
+    let (call, which) = its_exchange();
+    let job = "[ $TICKOFF_PO = A ] || while [ ! -e go ] && [ -e $PWD ]; do sleep 0.01; done";
+    let run = ["run", "input.csv", "-q", "-j1", "--", "sh", "-c", job];
+    let delays = format!("delay_exit=300000{which}");
+    let Some(mut run) = with_delays(&sheet, &run, call, &delays) else {
+        return;
+    };
+    wait_until("the exchange is done", || {
+        sheet.text().contains("A;COMPLETED")
+    });
+    let edited = sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    std::fs::write(sheet.path(), edited).unwrap();
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    for po in ["A", "B"] {
+        assert_eq!(sheet.cell(po, "STATUS"), "COMPLETED");
+    }
+    assert_eq!(sheet.cell("B", "note"), "theirs");
+    assert_eq!(sheet.backup_names().len(), 1);
 }
 
 /// Who writes to the version that is displaced may have read an older one.

@@ -68,7 +68,10 @@ fn attempt<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>) -> Result<Ch
             let mut seen = before;
             match seen.look(&rewrite.target)? {
                 Look::Same => Some((before, seen)),
-                Look::Other(..) | Look::Missing => return Ok(Checkpoint::Later),
+                Look::Other(..) | Look::Missing => {
+                    writer()?.outside.doubt();
+                    return Ok(Checkpoint::Later);
+                }
             }
         }
         None => None,

@@ -29,6 +29,9 @@ pub(super) struct Outside {
     /// The version that we read or wrote last; base and overlay know all that it shows. Only the file
     /// that is this version is ever replaced.
     public: Version,
+    /// The public file looks like that version and was found to be another one: who writes in place right after an
+    /// exchange may be in the stamp that was taken then. A glance is not enough until it was looked at.
+    is_doubted: bool,
     /// How long the version that was looked at last has been left alone.
     rest: Rest,
     /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
@@ -95,6 +98,7 @@ impl Outside {
     pub(super) fn new(public: Version) -> Outside {
         Outside {
             public,
+            is_doubted: false,
             rest: Rest::default(),
             displaced: Vec::new(),
             watched: Vec::new(),
@@ -147,6 +151,7 @@ impl Outside {
     /// All that this version shows is known now.
     pub(super) fn set_public(&mut self, version: Version) {
         self.public = version;
+        self.is_doubted = false;
     }
 
     /// Whether another program changed the public file.
@@ -157,10 +162,11 @@ impl Outside {
     /// Looks at the public file. If it `will_be_replaced`, it is compared once more before it is, and a
     /// glance is enough.
     pub(super) fn look(&mut self, target: &Target, will_be_replaced: bool) -> Result<Seen> {
-        let look = match will_be_replaced && self.public.glance(target)? {
+        let look = match will_be_replaced && !self.is_doubted && self.public.glance(target)? {
             true => Look::Same,
             false => self.public.look(target)?,
         };
+        self.is_doubted &= !matches!(look, Look::Same);
         Ok(match look {
             Look::Same => {
                 (self.missing_since, self.another_since) = (None, None);
@@ -210,6 +216,11 @@ impl Outside {
         }
     }
 
+    /// It was found to be another one.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
+
     /// Puts a new version in the place of the one that it `replaces`, or of none. `false`: another
     /// program was quicker, and what it wrote is to be merged. `sheet` is what is shown now.
     pub(super) fn publish(
@@ -226,7 +237,11 @@ impl Outside {
         };
         self.missing_since = None;
         match publication {
-            Publication::Busy | Publication::Edited => Ok(false),
+            Publication::Busy => Ok(false),
+            Publication::Edited => {
+                self.doubt();
+                Ok(false)
+            }
             Publication::Displaced(version, edit) => {
                 self.public = version;
                 self.displace(edit, sheet);
