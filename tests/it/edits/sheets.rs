@@ -16,6 +16,8 @@ fn check_asked(scene: &Scene, ended: &Ended, text: &str) {
     assert!(ended.stderr.contains(ASKED), "{ended:?}");
     for (command, arguments, code) in [
         ("init", &[][..], 3),
+        ("apply", &[], 3),
+        ("backup create", &[], 3),
         ("set", &["P01", "note=x"], 3),
         ("status", &[], 0),
         (
@@ -27,6 +29,8 @@ fn check_asked(scene: &Scene, ended: &Ended, text: &str) {
         let ended = end(scene.sheet.tickoff(command).args(arguments)).with(code);
         assert!(ended.stderr.contains(ASKED), "{command}: {ended:?}");
     }
+    let checked = end(&mut scene.sheet.tickoff("check")).with(3);
+    assert!(checked.stdout.contains(ASKED), "{checked:?}");
     assert!(scene.ran().is_empty());
     assert_eq!(scene.sheet.text(), text);
 }
