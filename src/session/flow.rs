@@ -105,6 +105,7 @@ impl Session {
             _ => None,
         };
         let left = recovery.left.and_then(|left| left.session);
+        let was_interrupted = left.is_some();
         let mut recovered = Recovered {
             results: recovery.behind,
             since,
@@ -135,7 +136,12 @@ impl Session {
                     })?;
             }
         }
-        if let Some(since) = recovered.since
+        if recovered.results > 0 && !was_interrupted {
+            tracing::info!(
+                recovered = recovered.results,
+                "results that the sheet did not show are written to it"
+            );
+        } else if let Some(since) = recovered.since
             && (recovered.continued || recovered.results > 0)
         {
             tracing::info!(

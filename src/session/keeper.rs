@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::run::Stop;
-use crate::store::CsvHandler;
+use crate::store::{CsvHandler, Kept};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,17 +19,24 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Begins to look. Should another session have taken the sheet over, `stop` is requested.
+    /// Begins to look. Should another session or another sheet have taken this one's place, `stop` is requested.
     pub(super) fn start(handler: Arc<CsvHandler>, stop: Stop) -> Keeper {
         let (until, ended) = channel::<()>();
         let look = move || {
             let mut is_failing = false;
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
                 match handler.writer().and_then(|mut writer| writer.keep_files()) {
-                    Ok(true) => is_failing = false,
-                    Ok(false) => {
+                    Ok(Kept::Ours) => is_failing = false,
+                    Ok(Kept::TakenOver) => {
                         tracing::error!(
                             "another session has taken the sheet over, since the file that tells of this one was taken away: no more work is handed out"
+                        );
+                        stop.soon();
+                        return;
+                    }
+                    Ok(Kept::AnotherSheet) => {
+                        tracing::error!(
+                            "another sheet has the name now: no more work is handed out, and the results stay in the journal"
                         );
                         stop.soon();
                         return;

@@ -4,6 +4,7 @@
 //! overlay; what the author changed on purpose stays as it is, and is returned, so that the journal learns of
 //! it; results that find no place are returned, too. Nothing here changes a file.
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
@@ -19,12 +20,15 @@ use crate::sheet::table::{Sheet, text};
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     pub(crate) merged: Merged,
-    /// Cells that the author of the save changed on purpose.
+    /// Cells that the author of the save changed on purpose; beside them, to be kept aside, results whose column
+    /// the author removed.
     pub(crate) taken: Vec<RowUpdate>,
     /// Keys of rows whose results are written again, because the save was made without them.
     pub(crate) again: Vec<String>,
     /// Keys of rows of which the traces tell different things; their results stay.
     pub(crate) unclear: Vec<String>,
+    /// Columns that the author of the save removed, having seen results in them.
+    pub(crate) removed: Vec<String>,
 }
 
 impl Brought {
@@ -67,13 +71,25 @@ pub(crate) fn bring(
             }
             continue;
         }
-        let (places, homeless) = places(sheet, row);
+        let Places {
+            places,
+            homeless,
+            removed,
+        } = places(sheet, reading, row);
         if !homeless.is_empty() {
             brought.merged.unplaced.push(RowUpdate {
                 po: po.clone(),
                 cells: homeless,
                 aside: false,
             });
+        }
+        if !removed.is_empty() {
+            for CellUpdate { column, .. } in &removed {
+                if !brought.removed.iter().any(|known| known == column) {
+                    brought.removed.push(column.to_string());
+                }
+            }
+            brought.taken.extend(emptied(po, removed));
         }
         let mut taken: Vec<CellUpdate> = Vec::new();
         let (mut is_again, mut is_unclear, mut is_behind) = (false, false, false);
@@ -142,23 +158,65 @@ pub(crate) fn bring(
     brought
 }
 
-/// A row's cells, and in which column of the sheet each goes.
-type Places<'p> = SmallVec<[(usize, &'p Past); 8]>;
+/// Where the cells of a row go.
+struct Places<'p> {
+    places: SmallVec<[(usize, &'p Past); 8]>,
+    /// There is no such column, and it may not be added.
+    homeless: Vec<CellUpdate>,
+    /// The save's author saw these results, and removed their column.
+    removed: Vec<CellUpdate>,
+}
 
-/// Where the cells of a row go; a column that may be added is. What has no place is returned apart.
-fn places<'p>(sheet: &Sheet, row: &'p [Past]) -> (Places<'p>, Vec<CellUpdate>) {
-    let (mut places, mut homeless) = (Places::new(), Vec::new());
+/// Finds them; a column that may be added is, unless the save's author removed it.
+fn places<'p>(sheet: &Sheet, reading: Reading, row: &'p [Past]) -> Places<'p> {
+    let mut found = Places {
+        places: SmallVec::new(),
+        homeless: Vec::new(),
+        removed: Vec::new(),
+    };
     for past in row {
         let schema = sheet.schema();
-        let column = schema.position(&past.column).or_else(|| {
-            let name = addable(&past.column)?;
-            (!past.last.is_empty() && !past.is_outside).then(|| sheet.add_column(name))
-        });
-        match column {
-            Some(column) => places.push((column, past)),
-            None if past.last.is_empty() || past.is_outside => {}
-            None => homeless.push(past.update()),
-        }
+        let column = schema.position(&past.column);
+        let is_in_save = column.is_some_and(|column| column < schema.header_width);
+        let has_nothing = past.last.is_empty() || past.is_outside;
+        let addable = addable(&past.column).filter(|_| !has_nothing);
+        let column = match (column, addable) {
+            (Some(column), _) if is_in_save || has_nothing => column,
+            (_, Some(_)) if reading.verdict(past, "") == Verdict::Theirs => {
+                found.removed.push(past.update());
+                continue;
+            }
+            (Some(column), _) => column,
+            (None, Some(name)) => sheet.add_column(name),
+            (None, None) if has_nothing => continue,
+            (None, None) => {
+                found.homeless.push(past.update());
+                continue;
+            }
+        };
+        found.places.push((column, past));
     }
-    (places, homeless)
+    found
+}
+
+/// What the journal is told of results whose column was removed: they are kept aside, and their cells are empty.
+/// The column may come back with the next result, and shows nothing of them then.
+fn emptied(po: &CompactString, removed: Vec<CellUpdate>) -> [RowUpdate; 2] {
+    let nothing = removed.iter().map(|cell| CellUpdate {
+        column: cell.column.clone(),
+        value: CompactString::default(),
+        before: smallvec::smallvec![cell.value.clone()],
+        outside: true,
+    });
+    let nothing = RowUpdate {
+        po: po.clone(),
+        cells: nothing.collect(),
+        aside: false,
+    };
+    let kept = RowUpdate {
+        po: po.clone(),
+        cells: removed,
+        aside: true,
+    };
+    [kept, nothing]
 }

@@ -50,10 +50,12 @@ pub(crate) enum Verdict {
 }
 
 impl Reading {
-    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row or column.
+    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row; a column that
+    /// it does not have, by `has_column`, shows nothing.
     pub(crate) fn of<'s>(
         history: &History,
         hash: ContentHash,
+        has_column: impl Fn(&str) -> bool,
         cell: impl Fn(&str, &str) -> Option<Cow<'s, str>>,
     ) -> Reading {
         let versions = history.versions();
@@ -65,7 +67,9 @@ impl Reading {
             return Reading::Known(known);
         }
         let mut seen = None;
-        let mut has_times = false;
+        // A column of times that is not there tells nothing, but where all else is from before them, too.
+        let has_time_column = has_column(LAST_PROCESSED);
+        let mut first_time = None;
         // How many more cells differ from the save in this version than in the one before it.
         let mut more = vec![0_i64; versions.len().max(1)];
         for (po, past) in history.cells() {
@@ -73,7 +77,9 @@ impl Reading {
                 continue;
             };
             let is_time = same_column(&past.column, LAST_PROCESSED);
-            has_times |= is_time && past.shown().next().is_some();
+            if is_time && let Some((first, _)) = past.shown().next() {
+                first_time = Some(first_time.map_or(first, |time: usize| time.min(first)));
+            }
             let mut differs = !is_any(past, &past.before, &theirs);
             let mut is_new = differs;
             more[0] += i64::from(differs);
@@ -110,7 +116,9 @@ impl Reading {
                 high: seen.max(near),
             },
             None => Reading::NoTrace {
-                near: (!has_times).then_some(near),
+                near: first_time
+                    .is_none_or(|first| !has_time_column && near >= first)
+                    .then_some(near),
             },
         }
     }
@@ -480,10 +488,13 @@ mod tests {
         open: usize,
         from: &BTreeMap<String, usize>,
     ) {
-        let reading = Reading::of(&world.history, hash(saved), |po, column| {
-            let at = COLUMNS.iter().position(|known| *known == column)?;
-            saved[po][at].as_deref().map(Cow::Borrowed)
-        });
+        let place = |column: &str| COLUMNS.iter().position(|known| *known == column);
+        let reading = Reading::of(
+            &world.history,
+            hash(saved),
+            |column| place(column).is_some_and(|at| saved.values().any(|row| row[at].is_some())),
+            |po, column| Some(saved[po][place(column)?].as_deref().unwrap_or("").into()),
+        );
         let (mut lost, mut undone, mut unclear) = (false, false, false);
         for (po, past) in world.history.cells() {
             let c = COLUMNS

@@ -46,14 +46,28 @@ fn gone(path: &Path) -> Option<Error> {
         .filter(|folder| !folder.as_os_str().is_empty());
     let like = std::fs::metadata(folder.unwrap_or(Path::new("."))).ok()?;
     let place = Target::open_or_missing(path, &like).ok()?;
-    let rows = waiting(&frame::history(&Journal::peek(&place).ok()??.1), None);
-    (rows > 0).then(|| Error::Unsuitable {
-        problem: format!(
-            "is not there, and its journal {} holds results for {rows} rows: put the sheet back, or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply",
-            escape(&Journal::path_beside(&place).display().to_string())
+    let history = frame::history(&Journal::peek(&place).ok()??.1);
+    let journal = escape(&Journal::path_beside(&place).display().to_string());
+    let problem = match (waiting(&history, None), results(&history)) {
+        (0, 0) => return None,
+        (0, rows) => format!(
+            "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup list FILE) and run tickoff recover FILE --apply"
         ),
+        (rows, _) => format!(
+            "is not there, and its journal {journal} holds results for {rows} rows: put the sheet back, or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
+        ),
+    };
+    Some(Error::Unsuitable {
+        problem,
         path: path.to_owned(),
     })
+}
+
+/// How many keys have a value that tickoff wrote.
+fn results(history: &History) -> usize {
+    let rows = history.rows();
+    rows.filter(|(_, row)| row.iter().any(|past| !past.is_outside))
+        .count()
 }
 
 /// Looks for the journal of a sheet that has none.

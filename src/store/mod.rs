@@ -22,6 +22,7 @@ pub use diagnose::diagnose;
 pub use handler::CsvHandler;
 pub use output::create_output;
 pub use writer::Decision;
+pub(crate) use writer::Kept;
 
 pub(crate) use backups::clean_up;
 pub(crate) use writer::{Checkpoint, Writes, restore_unreadable};

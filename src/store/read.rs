@@ -112,7 +112,8 @@ fn show(
     };
     let history = frame::history(frames);
     frame::add_waiting_columns(sheet, frames);
-    match standing(frames, &history, sheet, hash, true) {
+    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
+    match standing(frames, &history, sheet, hash, is_of_session) {
         Standing::Current(from) => drop(merge::replay(sheet, frame::updates(&frames[from..]))),
         Standing::Saved(reading) => drop(bring(&history, reading, sheet, None)),
         Standing::Anew => {}

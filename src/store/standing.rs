@@ -64,7 +64,8 @@ pub(crate) fn standing(
         return Standing::Current(frames.len());
     }
     let cell = |po: &str, column: &str| cell(sheet, po, column);
-    let reading = Reading::of(history, hash, cell);
+    let has_column = |column: &str| has_column(sheet, column);
+    let reading = Reading::of(history, hash, has_column, cell);
     let ask = |reading: Reading, found| Question {
         reading,
         found,
@@ -145,9 +146,23 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
     rows
 }
 
-/// What a sheet, of which nothing was written yet, shows in a key's cell.
-fn cell<'s>(sheet: &'s Sheet, po: &str, column: &str) -> Option<Cow<'s, str>> {
+/// Whether a sheet, of which nothing was written yet, has a column.
+pub(crate) fn has_column(sheet: &Sheet, column: &str) -> bool {
+    place(sheet, column).is_some()
+}
+
+fn place(sheet: &Sheet, column: &str) -> Option<usize> {
+    let schema = sheet.schema();
+    let place = schema.position(column)?;
+    (place < schema.header_width).then_some(place)
+}
+
+/// What a sheet, of which nothing was written yet, shows in a key's cell: nothing in a column that it does not
+/// have, and `None` where it has no such row.
+pub(crate) fn cell<'s>(sheet: &'s Sheet, po: &str, column: &str) -> Option<Cow<'s, str>> {
     let row = sheet.rows(po).next()?;
-    let column = sheet.schema().position(column)?;
-    Some(text(sheet.base_cell(row, column)))
+    Some(match place(sheet, column) {
+        Some(column) => text(sheet.base_cell(row, column)),
+        None => Cow::Borrowed(""),
+    })
 }

@@ -169,7 +169,8 @@ impl Writer {
             decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         let merged = match standing {
             _ if gives_up => {
-                self.durable.discard(&self.site, &history)?;
+                let kept = self.durable.discard(&self.site, &history)?;
+                tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
                 Merged::default()
             }
             Standing::Current(from) => {
@@ -186,10 +187,9 @@ impl Writer {
                 bring(&history, reading, &sheet, None),
             ),
             Standing::Anew => {
-                tracing::info!(
-                    "the sheet is another one than the journal is of, which begins anew"
-                );
-                self.durable.empty(&self.site)?;
+                // Nobody may have kept the sheet that showed them.
+                let kept = self.durable.discard(&self.site, &history)?;
+                tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
                 Merged::default()
             }
             Standing::Asked(question) if decision.is_none() => {
@@ -266,17 +266,19 @@ impl Writer {
         })
     }
 
-    /// Looks whether somebody took away what lies beside the sheet, and puts it back. `false`: another session
-    /// has the sheet by now.
-    pub(crate) fn keep_files(&mut self) -> Result<bool> {
+    /// Looks whether somebody took away what lies beside the sheet, and puts it back.
+    pub(crate) fn keep_files(&mut self) -> Result<Kept> {
         if let Some(session) = &mut self.session
             && !session.keep(&self.site.target)?
         {
-            return Ok(false);
+            return Ok(Kept::TakenOver);
         }
         let _held = self.lock.acquire()?;
         self.catch_up()?;
-        Ok(true)
+        Ok(match self.outside.has_another_stayed() {
+            true => Kept::AnotherSheet,
+            false => Kept::Ours,
+        })
     }
 
     /// Ends the writing: all is visible, and the journal is closed, unless a session of another
@@ -331,6 +333,17 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whose the sheet is that a session works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// This session's, with all that lies beside it.
+    Ours,
+    /// Another session has it by now.
+    TakenOver,
+    /// Another sheet has had its name for a while.
+    AnotherSheet,
 }
 
 /// What a person wants of the results in a journal.

@@ -27,6 +27,8 @@ mod disk;
 #[cfg(feature = "cli")]
 mod editors;
 #[cfg(feature = "cli")]
+mod edits;
+#[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
 mod events;

@@ -59,6 +59,7 @@ fn set_with_delays(sheet: &TempSheet, po: &str, call: &str, delays: &str) -> Opt
     with_delays(sheet, &["set", "input.csv", po, "note=ours"], call, delays)
 }
 
+/// `tickoff {command}` with delays at some system call.
 fn with_delays(sheet: &TempSheet, command: &[&str], call: &str, delays: &str) -> Option<Child> {
     let mut strace = Command::new("strace");
     strace

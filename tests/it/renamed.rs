@@ -7,7 +7,7 @@ use crate::command_line::{end, tickoff, wait_until};
 use crate::fixture::TempSheet;
 
 /// A sheet whose session was killed while the results of PO1 and PO2 were durable and not visible.
-fn killed() -> TempSheet {
+pub fn killed() -> TempSheet {
     let sheet = TempSheet::pending(4);
     let mut apply = sheet.tickoff("apply");
     apply.args(["--ack", "--quiet"]).stdin(Stdio::piped());

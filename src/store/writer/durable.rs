@@ -319,8 +319,9 @@ impl Durable {
         self.is_of_session
     }
 
-    /// Gives up the results in the log, and keeps them in a copy.
-    pub(super) fn discard(&mut self, site: &Site, history: &History) -> Result<()> {
+    /// Gives up the results in the log, and keeps them in a copy, whose path is returned as a terminal may
+    /// show it.
+    pub(super) fn discard(&mut self, site: &Site, history: &History) -> Result<String> {
         let rows: Vec<RowUpdate> = history
             .rows()
             .map(|(po, row)| RowUpdate {
@@ -331,9 +332,8 @@ impl Durable {
             .chain(history.unplaced().iter().cloned())
             .collect();
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
-        let kept = escape(&kept.display().to_string());
-        tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
-        self.empty(site)
+        self.empty(site)?;
+        Ok(escape(&kept.display().to_string()))
     }
 
     /// Gives a session's log room for so many results.

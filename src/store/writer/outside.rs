@@ -142,13 +142,19 @@ impl Outside {
 
     /// Another sheet has the name: nothing is applied to it. That is said once it has stayed for a while.
     pub(super) fn is_another_sheet(&mut self, site: &Site) -> Result<()> {
-        let since = self.another_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < SETTLE_ANOTHER {
-            return Ok(());
+        self.another_since.get_or_insert_with(Instant::now);
+        match self.has_another_stayed() {
+            false => Ok(()),
+            true => Err(Error::AnotherSheet {
+                path: site.path().to_owned(),
+            }),
         }
-        Err(Error::AnotherSheet {
-            path: site.path().to_owned(),
-        })
+    }
+
+    /// Whether another sheet has the name, and has had it for a while.
+    pub(super) fn has_another_stayed(&self) -> bool {
+        self.another_since
+            .is_some_and(|since| since.elapsed() >= SETTLE_ANOTHER)
     }
 
     pub(super) fn public(&self) -> Version {
@@ -158,6 +164,7 @@ impl Outside {
     /// All that this version shows is known now.
     pub(super) fn set_public(&mut self, version: Version) {
         self.public = version;
+        self.is_doubted = false;
     }
 
     /// Whether another program changed the public file.
@@ -168,14 +175,15 @@ impl Outside {
     /// Looks at the public file. If it `will_be_replaced`, it is compared once more before it is, and a
     /// glance is enough.
     pub(super) fn look(&mut self, target: &Target, will_be_replaced: bool) -> Result<Seen> {
-        let may_glance = will_be_replaced && !std::mem::take(&mut self.is_doubted);
+        let may_glance = will_be_replaced && !self.is_doubted;
         let look = match may_glance && self.public.glance(target)? {
             true => Look::Same,
             false => self.public.look(target)?,
         };
+        self.is_doubted &= !matches!(look, Look::Same);
         Ok(match look {
             Look::Same => {
-                self.missing_since = None;
+                (self.missing_since, self.another_since) = (None, None);
                 Seen::Known
             }
             Look::Other(file, stamp) => {

@@ -18,8 +18,8 @@ use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
-use crate::sheet::{Brought, History, PublicVersion, Reading, Sheet, bring, render, text};
-use crate::store::standing::{Question, Standing, standing};
+use crate::sheet::{Brought, History, PublicVersion, Reading, Sheet, bring, render};
+use crate::store::standing::{Question, Standing, cell, has_column, standing};
 use crate::text::escape_list;
 
 use super::Writer;
@@ -170,11 +170,12 @@ impl Writer {
         }
         let (history, sample) = self.durable.history()?;
         let reading = built.as_ref().ok().map(|new| {
-            let reading = Reading::of(&history, version.hash, |po, column| {
-                let row = new.rows(po).next()?;
-                let column = new.schema().position(column)?;
-                Some(text(new.base_cell(row, column)))
-            });
+            let reading = Reading::of(
+                &history,
+                version.hash,
+                |column| has_column(new, column),
+                |po, column| cell(new, po, column),
+            );
             let displaced = edit.and_then(|unmerged| {
                 let mut versions = history.versions().iter();
                 versions.rposition(|version| version.hash == unmerged.edit.expected)
@@ -259,14 +260,18 @@ impl Writer {
         brought: Brought,
     ) -> Merged {
         let Brought {
-            merged,
+            mut merged,
             taken,
             again,
             unclear,
+            removed,
         } = brought;
         merge::log(&merged);
+        if !removed.is_empty() {
+            tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy");
+        }
         if !again.is_empty() {
-            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again");
+            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY STATUS=PENDING has one of them run again");
         }
         if !unclear.is_empty() {
             tracing::warn!(rows = unclear.len(), keys = %escape_list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
@@ -276,6 +281,8 @@ impl Writer {
             if self.durable.announced() == Some(history.versions()[known].frame) {
                 self.durable.confirm();
             }
+            let aside = taken.into_iter().filter(|row| row.aside);
+            merged.unplaced.extend(aside);
             return merged;
         }
         let failed = self.durable.announced();

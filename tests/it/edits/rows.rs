@@ -1,0 +1,154 @@
+//! Rows come, go, change their keys or their order.
+
+use super::{Before, Crash, During, FIRST, REST, Scene, check, check_quiet, lines};
+
+#[test]
+fn a_row_that_is_added_is_run_by_the_next_run() {
+    let add = |text: &str| text.to_owned() + "P99;;New;;;;mine\n";
+    for when in [Before, Crash] {
+        let (scene, ended) = check(when, 0, add);
+        assert_eq!(ended.stderr, "");
+        assert_eq!(scene.ran(), [&REST[..], &["P99"]].concat());
+        assert_eq!(scene.sheet.cell("P99", "note"), "mine");
+        assert_eq!(scene.sheet.cell("P99", "STATUS"), "COMPLETED");
+        scene.check_results(&[]);
+    }
+    let scene = check_quiet(During, add);
+    assert_eq!(scene.sheet.cell("P99", "note"), "mine");
+    assert_eq!(scene.sheet.cell("P99", "STATUS"), "");
+    scene.check_results(&[]);
+    scene.next().with(0);
+    assert_eq!(scene.ran(), ["P99"]);
+}
+
+const NO_PLACE: &str = "the sheet has no place for results pos=P01";
+
+#[test]
+fn a_row_that_is_removed_stays_removed_and_its_result_is_in_a_copy() {
+    let remove = |text: &str| {
+        let rows = text.lines().filter(|line| !line.starts_with("P01;"));
+        rows.map(|line| format!("{line}\n")).collect()
+    };
+    for when in [Before, During, Crash] {
+        let (scene, ended) = check(when, 1, remove);
+        assert!(ended.stderr.contains(NO_PLACE), "{ended:?}");
+        assert!(!scene.sheet.table().contains_key("P01"));
+        scene.check_results(&["P01"]);
+        let unplaced = scene.kept("unplaced");
+        assert!(
+            lines(&unplaced[0])[0].starts_with("P01;2;COMPLETED;"),
+            "{unplaced:?}"
+        );
+        match when {
+            // A file that lost rows may be half written, so both versions are kept.
+            During => {
+                scene.check_copies(&["outside", "replaced", "unplaced"]);
+                assert!(scene.kept("replaced")[0].contains("\nP01;COMPLETED;Acme;2;"));
+            }
+            _ => scene.check_copies(&["unplaced"]),
+        }
+        assert_eq!(scene.next().with(0).stderr, "", "it is said once");
+    }
+}
+
+#[test]
+fn a_row_that_is_removed_before_it_is_run_is_not_run() {
+    let remove = |text: &str| {
+        let rows = text.lines().filter(|line| !line.starts_with("P08;"));
+        rows.map(|line| format!("{line}\n")).collect()
+    };
+    for when in [Before, Crash] {
+        let (scene, ended) = check(when, 0, remove);
+        assert_eq!(ended.stderr, "");
+        assert!(!scene.ran().contains(&"P08".to_owned()));
+        scene.check_results(&["P08"]);
+        scene.check_copies(&[]);
+    }
+}
+
+#[test]
+fn a_row_that_is_removed_before_its_turn_comes_is_skipped() {
+    let mut scene = Scene::new(During);
+    let text = scene.sheet.text();
+    let rows = text.lines().filter(|line| !line.starts_with("P11;"));
+    scene.save(&rows.map(|line| format!("{line}\n")).collect::<String>());
+    // A second for each of the jobs before it.
+    std::fs::write(scene.sheet.folder().join("slow"), "1").unwrap();
+    scene.end().with(0);
+    assert_eq!(scene.ran(), &REST[1..5]);
+    scene.check_results(&["P11"]);
+    scene.check_copies(&["outside", "replaced"]);
+}
+
+#[test]
+fn the_result_of_a_row_that_is_removed_while_its_command_runs_is_in_a_copy() {
+    let remove = |text: &str| {
+        let rows = text.lines().filter(|line| !line.starts_with("P06;"));
+        rows.map(|line| format!("{line}\n")).collect()
+    };
+    let (scene, _) = check(During, 1, remove);
+    assert!(!scene.sheet.table().contains_key("P06"));
+    scene.check_results(&["P06"]);
+    let unplaced = scene.kept("unplaced");
+    assert!(
+        lines(&unplaced[0])[0].starts_with("P06;2;COMPLETED;"),
+        "{unplaced:?}"
+    );
+}
+
+#[test]
+fn a_row_whose_key_is_changed_keeps_its_cells_and_its_result_is_in_a_copy_too() {
+    for when in [Before, During, Crash] {
+        let (scene, ended) = check(when, 1, |text| text.replace("\nP01;", "\nP77;"));
+        assert!(ended.stderr.contains(NO_PLACE), "{ended:?}");
+        let row = &scene.sheet.table()["P77"];
+        assert_eq!(
+            (&*row["STATUS"], &*row["ATTACHMENTS_FOUND"]),
+            ("COMPLETED", "2")
+        );
+        assert!(!scene.ran().contains(&"P77".to_owned()), "it is done");
+        scene.check_results(&["P01"]);
+        scene.check_copies(&["unplaced"]);
+        assert!(lines(&scene.kept("unplaced")[0])[0].starts_with("P01;2;COMPLETED;"));
+    }
+}
+
+#[test]
+fn a_sheet_that_is_sorted_stays_sorted_and_each_row_has_its_own_result() {
+    for when in [Before, During, Crash] {
+        let mut order = Vec::new();
+        let sort = |text: &str| {
+            let (header, rows) = text.split_once('\n').unwrap();
+            let mut rows: Vec<&str> = rows.lines().collect();
+            rows.reverse();
+            order = rows.iter().map(|row| row[..3].to_owned()).collect();
+            format!("{header}\n{}\n", rows.join("\n"))
+        };
+        let (scene, ended) = check(when, 0, sort);
+        assert_eq!(ended.stderr, "");
+        let text = scene.sheet.text();
+        let keys: Vec<&str> = text.lines().skip(1).map(|row| &row[..3]).collect();
+        assert_eq!(keys, order);
+        for po in FIRST {
+            assert_eq!(scene.sheet.cell(po, "note"), format!("n{po}"));
+        }
+        scene.check_results(&[]);
+        scene.check_copies(&[]);
+    }
+}
+
+#[test]
+fn a_key_that_comes_to_stand_in_two_rows_is_refused_or_kept_in_a_copy() {
+    let twice = |text: &str| text.to_owned() + "P01;;New;;;;mine\n";
+    for when in [Before, Crash] {
+        let (scene, ended) = check(when, 3, twice);
+        assert!(ended.stderr.contains("--duplicates all"), "{ended:?}");
+        assert!(scene.ran().is_empty());
+        assert!(scene.sheet.text().ends_with(";mine\n"));
+    }
+    let (scene, ended) = check(During, 0, twice);
+    assert!(ended.stderr.contains("a copy is kept"), "{ended:?}");
+    assert!(scene.kept("outside")[0].ends_with(";mine\n"));
+    scene.check_copies(&["outside"]);
+    scene.check_results(&[]);
+}
