@@ -2,7 +2,7 @@
 //!
 //! A frame is synced before anything of it is applied or acknowledged, and its place in the log is its
 //! order across processes. After a failed write nothing is acknowledged through that log any more. A log
-//! is emptied only when all of it is visible, and is marked first.
+//! outlives its session: it is closed when all of it is visible, and tells who saw what.
 //!
 //! This room never knows what the sheet shows: it holds POs, column names and values, and no rows.
 
