@@ -48,7 +48,9 @@ fuzz_target!(|input: (bool, &[u8])| {
         None => {
             for (column, value) in updates.iter() {
                 let is_state = same(column, "STATUS") || same(column, "ERROR_MESSAGE");
-                assert!(is_state || value.trim().is_empty() || applied.keeps(column, &written(value)));
+                assert!(
+                    is_state || value.trim().is_empty() || applied.keeps(column, &written(value))
+                );
             }
             applied.leaves_other_rows();
         }
@@ -259,7 +261,10 @@ impl Applied<'_> {
     fn leaves_other_rows(&self) {
         let (before, after) = (self.before, self.after);
         assert_eq!(after.records().count(), before.records().count());
-        for other in before.records().filter(|record| record.po_number != self.po) {
+        for other in before
+            .records()
+            .filter(|record| record.po_number != self.po)
+        {
             let now = after.record(&other.po_number).expect("no row is lost");
             assert!(other.cells().all(|(name, value)| cell(&now, name) == value));
         }

@@ -253,7 +253,10 @@ impl Sheet {
                     )
                 }
             };
-            (0..row.len().max(padded).max(needed)).map(cell).chain(moved).collect()
+            (0..row.len().max(padded).max(needed))
+                .map(cell)
+                .chain(moved)
+                .collect()
         });
         (rows.collect(), added)
     }
