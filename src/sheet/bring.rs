@@ -60,7 +60,7 @@ pub(crate) fn bring(
             }
             continue;
         }
-        let (places, homeless) = places(sheet, row);
+        let (places, homeless) = places(sheet, row, reading);
         if !homeless.is_empty() {
             brought.merged.unplaced.push(RowUpdate {
                 po: po.clone(),
@@ -135,17 +135,24 @@ pub(crate) fn bring(
     brought
 }
 
-/// Where the cells of a row go; a column that may be added is. What has no place is returned apart.
+/// Where the cells of a row go; a column that may be added is, unless the save's author removed it who had seen
+/// what stood there. What has no place is returned apart.
 fn places<'p>(
     sheet: &Sheet,
     row: &'p [Past],
+    reading: Reading,
 ) -> (SmallVec<[(usize, &'p Past); 8]>, Vec<CellUpdate>) {
     let (mut places, mut homeless) = (SmallVec::new(), Vec::new());
     for past in row {
         let schema = sheet.schema();
-        let column = schema.position(&past.column).or_else(|| {
-            let name = addable(&past.column)?;
-            (!past.last.is_empty() && !past.is_outside).then(|| sheet.add_column(name))
+        let name = addable(&past.column);
+        let column = schema.position(&past.column);
+        if column.is_none() && name.is_some() && reading.verdict(past, "") == Verdict::Theirs {
+            continue;
+        }
+        let column = column.or_else(|| {
+            let name = name.filter(|_| !past.last.is_empty() && !past.is_outside)?;
+            Some(sheet.add_column(name))
         });
         match column {
             Some(column) => places.push((column, past)),

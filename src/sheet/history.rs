@@ -54,6 +54,8 @@ pub(crate) struct Past {
     pub(crate) last: CompactString,
     /// Whether that is another program's, which was taken over.
     pub(crate) is_outside: bool,
+    /// How many of its updates no version shows yet.
+    waiting: usize,
 }
 
 impl Past {
@@ -64,6 +66,12 @@ impl Past {
             Some(at) => std::slice::from_ref(&self.shown[at].1),
             None => &self.before,
         }
+    }
+
+    /// Whether a reader of this version saw the last update, and not only a value that is the same.
+    pub(crate) fn has_shown_last(&self, version: usize) -> bool {
+        let shown = self.shown.last();
+        self.waiting == 0 && shown.is_some_and(|(first, _)| *first <= version)
     }
 
     /// The version that shows the last value first; `None` if none shows it yet.
@@ -113,11 +121,13 @@ impl History {
                     shown: Vec::new(),
                     last: cell.value.clone(),
                     is_outside: false,
+                    waiting: 0,
                 });
                 row.len() - 1
             });
             row[at].last = cell.value.clone();
             row[at].is_outside = cell.outside;
+            row[at].waiting += 1;
             let waiting = (frame, update.po.clone(), at, cell.value.clone());
             self.waiting.push(waiting);
         }
@@ -163,6 +173,7 @@ impl History {
                 Some((first, known)) if *first == number => known.clone_from(value),
                 _ => past.shown.push((number, value.clone())),
             }
+            past.waiting -= 1;
             false
         });
     }

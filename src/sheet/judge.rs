@@ -50,7 +50,8 @@ pub(crate) enum Verdict {
 }
 
 impl Reading {
-    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row or column.
+    /// Reads a save. `cell` gives the save's value of a key's cell, `None` where it has no such row. A column that
+    /// it does not have shows nothing: its author may have had a version from before it was added.
     pub(crate) fn of<'s>(
         history: &History,
         hash: ContentHash,
@@ -155,7 +156,7 @@ impl Reading {
             let seen = past.seen_in(version);
             if is_any(past, seen, theirs) {
                 Verdict::Ours
-            } else if is_any(past, seen, &past.last) {
+            } else if is_any(past, seen, &past.last) && past.has_shown_last(version) {
                 Verdict::Theirs
             } else {
                 Verdict::Conflict
