@@ -8,6 +8,7 @@
 #     power        3,000 power cuts on ext4 and XFS (root)
 #     thin         100 full thin disks (root)
 #     editors      20,000 outside edits of each kind
+#     deeds        10,000 histories of what people and tickoff do to a sheet
 #     poor         the first three and editors in poorer systems: 20,000 states, every fault, 2,000 kills
 #                  and 2,000 edits of each kind without all that can be lacking, and fewer without each
 #     hostile      fields and files of 300 MB
@@ -81,6 +82,7 @@ step kills env TICKOFF_KILLS=10000 "${it[@]}" --nocapture kills::
 step power env TICKOFF_POWER_CUTS=3000 "${it[@]}" --nocapture power::
 step thin env TICKOFF_THIN_DISKS=100 "${it[@]}" --nocapture thin_disk::
 step editors env TICKOFF_EDITS=20000 "${it[@]}" --nocapture editors::
+step deeds env TMPDIR="$memory" TICKOFF_DEEDS=10000 "${it[@]}" --nocapture deeds::
 step poor poor
 step hostile env TICKOFF_HOSTILE_MB=300 "${it[@]}" --nocapture hostile::
 step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \

@@ -290,17 +290,27 @@ pub(crate) fn is_held(target: &Target, session: &File) -> Result<bool> {
     let failed = || Error::io("lock", target.sibling("lock"));
     for _ in 0..ATTEMPTS {
         if flock::try_shared(&write).map_err(failed())? {
-            let is_free =
-                flock::try_shared(session).map_err(Error::io("lock", target.sibling("session")))?;
-            if is_free {
-                flock::unlock(session).map_err(failed())?;
-            }
-            return Ok(!is_free);
+            return is_taken(target, session);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     // Somebody writes all the time.
     Ok(true)
+}
+
+/// Whether a session works on the sheet, for who holds its write lock.
+pub(crate) fn is_in_session(target: &Target, _held: &WriteGuard) -> Result<bool> {
+    let session = target.open_sibling_to_read("session")?;
+    session.map_or(Ok(false), |session| is_taken(target, &session))
+}
+
+fn is_taken(target: &Target, session: &File) -> Result<bool> {
+    let failed = || Error::io("lock", target.sibling("session"));
+    let is_free = flock::try_shared(session).map_err(failed())?;
+    if is_free {
+        flock::unlock(session).map_err(failed())?;
+    }
+    Ok(!is_free)
 }
 
 fn write_holder(holder: &Holder, file: &mut File) -> std::io::Result<()> {

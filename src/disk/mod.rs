@@ -17,7 +17,9 @@ mod version;
 
 pub use new_file::NewFile;
 
-pub(crate) use lock::{SessionLock, WriteGuard, WriteLock, is_held, parse_holder, read_holder};
+pub(crate) use lock::{
+    SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder, read_holder,
+};
 pub(crate) use replace::{Displaced, Publication, Replacement};
 pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open};
 pub(crate) use snapshot::{Snapshot, scratch_file};

@@ -1,19 +1,23 @@
-//! A closed log: one entry for each cell that tickoff wrote, with the version that showed it first.
+//! A closed log: what each cell showed that tickoff wrote, with the version that showed it first.
 //!
 //! That is all it takes to recognise a save from an old version the day after. Entries stand in the order of
-//! their versions, as if every cell had been written once; of the versions only the latest keep their hashes.
+//! their versions; of the versions only the latest keep their hashes, and of a cell's values only the latest
+//! [`MAX_VALUES`] stay. With the last one alone a save from before it would look like a change of it, where the
+//! cell has its first value again, or like one of which nothing is known.
 //! When it would be longer than [`MAX_BYTES`], the oldest entries go.
 
 use compact_str::CompactString;
 use std::collections::BTreeMap;
 
 use super::frame::{Frame, Public, encode};
-use crate::sheet::{History, PublicVersion, RowUpdate, Sample};
+use crate::sheet::{CellUpdate, History, PublicVersion, RowUpdate, Sample};
 
 /// How long a closed log is at most: some 300,000 results.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 /// How many versions are known by their contents at most.
 const MAX_VERSIONS: usize = 1_000;
+/// How many values of a cell stay at most.
+const MAX_VALUES: usize = 8;
 /// How many results a frame holds at most.
 const ROWS_PER_FRAME: usize = 10_000;
 
@@ -28,8 +32,19 @@ pub(crate) fn compact(
     for (po, row) in history.rows() {
         let mut cells: BTreeMap<usize, Vec<_>> = BTreeMap::new();
         for past in row.iter().filter(|past| is_kept(po, &past.column)) {
-            if let Some(version) = past.public_since() {
-                cells.entry(version).or_default().push(past.update());
+            if past.public_since().is_none() {
+                continue;
+            }
+            let shown: Vec<_> = past.shown().collect();
+            for (version, values) in &shown[shown.len().saturating_sub(MAX_VALUES)..] {
+                // Where a key stands in several rows they may have held several values before.
+                if let [value] = values {
+                    let update = CellUpdate {
+                        value: value.clone(),
+                        ..past.update()
+                    };
+                    cells.entry(*version).or_default().push(update);
+                }
             }
         }
         for (version, cells) in cells {
@@ -82,8 +97,6 @@ fn length(frame: &Frame) -> u64 {
 mod tests {
     use super::*;
     use crate::journal::frame::{history, sample};
-    use crate::sheet::CellUpdate;
-
     fn update(po: &str, value: &str, before: &str) -> RowUpdate {
         let cell = CellUpdate {
             column: "note".into(),
@@ -135,8 +148,7 @@ mod tests {
                 .map(|version| past.seen_in(version)[0].as_str())
                 .collect()
         };
-        // What A showed in between is forgotten.
-        assert_eq!(seen("A"), ["x", "x", "2"]);
+        assert_eq!(seen("A"), ["x", "1", "2"]);
         assert_eq!(seen("B"), ["y", "1", "1"]);
         assert!(history.cell("gone", "note").is_none());
     }

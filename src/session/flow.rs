@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::backup::BackupMetadata;
 use crate::error::{Error, Result};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
-use crate::run::{Job, Outcome, PoList, PoolSummary, WorkerPool};
+use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
@@ -31,6 +31,8 @@ const ADD_ROWS_ATTEMPTS: usize = 5;
 
 /// The only one that may run on a sheet, until it is dropped.
 pub struct Session {
+    /// Looks after its files from the time when it is prepared. It ends before the handler goes.
+    keeper: Option<Keeper>,
     handler: Arc<CsvHandler>,
     id: String,
     recovered: Recovered,
@@ -151,6 +153,7 @@ impl Session {
             );
         }
         Ok(Session {
+            keeper: None,
             handler: Arc::new(handler),
             id,
             recovered,
@@ -214,16 +217,15 @@ impl Session {
             self.handler.finish()?;
             return Ok(self.summary(PoolSummary::default(), None));
         }
-        self.prepare(selected.len())?;
+        self.prepare_for(selected.len(), pool.stopper())?;
         let sheet = self.handler.sheet();
         if !selected.is_of(&sheet) {
             selected = Selected::of(sheet, selection)?;
         }
         let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
         queue.start_writer_thread()?;
-        let keeper = Keeper::start(Arc::clone(&self.handler), pool.stopper());
         let done = pool.queue(&queue).run_list(&selected, work);
-        drop(keeper);
+        self.keeper = None;
         let drained = queue.stop_writer_thread(Duration::MAX);
         let finished = match drained {
             Err(died @ Error::WriterDied { .. }) => Err(died),
@@ -234,17 +236,24 @@ impl Session {
 
     /// Backs the sheet up, unless this session continues one that did and nobody has changed it since;
     /// begins the journal with room for `results`; and adds the result columns that are missing. Old
-    /// backups are cleaned up only now that there is a new one.
+    /// backups are cleaned up only now that there is a new one. From now on the session puts its files back
+    /// if somebody takes them away.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn prepare(&mut self, results: usize) -> Result<()> {
+        self.prepare_for(results, Stop::default())
+    }
+
+    /// The same for a run, which is to be stopped should another session have taken the sheet over.
+    fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
         self.handler.refuse_without_room()?;
         self.back_up()?;
         self.handler
             .writer()?
             .begin_session_journal(self.recovered.continued, results)?;
         self.handler.add_missing_columns()?;
+        self.keeper = Some(Keeper::start(Arc::clone(&self.handler), stop));
         Ok(())
     }
 

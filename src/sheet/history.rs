@@ -61,6 +61,8 @@ pub(crate) struct Past {
     pub(crate) last: CompactString,
     /// Whether that is another program's, which was taken over.
     pub(crate) is_outside: bool,
+    /// The first of the latest versions that show its last update, and not only a value that is the same.
+    shows_last: Option<usize>,
 }
 
 impl Past {
@@ -79,6 +81,11 @@ impl Past {
         let later = self.shown.partition_point(|(first, _)| *first <= version);
         let shown = later.checked_sub(1).map(|at| &self.shown[at].1);
         self.values(shown.and_then(Option::as_ref))
+    }
+
+    /// Whether a reader of this version saw the last update, and not only a value that is the same.
+    pub(crate) fn has_shown_last(&self, version: usize) -> bool {
+        self.shows_last.is_some_and(|first| first <= version)
     }
 
     /// The version that shows the last value first; `None` if none shows it yet.
@@ -103,6 +110,9 @@ impl Past {
         let own = until(version.frame + 1).last();
         let own = own.filter(|(frame, _)| version.is_save && *frame == version.frame);
         let value = own.or_else(|| until(version.upto).last());
+        let shows_last =
+            value.map(|(frame, _)| frame) == self.updates.last().map(|(frame, _)| frame);
+        self.shows_last = self.shows_last.or(Some(number)).filter(|_| shows_last);
         let value = value.map(|(_, value)| value);
         let before = self.shown.last().and_then(|(_, value)| value.as_ref());
         if value != before {
@@ -142,6 +152,7 @@ impl History {
                     shown: Vec::new(),
                     last: cell.value.clone(),
                     is_outside: false,
+                    shows_last: None,
                 });
                 row.len() - 1
             });
@@ -194,6 +205,7 @@ impl History {
     pub(crate) fn settle(&mut self) {
         for past in self.rows.values_mut().flatten() {
             past.shown.clear();
+            past.shows_last = None;
         }
         let written = &self.written;
         let before = |frame: u64| written.partition_point(|(written, ..)| *written < frame);

@@ -163,7 +163,7 @@ impl Reading {
             let seen = past.seen_in(version);
             if is_any(past, seen, theirs) {
                 Verdict::Ours
-            } else if is_any(past, seen, &past.last) {
+            } else if is_any(past, seen, &past.last) && past.has_shown_last(version) {
                 Verdict::Theirs
             } else {
                 Verdict::Conflict

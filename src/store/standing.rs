@@ -31,6 +31,8 @@ pub(crate) struct Question {
     pub(crate) reading: Reading,
     /// What was found, as the part of a sentence that follows "FILE".
     pub(crate) found: &'static str,
+    /// It is another sheet, of which the results are not.
+    pub(crate) is_another: bool,
     /// How many keys have results that the sheet does not show.
     pub(crate) rows: usize,
 }
@@ -60,8 +62,12 @@ pub(crate) fn standing(
         // A journal of the first format, which tells of no version.
         return Standing::Current(0);
     }
+    let is_kin = || frame::sample(frames).is_none_or(|sample| sample.is_kin_of(sheet));
     if history.is_empty() {
-        return Standing::Current(frames.len());
+        return match is_kin() || !history.unplaced().is_empty() {
+            true => Standing::Current(frames.len()),
+            false => Standing::Anew,
+        };
     }
     let cell = |po: &str, column: &str| cell(sheet, po, column);
     let has_column = |column: &str| has_column(sheet, column);
@@ -69,6 +75,7 @@ pub(crate) fn standing(
     let ask = |reading: Reading, found| Question {
         reading,
         found,
+        is_another: false,
         rows: not_shown(history, reading, sheet).len(),
     };
     match reading {
@@ -99,11 +106,10 @@ pub(crate) fn standing(
             }
         }
         Reading::NoTrace { near } => {
-            let is_kin = frame::sample(frames).is_none_or(|sample| sample.is_kin_of(sheet));
             let all_was_visible = history
                 .cells()
                 .all(|(_, past)| past.public_since().is_some());
-            match (is_kin, near) {
+            match (is_kin(), near) {
                 (true, Some(version)) => Standing::Saved(Reading::Between {
                     low: version,
                     high: version,
@@ -116,10 +122,10 @@ pub(crate) fn standing(
                     }
                 }
                 (false, _) if all_was_visible && !is_of_session => Standing::Anew,
-                (false, _) => Standing::Asked(ask(
-                    reading,
-                    "is another sheet than the one its journal is of",
-                )),
+                (false, _) => Standing::Asked(Question {
+                    is_another: true,
+                    ..ask(reading, "is another sheet than the one its journal is of")
+                }),
             }
         }
     }

@@ -36,7 +36,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 
 use crate::backup::BackupManager;
-use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, take};
+use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_session, take};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
@@ -144,10 +144,13 @@ impl Writer {
             visible: Visible::new(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
-        let (behind, is_as_left) = writer.take_up(&frames, decision)?;
+        let is_beside_a_session =
+            writer.session.is_none() && is_in_session(&writer.site.target, &held)?;
+        let (behind, is_as_left) = writer.take_up(&frames, decision, is_beside_a_session)?;
         drop(held);
         let recovery = Recovery {
-            left,
+            // Nobody goes on with one that was begun anew.
+            left: left.filter(|_| writer.durable.has_log()),
             behind,
             is_as_left: is_as_left && was_renamed.is_none(),
         };
@@ -157,7 +160,12 @@ impl Writer {
     /// Brings what the journal holds to the sheet, of which nothing was written yet, or has it asked what is
     /// to become of it. Returns how many rows do not show their results, and whether nobody else had changed the
     /// sheet.
-    fn take_up(&mut self, frames: &[Frame], decision: Option<Decision>) -> Result<(usize, bool)> {
+    fn take_up(
+        &mut self,
+        frames: &[Frame],
+        decision: Option<Decision>,
+        is_beside_a_session: bool,
+    ) -> Result<(usize, bool)> {
         let sheet = self.sheet.load_full();
         let history = frame::history(frames);
         let public = self.outside.public().hash;
@@ -180,19 +188,21 @@ impl Writer {
                 merge::log(&merged);
                 merged
             }
-            Standing::Saved(reading) => self.took(
-                &history,
-                reading,
-                public,
-                bring(&history, reading, &sheet, None),
-            ),
+            Standing::Saved(reading) => {
+                let brought = bring(&history, reading, &sheet, None);
+                self.keep_what_was_left(&brought, &sheet)?;
+                self.took(&history, reading, public, brought)
+            }
             Standing::Anew => {
                 // Nobody may have kept the sheet that showed them.
                 let kept = self.durable.discard(&self.site, &history)?;
                 tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
                 Merged::default()
             }
-            Standing::Asked(question) if decision.is_none() => {
+            // A session judges what is saved in mid-run, and so does who writes beside it.
+            Standing::Asked(question)
+                if decision.is_none() && (question.is_another || !is_beside_a_session) =>
+            {
                 return Err(Error::Undecided {
                     path: self.site.path().to_owned(),
                     found: question.found.to_owned(),
@@ -201,6 +211,7 @@ impl Writer {
             }
             Standing::Asked(question) => {
                 let brought = bring(&history, question.reading, &sheet, None);
+                self.keep_what_was_left(&brought, &sheet)?;
                 self.took(&history, question.reading, public, brought)
             }
         };

@@ -23,6 +23,8 @@ mod command_line;
 #[cfg(feature = "cli")]
 mod controls;
 #[cfg(feature = "cli")]
+mod deeds;
+#[cfg(feature = "cli")]
 mod disk;
 #[cfg(feature = "cli")]
 mod editors;

@@ -20,7 +20,7 @@ use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::{Brought, History, PublicVersion, Reading, Sheet, bring, render};
 use crate::store::standing::{Question, Standing, cell, has_column, standing};
-use crate::text::escape_list;
+use crate::text::{escape, escape_list};
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
@@ -65,12 +65,11 @@ impl Writer {
         let merged = match standing(&frames, &history, &sheet, version.hash, false) {
             Standing::Current(from) => merge::replay(&sheet, frame::updates(&frames[from..])),
             Standing::Anew => Merged::default(),
-            Standing::Saved(reading) | Standing::Asked(Question { reading, .. }) => self.took(
-                &history,
-                reading,
-                version.hash,
-                bring(&history, reading, &sheet, None),
-            ),
+            Standing::Saved(reading) | Standing::Asked(Question { reading, .. }) => {
+                let brought = bring(&history, reading, &sheet, None);
+                self.keep_what_was_left(&brought, &sheet)?;
+                self.took(&history, reading, version.hash, brought)
+            }
         };
         self.outside.report(merged.conflicts);
         self.durable.was_read_anew(merged.unplaced);
@@ -232,13 +231,22 @@ impl Writer {
         }
         let mut brought = bring(&history, reading, &new, edit.map(|edit| &edit.held));
         cut_off.inspect(|po| brought.leave_out(po));
-        if brought.has_left_something() && !suspicious {
-            let kept = self.site.keep(file, "outside")?;
-            tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept");
+        if !suspicious {
+            self.keep_what_was_left(&brought, &new)?;
         }
         let merged = self.took(&history, reading, version.hash, brought);
         self.adopt(new, merged);
         Ok(true)
+    }
+
+    /// Keeps a copy of a save of which not all was taken over.
+    pub(super) fn keep_what_was_left(&self, brought: &Brought, saved: &Sheet) -> Result<()> {
+        if brought.has_left_something() {
+            let kept = self.site.keep_bytes(saved.bytes(), "outside")?;
+            let kept = escape(&kept.display().to_string());
+            tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept");
+        }
+        Ok(())
     }
 
     /// Tells the journal what was found in a save.

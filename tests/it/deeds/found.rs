@@ -1,0 +1,230 @@
+//! What the campaign found, each in the fewest deeds that it takes.
+
+use std::fs;
+
+use tickoff::{DEFAULT_CAPACITY, Session, Until, WriteQueue};
+
+use crate::command_line::end;
+use crate::fixture::{TempSheet, rested};
+
+const COLUMNS: &str = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;ATTACHMENTS_FOUND;note\n";
+
+fn sheet(rows: usize) -> TempSheet {
+    let rows: String = (0..rows).map(|at| format!("PO{at};;;;;n{at}\n")).collect();
+    TempSheet::new(COLUMNS.to_owned() + &rows)
+}
+
+/// Somebody saves the sheet as this.
+fn save(sheet: &TempSheet, text: impl AsRef<str>) {
+    let new = sheet.folder().join("saved");
+    fs::write(&new, text.as_ref()).unwrap();
+    rested(&new);
+    fs::rename(new, sheet.path()).unwrap();
+}
+
+/// A result comes in, in a session of its own.
+fn result(sheet: &TempSheet, po: &str, cells: &[(&str, &str)]) {
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(1).unwrap();
+    let handler = session.handler();
+    handler
+        .update_record_forced(po, cells.iter().copied().collect::<tickoff::Updates>())
+        .unwrap();
+    session.finish().unwrap();
+}
+
+fn completed(time: &str) -> [(&str, &str); 3] {
+    [
+        ("STATUS", "COMPLETED"),
+        ("LAST_PROCESSED", time),
+        ("ATTACHMENTS_FOUND", "2"),
+    ]
+}
+
+const FIRST: &str = "2026-01-05T08:00:00Z";
+const SECOND: &str = "2026-01-05T09:00:00Z";
+
+/// What a program has, as it was before the results had their columns, takes no result away (H9).
+#[test]
+fn a_save_from_before_the_result_columns_takes_no_result_away() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nPO0;n0\nPO1;n1\n");
+    let old = sheet.text();
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(2).unwrap();
+    let write = |po: &str, time: &str| {
+        let handler = session.handler();
+        handler.update_record(po, completed(time)).unwrap();
+    };
+    write("PO0", FIRST);
+    save(&sheet, old.replace("n1", "mine"));
+    write("PO1", SECOND);
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO0", "ATTACHMENTS_FOUND"), "2");
+    assert_eq!(sheet.cell("PO1", "note"), "mine");
+
+    // At a start it is asked.
+    save(&sheet, old.replace("n1", "later"));
+    let asked = end(sheet.run("-q", "true").stdin(std::process::Stdio::null())).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+    end(sheet.tickoff("recover").arg("--apply")).with(0);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO1", "note"), "later");
+}
+
+/// A session closed the journal: what a cell showed in between is not taken for a change of what it shows now.
+#[test]
+fn a_message_that_a_result_cleared_does_not_come_back_with_an_older_version() {
+    let sheet = sheet(3);
+    result(
+        &sheet,
+        "PO0",
+        &[
+            ("STATUS", "ERROR"),
+            ("LAST_PROCESSED", FIRST),
+            ("ERROR_MESSAGE", "http 500"),
+        ],
+    );
+    let old = sheet.text();
+    result(&sheet, "PO0", &completed(SECOND));
+    save(&sheet, old.replace("n2", "mine"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    assert_eq!(sheet.cell("PO0", "ERROR_MESSAGE"), "");
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+}
+
+/// The same with the question that was asked because the closed journal had forgotten a value.
+#[test]
+fn who_saves_an_older_version_after_a_row_was_done_again_is_not_asked() {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    let old = sheet.text();
+    result(
+        &sheet,
+        "PO0",
+        &[("STATUS", "NO_ATTACHMENTS"), ("LAST_PROCESSED", SECOND)],
+    );
+    save(&sheet, old.replace("n2", "mine"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "NO_ATTACHMENTS");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+}
+
+/// A result has the value that the cell had before: who saved without it has not changed it (P3).
+#[test]
+fn a_result_with_the_value_of_before_is_not_taken_away_by_who_cannot_know_it() {
+    let sheet = sheet(3);
+    let old = sheet.text();
+    let done = old.replace("PO0;;", "PO0;COMPLETED;");
+    save(&sheet, &done);
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(1).unwrap();
+    save(&sheet, old.replace("n2", "mine"));
+    let handler = session.handler();
+    handler
+        .update_record_forced("PO0", completed(FIRST))
+        .unwrap();
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+}
+
+/// A column that somebody removed who had seen its results stays away, and an older version keeps its own.
+#[test]
+fn a_column_that_was_removed_does_not_come_back_empty() {
+    let sheet = sheet(2);
+    result(&sheet, "PO0", &completed(FIRST));
+    let text = sheet.text();
+    let removed = text.replace(";ATTACHMENTS_FOUND", "").replace(";2;", ";");
+    save(&sheet, removed.replace(";;;;", ";;;"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    assert!(
+        !sheet.text().contains("ATTACHMENTS_FOUND"),
+        "{}",
+        sheet.text()
+    );
+    save(&sheet, text.replace("n0", "mine").replace("n1", "x"));
+    end(sheet.tickoff("set").args(["PO1", "note=y"])).with(0);
+    assert_eq!(sheet.cell("PO0", "ATTACHMENTS_FOUND"), "2");
+}
+
+/// An edit of a cell in which a result stands is kept in a copy by every command, not by sessions alone (P3).
+#[test]
+fn what_a_save_has_in_a_cell_with_an_unseen_result_is_kept_by_set_as_well() {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    let old = sheet.text();
+    result(&sheet, "PO1", &completed(SECOND));
+    save(&sheet, old.replace("PO1;;;;;", "PO1;;;my words;;"));
+    end(sheet.tickoff("set").args(["PO2", "note=x"])).with(0);
+    assert_eq!(sheet.cell("PO1", "ERROR_MESSAGE"), "");
+    let mut copies = sheet.backup_names();
+    copies.retain(|name| name.contains(".outside"));
+    assert_eq!(copies.len(), 1);
+    let copy = fs::read_to_string(sheet.backups().join(&copies[0])).unwrap();
+    assert!(copy.contains("my words"), "{copy}");
+}
+
+/// A session judges what is saved in mid-run, and so does who writes beside it (H8, H9).
+#[test]
+fn set_does_not_ask_while_a_session_works_on_the_sheet() {
+    let sheet = sheet(3);
+    let old = sheet.text();
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(1).unwrap();
+    let handler = session.handler();
+    handler.update_record("PO0", completed(FIRST)).unwrap();
+    save(&sheet, old);
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO1", "note"), "x");
+}
+
+/// The journal of a session that was killed before its first result is no other sheet's (H9).
+#[test]
+fn a_sheet_that_follows_one_whose_session_had_no_result_is_worked_on_like_any_other() {
+    let sheet = sheet(3);
+    let mut apply = sheet.tickoff("apply");
+    apply.arg("--ack").stdin(std::process::Stdio::piped());
+    let mut child = apply.spawn().unwrap();
+    crate::command_line::wait_until("it has begun", || sheet.has_open_journal());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let rows: String = (0..3).map(|at| format!("X{at};;;;;n{at}\n")).collect();
+    save(&sheet, COLUMNS.to_owned() + &rows);
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    assert!(!session.recovered().continued);
+    session.prepare(1).unwrap();
+    let write = |po: &str| {
+        let handler = session.handler();
+        handler.update_record(po, completed(FIRST)).unwrap();
+    };
+    write("X0");
+    save(&sheet, sheet.text().replace("n2", "mine"));
+    write("X1");
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("X2", "note"), "mine");
+}
+
+/// Two sessions never run at once because a file went away, whoever prepared the first one (H10).
+#[test]
+fn a_prepared_session_puts_its_file_back() {
+    let sheet = sheet(2);
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(1).unwrap();
+    let queue = WriteQueue::new(std::sync::Arc::clone(session.handler()), DEFAULT_CAPACITY);
+    queue.start_writer_thread().unwrap();
+    for name in ["session", "lock"] {
+        fs::remove_file(sheet.folder().join(format!(".input.csv.{name}"))).unwrap();
+    }
+    let run = end(&mut sheet.run("-q", "touch ran"));
+    assert_eq!(run.code, 4, "{run:#?}");
+    let operation = queue.submit_write("PO0", completed(FIRST)).unwrap();
+    queue.wait(&operation, Until::Visible).unwrap();
+    queue.stop_writer_thread(std::time::Duration::MAX).unwrap();
+    drop(queue);
+    session.finish().unwrap();
+    assert!(!sheet.folder().join("ran").exists());
+}
