@@ -315,7 +315,7 @@ impl World {
             }
         } else {
             let ended = self.program(&["status"], &[3])?;
-            let waits = ended.stderr.contains("its journal");
+            let waits = ended.stderr.contains(" holds results for ");
             self.tell(format!("  status says {:?}", ended.stderr.trim()));
             let is_shown = |(at, want): (&Cell, &Want)| match want {
                 Want::Result { value, .. } => before
@@ -325,7 +325,7 @@ impl World {
             };
             let is_all_shown = self.model.wants.iter().all(is_shown);
             if is_all_shown && waits && self.model.may_ask.is_empty() {
-                return Err("a journal is named though the sheet showed all of it".into());
+                return Err("results are missed though the sheet showed all of them".into());
             }
         }
         self.place(&text);
