@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::text::shell::command_line;
 use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
 
 /// The result of everything in this crate that can fail.
@@ -243,8 +244,9 @@ pub enum Error {
     },
     /// Nobody but a person can tell what is to become of the results in the journal. Nothing was changed.
     #[error(
-        "{} {found}: its journal has results for {rows} rows that it does not show: tickoff recover FILE --apply writes them, --discard gives them up and keeps them in a copy",
-        Escaped::path(path)
+        "{} {found}: its journal has results for {rows} rows that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",
+        Escaped::path(path),
+        command_line([path].into_iter())
     )]
     Undecided {
         /// The sheet.

@@ -10,7 +10,6 @@ mod escape;
 mod excerpt;
 mod message;
 mod near;
-#[cfg(feature = "cli")]
 pub(crate) mod shell;
 mod shorten;
 

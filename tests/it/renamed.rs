@@ -35,7 +35,7 @@ pub fn killed() -> TempSheet {
     sheet
 }
 
-const ASKED: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there: its journal has results for 2 rows that it does not show: tickoff recover FILE --apply writes them, --discard gives them up and keeps them in a copy";
+const ASKED: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there: its journal has results for 2 rows that it does not show: tickoff recover DIR/orders.csv --apply writes them, --discard gives them up and keeps them in a copy";
 
 /// A command on `orders.csv`, which was `input.csv`.
 fn on_orders(sheet: &TempSheet, command: &str, arguments: &[&str]) -> std::process::Command {

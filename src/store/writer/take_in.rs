@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take};
+use crate::domain::columns::{STATUS, same_column};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
@@ -276,7 +277,11 @@ impl Writer {
         } = brought;
         merge::log(&merged);
         if !removed.is_empty() {
-            tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy");
+            let rows_run_again = match removed.iter().any(|name| same_column(name, STATUS)) {
+                true => "; without STATUS no row is done, and all run again",
+                false => "",
+            };
+            tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy{rows_run_again}");
         }
         if !again.is_empty() {
             tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY STATUS=PENDING has one of them run again");

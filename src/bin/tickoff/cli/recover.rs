@@ -30,7 +30,8 @@ pub struct RecoverArgs {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct DecisionArgs {
-    /// Write the results to the sheet; what has no row there is kept in a copy, ….unplaced.csv
+    /// Write the results to the sheet; what has no row there is kept in a copy, ….unplaced.csv, and the
+    /// exit code is 1
     #[arg(long)]
     apply: bool,
 
@@ -48,10 +49,13 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
     };
     let session = Session::open_decided(&args.sheet.file, &options, Some(decision))?;
     let written = session.recovered().results;
-    session.finish()?;
-    print(|out| match (decision, written) {
-        (Decision::Apply, rows) => writeln!(out, "results of {rows} rows written"),
-        (Decision::Discard, _) => writeln!(out, "the sheet stays as it is"),
+    let unplaced = session.finish()?;
+    print(|out| match decision {
+        Decision::Apply => writeln!(out, "results of {written} rows written"),
+        Decision::Discard => writeln!(out, "the sheet stays as it is"),
     })?;
-    Ok(Exit::Done)
+    Ok(match unplaced.is_empty() {
+        true => Exit::Done,
+        false => Exit::SomeFailed,
+    })
 }
