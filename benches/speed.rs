@@ -126,6 +126,7 @@ fn main() {
         );
     }
     std::fs::write(&path, &text).expect("the bench's folder is writable");
+    sheet::as_new(&path);
     let read = || std::fs::read(&path).expect("it was just written");
     let bytes = read();
     Line {

@@ -75,7 +75,11 @@ pub(crate) fn compact(
         }
     }
     let mut sample = sample;
+    let judged: Vec<Public> = history.judged_saves().map(Public::judged).collect();
     let mut log: Vec<Frame> = Vec::new();
+    if !judged.is_empty() {
+        log.push(Frame::telling(judged));
+    }
     for (frames, version) in pieces.into_iter().rev() {
         log.extend(frames);
         let upto = log.len() as u64;

@@ -134,8 +134,13 @@ impl Public {
                 hash: digits(hash),
                 failed,
             },
-            false => Public::Judged { hash: digits(hash) },
+            false => Public::judged(hash),
         }
+    }
+
+    /// What is saved with these contents is old.
+    pub(crate) fn judged(hash: ContentHash) -> Public {
+        Public::Judged { hash: digits(hash) }
     }
 
     /// A version has the sheet's name: the one that the frame with this number told of, or else this frame.
@@ -331,6 +336,19 @@ pub(super) fn read_frame(
     source: &(impl Source + ?Sized),
     offset: u64,
 ) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let read = read_unchecked(source, offset)?;
+    let valid = read.filter(|(payload, sum)| xxh3_64_with_seed(payload, offset) == *sum);
+    Ok(valid.map(|(payload, _)| {
+        let end = offset + (PREFIX + payload.len()) as u64;
+        (payload, end)
+    }))
+}
+
+/// What may be the payload of a frame at an offset, and the checksum that stands before it.
+pub(super) fn read_unchecked(
+    source: &(impl Source + ?Sized),
+    offset: u64,
+) -> io::Result<Option<(Vec<u8>, u64)>> {
     let mut prefix = [0; PREFIX];
     if source.fill(&mut prefix, offset)? < PREFIX {
         return Ok(None);
@@ -342,8 +360,7 @@ pub(super) fn read_frame(
     }
     let mut payload = vec![0; length];
     let read = source.fill(&mut payload, offset + PREFIX as u64)?;
-    let valid = read == length && xxh3_64_with_seed(&payload, offset) == checksum;
-    Ok(valid.then_some((payload, end)))
+    Ok((read == length).then_some((payload, checksum)))
 }
 
 fn split(prefix: &[u8]) -> (usize, u64) {
@@ -361,7 +378,7 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(
     serde_json::from_slice(payload).map_err(|error| Error::Journal {
         path: path.to_owned(),
         problem: format!(
-            "holds at byte {offset} what this version cannot read ({}): finish with the one that wrote it, or remove the journal to give its results up",
+            "holds at byte {offset} what this version cannot read ({}): finish with the one that wrote it",
             escape(&error.to_string())
         ),
     })
@@ -407,9 +424,7 @@ mod tests {
             "{error}"
         );
         assert!(
-            error.ends_with(
-                "): finish with the one that wrote it, or remove the journal to give its results up"
-            ),
+            error.ends_with("): finish with the one that wrote it"),
             "{error}"
         );
         assert_eq!(escape(&error), error);

@@ -2,14 +2,17 @@
 //!
 //! What is not valid and has no valid frame behind it is the torn tail of a crash and was never
 //! acknowledged; what has one is damage, and stops the replay there. To tell the two apart the rest is
-//! searched for a frame at every offset, since the length of one that is not valid says nothing.
+//! searched for a frame at every offset, since the length of one that is not valid says nothing. One that is
+//! valid where it stood before something was put in front of it, or taken away there, is damage as well: an
+//! editor that saved the file may have added a mark, or a line end. So is a file that begins like no log at all.
 
 use std::io;
 use std::path::Path;
 
 use memchr::memmem;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::frame::{Frame, Head, PREFIX, parse, read_frame};
+use super::frame::{Frame, Head, PREFIX, parse, read_frame, read_unchecked};
 use super::source::Source;
 use crate::error::{Error, Result};
 
@@ -17,6 +20,9 @@ use crate::error::{Error, Result};
 const BEGINNING: &[u8] = b"{\"";
 /// What stands at the beginning of a log that is about to be removed; no frame is that long.
 pub(super) const EMPTIED: &[u8; 4] = b"gone";
+
+/// How far a frame is looked for from where it was written.
+const MOVED: u64 = 64;
 
 /// A log as it was read.
 pub(crate) struct Log {
@@ -63,9 +69,20 @@ pub(crate) fn scan(source: &(impl Source + ?Sized), path: &Path) -> Result<Log> 
         Ok(())
     })
     .map_err(failed())?;
+    damaged |= torn && log.head.is_none() && !may_be_a_head(source).map_err(failed())?;
     log.damage = damaged.then_some(log.end);
     log.torn = torn && !damaged;
     Ok(log)
+}
+
+/// Whether a file may begin with a head that a crash cut off.
+fn may_be_a_head(source: &(impl Source + ?Sized)) -> io::Result<bool> {
+    let mut beginning = [0; PREFIX + BEGINNING.len()];
+    source.fill(&mut beginning, 0)?;
+    let payload = beginning[PREFIX..].iter().zip(BEGINNING);
+    Ok(payload
+        .into_iter()
+        .all(|(byte, want)| byte == want || *byte == 0))
 }
 
 /// Looks for a frame in the bytes that stand at an offset of the log, behind `end`. Every payload
@@ -79,12 +96,24 @@ fn has_valid_frame(
     for payload in memmem::find_iter(piece, BEGINNING) {
         let frame = (at + payload as u64).checked_sub(PREFIX as u64);
         if let Some(frame) = frame.filter(|&frame| frame > end)
-            && read_frame(source, frame)?.is_some()
+            && (read_frame(source, frame)?.is_some() || is_moved_frame(source, frame)?)
         {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a frame stands at an offset that was written somewhere near it.
+fn is_moved_frame(source: &(impl Source + ?Sized), at: u64) -> io::Result<bool> {
+    let Some((payload, checksum)) = read_unchecked(source, at)? else {
+        return Ok(false);
+    };
+    if payload.last() != Some(&b'}') {
+        return Ok(false);
+    }
+    let mut offsets = at.saturating_sub(MOVED)..=at + MOVED;
+    Ok(offsets.any(|offset| xxh3_64_with_seed(&payload, offset) == checksum))
 }
 
 /// Reads all from an offset on, in pieces that overlap by so little that nothing is overlooked.

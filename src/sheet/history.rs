@@ -12,6 +12,9 @@ use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
 
+/// How many old versions are told to a log that begins anew, and judged saves to one that is closed.
+const MAX_OLD: usize = 1_000;
+
 /// The versions that were public while a journal was kept, and the values that its updates gave to cells.
 ///
 /// Several processes announce versions, and one that was planned earlier may come later and show less, or never
@@ -236,6 +239,26 @@ impl History {
     /// Another program saved a version without results that its author cannot have known.
     pub(crate) fn judged(&mut self, hash: ContentHash) {
         self.judged.push((self.versions.len(), hash));
+    }
+
+    /// The contents of all that was public or judged, the latest [`MAX_OLD`] of them, but for one version.
+    pub(crate) fn old_versions(&self, but: ContentHash) -> impl Iterator<Item = ContentHash> {
+        let judged = self.judged.iter().map(|(_, hash)| *hash);
+        let public = self.versions.iter().filter(|version| !version.has_failed);
+        let mut old: Vec<ContentHash> = judged
+            .chain(public.map(|version| version.hash))
+            .filter(|hash| *hash != but)
+            .collect();
+        old.drain(..old.len().saturating_sub(MAX_OLD));
+        old.into_iter()
+    }
+
+    /// Saves that were judged, and are not the contents of a later version.
+    pub(crate) fn judged_saves(&self) -> impl Iterator<Item = ContentHash> {
+        let judged = self.judged.iter().map(|(_, hash)| *hash);
+        let mut judged: Vec<ContentHash> = judged.filter(|hash| self.was_judged(*hash)).collect();
+        judged.drain(..judged.len().saturating_sub(MAX_OLD));
+        judged.into_iter()
     }
 
     /// Whether this save was judged, and no later version has these contents.

@@ -150,7 +150,7 @@ impl Writer {
         drop(held);
         let recovery = Recovery {
             // Nobody goes on with one that was begun anew.
-            left: left.filter(|_| writer.durable.has_log()),
+            left: left.filter(|left| left.session.is_none() || writer.durable.is_of_session()),
             behind,
             is_as_left: is_as_left && was_renamed.is_none(),
         };
@@ -177,7 +177,7 @@ impl Writer {
             decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         let merged = match standing {
             _ if gives_up => {
-                let kept = self.durable.discard(&self.site, &history)?;
+                let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
                 tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
                 Merged::default()
             }
@@ -195,7 +195,7 @@ impl Writer {
             }
             Standing::Anew => {
                 // Nobody may have kept the sheet that showed them.
-                let kept = self.durable.discard(&self.site, &history)?;
+                let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
                 tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
                 Merged::default()
             }

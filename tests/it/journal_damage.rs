@@ -184,6 +184,31 @@ fn of_a_journal_with_any_bit_flipped_every_result_before_it_is_there() {
     }
 }
 
+/// An editor that saved it may have put a mark in front, or changed a line end.
+#[test]
+fn a_journal_in_which_bytes_came_or_went_is_kept_and_no_torn_end() {
+    let crashed = Crashed::new();
+    let (all, second) = (crashed.frames().to_vec(), crashed.ends[1]);
+    let with = |at: usize, bytes: &[u8]| [&all[..at], bytes, &all[at..]].concat();
+    let without = [&all[..second + 20], &all[second + 21..]].concat();
+    for (changed, whole) in [
+        (with(0, b"X"), 0),
+        (with(0, b"\xef\xbb\xbf"), 0),
+        (with(second, b"\r"), 1),
+        (without, 1),
+        (b"these are the notes of somebody else\n".to_vec(), 0),
+    ] {
+        crashed.put(&changed);
+        crashed.check_reads(whole);
+        crashed.check_recovers(whole);
+        let kept = crashed.kept_aside();
+        assert_eq!(kept.len(), 1, "{changed:?}");
+        let kept = crashed.sheet.folder().join(&kept[0]);
+        assert_eq!(std::fs::read(&kept).unwrap(), changed);
+        std::fs::remove_file(kept).unwrap();
+    }
+}
+
 #[test]
 fn a_length_that_reaches_beyond_the_file_is_not_believed() {
     let crashed = Crashed::new();

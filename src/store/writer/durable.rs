@@ -247,12 +247,26 @@ impl Durable {
         Ok(has_some)
     }
 
-    /// Removes the log: nothing of it is wanted any more.
-    pub(super) fn empty(&mut self, site: &Site) -> Result<()> {
+    /// Begins the log anew: no result of it is wanted any more, and `public` is the version that counts. All
+    /// earlier ones are told to be old: who has one open and saves it takes nothing away from what comes now,
+    /// whatever the traces say.
+    pub(super) fn begin_anew(
+        &mut self,
+        site: &Site,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<()> {
         self.keep_unplaced(site)?;
-        let remove = || self.journal.remove();
-        again(RETRIES, "the journal could not be removed", remove).0?;
+        if !self.journal.exists() {
+            return Ok(());
+        }
+        let (history, _) = self.history()?;
+        let old = history.old_versions(public).map(Public::judged);
+        let frame = Frame::telling(old.chain(beginning(public, sheet)).collect());
+        let begin = || self.journal.start_over(std::slice::from_ref(&frame));
+        again(RETRIES, "the journal could not be begun anew", begin).0?;
         self.is_of_session = false;
+        (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
 
@@ -321,7 +335,13 @@ impl Durable {
 
     /// Gives up the results in the log, and keeps them in a copy, whose path is returned as a terminal may
     /// show it.
-    pub(super) fn discard(&mut self, site: &Site, history: &History) -> Result<String> {
+    pub(super) fn discard(
+        &mut self,
+        site: &Site,
+        history: &History,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<String> {
         let rows: Vec<RowUpdate> = history
             .rows()
             .map(|(po, row)| RowUpdate {
@@ -332,7 +352,7 @@ impl Durable {
             .chain(history.unplaced().iter().cloned())
             .collect();
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
-        self.empty(site)?;
+        self.begin_anew(site, sheet, public)?;
         Ok(escape(&kept.display().to_string()))
     }
 

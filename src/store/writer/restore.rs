@@ -1,7 +1,7 @@
 //! A backup takes the sheet's place.
 //!
 //! Everything durable is visible first, and the version that is replaced is backed up, under one
-//! hold of the write lock. The journal is emptied before the replacement: a crash in between must
+//! hold of the write lock. The journal is begun anew before the replacement: a crash in between must
 //! not bring its results back over the restored version.
 
 use std::fs::File;
@@ -31,9 +31,10 @@ impl Writer {
         let restored = Arc::new(read(&self.site.target, backup, &self.site.options)?);
         let made = self.when_all_is_visible(|writer, _| {
             let made = writer.copy_to_backup(session, Shown::Now)?;
-            writer.durable.empty(&writer.site)?;
             let (old, _) = writer.site.target.open_sheet()?;
             let replacement = write(&writer.site.target, &old, &restored)?;
+            let next = replacement.hash();
+            writer.durable.begin_anew(&writer.site, &restored, next)?;
             match writer.outside.exchange(replacement)? {
                 Publication::Done(version, _) => writer.outside.set_public(version),
                 Publication::Displaced(version, edit) => {

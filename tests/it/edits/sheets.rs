@@ -1,7 +1,8 @@
 //! Another version, or another sheet, takes the sheet's place.
 
 use super::{Before, Crash, During, FIRST, HEADER, REST, Scene, check, lines, original, with};
-use crate::command_line::{Ended, end};
+use crate::command_line::{Ended, Running, end, wait_until};
+use crate::fixture::TempSheet;
 
 const ASKED: &str =
     "input.csv --apply writes them, --discard gives them up and keeps them in a copy";
@@ -241,4 +242,30 @@ fn a_sheet_that_is_emptied_is_refused_or_written_again() {
     );
     assert_eq!(scene.kept("outside"), [""]);
     scene.check_results(&[]);
+}
+
+/// The results of the batch that was given up have the times of those of the next one.
+#[test]
+fn a_version_from_before_a_restore_takes_no_later_result_away() {
+    let sheet = TempSheet::new(
+        "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;AttachmentName\nP1;;;;\nP2;;;;\nP3;;;;\n",
+    );
+    let job = |batch: &str| {
+        format!(
+            "echo '{{\"LAST_PROCESSED\":\"2026-11-26\",\"AttachmentName\":\"{batch}\"}}' > $TICKOFF_RESULT; [ $TICKOFF_PO != P3 ] || [ {batch} = first ] || await go"
+        )
+    };
+    end(&mut sheet.run("-q --limit 2", &job("first"))).with(0);
+    let opened = sheet.text();
+    end(&mut sheet.tickoff("backup restore")).with(0);
+    let run = Running::start(&mut sheet.run("-q -j1", &job("second")));
+    wait_until("two results of the second batch are visible", || {
+        sheet.text().matches("second").count() == 2
+    });
+    std::fs::write(sheet.path(), opened).unwrap();
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+    for po in ["P1", "P2", "P3"] {
+        assert_eq!(sheet.cell(po, "AttachmentName"), "second", "{po}");
+    }
 }
