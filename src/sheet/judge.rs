@@ -104,13 +104,7 @@ impl Reading {
                 (near, fewest) = (version, count);
             }
         }
-        // What a version would have shown that failed, the next one does.
-        let public = |seen: usize| {
-            let later = versions[seen..].iter();
-            let later = later.take_while(|version| version.has_failed).count();
-            (seen + later).min(versions.len() - 1)
-        };
-        match seen.map(public) {
+        match seen {
             Some(seen) => Reading::Between {
                 low: seen.min(near),
                 high: seen.max(near),

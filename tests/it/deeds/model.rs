@@ -331,6 +331,10 @@ impl Model {
             }
         }
         self.ask_for_evidence(&evidence, saved, now);
+        if !is_fresh {
+            // Asking loses nothing; how much a stale save has to show for it not to be asked is not modelled.
+            self.may_ask.push("the save is stale");
+        }
         if knows < self.cut && !self.written.is_empty() {
             self.may_ask.push("the version is from before the journal");
         }
