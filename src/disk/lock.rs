@@ -183,7 +183,7 @@ impl SessionLock {
         let before = std::mem::replace(&mut self.file, anew);
         let session = self.session.clone();
         self.rename(target, &session)?;
-        let linked = names::link(target.folder(), &next, &target.sibling_name(SESSION));
+        let linked = names::link(target.folder(), &next, target.sibling_name(SESSION));
         names::unlink_if_there(target.folder(), &next)
             .map_err(Error::io("remove", target.sibling(SESSION_NEXT)))?;
         match linked {

@@ -135,13 +135,12 @@ pub(crate) fn bring(
     brought
 }
 
+/// Columns, and what was written to them.
+type Places<'p> = SmallVec<[(usize, &'p Past); 8]>;
+
 /// Where the cells of a row go; a column that may be added is, unless the save's author removed it who had seen
 /// what stood there. What has no place is returned apart.
-fn places<'p>(
-    sheet: &Sheet,
-    row: &'p [Past],
-    reading: Reading,
-) -> (SmallVec<[(usize, &'p Past); 8]>, Vec<CellUpdate>) {
+fn places<'p>(sheet: &Sheet, row: &'p [Past], reading: Reading) -> (Places<'p>, Vec<CellUpdate>) {
     let (mut places, mut homeless) = (SmallVec::new(), Vec::new());
     for past in row {
         let schema = sheet.schema();

@@ -372,9 +372,7 @@ mod tests {
         let all: Vec<String> = saved.keys().cloned().collect();
         let rng = &mut world.rng;
         let put_back = |saved: &mut Table, po: &str, columns: usize| {
-            for c in 0..columns {
-                saved.get_mut(po).unwrap()[c] = base[po][c].clone();
-            }
+            saved.get_mut(po).unwrap()[..columns].clone_from_slice(&base[po][..columns]);
         };
         let some = |rng: &mut Rng, of: &[String], count: usize| {
             let mut of = of.to_vec();
