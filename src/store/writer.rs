@@ -144,8 +144,9 @@ impl Writer {
             visible: Visible::new(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
+        // Where that cannot be read it is asked what could be.
         let is_beside_a_session =
-            writer.session.is_none() && is_in_session(&writer.site.target, &held)?;
+            writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
         let (behind, is_as_left) = writer.take_up(&frames, decision, is_beside_a_session)?;
         drop(held);
         let recovery = Recovery {

@@ -9,10 +9,18 @@
 //! - An edit stays in the sheet until a later hand changes it. Where a result stands in its cell that its
 //!   author had not seen it is in a copy.
 //!
-//! One ambiguity is allowed, and no other. Who changed a cell that showed a result may find the result there
-//! again if the two traces that a save leaves do not both show that they had seen it: the newest
-//! LAST_PROCESSED in it that is new to its cell, and the public versions from which it differs in the fewest of
-//! the cells that tickoff wrote ([`Evidence`]). A result is never lost for such a reason.
+//! What nobody can tell from a file is allowed, and no more than that (H9):
+//!
+//! - Who changed a cell that showed a result may find the result there again if the two traces that a save
+//!   leaves do not both show that they had seen it: the newest LAST_PROCESSED in it that is new to its cell, and
+//!   the public versions from which it differs in the fewest of the cells that tickoff wrote ([`Evidence`]). It
+//!   may be asked then, and where a whole row was put back with its time. A result is not lost for this.
+//! - Where no time of a result stands and the versions differ from a save in equally many cells, which takes a
+//!   `set` of single cells, the save's value may stay in the place of a result that its author cannot have seen.
+//! - A save from before the journal that there is: what it shows instead of the journal's first version may be
+//!   taken for a change.
+//! - A sheet that was taken back to an older version and renamed, or followed by another one, before tickoff has
+//!   seen it: of what was public once it is thought that it went along.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -252,6 +260,13 @@ impl Model {
                         // The journal does not know the version that its author had open.
                         is_fresh = false;
                         None
+                    } else if knows >= since && !has_seen && self.shows(knows, &cell, &value) {
+                        // It goes back to a save that changed it on purpose, which was not taken over.
+                        is_fresh = false;
+                        Some(Want::Either {
+                            result: value,
+                            edit: theirs.to_owned(),
+                        })
                     } else if has_seen {
                         match self.is_told_by(&evidence, &cell, &value) {
                             true => Some(edit(true)),
@@ -334,6 +349,19 @@ impl Model {
         if !is_fresh {
             // Asking loses nothing; how much a stale save has to show for it not to be asked is not modelled.
             self.may_ask.push("the save is stale");
+        }
+        let times = self
+            .written
+            .keys()
+            .filter(|cell| cell.1 == "LAST_PROCESSED");
+        let is_put_back = |cell: &Cell| {
+            let theirs = saved.get(&cell.0, &cell.1);
+            let has_changed = theirs != open.get(&cell.0, &cell.1);
+            let mut older = 0..opened_at;
+            has_changed && theirs.is_some_and(|theirs| older.any(|at| self.shows(at, cell, theirs)))
+        };
+        if times.into_iter().any(is_put_back) {
+            self.may_ask.push("a row was put back with its time");
         }
         if knows < self.cut && !self.written.is_empty() {
             self.may_ask.push("the version is from before the journal");
