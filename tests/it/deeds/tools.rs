@@ -103,7 +103,7 @@ impl World {
             false => "recover --discard",
         });
         match (by_program, is_applied) {
-            (true, true) => drop(self.program(&["recover", "--apply"], &[0])?),
+            (true, true) => drop(self.program(&["recover", "--apply"], &[0, 1])?),
             (true, false) => drop(self.program(&["recover", "--discard"], &[0])?),
             (false, _) => {
                 let decision = match is_applied {
