@@ -58,8 +58,8 @@ pub(crate) struct Past {
     pub(crate) before: Before,
     /// Each update: the number of its frame, and the value.
     updates: Vec<(u64, CompactString)>,
-    /// From which version on it showed what; `None` is what it held before. Versions strictly increase.
-    shown: Vec<(usize, Option<CompactString>)>,
+    /// From which version on it showed which update; `None` is what it held before. Versions strictly increase.
+    shown: Vec<(usize, Option<usize>)>,
     /// The value that tickoff gave it last.
     pub(crate) last: CompactString,
     /// Whether that is another program's, which was taken over.
@@ -69,21 +69,24 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// From which version on the cell showed which values, beginning with the first change.
+    /// From which version on the cell showed which values, beginning with the first update. One that gives a cell
+    /// the value that it has is another update all the same.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (usize, &[CompactString])> {
         let shown = self.shown.iter();
-        shown.map(|(version, value)| (*version, self.values(value.as_ref())))
+        shown.map(|(version, update)| (*version, self.values(*update)))
     }
 
-    fn values<'p>(&'p self, value: Option<&'p CompactString>) -> &'p [CompactString] {
-        value.map_or(&self.before, std::slice::from_ref)
+    fn values(&self, update: Option<usize>) -> &[CompactString] {
+        update.map_or(&self.before, |update| {
+            std::slice::from_ref(&self.updates[update].1)
+        })
     }
 
     /// What a reader of this version saw in the cell.
     pub(crate) fn seen_in(&self, version: usize) -> &[CompactString] {
         let later = self.shown.partition_point(|(first, _)| *first <= version);
-        let shown = later.checked_sub(1).map(|at| &self.shown[at].1);
-        self.values(shown.and_then(Option::as_ref))
+        let shown = later.checked_sub(1).and_then(|at| self.shown[at].1);
+        self.values(shown)
     }
 
     /// Whether a reader of this version saw the last update, and not only a value that is the same.
@@ -93,8 +96,8 @@ impl Past {
 
     /// The version that shows the last value first; `None` if none shows it yet.
     pub(crate) fn public_since(&self) -> Option<usize> {
-        let (version, value) = self.shown.last()?;
-        (value.as_ref() == Some(&self.last)).then_some(*version)
+        let (version, update) = *self.shown.last()?;
+        (self.updates[update?].1 == self.last).then_some(version)
     }
 
     /// The update that gives the cell its last value, as if there had been no other.
@@ -107,19 +110,19 @@ impl Past {
         }
     }
 
-    /// Notes what this version shows, if that is another value than in the one before it.
+    /// Notes which update this version shows, if that is another one than in the version before it.
     fn show(&mut self, number: usize, version: &PublicVersion) {
-        let until = |end: u64| &self.updates[..self.updates.partition_point(|(at, _)| *at < end)];
-        let own = until(version.frame + 1).last();
-        let own = own.filter(|(frame, _)| version.is_save && *frame == version.frame);
-        let value = own.or_else(|| until(version.upto).last());
-        let shows_last =
-            value.map(|(frame, _)| frame) == self.updates.last().map(|(frame, _)| frame);
+        let latest = |end: u64| {
+            let until = self.updates.partition_point(|(frame, _)| *frame < end);
+            until.checked_sub(1)
+        };
+        let own = latest(version.frame + 1)
+            .filter(|at| version.is_save && self.updates[*at].0 == version.frame);
+        let update = own.or_else(|| latest(version.upto));
+        let shows_last = update.is_some_and(|at| at + 1 == self.updates.len());
         self.shows_last = self.shows_last.or(Some(number)).filter(|_| shows_last);
-        let value = value.map(|(_, value)| value);
-        let before = self.shown.last().and_then(|(_, value)| value.as_ref());
-        if value != before {
-            self.shown.push((number, value.cloned()));
+        if update != self.shown.last().and_then(|(_, update)| *update) {
+            self.shown.push((number, update));
         }
     }
 }
@@ -382,6 +385,20 @@ mod tests {
         history.published(4, 5, 5);
         history.settle();
         assert_eq!(seen(&history), ["x", "x", "a", "b"]);
+    }
+
+    #[test]
+    fn an_update_to_the_same_value_is_another_one() {
+        let mut history = History::default();
+        history.published(1, 0, 0);
+        history.wrote(1, &update("a", "x"));
+        history.published(2, 2, 2);
+        history.wrote(3, &update("a", "a"));
+        history.published(3, 4, 4);
+        history.settle();
+        let past = history.cell("P", "note").unwrap();
+        assert_eq!(past.shown().count(), 2);
+        assert!(!past.has_shown_last(1) && past.has_shown_last(2));
     }
 
     #[test]
