@@ -24,7 +24,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use serde_json::Value;
-use tickoff::{CsvHandler, DEFAULT_CAPACITY, Options, Session, Until, Updates, WriteQueue};
+use tickoff::{
+    CsvHandler, DEFAULT_CAPACITY, Decision, Error, Options, Session, Until, Updates, WriteQueue,
+};
 
 use crate::campaign::{random, tries};
 use crate::command_line::tickoff;
@@ -628,9 +630,15 @@ fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
         fs::write(folder.join(name), bytes).unwrap();
     }
     rested(sheet.path());
-    Session::open(sheet.path(), &Options::default())
-        .and_then(Session::finish)
-        .unwrap();
+    // After an edit by others a person may be asked.
+    let opened = match Session::open(sheet.path(), &Options::default()) {
+        Err(Error::Undecided { .. }) => {
+            let apply = Some(Decision::Apply);
+            Session::open_decided(sheet.path(), &Options::default(), apply)
+        }
+        opened => opened,
+    };
+    opened.and_then(Session::finish).unwrap();
     let table = sheet.table();
     for (po, value) in &known.acknowledged {
         let shown = &table[*po]["note"];
