@@ -13,10 +13,10 @@
 //! copies and restores. It is known by its id.
 //!
 //! Who replaces a log marks the old one, so that others who hold it know; who empties one marks it first,
-//! by four bytes in its first sector, and syncs that before the name goes. A sync of the folder behind the unlink was not enough: a process killed between the two, and then a power
-//! cut, brought the log back over what another program had written into the sheet meanwhile (found by the
-//! crash states). A marked log is as good as none; one that is gone without that mark was taken by somebody
-//! else, and is written anew.
+//! by four bytes in its first sector, and syncs that before the name goes. A sync of the folder behind the
+//! unlink was not enough: a process killed between the two, and then a power cut, brought the log back over
+//! what another program had written into the sheet meanwhile (found by the crash states). A marked log is as
+//! good as none; one that is gone without that mark was taken by somebody else, and is written anew.
 //!
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
@@ -423,8 +423,8 @@ impl Journal {
     }
 
     /// Empties the log: nothing of it is wanted any more, and no crash brings it back over what others do next;
-    /// an emptied one that a crash brings back is harmless. After an error the log that may still be there holds nothing that is not visible, and has to be
-    /// started over before anything is acknowledged.
+    /// an emptied one that a crash brings back is harmless. After an error the log that may still be there holds
+    /// nothing that is not visible, and has to be started over before anything is acknowledged.
     pub(crate) fn remove(&mut self) -> Result<()> {
         let Some(log) = &self.open else {
             return Ok(());

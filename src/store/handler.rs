@@ -255,7 +255,7 @@ impl CsvHandler {
         self.sheet.load().missing_columns()
     }
 
-    /// Makes everything visible and empties the journal, unless a session of another process still
+    /// Makes everything visible and closes the journal, unless a session of another process still
     /// needs it. Dropping a handler does the same for what is visible already, and reports nothing.
     ///
     /// # Errors
@@ -272,7 +272,7 @@ impl CsvHandler {
     }
 
     /// The copies, beside the backups, of results that had no place in the sheet when the journal
-    /// was emptied: their row or column was gone, or they were not to be written.
+    /// was closed: their row or column was gone, or they were not to be written.
     pub fn kept_unplaced(&self) -> Vec<PathBuf> {
         self.writer()
             .map(|writer| writer.kept_unplaced())

@@ -26,8 +26,8 @@ pub(super) struct Durable {
     journal: Journal,
     /// Whether a session began the log and has not closed it. Only a session closes such a one.
     is_of_session: bool,
-    /// Results whose row or column is not in the sheet, and cells that must not be written. They are in the journal too, and go to a copy
-    /// before it is emptied.
+    /// Results whose row or column is not in the sheet, and cells that must not be written. They are in the
+    /// journal too, and go to a copy before it is closed.
     unplaced: Vec<RowUpdate>,
     /// Those copies.
     kept: Vec<PathBuf>,
@@ -36,7 +36,7 @@ pub(super) struct Durable {
     failing: bool,
     /// Whether this writer made anything durable. Only one that did has a log to empty when it goes.
     wrote: bool,
-    /// Somebody emptied the log: base and overlay are older than what is public. Nothing is made
+    /// Somebody replaced the log: base and overlay are older than what is public. Nothing is made
     /// durable or visible until the sheet has been read anew.
     stale: bool,
     /// How often a frame was tried again. Never falls.
@@ -182,7 +182,7 @@ impl Durable {
         Ok((frame::history(&frames), sample))
     }
 
-    /// What other processes appended; `None` if somebody emptied the log, until the sheet
+    /// What other processes appended; `None` if somebody replaced the log, until the sheet
     /// [was read anew](Durable::was_read_anew).
     pub(super) fn news(
         &mut self,

@@ -43,7 +43,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Forgets what was known: all of it was made visible by somebody else, who emptied the log.
+    /// Forgets what was known: somebody else made all of it visible, and closed or replaced the log.
     fn read_anew(&mut self) -> Result<bool> {
         let frames = self.durable.read_log()?;
         let Some((snapshot, version)) = take(&self.site.target)? else {
