@@ -559,7 +559,10 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             fs::write(sheet.path(), &text).unwrap();
             let file = recorder.ids[&fs::metadata(sheet.path()).unwrap().ino()];
             let edited = Step::Edit(file, text.into_bytes());
-            recorder.steps.extend([edited, Step::Told(value)]);
+            // Whoever calls that durable has synced the folder as well: a killed rewrite may have renamed
+            // the file just now.
+            let named = Step::SyncFolder(String::new());
+            recorder.steps.extend([edited, named, Step::Told(value)]);
         }
     }
     History {
