@@ -578,6 +578,8 @@ struct Known<'h> {
     versions: HashSet<Vec<u8>>,
     submitted: HashSet<(String, String)>,
     acknowledged: BTreeMap<&'h str, u64>,
+    /// Operations that are saves of another program.
+    edits: HashSet<u64>,
 }
 
 /// The sheet with another note in a row.
@@ -633,9 +635,11 @@ fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
         fs::write(folder.join(name), bytes).unwrap();
     }
     rested(sheet.path());
-    // After an edit by others a person may be asked.
+    // After an edit by others a person may be asked, and then gives it up.
+    let mut is_asked = false;
     let opened = match Session::open(sheet.path(), &Options::default()) {
         Err(Error::Undecided { .. }) => {
+            is_asked = true;
             let apply = Some(Decision::Apply);
             Session::open_decided(sheet.path(), &Options::default(), apply)
         }
@@ -643,10 +647,19 @@ fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
     };
     opened.and_then(Session::finish).unwrap();
     let table = sheet.table();
+    let is_kept = |edit: String| {
+        let mut copies = fs::read_dir(sheet.backups()).unwrap();
+        copies.any(|copy| {
+            fs::read_to_string(copy.unwrap().path())
+                .unwrap()
+                .contains(&edit)
+        })
+    };
     for (po, value) in &known.acknowledged {
         let shown = &table[*po]["note"];
         assert!(
-            shown.parse::<u64>().is_ok_and(|shown| shown >= *value),
+            shown.parse::<u64>().is_ok_and(|shown| shown >= *value)
+                || is_asked && known.edits.contains(value) && is_kept(format!(";of {po};{value};")),
             "{po} shows {shown:?}, and {value} was acknowledged"
         );
     }
@@ -711,6 +724,9 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
             if let Step::Told(value) = step {
                 let (po, _) = &history.operations[*value as usize - 1];
                 known.acknowledged.insert(po, *value);
+                if matches!(history.steps[at - 2], Step::Edit(..)) {
+                    known.edits.insert(*value);
+                }
             }
             // The steps that put the sheet there are not ours.
             if at < 3 {
