@@ -354,6 +354,7 @@ impl World {
                 ));
             }
         }
+        self.model.taken_in();
         Ok(())
     }
 
