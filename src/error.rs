@@ -188,6 +188,22 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// The sheet cannot be written, and its journal is not there, as when its folder was removed: the sheet with all
+    /// its results is in a file.
+    #[error(
+        "{} cannot be written, and its journal is not there; the sheet with all results is in {}",
+        Escaped::path(path),
+        Escaped::path(kept)
+    )]
+    Rescued {
+        /// The sheet.
+        path: PathBuf,
+        /// The file that has everything.
+        kept: PathBuf,
+        /// What stopped the last attempt.
+        #[source]
+        source: Box<Error>,
+    },
     /// Another program has the sheet open for writing, or is changing it right now.
     #[error("{} is being written by another program", Escaped::path(path))]
     Busy {
@@ -337,7 +353,9 @@ impl Error {
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match self {
             Error::Malformed { excerpt, .. } | Error::NoKeyColumn { excerpt, .. } => Some(excerpt),
-            Error::NotDurable { source, .. } | Error::NotVisible { source, .. } => source.excerpt(),
+            Error::NotDurable { source, .. }
+            | Error::NotVisible { source, .. }
+            | Error::Rescued { source, .. } => source.excerpt(),
             _ => None,
         }
     }

@@ -445,6 +445,15 @@ impl Journal {
     }
 
     /// Whether a log is there that this writer knows of.
+    /// Whether the log that is held open, if there is one, is still the file that has its name.
+    pub(crate) fn has_its_name(&self) -> Result<bool> {
+        let there = Journal::identity(&self.target)?;
+        Ok(self
+            .open
+            .as_ref()
+            .is_none_or(|log| there == Some(log.inode)))
+    }
+
     pub(crate) fn exists(&self) -> bool {
         self.open.is_some()
     }

@@ -337,7 +337,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             let mut summary = lock(&self.summary);
             summary.count(verdict);
             if persisted.is_err() {
-                summary.unpersisted.push(po.to_owned());
+                summary.unpersisted.push((po.to_owned(), updates.clone()));
             }
             let level = self.pool.halt.after(&summary);
             if level > StopLevel::Continue && !summary.halted {

@@ -51,8 +51,8 @@ pub struct PoolSummary {
     pub not_run: usize,
     /// Attempts after the first, over all POs.
     pub retried: usize,
-    /// The POs of results, counted above by what they say, that are not durable.
-    pub unpersisted: Vec<String>,
+    /// Results, counted above by what they say, that are not durable: the PO, and its cells.
+    pub unpersisted: Vec<(String, Updates)>,
     /// Whether the halt policy ended the run.
     pub halted: bool,
     /// From the start of the run to its end.

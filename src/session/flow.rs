@@ -73,8 +73,10 @@ pub struct Summary {
     /// gone, and what was not to be written.
     pub unplaced: Vec<PathBuf>,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
-    /// any write, brings them in.
+    /// any write, brings them in. [`Error::Rescued`]: the journal is gone, and they are in a file.
     pub not_visible: Option<Error>,
+    /// Where the results are that could not be made durable.
+    pub rescued: Option<PathBuf>,
 }
 
 impl Session {
@@ -227,11 +229,14 @@ impl Session {
         let done = pool.queue(&queue).run_list(&selected, work);
         self.keeper = None;
         let drained = queue.stop_writer_thread(Duration::MAX);
-        let finished = match drained {
-            Err(died @ Error::WriterDied { .. }) => Err(died),
-            _ => self.handler.finish(),
+        let (finished, rescued) = match drained {
+            Err(died @ Error::WriterDied { .. }) => (Err(died), None),
+            _ => self.handler.finish_with(&done.unpersisted),
         };
-        Ok(self.summary(done, finished.err()))
+        Ok(Summary {
+            rescued,
+            ..self.summary(done, finished.err())
+        })
     }
 
     /// Backs the sheet up, unless this session continues one that did and nobody has changed it since;
@@ -346,6 +351,7 @@ impl Session {
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,
+            rescued: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod checkpoint;
 mod commit;
 mod durable;
 mod outside;
+mod rescue;
 mod restore;
 mod site;
 mod take_in;
@@ -27,6 +28,7 @@ mod visible;
 #[cfg(feature = "fuzzing")]
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
+pub(crate) use rescue::Rescued;
 pub(crate) use restore::restore_unreadable;
 
 use std::path::PathBuf;

@@ -293,3 +293,37 @@ fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
     assert_eq!(sheet.text(), original);
     assert!(!sheet.folder().join(".input.csv.lock").exists());
 }
+
+#[test]
+fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_file() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;note\nP1;;\nP2;;mine\nP3;;\n");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let script =
+        "echo '{\"note\":\"n\"}' > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
+    let mut run = sheet.run("-j 1", script);
+    run.env("TMPDIR", elsewhere.path())
+        .env("FOLDER", sheet.folder());
+    let ended = end(&mut run).with(6);
+    assert!(!ended.stderr.contains("nothing is lost"), "{ended:?}");
+    assert!(!ended.stderr.contains("kept in"), "{ended:?}");
+    let (_, kept) = ended
+        .stderr
+        .split_once("the sheet with all results is in ")
+        .unwrap();
+    let (kept, _) = kept.split_once(": ").unwrap();
+    assert!(
+        ended
+            .stderr
+            .contains(&format!("cp {kept} {}", sheet.path().display())),
+        "{ended:?}"
+    );
+    // That of P2 could not be made durable, and the third was not begun.
+    std::fs::create_dir(sheet.folder()).unwrap();
+    std::fs::copy(kept, sheet.path()).unwrap();
+    let table = sheet.table();
+    let shown = |po: &str| [&*table[po]["STATUS"], &*table[po]["note"]].join(" ");
+    assert_eq!(
+        ["P1", "P2", "P3"].map(shown),
+        ["COMPLETED n", "COMPLETED n", " "]
+    );
+}

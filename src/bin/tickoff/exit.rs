@@ -76,6 +76,7 @@ impl Exit {
             }
             Error::NotDurable { .. }
             | Error::NotVisible { .. }
+            | Error::Rescued { .. }
             | Error::Verification { .. }
             | Error::WriterDied { .. }
             | Error::QueueStopped

@@ -54,6 +54,16 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::NotVisible { .. } => {
             "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write"
         }
+        Error::Rescued { path, kept, .. } => {
+            return Some(
+                format!(
+                    "copy it to where the sheet was, cp {} {}, and run the same command again",
+                    for_a_shell(&kept.to_string_lossy()),
+                    for_a_shell(&path.to_string_lossy())
+                )
+                .into(),
+            );
+        }
         Error::NotDurable { .. } => {
             "this result is not kept: once the cause is gone, process the PO again"
         }

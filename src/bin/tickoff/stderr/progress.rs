@@ -300,7 +300,7 @@ mod tests {
             other: 1,
             retried: 3,
             not_run: 5,
-            unpersisted: vec!["P1".into(), "P2".into()],
+            unpersisted: vec![("P1".into(), Updates::new()), ("P2".into(), Updates::new())],
             ..summary()
         };
         assert_eq!(
