@@ -327,3 +327,29 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
         ["COMPLETED n", "COMPLETED n", " "]
     );
 }
+
+/// A sheet without its second row, whose result was there.
+fn with_a_result_without_a_row() -> TempSheet {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+    end(&mut sheet.run("", "true")).with(0);
+    let shown = sheet.text();
+    let rows = shown.lines().filter(|line| !line.starts_with("P2;"));
+    let text: String = rows.map(|line| format!("{line}\n")).collect();
+    std::fs::write(sheet.path(), text).unwrap();
+    crate::fixture::rested(sheet.path());
+    sheet
+}
+
+#[test]
+fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
+    for arguments in [
+        &["set", "input.csv", "P1", "STATUS=PENDING"][..],
+        &["init", "input.csv"],
+    ] {
+        let sheet = with_a_result_without_a_row();
+        let mut command = crate::command_line::tickoff();
+        let ended = end(command.args(arguments).current_dir(sheet.folder())).with(1);
+        assert!(ended.stderr.contains("pos=P2"), "{ended:?}");
+        assert!(ended.stderr.contains(".unplaced.csv"), "{ended:?}");
+    }
+}

@@ -4,6 +4,7 @@ mod advice;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tickoff::Error;
@@ -62,6 +63,14 @@ impl Exit {
     /// What to say when both are true.
     pub fn and(self, other: Exit) -> Exit {
         self.max(other)
+    }
+
+    /// How a command ends that did what it was to do, but kept results without a place in these files.
+    pub fn for_unplaced(kept: &[PathBuf]) -> Exit {
+        match kept.is_empty() {
+            true => Exit::Done,
+            false => Exit::SomeFailed,
+        }
     }
 
     /// How a command ends that this error stopped.

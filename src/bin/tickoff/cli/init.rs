@@ -1,5 +1,7 @@
 //! `tickoff init`: the columns that a run needs, without a run.
 
+use std::sync::Arc;
+
 use tickoff::{Options, Session, escape};
 
 use super::args::{BackupArgs, SheetArgs};
@@ -31,11 +33,13 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options()
     };
-    let added = Session::open(&args.sheet.file, &args.backup.put_into(options))?.init()?;
+    let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    let handler = Arc::clone(session.handler());
+    let added = session.init()?;
     print(|out| {
         added
             .iter()
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::for_unplaced(&handler.kept_unplaced()))
 }
