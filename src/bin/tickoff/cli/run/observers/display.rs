@@ -48,13 +48,12 @@ impl Observer for Shown {
 
 /// Where the sheet of before is, and which results are not where they belong.
 fn tell(display: &Display, summary: &Summary) {
-    if let Some(backup) = &summary.backup
-        && backup.exists()
-    {
-        display.say(&format!(
-            "the sheet as it was before: {}",
-            escape(&backup.to_string_lossy())
-        ));
+    if let Some(backup) = &summary.backup {
+        let path = escape(&backup.to_string_lossy());
+        display.say(&match backup.exists() {
+            true => format!("the sheet as it was before: {path}"),
+            false => format!("the backup of the sheet as it was before was removed: {path}"),
+        });
     }
     let unsaved = &summary.pool.unpersisted;
     if !unsaved.is_empty() && !matches!(summary.not_visible, Some(Error::Rescued { .. })) {
