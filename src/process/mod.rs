@@ -10,6 +10,7 @@ mod group;
 mod kept_output;
 mod poll;
 mod result_file;
+mod result_folder;
 mod running;
 #[cfg(test)]
 mod sample;

@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
+use crate::process::result_folder;
 use crate::process::verdict::{Left, Malformed};
 use crate::run::stop::lock;
 use crate::sheet::Answer;
@@ -71,13 +72,16 @@ struct Folder {
 
 impl Folder {
     fn make() -> io::Result<Folder> {
+        result_folder::remove_abandoned(&std::env::temp_dir());
         let made = tempfile::Builder::new()
-            .prefix("tickoff-")
+            .prefix(result_folder::PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let identity = Identity::of(made.path())?;
+        let held = File::open(made.path())?;
+        result_folder::hold(&held);
         Ok(Folder {
-            _held: File::open(made.path())?,
+            _held: held,
             made: Some(made),
             identity,
         })
