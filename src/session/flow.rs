@@ -23,8 +23,9 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows};
+use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows, not_followed};
 use crate::store::{CsvHandler, Decision, clean_up};
+use crate::text::escape_list;
 
 /// How often rows are added that another program takes away again in the same moment.
 const ADD_ROWS_ATTEMPTS: usize = 5;
@@ -286,6 +287,16 @@ impl Session {
     /// As [`Session::run`]; [`Error::Busy`] if another program takes them away each time.
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
         self.input = Some(input.path().to_owned());
+        let (columns, gone) = not_followed(input, &self.handler.sheet());
+        if !columns.is_empty() {
+            tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
+        }
+        if gone > 0 {
+            tracing::warn!(
+                rows = gone,
+                "rows that are not in the input any more stay in the copy"
+            );
+        }
         let mut added = 0;
         let mut attempts = 0..ADD_ROWS_ATTEMPTS;
         // Once more if another program was at the copy in the same moment.

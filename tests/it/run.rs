@@ -738,10 +738,16 @@ mod output {
         end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
         std::fs::write(
             sheet.path(),
-            "PO_NUMBER;Note\nP2;changed\nP3;\"new; row\"\nP4;d\n",
+            "PO_NUMBER;Note;Colour\nP2;changed\nP3;\"new; row\"\nP4;d;red\n",
         )
         .unwrap();
-        end(&mut sheet.run("--output results/copy.csv -j 1 --limit 1", JOB)).with(0);
+        let ended = end(&mut sheet.run("--output results/copy.csv -j 1 --limit 1", JOB)).with(0);
+        for said in [
+            "they are not taken over columns=Colour",
+            "not in the input any more stay in the copy rows=1",
+        ] {
+            assert!(ended.stderr.contains(said), "{ended:?}");
+        }
         assert_eq!(
             copy(&sheet),
             "PO_NUMBER;Note;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;a;COMPLETED;t;\nP2;b;COMPLETED;t;\nP3;\"new; row\";COMPLETED;t;\nP4;d;;;\n"
