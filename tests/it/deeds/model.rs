@@ -299,13 +299,14 @@ impl Model {
                         if evidence.seen.is_none() && is_near {
                             // Nothing but this cell tells the versions apart.
                             let edit = theirs.to_owned();
-                            self.wants.insert(
-                                cell,
-                                Want::Either {
-                                    result: value,
-                                    edit,
-                                },
-                            );
+                            if let Some(values) = self.written.get_mut(&cell) {
+                                values.insert(edit.clone());
+                            }
+                            let either = Want::Either {
+                                result: value,
+                                edit,
+                            };
+                            self.wants.insert(cell, either);
                             continue;
                         }
                         // What the cell showed once is an older version's, as far as anybody can tell.

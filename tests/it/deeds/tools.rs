@@ -174,9 +174,13 @@ impl World {
             let Some(po) = dice.choice(&open).cloned() else {
                 break;
             };
-            // A status that another command set, which the session learns with this result.
-            let is_done =
-                |want: &Want| matches!(want, Want::Result { value, .. } if value == "COMPLETED");
+            // A status that another command or a hand set, which the session may learn with this result.
+            let is_done = |want: &Want| {
+                let (Want::Result { value, .. }
+                | Want::Edit { value, .. }
+                | Want::Either { edit: value, .. }) = want;
+                value == "COMPLETED"
+            };
             let forced = forced
                 || self
                     .model
