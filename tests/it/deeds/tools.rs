@@ -430,7 +430,7 @@ impl World {
             return self.program(&["init"], &[4]).map(drop);
         }
         let before = self.table()?;
-        self.decided_program(&["init"], &[0], dice)?;
+        self.decided_program(&["init"], &[0, 1], dice)?;
         self.is_interrupted = false;
         self.check_all(&before)?;
         self.observe()
