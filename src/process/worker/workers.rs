@@ -30,7 +30,7 @@ use crate::process::poll::until;
 use crate::process::signals::heed_children;
 use crate::process::verdict::not_started;
 use crate::process::worker::process::{Failure, Process, described};
-use crate::process::worker::protocol::{Answer, Request};
+use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
 use crate::run::stop::lock;
 use crate::run::{Ending, Job, Outcome, Stop, StopLevel};
@@ -130,7 +130,7 @@ impl WorkerProcesses {
             po_number: job.po,
             key: job.po,
             attempt: job.attempt,
-            cells: job.record.as_ref(),
+            cells: Cells(job.record.as_ref()),
         };
         let start = Start::now();
         match process.ask(&request, self.timeout, job) {
