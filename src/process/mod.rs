@@ -8,11 +8,14 @@
 mod command;
 mod group;
 mod kept_output;
+mod placeholder;
 mod poll;
+mod program;
 mod result_file;
 mod running;
 #[cfg(test)]
 mod sample;
+mod script;
 mod signals;
 mod tail;
 mod template;
@@ -22,6 +25,8 @@ mod worker;
 pub use command::RecordCommand;
 pub use group::GRACE;
 pub use kept_output::KeptOutput;
+pub use placeholder::Misspelt;
+pub use program::CannotRun;
 pub use signals::is_ignored;
-pub use template::{CannotRun, CommandTemplate};
+pub use template::{CommandTemplate, InvalidTemplate};
 pub use worker::{FAREWELL, WorkerProcesses};

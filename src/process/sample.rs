@@ -32,7 +32,7 @@ pub(super) fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
 
 pub(super) fn template(argv: &[&str]) -> CommandTemplate {
     let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-    CommandTemplate::parse(&argv, &columns())
+    CommandTemplate::parse(&argv, &columns()).unwrap()
 }
 
 pub(super) fn command(argv: &[&str]) -> RecordCommand {
