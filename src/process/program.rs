@@ -59,7 +59,7 @@ pub enum CannotRun {
     /// It is a script whose first line ends as on Windows, so that its interpreter is not found.
     #[error(
         "the first line of {path} ends with a carriage return, which is taken for a part of the program's name: save the script with line ends of Unix (sed -i 's/\\r$//' {path})",
-        path = Escaped::path(Path::new(.0))
+        path = shown(std::slice::from_ref(.0))
     )]
     CarriageReturn(OsString),
     /// It is a script that does not say which program reads it.
@@ -105,29 +105,28 @@ fn on_the_path(program: &OsStr) -> String {
 
 /// Fails unless the program can be started, as far as that can be seen. One whose name comes from a
 /// placeholder is taken on trust, unless that is a whole command in quotes.
-pub(super) fn resolve(program: &Word) -> Result<(), CannotRun> {
+pub(super) fn resolve(command: &[Word]) -> Result<(), CannotRun> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    let Some(literal) = program.as_literal() else {
-        return match is_command_in_quotes(program, &path) {
-            true => Err(one_word(program)),
-            false => Ok(()),
-        };
-    };
-    match find(literal, &path) {
-        Ok(found) => check_first_line(literal, &found, &path),
-        Err(CannotRun::NotFound(name)) if name.to_string_lossy().trim().contains(' ') => {
-            Err(one_word(program))
+    let program = &command[0];
+    let found = program
+        .as_literal()
+        .map(|literal| (literal, find(literal, &path)));
+    match found {
+        Some((literal, Ok(found))) => check_first_line(literal, &found, &path),
+        None | Some((_, Err(CannotRun::NotFound(_)))) if is_in_quotes(program, &path) => {
+            Err(one_word(command))
         }
-        Err(error) => Err(error),
+        Some((_, Err(error))) => Err(error),
+        None => Ok(()),
     }
 }
 
 /// Why a program could not be started, for which the system says this.
-pub(super) fn why_not(program: &Word, error: &io::Error) -> CannotRun {
-    resolve(program)
+pub(super) fn why_not(command: &[Word], error: &io::Error) -> CannotRun {
+    resolve(command)
         .err()
         .unwrap_or_else(|| CannotRun::Refused {
-            program: program.typed(),
+            program: command[0].typed(),
             error: error.to_string(),
             exit_code: exit_code(error).unwrap_or(126),
         })
@@ -242,9 +241,9 @@ fn is_text(head: &[u8]) -> bool {
     !head.contains(&0) && std::str::from_utf8(head).map_or_else(is_cut, |_| true)
 }
 
-/// Whether a word that names a program by a placeholder is a whole command: it has a blank, and what
-/// stands before that is a program, or at least no path that may have blanks in it.
-fn is_command_in_quotes(program: &Word, path: &OsStr) -> bool {
+/// Whether a word that names no program that is there is a whole command: it has a blank, and what stands
+/// before that is a program, or at least no path that may have blanks in it.
+fn is_in_quotes(program: &Word, path: &OsStr) -> bool {
     let Some(Piece::Literal(start)) = program.pieces().first() else {
         return false;
     };
@@ -256,8 +255,9 @@ fn is_command_in_quotes(program: &Word, path: &OsStr) -> bool {
     !first.as_bytes().contains(&b'/') || find(first, path).is_ok()
 }
 
-fn one_word(program: &Word) -> CannotRun {
+fn one_word(command: &[Word]) -> CannotRun {
     const FOR_A_SHELL: &[u8] = b"|&;<>()$`\\\"'*?[#~";
+    let (program, arguments) = command.split_first().expect("a command has a program");
     let mut words = vec![OsString::new()];
     let mut is_for_a_shell = false;
     for piece in program.pieces() {
@@ -279,9 +279,10 @@ fn one_word(program: &Word) -> CannotRun {
         }
     }
     words.retain(|word| !word.is_empty());
+    words.extend(arguments.iter().map(Word::typed));
     CannotRun::OneWord {
         word: program.typed(),
-        typed: match is_for_a_shell {
+        typed: match is_for_a_shell && arguments.is_empty() {
             true => as_script(program),
             false => shown(&words),
         },
@@ -295,8 +296,8 @@ mod tests {
 
     use super::*;
 
-    fn word(text: &str) -> Word {
-        Word::parse(OsStr::new(text), &["SUPPLIER NAME".to_owned()]).unwrap()
+    fn word(text: &str) -> [Word; 1] {
+        [Word::parse(OsStr::new(text), &["SUPPLIER NAME".to_owned()]).unwrap()]
     }
 
     /// What is said of a program that lies in a folder of its own.
@@ -305,7 +306,7 @@ mod tests {
         let program = folder.path().join("job");
         fs::write(&program, contents).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-        resolve(&Word::literal(program.as_os_str())).map_err(|error| {
+        resolve(&[Word::literal(program.as_os_str())]).map_err(|error| {
             let said = error.to_string();
             let folder = folder.path().to_str().unwrap();
             (error.exit_code(), said.replace(folder, "DIR"))
@@ -348,6 +349,7 @@ mod tests {
         for program in ["sh", "/no/{}", "{}", "./my folder/{}", "{} x"] {
             assert_eq!(resolve(&word(program)), Ok(()), "{program}");
         }
+        check("./my folder/x", 127, "./my folder/x is not found");
         check("/no/\u{1b}", 127, "/no/\\u{1b} is not found");
         check(
             "/tmp",
@@ -373,6 +375,9 @@ mod tests {
         check("nosuch {}", "nosuch {}");
         check("echo {} | tr a b", r#"sh -c 'echo "$1" | tr a b' sh {}"#);
         check("true; false", "sh -c 'true; false'");
+        let [first, second] = [word("env A=1"), word("{} x")];
+        let error = resolve(&[first, second].concat()).unwrap_err().to_string();
+        assert!(error.ends_with("as in -- env 'A=1' '{} x'"), "{error}");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl CommandTemplate {
     /// # Errors
     /// [`CannotRun`]. Nothing has been started.
     pub fn resolve_program(&self) -> Result<(), CannotRun> {
-        program::resolve(&self.words[0])
+        program::resolve(&self.words)
     }
 
     /// The command for a PO as one line that can be pasted into a shell; what a terminal might obey
@@ -103,9 +103,9 @@ impl CommandTemplate {
 
     /// Why no command can be started, if the system says this of one; `None` if that may be due to the row.
     pub(super) fn why_not(&self, error: &io::Error) -> Option<CannotRun> {
-        let program = &self.words[0];
-        let is_of_the_row = program.as_literal().is_none() || program::exit_code(error).is_none();
-        (!is_of_the_row).then(|| program::why_not(program, error))
+        let is_of_the_row =
+            self.words[0].as_literal().is_none() || program::exit_code(error).is_none();
+        (!is_of_the_row).then(|| program::why_not(&self.words, error))
     }
 }
 
