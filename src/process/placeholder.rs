@@ -273,6 +273,8 @@ fn pair_length(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::process::sample::{COLUMNS_OF_SHEET, job};
     use crate::run::Stop;
@@ -420,6 +422,16 @@ mod tests {
             "{\"s\":\"{supplyer}\"}",
             "{supplyer} names no column: did you mean {SUPPLIER}?",
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_is_kept_or_refused(word in r#"([${}xX #./\n]|SUPPLIER|Note )*"#) {
+            match parse(&word, &COLUMNS_OF_SHEET) {
+                Ok(parsed) => prop_assert_eq!(parsed.typed(), OsString::from(word)),
+                Err(misspelt) => prop_assert!(word.contains(&misspelt.text)),
+            }
+        }
     }
 
     #[test]
