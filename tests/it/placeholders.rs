@@ -50,8 +50,8 @@ fn a_placeholder_in_a_shell_s_script_is_refused_with_the_safe_form() {
         &said(r#"sh -c 'echo "$1"' sh {}"#),
     );
     check_refused(
-        &["env", "A=1", "bash", "-ec", "echo \"{supplier name}\""],
-        &said(r#"env 'A=1' bash -ec 'echo "$1"' bash '{supplier name}'"#),
+        &["env", "A=1", "bash", "-ec", "echo \"{}-{supplier name}\""],
+        &said(r#"env 'A=1' bash -ec 'echo "$1-$2"' bash {} '{supplier name}'"#),
     );
 }
 

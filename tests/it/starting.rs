@@ -139,17 +139,21 @@ fn a_worker_that_cannot_be_started_again_ends_the_run() {
 
 #[test]
 fn a_program_that_a_row_names_is_an_error_of_that_row() {
-    let sheet = TempSheet::new("PO_NUMBER;STATUS\n/no/program\ntrue\n/no/other\n");
-    end(sheet.tickoff("run").args(["-j", "1", "--", "{}"])).with(1);
-    let status = |po: &str| sheet.cell(po, "STATUS");
-    assert_eq!(
-        ["/no/program", "true", "/no/other"].map(status),
-        ["ERROR", "COMPLETED", "ERROR"]
-    );
-    assert_eq!(
-        sheet.cell("/no/program", "ERROR_MESSAGE"),
-        "cannot start: /no/program: No such file or directory (os error 2)"
-    );
+    for program in ["{}", "{Tool}"] {
+        let sheet = TempSheet::new(
+            "PO_NUMBER;STATUS;TOOL\n/no/program;;/no/program\ntrue;;true\n/no/other;;/no/other\n",
+        );
+        end(sheet.tickoff("run").args(["-j", "1", "--", program])).with(1);
+        let status = |po: &str| sheet.cell(po, "STATUS");
+        assert_eq!(
+            ["/no/program", "true", "/no/other"].map(status),
+            ["ERROR", "COMPLETED", "ERROR"]
+        );
+        assert_eq!(
+            sheet.cell("/no/program", "ERROR_MESSAGE"),
+            "cannot start: /no/program: No such file or directory (os error 2)"
+        );
+    }
 }
 
 #[test]

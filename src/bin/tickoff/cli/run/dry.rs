@@ -11,7 +11,9 @@ use crate::stdout::print;
 /// Prints the commands that a run would begin with, one a line, in its order.
 pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<Exit, Failure> {
     let sheet = sheet::read_fit(args)?;
-    let template = jobs::template(args, &sheet.columns_of_a_run())?;
+    let columns = sheet.columns_of_a_run();
+    jobs::must_fit(args, &columns)?;
+    let template = jobs::template(args, &columns)?;
     rows::tell_done(args, display, |po| {
         sheet
             .status(po)

@@ -8,9 +8,26 @@ use tickoff::{
 use super::args::RunArgs;
 use crate::exit::{Exit, Failure};
 
-/// Refuses a command that is not there or cannot be run, whatever the sheet.
+/// Refuses a command that is not there or cannot be run, if that can be told without the sheet.
 pub fn must_be_runnable(args: &RunArgs) -> Result<(), Failure> {
-    let resolved = template(args, &[])?.resolve_program();
+    let program = args.cmd[0].to_string_lossy().replace("{}", "");
+    match template(args, &[]) {
+        Ok(template) if args.worker_protocol.is_some() || !program.contains('{') => {
+            resolve(&template)
+        }
+        // What it may name, and what is to be said of it, depends on the columns.
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a command that cannot be run for a sheet with these columns, or whose placeholders are not as they
+/// should be.
+pub fn must_fit(args: &RunArgs, columns: &[String]) -> Result<(), Failure> {
+    resolve(&template(args, columns)?)
+}
+
+fn resolve(template: &CommandTemplate) -> Result<(), Failure> {
+    let resolved = template.resolve_program();
     resolved.map_err(|reason| Failure::Other(exit_of(&reason), reason.to_string()))
 }
 

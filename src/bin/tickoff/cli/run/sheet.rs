@@ -12,7 +12,7 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     let options = options(args);
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
-        jobs::template(args, &session.columns())?;
+        jobs::must_fit(args, &session.columns())?;
         return Ok(session);
     };
     if !args.only.is_empty() || !args.conditions.is_empty() {
@@ -21,11 +21,11 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
-        jobs::template(args, &input.columns_of_a_run())?;
+        jobs::must_fit(args, &input.columns_of_a_run())?;
     }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
-    jobs::template(args, &session.columns())?;
+    jobs::must_fit(args, &session.columns())?;
     session.take_new_rows(&input)?;
     Ok(session)
 }
