@@ -99,8 +99,8 @@ pub use domain::{
 pub use error::{Error, Result};
 #[cfg(feature = "cli")]
 pub use process::{
-    CannotRun, CommandTemplate, FAREWELL, GRACE, KeptOutput, RecordCommand, WorkerProcesses,
-    is_ignored,
+    CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt,
+    RecordCommand, WorkerProcesses, is_ignored,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
@@ -111,8 +111,8 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, OperationId, Options, ProcessingProgress,
-    Selection, Sheet, Updates, WriteOperation,
+    Conflict, CsvRecord, Diagnostic, Duplicates, Level, NotUtf8, OperationId, Options,
+    ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -8,12 +8,15 @@
 mod command;
 mod group;
 mod kept_output;
+mod placeholder;
 mod poll;
+mod program;
 mod result_file;
 mod result_folder;
 mod running;
 #[cfg(test)]
 mod sample;
+mod script;
 mod signals;
 mod tail;
 mod template;
@@ -23,6 +26,8 @@ mod worker;
 pub use command::RecordCommand;
 pub use group::GRACE;
 pub use kept_output::KeptOutput;
+pub use placeholder::Misspelt;
+pub use program::CannotRun;
 pub use signals::is_ignored;
-pub use template::{CannotRun, CommandTemplate};
+pub use template::{CommandTemplate, InvalidTemplate};
 pub use worker::{FAREWELL, WorkerProcesses};

@@ -333,7 +333,7 @@ mod tests {
         let command = command(&[
             "sh",
             "-c",
-            &format!("[ {{}} = P2 ] && exec sleep 0.4; {late}"),
+            &format!("[ $TICKOFF_PO = P2 ] && exec sleep 0.4; {late}"),
         ]);
         let stop = Stop::new();
         assert!(matches!(command.run(&job("P1", &stop)), Outcome::Done(_)));

@@ -24,18 +24,22 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts the command. What it says on stderr goes to `kept` as well.
-    pub(super) fn spawn(command: &mut Command, kept: Option<File>) -> io::Result<Running> {
+    /// Starts the command, as [`Group::spawn`] does. What it says on stderr goes to `kept` as well.
+    pub(super) fn spawn(
+        command: &mut Command,
+        kept: Option<File>,
+        stop: &Stop,
+    ) -> io::Result<Option<Running>> {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
-        let (group, pipes) = Group::spawn(command)?;
-        Ok(Running {
+        let started = Group::spawn(command, stop)?;
+        Ok(started.map(|(group, pipes)| Running {
             group,
             stderr: Stderr {
                 pipe: pipes.stderr,
                 kept,
                 tail: Tail::default(),
             },
-        })
+        }))
     }
 
     /// Waits for the end, or brings it about; no process of the group is left in that case.

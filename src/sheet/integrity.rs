@@ -73,6 +73,43 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     found.list
 }
 
+/// Cells that are not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotUtf8 {
+    /// How many there are.
+    pub cells: usize,
+    /// The line of the first row that has one.
+    pub line: u64,
+    /// The column of its first one.
+    pub column: String,
+}
+
+impl Sheet {
+    /// The cells that are not UTF-8, `None` if there are none.
+    pub fn not_utf8(&self) -> Option<NotUtf8> {
+        if std::str::from_utf8(self.bytes()).is_ok() {
+            return None;
+        }
+        let schema = self.schema();
+        let mut found: Option<NotUtf8> = None;
+        for row in self.all_rows() {
+            let shown = self.shown(row);
+            for (column, name) in schema.columns().iter().enumerate() {
+                if std::str::from_utf8(&shown.bytes(column)).is_ok() {
+                    continue;
+                }
+                let found = found.get_or_insert_with(|| NotUtf8 {
+                    cells: 0,
+                    line: self.line(row),
+                    column: name.clone(),
+                });
+                found.cells += 1;
+            }
+        }
+        found
+    }
+}
+
 struct Findings<'a> {
     sheet: &'a Sheet,
     list: Vec<Diagnostic>,

@@ -26,7 +26,7 @@ mod table;
 mod unplaced;
 pub(crate) mod update;
 
-pub use integrity::{Diagnostic, Level};
+pub use integrity::{Diagnostic, Level, NotUtf8};
 pub use json::JsonObject;
 pub use merge::Conflict;
 pub use options::{Duplicates, Options};

@@ -433,8 +433,8 @@ impl Sheet {
             .columns()
             .iter()
             .enumerate()
-            .map(|(column, name)| (name.clone(), shown.cell(column).into_owned()));
-        CsvRecord::from_cells(self.po(row), self.line(row), cells.collect())
+            .map(|(column, name)| (name.clone(), shown.bytes(column)));
+        CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells)
     }
 
     /// Publishes a row's overlay as it is. Only the writer calls this.
@@ -480,11 +480,16 @@ pub(crate) struct Shown<'s> {
 
 impl Shown<'_> {
     pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
+        text(self.bytes(column))
+    }
+
+    /// A cell, which need not be UTF-8.
+    pub(crate) fn bytes(&self, column: usize) -> Cow<'_, [u8]> {
         let written = self.written.as_ref().and_then(|row| row.get(column));
         match (written, self.fields.get(column)) {
-            (Some(cell), _) => Cow::Borrowed(&cell.value),
-            (None, Some(field)) if column < self.width => text(decode(&self.bytes[field.clone()])),
-            (None, _) => Cow::Borrowed(""),
+            (Some(cell), _) => Cow::Borrowed(cell.value.as_bytes()),
+            (None, Some(field)) if column < self.width => decode(&self.bytes[field.clone()]),
+            (None, _) => Cow::Borrowed(&[]),
         }
     }
 }

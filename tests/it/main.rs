@@ -59,6 +59,8 @@ mod namespaces;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod placeholders;
+#[cfg(feature = "cli")]
 mod poor;
 #[cfg(feature = "cli")]
 mod power;
@@ -82,6 +84,8 @@ mod run;
 mod samples;
 #[cfg(feature = "cli")]
 mod signals;
+#[cfg(feature = "cli")]
+mod starting;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]

@@ -24,6 +24,10 @@ pub enum Exit {
     SomeFailed,
     /// `--halt` stopped it, or that no worker could start.
     Halted,
+    /// The command that was to be run for each PO was not found.
+    NoCommand,
+    /// The command that was to be run for each PO cannot be run.
+    CannotRun,
     /// SIGINT stopped it.
     Interrupted,
     /// SIGTERM or SIGHUP stopped it.
@@ -34,10 +38,6 @@ pub enum Exit {
     BadSheet,
     /// Some results could not be written to the sheet.
     NotWritten,
-    /// The command that was to be run for each PO was not found.
-    NoCommand,
-    /// The command that was to be run for each PO cannot be run.
-    CannotRun,
     /// The command line is wrong.
     Usage,
 }
@@ -163,11 +163,12 @@ mod tests {
 
     #[test]
     fn of_several_ends_the_most_pressing_is_said() {
-        // 6, then 130/143, 5, 1.
+        // 6, then 130/143, 126/127, 5, 1.
         let ranked = [
             Exit::Done,
             Exit::SomeFailed,
             Exit::Halted,
+            Exit::NoCommand,
             Exit::Interrupted,
             Exit::NotWritten,
         ];

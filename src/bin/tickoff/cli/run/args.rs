@@ -12,8 +12,9 @@ use crate::cli::args::{BackupArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, 
 
 /// Run a command once for every PO that is not done
 ///
-/// CMD runs without a shell. In its arguments {} is replaced by the PO, and {COLUMN} by the cell of
-/// that column. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
+/// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
+/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
 /// and TICKOFF_RESULT: the name of a file to which it may write a JSON object of column updates.
 ///
 /// Exit code 0 of CMD means COMPLETED, 75 "try again later", any other ERROR with the end of its

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use tickoff::{Selection, escape};
+use tickoff::{Selection, Sheet, escape};
 
 use super::args::RunArgs;
 use crate::stderr::Display;
@@ -50,4 +50,20 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
             escape(po.trim())
         ));
     }
+}
+
+/// Says that there are cells which are no text.
+pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
+    let Some(found) = sheet.not_utf8() else {
+        return;
+    };
+    let column = escape(&found.column);
+    let are = match found.cells {
+        1 => "1 cell is".to_owned(),
+        cells => format!("{cells} cells are"),
+    };
+    display.say(&format!(
+        "{are} not UTF-8, the first in line {}, {column}: a command gets its bytes as they are, a worker {{\"base64\":…}}",
+        found.line
+    ));
 }

@@ -3,21 +3,29 @@
 use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
 
 use super::args::RunArgs;
+use super::jobs;
 use crate::exit::{Exit, Failure};
 
-/// Opens it for the run; a copy is made, or gets the rows that are new in FILE.
+/// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
+/// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     let options = options(args);
     let Some(copy) = &args.output else {
-        return Ok(Session::open(&args.sheet.file, &options)?);
+        let session = Session::open(&args.sheet.file, &options)?;
+        jobs::must_fit(args, &session.columns())?;
+        return Ok(session);
     };
     if !args.only.is_empty() || !args.conditions.is_empty() {
         // What is selected must be there before a copy is made or gets new rows.
         drop(read(args)?.select(selection)?);
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
+    if !copy.exists() {
+        jobs::must_fit(args, &input.columns_of_a_run())?;
+    }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
+    jobs::must_fit(args, &session.columns())?;
     session.take_new_rows(&input)?;
     Ok(session)
 }
