@@ -454,7 +454,11 @@ impl World {
 
     /// `tickoff run --output COPY`, which leaves the sheet as it is.
     pub fn output(&mut self) -> Check {
-        self.held = None;
+        if self.held.take().is_some() {
+            // What waited for it becomes visible some time from here on.
+            let before = self.table()?;
+            self.flush(&before)?;
+        }
         let text = self.text()?;
         let before = self.table()?;
         let copy = format!("copy{}.csv", self.next());
