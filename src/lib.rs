@@ -96,7 +96,7 @@ pub use domain::{
     Holder, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
     ProcessingStatus,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, KeptOutput, RecordCommand, WorkerProcesses,

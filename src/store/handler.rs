@@ -105,11 +105,12 @@ impl CsvHandler {
 
     /// Whether a status counts as done.
     pub fn is_done(&self, status: &ProcessingStatus) -> bool {
-        self.options.done.contains(status)
+        self.options.is_done(status)
     }
 
     /// Every row that is to be processed, in the sheet's order: its status is anything that does
-    /// not count as done. A PO in several rows is there once.
+    /// not count as done. A PO in several rows is there once. A run does not take all of them: it leaves
+    /// those alone whose status is a word that nobody knows.
     pub fn get_pending_records(&self) -> Vec<CsvRecord> {
         self.sheet.load().pending().collect()
     }
@@ -277,6 +278,10 @@ impl CsvHandler {
         self.writer()
             .map(|writer| writer.kept_unplaced())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The sheet's canonical path.

@@ -2,7 +2,7 @@
 
 use tickoff::{Options, Session, escape};
 
-use super::args::{BackupArgs, SheetArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -17,6 +17,9 @@ pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
     allow_network_fs: bool,
@@ -29,7 +32,7 @@ pub struct InitArgs {
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()
+        ..args.words.put_into(args.sheet.options())?
     };
     let added = Session::open(&args.sheet.file, &args.backup.put_into(options))?.init()?;
     print(|out| {

@@ -16,6 +16,7 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
             .status(po)
             .is_some_and(|status| sheet.is_done(&status))
     });
+    rows::tell_left_alone(display, &sheet.left_alone(selection)?);
     let template = CommandTemplate::parse(&args.cmd, &sheet.columns_of_a_run());
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {

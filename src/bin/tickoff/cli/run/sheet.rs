@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         return Ok(Session::open(&args.sheet.file, &options)?);
     };
@@ -16,6 +16,9 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
         drop(read(args)?.select(selection)?);
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
+    if !copy.exists() {
+        input.refuse_foreign_status()?;
+    }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
     session.take_new_rows(&input)?;
@@ -30,7 +33,7 @@ pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);
     };
@@ -41,18 +44,17 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> Options {
-    let done = if args.force {
-        Vec::new()
-    } else {
-        args.done.statuses()
-    };
-    let allow_network_fs = args.write.allow_network_fs;
-    args.backup.put_into(Options {
-        done,
-        allow_network_fs,
-        ..args.sheet.options()
-    })
+fn options(args: &RunArgs) -> Result<Options, Failure> {
+    let mut options = args
+        .words
+        .put_into(args.backup.put_into(args.sheet.options()))?;
+    options.allow_network_fs = args.write.allow_network_fs;
+    options.take_unknown = args.force || !args.only.is_empty();
+    if args.force {
+        // Known as before, and to be processed.
+        options.todo.append(&mut options.done);
+    }
+    Ok(options)
 }
 
 /// Two names of one sheet are a mistake on the command line.
