@@ -155,6 +155,18 @@ pub enum Error {
         /// Columns that are like it, at most three; they are there, or may be added.
         close: Vec<String>,
     },
+    /// A word that was asked for as a STATUS is neither known nor in the sheet.
+    #[error(
+        "no row has the STATUS {}, and nobody knows such a word{}",
+        Escaped::text(word),
+        DidYouMean(close)
+    )]
+    UnknownStatus {
+        /// The word that was asked for.
+        word: String,
+        /// Words that are like it, at most three; they are known, or in the sheet.
+        close: Vec<String>,
+    },
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
     InvalidValue {

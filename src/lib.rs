@@ -111,8 +111,8 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, OperationId, Options, ProcessingProgress,
-    Selection, Sheet, Updates, WriteOperation,
+    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, Level, OperationId,
+    Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

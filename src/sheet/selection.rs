@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::csv::RecordIndex;
 use crate::domain::ProcessingStatus;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sheet::condition::{Condition, InSheet};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::{Sheet, by_number};
 
@@ -32,8 +32,8 @@ use crate::sheet::table::{Sheet, by_number};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     only: Option<Vec<String>>,
-    /// Column, value. All must hold.
-    conditions: Vec<(String, String)>,
+    /// All must hold.
+    conditions: Vec<Condition>,
     is_failed: bool,
     seed: Option<u64>,
     limit: usize,
@@ -64,8 +64,13 @@ impl Selection {
     ///
     /// A STATUS is compared as a status: an empty cell is PENDING. Result columns that a run would
     /// add are empty.
-    pub fn whose(mut self, column: impl Into<String>, value: impl Into<String>) -> Self {
-        self.conditions.push((column.into(), value.into()));
+    pub fn whose(self, column: impl Into<String>, value: impl Into<String>) -> Self {
+        self.matching(Condition::is(column.into(), value.into()))
+    }
+
+    /// Only rows in which this is so; of several conditions all must hold.
+    pub fn matching(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
         self
     }
 
@@ -91,7 +96,7 @@ impl Selection {
     /// The rows that are selected in a sheet as it is now.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
     pub(crate) fn rows(&self, sheet: &Sheet) -> Result<Box<[RecordIndex]>> {
         let rows = self.pending(sheet)?;
         Ok(self.in_order(sheet, rows.filter(|&row| !sheet.is_row_left_alone(row))))
@@ -119,10 +124,10 @@ impl Selection {
         })
     }
 
-    fn conditions(&self, sheet: &Sheet) -> Result<Vec<Condition<'_>>> {
+    fn conditions(&self, sheet: &Sheet) -> Result<Vec<InSheet<'_>>> {
         let conditions = self.conditions.iter();
         conditions
-            .map(|(column, value)| Condition::new(sheet, column, value))
+            .map(|condition| InSheet::new(sheet, condition))
             .collect()
     }
 
@@ -151,40 +156,6 @@ impl Default for Selection {
     }
 }
 
-/// What must be so in a row.
-enum Condition<'a> {
-    Status(ProcessingStatus),
-    /// The column's place, and the value.
-    Cell(usize, &'a str),
-    /// The same in every row.
-    Always(bool),
-}
-
-impl<'a> Condition<'a> {
-    fn new(sheet: &Sheet, column: &str, value: &'a str) -> Result<Condition<'a>> {
-        let schema = sheet.schema();
-        let is = |name| same_column(column, name);
-        if is(STATUS) {
-            return Ok(Condition::Status(ProcessingStatus::parse(value)));
-        }
-        match schema.position(column) {
-            None if is(LAST_PROCESSED) || is(ERROR_MESSAGE) => {
-                Ok(Condition::Always(value.trim().is_empty()))
-            }
-            Some(place) => Ok(Condition::Cell(place, value.trim())),
-            None => Err(Error::unknown_column(column, schema.columns(), &[])),
-        }
-    }
-
-    fn holds(&self, sheet: &Sheet, row: RecordIndex) -> bool {
-        match self {
-            Condition::Status(status) => sheet.status_at(row) == *status,
-            Condition::Cell(column, value) => sheet.cell(row, *column).trim() == *value,
-            Condition::Always(holds) => *holds,
-        }
-    }
-}
-
 /// The rows of these POs that are not done, in the sheet's order, each once.
 fn pending_among(sheet: &Sheet, pos: &[String]) -> Result<Vec<RecordIndex>> {
     let mut rows = Vec::with_capacity(pos.len());
@@ -204,7 +175,7 @@ impl Sheet {
     /// each with the number of its POs; the commonest first.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
     pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
         let mut words: HashMap<ProcessingStatus, usize> = HashMap::new();
         for row in selection.left_alone(self)? {
@@ -216,7 +187,7 @@ impl Sheet {
     /// The rows that a run with this selection would process, in its order.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
     pub fn select<'s>(
         &'s self,
         selection: &Selection,
@@ -230,6 +201,7 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::disk::Snapshot;
+    use crate::error::Error;
     use crate::sheet::options::{Duplicates, Options};
 
     const SHEET: &str = "PO_NUMBER;status;SUPPLIER; Spend Type \nP1;;Acme;a\nP2;error;  Acme ;b\nP3;COMPLETED;Acme;a\nP4;PENDING;Globex\nP5;Strange;acme;a\n";
@@ -294,7 +266,7 @@ mod tests {
         check(Selection::all().whose("status", ""), "P1 P4");
         check(Selection::all().whose("status", "Error"), "P2");
         check(Selection::all().failed(), "P2");
-        check(Selection::all().whose("status", "Strange"), "P5");
+        check(Selection::all().whose("status", "strange"), "P5");
         check(Selection::all().whose("status", "COMPLETED"), "");
     }
 

@@ -2,31 +2,34 @@
 
 use std::str::FromStr;
 
-use tickoff::{Options, ProcessingStatus, Selection};
+use tickoff::{Condition, Options, ProcessingStatus, Selection};
 
 use crate::exit::{Exit, Failure};
 
 /// What must be so in a row.
 #[derive(Debug, clap::Args)]
 pub struct ConditionArgs {
-    /// Only rows in which the cell of COLUMN is VALUE, apart from blanks around it; if repeated, all
-    /// must hold. An empty STATUS is PENDING
-    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition, help_heading = "What to process")]
-    cells: Vec<Assignment>,
+    /// Only rows in which the cell of COLUMN is VALUE, or one of several that are separated by commas,
+    /// apart from blanks around it; if repeated, all must hold. An empty STATUS is PENDING. != is not,
+    /// ~ and !~ a regular expression, < <= > >= compare numbers, and texts if one is none
+    #[arg(
+        long = "where",
+        value_name = "COLUMN=VALUE",
+        help_heading = "What to process"
+    )]
+    conditions: Vec<Condition>,
 }
 
 impl ConditionArgs {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.conditions.is_empty()
     }
 
     /// The selection with these conditions.
     pub fn put_into(&self, selection: Selection) -> Selection {
-        let put = |selection: Selection, cell: &Assignment| {
-            selection.whose(cell.column.as_str(), cell.value.as_str())
-        };
-        self.cells.iter().fold(selection, put)
+        let conditions = self.conditions.iter().cloned();
+        conditions.fold(selection, Selection::matching)
     }
 }
 
@@ -117,11 +120,6 @@ impl FromStr for Assignment {
             _ => Err("it must be a column's name, =, and the new value".into()),
         }
     }
-}
-
-fn condition(text: &str) -> Result<Assignment, String> {
-    let wrong = |_| "it must be a column's name, =, and the value that its cell has".to_owned();
-    text.parse().map_err(wrong)
 }
 
 fn done_word(word: &str) -> Result<ProcessingStatus, String> {
