@@ -233,6 +233,10 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
 
     fn process(&self, worker: usize, task: Task) {
         let po = &*self.pos.po(task.index);
+        if let Some(queue) = self.pool.queue.filter(|_| task.attempt > 1) {
+            // Nothing may have been written since the last attempt, so nothing was looked at.
+            queue.handler().take_in_edits();
+        }
         let record = match self.pool.queue.map(|queue| present(queue, po)) {
             None => None,
             Some(Some(record)) => Some(record),

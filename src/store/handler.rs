@@ -256,6 +256,13 @@ impl CsvHandler {
         self.sheet.load().missing_columns()
     }
 
+    /// Takes in what other programs did to the public file, if that can be done now.
+    pub(crate) fn take_in_edits(&self) {
+        if let Ok(mut writer) = self.writer() {
+            writer.look_for_edits();
+        }
+    }
+
     /// Makes everything visible and closes the journal, unless a session of another process still
     /// needs it. Dropping a handler does the same for what is visible already, and reports nothing.
     ///

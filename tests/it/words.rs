@@ -213,6 +213,16 @@ fn a_po_of_which_one_row_has_an_unknown_word_is_left_alone() {
     assert_eq!(sheet.text(), contents);
 }
 
+#[test]
+fn a_word_that_is_typed_between_two_attempts_ends_the_attempts() {
+    let sheet = TempSheet::new(OURS);
+    let job = "echo $TICKOFF_PO >> ran; sed 's/^P3;;/P3;later;/' input.csv > new; mv new input.csv; exit 75";
+    let ended = end(&mut sheet.run("-j1 --retries 3 --backoff 50ms", job)).with(0);
+    assert!(ended.stderr.contains("later (1)"), "{ended:?}");
+    assert_eq!(sheet.lines("ran"), ["P3"]);
+    assert_eq!(sheet.cell("P3", "STATUS"), "later");
+}
+
 /// The row of P3 after its job has answered this, and what is kept of the answer.
 #[track_caller]
 fn answered(options: &str, answer: &str, code: i32) -> TempSheet {

@@ -204,6 +204,15 @@ impl Writer {
         }
     }
 
+    /// The same for somebody who is about to act on what a row says.
+    pub(crate) fn look_for_edits(&mut self) {
+        if let Ok(held) = self.lock.acquire()
+            && let Ok(true) = self.catch_up()
+        {
+            self.take_in_edits(&held);
+        }
+    }
+
     /// Takes in what other programs did to the public file. `None`: not yet.
     fn take_in_outside(&mut self) -> Result<Option<Public>> {
         self.outside.look_at_watched(&self.site)?;
