@@ -96,7 +96,8 @@ impl Selection {
     /// The rows that are selected in a sheet as it is now.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
     pub(crate) fn rows(&self, sheet: &Sheet) -> Result<Box<[RecordIndex]>> {
         let rows = self.pending(sheet)?;
         Ok(self.in_order(sheet, rows.filter(|&row| !sheet.is_row_left_alone(row))))
@@ -104,6 +105,9 @@ impl Selection {
 
     /// The rows that would be selected if their status were not a word that nobody knows.
     pub(crate) fn left_alone(&self, sheet: &Sheet) -> Result<Vec<RecordIndex>> {
+        if !sheet.has_unknown_word() {
+            return Ok(Vec::new());
+        }
         let rows = self.pending(sheet)?;
         Ok(rows.filter(|&row| sheet.is_row_left_alone(row)).collect())
     }
@@ -175,7 +179,8 @@ impl Sheet {
     /// each with the number of its POs; the commonest first.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
     pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
         let mut words: HashMap<ProcessingStatus, usize> = HashMap::new();
         for row in selection.left_alone(self)? {
@@ -187,7 +192,8 @@ impl Sheet {
     /// The rows that a run with this selection would process, in its order.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
     pub fn select<'s>(
         &'s self,
         selection: &Selection,

@@ -358,7 +358,8 @@ impl Sheet {
             && self.options.leaves_alone(&self.status_at(row))
     }
 
-    fn has_unknown_word(&self) -> bool {
+    /// Whether a word may be among the statuses that nobody knows.
+    pub(crate) fn has_unknown_word(&self) -> bool {
         self.counts[usize::from(OTHER)].load(Ordering::Relaxed) > 0
     }
 

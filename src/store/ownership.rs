@@ -28,7 +28,7 @@ impl Sheet {
         let schema = self.schema();
         let place = |name| schema.position(name);
         match schema.status {
-            Some(status) if !self.has_own_status() => {
+            Some(status) if self.has_unknown_word() && !self.has_own_status() => {
                 let status_at = |row| match self.status_at(row) {
                     status if self.options().is_known(&status) => None,
                     status => Some(status.as_str().to_owned()),
