@@ -96,7 +96,7 @@ pub use domain::{
     Holder, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
     ProcessingStatus,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt,
@@ -111,8 +111,8 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, NotUtf8, OperationId, Options,
-    ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
+    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, Level, NotUtf8,
+    OperationId, Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -140,8 +140,9 @@ impl WriteQueue {
     /// far as it can be, and an ERROR_MESSAGE as one line of at most
     /// [`MAX_ERROR_CHARS`](crate::MAX_ERROR_CHARS) characters. A STATUS that no result has makes the row
     /// ERROR. Cells whose row or column is gone go to `….unplaced.csv` beside the backups; so do status,
-    /// time and message where the result would take its PO out of COMPLETED or back to PENDING, unless
-    /// it is `forced`.
+    /// time and message where the result would take its PO out of COMPLETED or back to PENDING, or where
+    /// the row's STATUS is a word that nobody knows ([`Options::todo`](crate::Options::todo)), unless it is
+    /// `forced`.
     ///
     /// # Errors
     /// [`Error::QueueStopped`]: it was not accepted.
@@ -156,7 +157,12 @@ impl WriteQueue {
         let operation = WriteOperation {
             force: forced,
             is_result: true,
-            ..WriteOperation::new(po, updates.into().fit(po.trim(), may_be_pending))
+            ..WriteOperation::new(
+                po,
+                updates
+                    .into()
+                    .fit(po.trim(), may_be_pending, self.handler.options()),
+            )
         };
         self.shared.submit(Some(operation), Full::Wait)
     }

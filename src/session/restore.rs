@@ -25,7 +25,7 @@ impl Session {
     ) -> Result<Option<BackupMetadata>> {
         let path = path.as_ref();
         let session = match path.exists() {
-            true => Session::open(path, options),
+            true => Session::open_decided(path, options, None),
             false => return restore_unreadable(path, options, &new_id(), backup),
         };
         match session {

@@ -8,6 +8,7 @@
 
 mod bring;
 pub(crate) mod change;
+mod condition;
 mod history;
 pub(crate) mod integrity;
 mod json;
@@ -26,6 +27,7 @@ mod table;
 mod unplaced;
 pub(crate) mod update;
 
+pub use condition::{Condition, InvalidCondition};
 pub use integrity::{Diagnostic, Level, NotUtf8};
 pub use json::JsonObject;
 pub use merge::Conflict;

@@ -176,6 +176,9 @@ impl Writer {
         frame::add_waiting_columns(&sheet, frames);
         let standing = standing(frames, &history, &sheet, public, is_of_session);
         let is_as_left = matches!(standing, Standing::Current(_));
+        if !matches!(standing, Standing::Anew) {
+            sheet.know(&history);
+        }
         let gives_up =
             decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         let merged = match standing {

@@ -93,6 +93,8 @@ mod watch;
 #[cfg(feature = "cli")]
 mod without_tmpfile;
 #[cfg(feature = "cli")]
+mod words;
+#[cfg(feature = "cli")]
 mod workers;
 
 // What takes the registers of a process to see, or to change, what it asks of the system.

@@ -2,7 +2,8 @@
 //!
 //! A batch is checked in the order of submission, coalesced per cell, made durable by one journal
 //! frame, and only then published to readers. It takes in first what other tickoff processes
-//! appended: its own place in the log is behind theirs.
+//! appended: its own place in the log is behind theirs. Before results, it takes in what other programs
+//! saved as well: a person may have typed a word into a row while its job ran.
 
 use std::sync::Arc;
 
@@ -71,6 +72,9 @@ impl Writer {
             let held = self.lock.acquire()?;
             Ok(self.catch_up()?.then_some(held))
         })?;
+        if operations.iter().any(|operation| operation.is_result) {
+            self.take_in_edits(&held);
+        }
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
         let mut batch = Batch::with_capacity(operations.len());

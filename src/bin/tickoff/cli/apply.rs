@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tickoff::{DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue};
 
-use super::args::{BackupArgs, LogArgs, SheetArgs, WriteArgs};
+use super::args::{BackupArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -35,7 +35,7 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 /// that is reported with its number, and the others are applied.
 ///
 /// A result is not refused for what is in it. What has no place in the sheet (a column that is not
-/// there, a row that is gone, a status for a COMPLETED row) goes to a file ….unplaced.csv beside the
+/// there, a row that is gone, a status for a row that is COMPLETED or has an unknown word) goes to a file ….unplaced.csv beside the
 /// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
@@ -50,11 +50,14 @@ pub struct ApplyArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Answer each line on stdout once its result is durable
     #[arg(long)]
     ack: bool,
 
-    /// Let operations take a PO out of COMPLETED or back to PENDING
+    /// Let operations take a PO out of COMPLETED or back to PENDING, and replace an unknown word in STATUS
     #[arg(long)]
     force: bool,
 
@@ -72,7 +75,8 @@ pub struct ApplyArgs {
 pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
-        ..args.sheet.options()
+        take_unknown: args.force,
+        ..args.words.put_into(args.sheet.options())?
     };
     let mut session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
     session.prepare(0)?;

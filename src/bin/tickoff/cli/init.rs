@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tickoff::{Options, Session, escape};
 
-use super::args::{BackupArgs, SheetArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -19,6 +19,9 @@ pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
     allow_network_fs: bool,
@@ -31,7 +34,7 @@ pub struct InitArgs {
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()
+        ..args.words.put_into(args.sheet.options())?
     };
     let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
     let handler = Arc::clone(session.handler());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tickoff::Halt;
 
-use crate::cli::args::{BackupArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, WriteArgs};
+use crate::cli::args::{BackupArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
 
 /// Run a command once for every PO that is not done
 ///
@@ -99,11 +99,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub conditions: ConditionArgs,
 
-    /// Only this PO; may be repeated
+    /// Only this PO, whatever word its STATUS is; may be repeated
     #[arg(long, value_name = "PO", help_heading = "What to process")]
     pub only: Vec<String>,
 
-    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND
+    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND, or a word of --failed
     #[arg(long, help_heading = "What to process")]
     pub retry_failed: bool,
 
@@ -125,9 +125,10 @@ pub struct RunArgs {
     pub seed: Option<u64>,
 
     #[command(flatten)]
-    pub done: DoneArgs,
+    pub words: WordArgs,
 
-    /// Process the POs that are done as well, and let a result replace COMPLETED
+    /// Process the POs that are done as well, and those with an unknown word as their STATUS, and let a
+    /// result replace COMPLETED
     #[arg(long, help_heading = "What to process")]
     pub force: bool,
 
@@ -200,7 +201,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use tickoff::{Duplicates, Failures, ProcessingStatus};
+    use tickoff::{Duplicates, Failures, Options, ProcessingStatus};
 
     use super::*;
     use crate::cli::formulas::Formulas;
@@ -226,7 +227,8 @@ mod tests {
         );
         assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);
         assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
-        assert_eq!(args.done.statuses(), [ProcessingStatus::Completed]);
+        let options = args.words.put_into(Options::default()).unwrap();
+        assert_eq!(options.done, [ProcessingStatus::Completed]);
         assert_eq!(
             (args.log.log_format, args.write.formulas),
             (LogFormat::Human, Formulas::Warn)

@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
 /// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
@@ -21,6 +21,7 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
+        input.refuse_foreign_status()?;
         jobs::must_fit(args, &input.columns_of_a_run())?;
     }
     create_output(&input, copy).map_err(as_usage)?;
@@ -38,7 +39,7 @@ pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);
     };
@@ -49,18 +50,17 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> Options {
-    let done = if args.force {
-        Vec::new()
-    } else {
-        args.done.statuses()
-    };
-    let allow_network_fs = args.write.allow_network_fs;
-    args.backup.put_into(Options {
-        done,
-        allow_network_fs,
-        ..args.sheet.options()
-    })
+fn options(args: &RunArgs) -> Result<Options, Failure> {
+    let mut options = args
+        .words
+        .put_into(args.backup.put_into(args.sheet.options()))?;
+    options.allow_network_fs = args.write.allow_network_fs;
+    options.take_unknown = args.force || !args.only.is_empty();
+    if args.force {
+        // Known as before, and to be processed.
+        options.todo.append(&mut options.done);
+    }
+    Ok(options)
 }
 
 /// Two names of one sheet are a mistake on the command line.

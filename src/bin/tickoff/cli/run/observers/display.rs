@@ -4,6 +4,7 @@ use chrono::Utc;
 use tickoff::{Error, Event, Summary, escape};
 
 use super::{Beginning, Observer};
+use crate::cli::run::rows::tell_left_alone;
 use crate::exit::advice;
 use crate::stderr::board::Board;
 use crate::stderr::{Display, Progress};
@@ -48,6 +49,7 @@ impl Observer for Shown {
 
 /// Where the sheet of before is, and which results are not where they belong.
 fn tell(display: &Display, summary: &Summary) {
+    tell_left_alone(display, &summary.left_alone);
     if let Some(backup) = &summary.backup {
         let path = escape(&backup.to_string_lossy());
         display.say(&match backup.exists() {
