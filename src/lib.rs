@@ -93,8 +93,8 @@ pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
 pub use domain::{
-    Holder, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
-    ProcessingStatus,
+    Holder, InvalidStage, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
+    ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]

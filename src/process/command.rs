@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
@@ -33,6 +34,7 @@ use crate::text::error_message;
 /// | `TICKOFF_SESSION` | the session |
 /// | `TICKOFF_WORKER` | the worker's number, from 0 |
 /// | `TICKOFF_ATTEMPT` | the attempt's number, from 1 |
+/// | `TICKOFF_STAGE` | the stage's name; not there in the main stage |
 /// | `TICKOFF_RESULT` | a file that does not exist yet, in a folder only the user can enter |
 ///
 /// What it says counts as follows; "message" is the end of its stderr in one line, escaped, line
@@ -61,6 +63,7 @@ use crate::text::error_message;
 pub struct RecordCommand {
     template: CommandTemplate,
     session_id: String,
+    stage: Stage,
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
     broken: Broken,
@@ -81,11 +84,18 @@ impl RecordCommand {
         Ok(RecordCommand {
             template,
             session_id: session_id.to_owned(),
+            stage: Stage::default(),
             timeout: None,
             output: None,
             broken: Broken::default(),
             results,
         })
+    }
+
+    /// For which stage the command works: the main one. In its result STATUS is the stage's.
+    pub fn stage(mut self, stage: &Stage) -> Self {
+        self.stage = stage.clone();
+        self
     }
 
     /// How long one attempt may take before its processes get SIGTERM, and after [`GRACE`](crate::GRACE) SIGKILL.
@@ -118,7 +128,7 @@ impl RecordCommand {
                 return no_folder(&error);
             }
         };
-        let mut command = self.template.command(job);
+        let mut command = self.template.command(job, &self.stage);
         command
             .env("TICKOFF_PO", job.po)
             .env("TICKOFF_SESSION", &self.session_id)
@@ -154,7 +164,11 @@ impl RecordCommand {
             .map_or(Ending::Unknown, |(ending, _)| *ending);
         job.process_ended(&start.ended(ending));
         match waited {
-            Ok((ending, stderr)) => outcome(ending, &stderr, result_file.take(job.po)),
+            Ok((ending, stderr)) => {
+                let left = result_file.take(job.po);
+                let in_general = |result: Updates| result.in_general(&self.stage);
+                outcome(ending, &stderr, left.map(|result| result.map(in_general)))
+            }
             Err(error) => {
                 let message =
                     error_message("cannot tell how the command ended", &error.to_string());

@@ -276,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::Stage;
     use crate::process::sample::{COLUMNS_OF_SHEET, job};
     use crate::run::Stop;
 
@@ -440,7 +441,7 @@ mod tests {
         let word = OsString::from_vec(b"\xff{}\xfe{name}{\xfd}".to_vec());
         let word = Word::parse(&word, &columns).unwrap();
         let cells = [("Name".to_owned(), Cow::Borrowed(&b"M\xfcller"[..]))];
-        let record = CsvRecord::of_row("P1".into(), 2, 1, cells.into_iter());
+        let record = CsvRecord::of_row("P1".into(), 2, 1, cells.into_iter(), &Stage::default());
         assert_eq!(
             word.fill("P1", Some(&record)).as_bytes(),
             b"\xffP1\xfeM\xfcller{\xfd}"

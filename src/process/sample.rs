@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 
+use crate::domain::Stage;
 use crate::process::command::RecordCommand;
 use crate::process::template::CommandTemplate;
 use crate::run::{Job, Outcome, Stop};
@@ -19,7 +20,7 @@ pub(super) fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
     let cells = [po, "", "{} $HOME; é", "braces", "X", "longest"];
     let cells = cells.map(|cell| Cow::Borrowed(cell.as_bytes()));
     let cells = columns().into_iter().zip(cells);
-    let record = CsvRecord::of_row(po.to_owned(), 2, 1, cells);
+    let record = CsvRecord::of_row(po.to_owned(), 2, 1, cells, &Stage::default());
     Job {
         po,
         record: Some(record),

@@ -7,12 +7,16 @@ use std::ffi::OsString;
 use std::io;
 use std::process::Command;
 
+use crate::domain::Stage;
 use crate::process::placeholder::{Misspelt, Word};
 use crate::process::program::{self, CannotRun};
 use crate::process::script::safe_form_of;
 use crate::run::Job;
 use crate::sheet::CsvRecord;
 use crate::text::shell;
+
+/// The variable that names the stage.
+const STAGE: &str = "TICKOFF_STAGE";
 
 /// A command line with places for the cells of a record.
 ///
@@ -92,12 +96,16 @@ impl CommandTemplate {
         shell::command_line(self.words.iter().map(|word| word.fill(po, record)))
     }
 
-    /// The command for an attempt, with the environment of this process.
-    pub(super) fn command(&self, job: &Job<'_>) -> Command {
+    /// The command for an attempt, with the environment of this process and the stage.
+    pub(super) fn command(&self, job: &Job<'_>, stage: &Stage) -> Command {
         let record = job.record.as_ref();
         let mut words = self.words.iter().map(|word| word.fill(job.po, record));
         let mut command = Command::new(words.next().expect("a template has a program"));
         command.args(words);
+        match stage.is_main() {
+            true => command.env_remove(STAGE),
+            false => command.env(STAGE, stage.name()),
+        };
         command
     }
 

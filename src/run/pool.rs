@@ -405,11 +405,13 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// The PO's row, unless it is done or gone, or has a status that nobody knows.
+/// The PO's row, unless it is done or gone, is not done in the stage that comes first, or has a status that nobody knows.
 fn present(queue: &WriteQueue, po: &str) -> Option<CsvRecord> {
     let sheet = queue.handler().sheet();
-    let record = sheet.record(po)?;
-    (!sheet.is_done(&record.status) && !sheet.is_left_alone(po)).then_some(record)
+    let row = sheet.row_for(po)?;
+    let record = sheet.record_at(row);
+    let is_due = !sheet.is_done(&record.status) && sheet.is_done_before(row);
+    (is_due && !sheet.is_left_alone(po)).then_some(record)
 }
 
 #[cfg(test)]

@@ -300,7 +300,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub fn init(mut self) -> Result<Vec<&'static str>> {
+    pub fn init(mut self) -> Result<Vec<String>> {
         if self.handler.missing_columns().is_empty() {
             self.handler.finish()?;
             return Ok(Vec::new());

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::addable;
+use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict};
@@ -179,7 +179,7 @@ fn places<'p>(sheet: &Sheet, reading: Reading, row: &'p [Past]) -> Places<'p> {
         let column = schema.position(&past.column);
         let is_in_save = column.is_some_and(|column| column < schema.header_width);
         let has_nothing = past.last.is_empty() || past.is_outside;
-        let addable = addable(&past.column).filter(|_| !has_nothing);
+        let addable = may_return(&past.column).filter(|_| !has_nothing);
         let column = match (column, addable) {
             (Some(column), _) if is_in_save || has_nothing => column,
             (_, Some(_)) if reading.verdict(past, "") == Verdict::Theirs => {

@@ -1,15 +1,16 @@
 //! What must be so in a row for it to be selected: a column, a comparison, and a value.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use regex::Regex;
 
 use crate::csv::RecordIndex;
-use crate::domain::ProcessingStatus;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::columns::same_column;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
-use crate::sheet::table::Sheet;
+use crate::sheet::table::{Sheet, by_number};
 use crate::text::close_to;
 
 /// What must be so in a row, as `COLUMN=VALUE`.
@@ -176,7 +177,11 @@ pub(crate) struct InSheet<'c> {
 }
 
 enum Place {
-    Status,
+    /// A status: the one that the sheet is read for, or the main one, which need not be there.
+    Status {
+        column: Option<usize>,
+        is_own: bool,
+    },
     Column(usize),
     /// A column that a run would add.
     Missing,
@@ -186,15 +191,20 @@ impl<'c> InSheet<'c> {
     pub(crate) fn new(sheet: &Sheet, condition: &'c Condition) -> Result<InSheet<'c>> {
         let Condition { column, test } = condition;
         let schema = sheet.schema();
-        let is = |name| same_column(column, name);
+        let (main, own) = (Stage::default(), &sheet.options().stage);
+        let is_own = same_column(column, own.status());
         let place = match schema.position(column) {
-            _ if is(STATUS) => Place::Status,
-            None if is(LAST_PROCESSED) || is(ERROR_MESSAGE) => Place::Missing,
+            column if is_own || same_column(&condition.column, main.status()) => {
+                Place::Status { column, is_own }
+            }
+            None if own.has_column(column) || main.has_column(column) => Place::Missing,
             Some(place) => Place::Column(place),
             None => return Err(Error::unknown_column(column, schema.columns(), &[])),
         };
         let statuses = match (&place, test) {
-            (Place::Status, Test::Is(words) | Test::IsNot(words)) => statuses(sheet, words)?,
+            (Place::Status { .. }, Test::Is(words) | Test::IsNot(words)) => {
+                statuses(sheet, &place, words)?
+            }
             _ => Vec::new(),
         };
         Ok(InSheet {
@@ -206,8 +216,8 @@ impl<'c> InSheet<'c> {
 
     pub(crate) fn holds(&self, sheet: &Sheet, row: RecordIndex) -> bool {
         match self.place {
-            Place::Status => {
-                let status = sheet.status_at(row);
+            Place::Status { .. } => {
+                let status = self.place.status(sheet, row);
                 let is_one = || self.statuses.iter().any(|one| one.is_same_word(&status));
                 match self.test {
                     Test::Is(_) => is_one(),
@@ -221,16 +231,37 @@ impl<'c> InSheet<'c> {
     }
 }
 
+impl Place {
+    fn status(&self, sheet: &Sheet, row: RecordIndex) -> ProcessingStatus {
+        match self {
+            Place::Status { is_own: true, .. } => sheet.status_at(row),
+            Place::Status {
+                column: Some(column),
+                ..
+            } => ProcessingStatus::parse(&sheet.cell(row, *column)),
+            _ => ProcessingStatus::Pending,
+        }
+    }
+
+    /// The statuses that stand there, the commonest first.
+    fn words(&self, sheet: &Sheet) -> Vec<ProcessingStatus> {
+        let mut words: HashMap<ProcessingStatus, usize> = HashMap::new();
+        for row in sheet.all_rows() {
+            *words.entry(self.status(sheet, row)).or_default() += 1;
+        }
+        by_number(words).into_iter().map(|(word, _)| word).collect()
+    }
+}
+
 /// These words as statuses, each of which somebody knows or the sheet has.
-fn statuses(sheet: &Sheet, words: &[String]) -> Result<Vec<ProcessingStatus>> {
+fn statuses(sheet: &Sheet, place: &Place, words: &[String]) -> Result<Vec<ProcessingStatus>> {
     let mut there: Option<Vec<ProcessingStatus>> = None;
     let known = |word: &String| {
         let status = ProcessingStatus::parse(word);
         if sheet.options().is_known(&status) {
             return Ok(status);
         }
-        let there =
-            there.get_or_insert_with(|| sheet.words().into_iter().map(|(word, _)| word).collect());
+        let there = there.get_or_insert_with(|| place.words(sheet));
         match there.iter().any(|one| one.is_same_word(&status)) {
             true => Ok(status),
             false => Err(unknown_status(sheet, word, there)),

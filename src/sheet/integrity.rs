@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::csv::{RecordIndex, grammar};
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
 use crate::domain::{ProcessingStatus, parse_timestamp};
 use crate::sheet::options::Duplicates;
 use crate::sheet::record::{CsvRecord, parse_count};
@@ -151,6 +150,7 @@ impl Findings<'_> {
     fn record(&mut self, row: RecordIndex, record: &CsvRecord) {
         let schema = self.sheet.schema();
         let options = self.sheet.options();
+        let stage = &options.stage;
         let mut warn = |name: &str, message: String| {
             let column = schema.position(name).unwrap_or(schema.key);
             self.warn(row, column, message);
@@ -158,23 +158,26 @@ impl Findings<'_> {
         match &record.status {
             status if !options.is_known(status) => {
                 warn(
-                    STATUS,
+                    stage.status(),
                     format!("{status} is none of the known statuses; a run leaves the row alone"),
                 );
             }
             ProcessingStatus::Completed
                 if record
-                    .get(LAST_PROCESSED)
+                    .get(stage.last_processed())
                     .is_none_or(|cell| parse_timestamp(cell).is_none()) =>
             {
                 warn(
-                    LAST_PROCESSED,
-                    "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
+                    stage.last_processed(),
+                    format!(
+                        "the PO is COMPLETED without a valid {}",
+                        stage.last_processed()
+                    ),
                 );
             }
             status if options.is_failure(status) && record.error_message.is_none() => {
                 warn(
-                    ERROR_MESSAGE,
+                    stage.error_message(),
                     format!("the PO is {status} without a message"),
                 );
             }

@@ -2,7 +2,7 @@
 //! that tickoff wrote whose hand was the later one.
 //!
 //! A file does not tell when it was opened. Two traces do. *Seen* is the latest version of which a
-//! LAST_PROCESSED stands in the save that its cell showed in no version before: nobody writes that by
+//! LAST_PROCESSED, of any stage, stands in the save that its cell showed in no version before: nobody writes that by
 //! chance. *Near* is the version from which the save differs in the fewest of the cells that tickoff wrote.
 //! A cell is judged against both. What its author saw there and changed is the author's; what is only
 //! missing because the author could not know it is ours; where the two traces differ about a cell, nothing
@@ -16,8 +16,8 @@
 use std::borrow::Cow;
 
 use crate::disk::ContentHash;
-use crate::domain::columns::{LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{ProcessingStatus, parse_timestamp};
+use crate::domain::columns::{LAST_PROCESSED, STATUS};
+use crate::domain::{ProcessingStatus, parse_timestamp, stage_prefix};
 use crate::sheet::history::{History, Past, PublicVersion};
 
 /// Which version the author of a save can have had open.
@@ -68,7 +68,7 @@ impl Reading {
         }
         let mut seen = None;
         // A column of times that is not there tells nothing, but where all else is from before them, too.
-        let has_time_column = has_column(LAST_PROCESSED);
+        let mut has_time_column = false;
         let mut first_time = None;
         // How many more cells differ from the save in this version than in the one before it.
         let mut more = vec![0_i64; versions.len().max(1)];
@@ -76,7 +76,8 @@ impl Reading {
             let Some(theirs) = cell(po, &past.column) else {
                 continue;
             };
-            let is_time = same_column(&past.column, LAST_PROCESSED);
+            let is_time = stage_prefix(&past.column, LAST_PROCESSED).is_some();
+            has_time_column |= is_time && (has_time_column || has_column(&past.column));
             if is_time && let Some((first, _)) = past.shown().next() {
                 first_time = Some(first_time.map_or(first, |time: usize| time.min(first)));
             }
@@ -184,7 +185,7 @@ pub(crate) fn is_same(column: &str, a: &str, b: &str) -> bool {
         return true;
     }
     let (a, b) = (a.trim(), b.trim());
-    if same_column(column, STATUS) {
+    if stage_prefix(column, STATUS).is_some() {
         return ProcessingStatus::parse(a) == ProcessingStatus::parse(b);
     }
     a == b

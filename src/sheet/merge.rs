@@ -26,7 +26,7 @@ use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::addable;
+use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::table::{Sheet, text};
@@ -251,7 +251,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
     let mut schema = sheet.schema();
     for cell in &update.cells {
         let column = schema.position(&cell.column).or_else(|| {
-            let name = addable(&cell.column)?;
+            let name = may_return(&cell.column)?;
             let added = (!cell.value.is_empty()).then(|| sheet.add_column(name));
             schema = sheet.schema();
             added

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::domain::ProcessingStatus;
 use crate::domain::columns::PO_NUMBER;
+use crate::domain::{ProcessingStatus, Stage};
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
@@ -15,6 +15,11 @@ pub struct Options {
     pub delimiter: Option<u8>,
     /// Whether a PO may stand in several rows: no.
     pub duplicates: Duplicates,
+    /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
+    /// ERROR_MESSAGE in [`Updates`](crate::Updates) mean its columns.
+    pub stage: Stage,
+    /// The stage in which a PO must be done to be processed: none.
+    pub after: Option<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
     /// The statuses that count as failures besides ERROR, FAILED, PARTIAL and `PO_NOT_FOUND`: none.
@@ -22,6 +27,8 @@ pub struct Options {
     /// The words of STATUS that say that a row is still to be processed, besides PENDING: none. A row with
     /// a word that is neither known nor among these three lists is left alone by a run.
     pub todo: Vec<ProcessingStatus>,
+    /// Whether what is done is processed as well: no.
+    pub take_done: bool,
     /// Whether a run processes rows with a word of STATUS that nobody knows as well: no.
     pub take_unknown: bool,
     /// Whether a result may add those of the 14 columns that the sheet lacks: yes.
@@ -40,9 +47,12 @@ impl Default for Options {
             key: PO_NUMBER.into(),
             delimiter: None,
             duplicates: Duplicates::Refuse,
+            stage: Stage::default(),
+            after: None,
             done: vec![ProcessingStatus::Completed],
             failed: Vec::new(),
             todo: Vec::new(),
+            take_done: false,
             take_unknown: false,
             add_columns: true,
             backup_dir: None,
@@ -53,8 +63,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether a status counts as done.
+    /// Whether a PO with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
+        !self.take_done && self.means_done(status)
+    }
+
+    /// Whether a status says that a stage's work on a PO is done.
+    pub(crate) fn means_done(&self, status: &ProcessingStatus) -> bool {
         contains(&self.done, status)
     }
 

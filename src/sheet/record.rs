@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::domain::columns::{ATTACHMENT_NAME, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{ProcessingStatus, parse_timestamp};
+use crate::domain::columns::{ATTACHMENT_NAME, same_column};
+use crate::domain::{ProcessingStatus, Stage, parse_timestamp};
 
 /// One row: the 14 columns of the original system typed, and every cell by name.
 ///
@@ -18,7 +18,7 @@ use crate::domain::{ProcessingStatus, parse_timestamp};
 pub struct CsvRecord {
     /// The key, without surrounding blanks.
     pub po_number: String,
-    /// Where the PO stands.
+    /// Where the PO stands: in the stage that the sheet was read for, as are time and message.
     pub status: ProcessingStatus,
     /// Who supplies.
     pub supplier: Option<String>,
@@ -70,6 +70,7 @@ impl CsvRecord {
         line: u64,
         row_number: usize,
         cells: impl Iterator<Item = (String, Cow<'c, [u8]>)>,
+        stage: &Stage,
     ) -> Self {
         let mut not_text = Vec::new();
         let texts = cells.enumerate().map(|(place, (name, value))| {
@@ -80,18 +81,23 @@ impl CsvRecord {
             });
             (name, text)
         });
-        let mut record = CsvRecord::from_cells(po_number, line, texts.collect());
+        let mut record = CsvRecord::from_cells(po_number, line, texts.collect(), stage);
         record.cells.not_text = not_text;
         record.row_number = row_number;
         record
     }
 
-    fn from_cells(po_number: String, line: u64, cells: Vec<(String, String)>) -> Self {
+    fn from_cells(
+        po_number: String,
+        line: u64,
+        cells: Vec<(String, String)>,
+        stage: &Stage,
+    ) -> Self {
         let find = |name: &str| cell(&cells, name).filter(|value| !value.trim().is_empty());
         let text = |name| find(name).map(str::to_owned);
         let count = |name| find(name).and_then(parse_count);
         CsvRecord {
-            status: ProcessingStatus::parse(find(STATUS).unwrap_or("")),
+            status: ProcessingStatus::parse(find(stage.status()).unwrap_or("")),
             supplier: text("SUPPLIER"),
             attachments_found: count("ATTACHMENTS_FOUND"),
             attachments_downloaded: count("ATTACHMENTS_DOWNLOADED"),
@@ -102,8 +108,8 @@ impl CsvRecord {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            last_processed: find(LAST_PROCESSED).and_then(parse_timestamp),
-            error_message: text(ERROR_MESSAGE),
+            last_processed: find(stage.last_processed()).and_then(parse_timestamp),
+            error_message: text(stage.error_message()),
             download_folder: text("DOWNLOAD_FOLDER"),
             coupa_url: text("COUPA_URL"),
             priority: text("Priority"),
@@ -209,7 +215,7 @@ mod tests {
             ("Note", "x"),
         ];
         let cells = cells.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
-        let record = CsvRecord::from_cells("P1".into(), 2, cells);
+        let record = CsvRecord::from_cells("P1".into(), 2, cells, &Stage::default());
         assert_eq!(record.attachments_found, Some(2));
         assert_eq!(record.attachments_downloaded, None);
         assert_eq!(record.attachment_names, ["a.pdf", "b.pdf"]);
@@ -228,7 +234,7 @@ mod tests {
             ("x", b"y"),
         ];
         let cells = cells.map(|(name, value)| (name.to_owned(), Cow::Borrowed(value)));
-        let record = CsvRecord::of_row("P1".into(), 2, 1, cells.into_iter());
+        let record = CsvRecord::of_row("P1".into(), 2, 1, cells.into_iter(), &Stage::default());
         assert_eq!(record.get("name"), Some("M\u{fffd}ller"));
         assert_eq!(record.get_bytes("name"), Some(&b"M\xfcller"[..]));
         assert_eq!(record.get_bytes("x"), Some(&b"y"[..]));

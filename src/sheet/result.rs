@@ -19,6 +19,7 @@ use crate::text::{Escaped, error_message, escape, escape_list, one_line, shorten
 impl Updates {
     /// What a result of a job at this PO comes to. Fit updates stay as they are.
     pub(crate) fn fit(mut self, po: &str, may_be_pending: bool, options: &Options) -> Updates {
+        self = self.in_general(&options.stage);
         let twice = self.keep_last();
         say(
             po,

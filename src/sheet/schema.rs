@@ -3,8 +3,8 @@
 //! A schema only ever grows, at its end: a column that is added has a place beyond the header's
 //! width until a rewrite has put it into the file.
 
-use crate::domain::Problem;
-use crate::domain::columns::{COLUMNS, STATUS, same_column};
+use crate::domain::columns::{COLUMNS, same_column};
+use crate::domain::{Problem, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
 
@@ -16,6 +16,7 @@ pub(crate) struct Schema {
     /// How many of them the file's header has.
     pub(crate) header_width: usize,
     pub(crate) key: usize,
+    /// Where the status of the stage stands that is worked on.
     pub(crate) status: Option<usize>,
 }
 
@@ -25,10 +26,11 @@ impl Schema {
     pub(crate) fn new(
         names: &[String],
         key: &str,
+        stage: &Stage,
     ) -> std::result::Result<Schema, (usize, Problem)> {
         let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
         let find = |name: &str| columns.iter().position(|column| same_column(column, name));
-        for name in COLUMNS.into_iter().chain([key]) {
+        for name in COLUMNS.into_iter().chain(stage.columns()).chain([key]) {
             let mut places = (0..columns.len()).filter(|&at| same_column(&columns[at], name));
             if let Some(second) = places.nth(1) {
                 return Err((second, Problem::DuplicateColumn(name.trim().to_owned())));
@@ -37,7 +39,7 @@ impl Schema {
         Ok(Schema {
             header_width: columns.len(),
             key: find(key).expect("the dialect was chosen by its key column"),
-            status: find(STATUS),
+            status: find(stage.status()),
             columns,
         })
     }
@@ -71,10 +73,10 @@ impl Schema {
     }
 
     /// This schema with a column more at its end.
-    pub(crate) fn with(&self, name: &str) -> Schema {
+    pub(crate) fn with(&self, name: &str, stage: &Stage) -> Schema {
         let mut schema = self.clone();
         schema.columns.push(name.to_owned());
-        schema.status = schema.position(STATUS);
+        schema.status = schema.position(stage.status());
         schema
     }
 }
@@ -90,6 +92,7 @@ mod tests {
                 .map(|name| (*name).to_owned())
                 .collect::<Vec<_>>(),
             "PO_NUMBER",
+            &Stage::default(),
         )
     }
 
@@ -111,7 +114,9 @@ mod tests {
 
     #[test]
     fn an_added_column_comes_last() {
-        let schema = schema(&["PO_NUMBER", "note"]).unwrap().with(STATUS);
+        let schema = schema(&["PO_NUMBER", "note"])
+            .unwrap()
+            .with("STATUS", &Stage::default());
         assert_eq!(
             (schema.status, schema.added()),
             (Some(2), &["STATUS".to_owned()][..])

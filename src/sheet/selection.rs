@@ -117,9 +117,11 @@ impl Selection {
         &'s self,
         sheet: &'s Sheet,
     ) -> Result<Box<dyn Iterator<Item = RecordIndex> + 's>> {
+        sheet.require_stage_before()?;
         let conditions = self.conditions(sheet)?;
         let holds = move |row: &RecordIndex| {
             conditions.iter().all(|one| one.holds(sheet, *row))
+                && sheet.is_done_before(*row)
                 && (!self.is_failed || sheet.options().is_failure(&sheet.status_at(*row)))
         };
         Ok(match &self.only {
@@ -187,6 +189,35 @@ impl Sheet {
             *words.entry(self.unknown_word(row)).or_default() += 1;
         }
         Ok(by_number(words))
+    }
+
+    /// Whether the PO of a row is done, in each of its rows, in the stage that has to come first, if one has to.
+    pub(crate) fn is_done_before(&self, row: RecordIndex) -> bool {
+        let Some(first) = &self.options().after else {
+            return true;
+        };
+        let Some(column) = self.schema().position(first.status()) else {
+            return false;
+        };
+        let is_done = |row| {
+            let status = ProcessingStatus::parse(&self.cell(row, column));
+            self.options().means_done(&status)
+        };
+        match self.has_repeated() {
+            true => self.rows(&self.key(row)).all(is_done),
+            false => is_done(row),
+        }
+    }
+
+    /// Refuses a stage that has to come first and never came.
+    fn require_stage_before(&self) -> Result<()> {
+        match &self.options().after {
+            Some(first) if !first.is_main() && self.len() > 0 => {
+                let schema = self.schema();
+                schema.require(first.status(), self.options()).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The rows that a run with this selection would process, in its order.

@@ -20,7 +20,7 @@ use crate::csv::{
     grammar,
 };
 use crate::disk::Snapshot;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::columns::same_column;
 use crate::domain::{KNOWN, ProcessingStatus, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
@@ -108,7 +108,8 @@ impl Sheet {
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
         let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
-        let schema = Schema::new(&names, &options.key).map_err(|(column, problem)| {
+        let schema = Schema::new(&names, &options.key, &options.stage);
+        let schema = schema.map_err(|(column, problem)| {
             let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
             malformed(Malformed {
                 offset: field.map_or(dialect.header_start, |field| field.start),
@@ -190,8 +191,9 @@ impl Sheet {
     /// Remembers of the sheet's own journal whether tickoff wrote statuses.
     pub(crate) fn know(&self, history: &History) {
         let mut cells = history.cells();
+        let status = self.options.stage.status();
         let is_written =
-            cells.any(|(_, past)| !past.is_outside && same_column(&past.column, STATUS));
+            cells.any(|(_, past)| !past.is_outside && same_column(&past.column, status));
         // Relaxed: a flag, by which nothing else is read.
         self.has_written_statuses
             .store(is_written, Ordering::Relaxed);
@@ -286,7 +288,10 @@ impl Sheet {
 
     /// The latest LAST_PROCESSED, `None` if no row has one.
     pub fn last_processed(&self) -> Option<DateTime<Utc>> {
-        let column = self.schema.load().position(LAST_PROCESSED)?;
+        let column = self
+            .schema
+            .load()
+            .position(self.options.stage.last_processed())?;
         let cells = self.keyed_rows().map(|row| self.cell(row, column));
         cells.filter_map(|cell| parse_timestamp(&cell)).max()
     }
@@ -320,16 +325,16 @@ impl Sheet {
     /// The columns, and those that a run adds.
     pub fn columns_of_a_run(&self) -> Vec<String> {
         let mut columns = self.columns();
-        columns.extend(self.missing_columns().into_iter().map(str::to_owned));
+        columns.extend(self.missing_columns());
         columns
     }
 
     /// Those of the columns that a session needs which the sheet lacks.
-    pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
+    pub(crate) fn missing_columns(&self) -> Vec<String> {
         let schema = self.schema.load();
-        [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
-            .into_iter()
-            .filter(|name| schema.position(name).is_none())
+        let own = self.options.stage.columns().into_iter();
+        own.filter(|name| schema.position(name).is_none())
+            .map(str::to_owned)
             .collect()
     }
 
@@ -486,7 +491,8 @@ impl Sheet {
             .iter()
             .enumerate()
             .map(|(column, name)| (name.clone(), shown.bytes(column)));
-        CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells)
+        let stage = &self.options.stage;
+        CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells, stage)
     }
 
     /// Publishes a row's overlay as it is. Only the writer calls this.
@@ -508,7 +514,8 @@ impl Sheet {
     /// Gives a column a place behind the last one, and returns it. Only the writer calls this.
     pub(crate) fn add_column(&self, name: &str) -> usize {
         let schema = self.schema();
-        self.schema.store(Arc::new(schema.with(name)));
+        self.schema
+            .store(Arc::new(schema.with(name, &self.options.stage)));
         schema.columns().len()
     }
 }

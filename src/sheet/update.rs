@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, folded, same_column};
-use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus};
+use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::json::Answer;
 use crate::sheet::options::Options;
@@ -104,6 +104,16 @@ impl Updates {
         self
     }
 
+    /// These updates with the columns of a stage's state under their general names: STATUS for `ocr_STATUS`.
+    pub(crate) fn in_general(mut self, stage: &Stage) -> Self {
+        for (column, _) in &mut self.cells {
+            if let Some(name) = stage.general_name(column) {
+                *column = name.into();
+            }
+        }
+        self
+    }
+
     /// The values that are kept beside the backups.
     pub(crate) fn aside(&self) -> &[(CompactString, CompactString)] {
         &self.aside
@@ -186,13 +196,18 @@ impl Updates {
         Ok(())
     }
 
-    /// The cells that are really to be written: a recognised status in its canonical spelling,
+    /// The cells that are really to be written, by the names of the stage's columns: a recognised status in its canonical spelling,
     /// `LAST_PROCESSED` with every status that does not bring its own, and no message left over
     /// from an earlier error.
-    pub(crate) fn cells<'a>(&'a self, now: &'a str, options: &Options) -> SmallVec<[Cell<'a>; 4]> {
+    pub(crate) fn cells<'a>(
+        &'a self,
+        now: &'a str,
+        options: &'a Options,
+    ) -> SmallVec<[Cell<'a>; 4]> {
+        let stage = &options.stage;
         let mut cells = SmallVec::new();
         cells.extend(self.iter().map(|(column, value)| Cell {
-            column,
+            column: stage.column(column),
             value: Cow::Borrowed(value),
             named: true,
         }));
@@ -200,7 +215,7 @@ impl Updates {
             return cells;
         };
         for cell in &mut cells {
-            if same_column(cell.column, STATUS) && cell.value != status.as_str() {
+            if same_column(cell.column, stage.status()) && cell.value != status.as_str() {
                 cell.value = Cow::Owned(status.as_str().to_owned());
             }
         }
@@ -212,10 +227,10 @@ impl Updates {
             });
         };
         if self.get(LAST_PROCESSED).is_none() {
-            imply(LAST_PROCESSED, now);
+            imply(stage.last_processed(), now);
         }
         if !options.is_failure(&status) && self.get(ERROR_MESSAGE).is_none() {
-            imply(ERROR_MESSAGE, "");
+            imply(stage.error_message(), "");
         }
         cells
     }
@@ -322,7 +337,8 @@ mod tests {
 
     #[track_caller]
     fn check(updates: Updates, want: &[(&str, &str)]) {
-        let cells = updates.cells("2026-11-24T08:00:00Z", &Options::default());
+        let options = Options::default();
+        let cells = updates.cells("2026-11-24T08:00:00Z", &options);
         let got: Vec<_> = cells
             .iter()
             .map(|cell| (cell.column, &*cell.value))

@@ -13,8 +13,8 @@ use std::path::Path;
 use crate::backup::BackupManager;
 use crate::csv::RecordIndex;
 use crate::disk::Snapshot;
-use crate::domain::columns::LAST_PROCESSED;
-use crate::domain::parse_timestamp;
+use crate::domain::columns::{LAST_PROCESSED, STATUS};
+use crate::domain::{parse_timestamp, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::{Sheet, text};
 
@@ -50,8 +50,21 @@ pub(crate) fn is_original(sheet: &Sheet, shown: Shown, backups: &BackupManager) 
     Ok(true)
 }
 
-pub(crate) fn has_results(sheet: &Sheet, shown: Shown) -> bool {
-    let Some(column) = sheet.schema().position(LAST_PROCESSED) else {
+/// Whether a result of any stage stands in the sheet.
+fn has_results(sheet: &Sheet, shown: Shown) -> bool {
+    let schema = sheet.schema();
+    let is_of_stage = |name: &String| {
+        stage_prefix(name, LAST_PROCESSED).is_some_and(|prefix| {
+            prefix.is_empty() || schema.position(&format!("{prefix}{STATUS}")).is_some()
+        })
+    };
+    let mut columns = schema.columns().iter();
+    columns.any(|name| is_of_stage(name) && has_times(sheet, shown, name))
+}
+
+/// Whether a valid time stands in a column.
+pub(crate) fn has_times(sheet: &Sheet, shown: Shown, column: &str) -> bool {
+    let Some(column) = sheet.schema().position(column) else {
         return false;
     };
     let cell = |row: RecordIndex| match shown {

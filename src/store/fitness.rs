@@ -51,13 +51,13 @@ pub(crate) fn refuse_for_a_run(target: &Target, options: &Options) -> Result<()>
 }
 
 /// Refuses a header that cannot get these columns.
-pub(crate) fn refuse_without_room(sheet: &Sheet, columns: &[&str]) -> Result<()> {
+pub(crate) fn refuse_without_room(sheet: &Sheet, columns: &[String]) -> Result<()> {
     if sheet.schema().columns().len() + columns.len() <= MAX_FIELDS {
         return Ok(());
     }
     let malformed = Malformed {
         offset: sheet.dialect().header_end,
-        problem: Problem::NoRoomFor(columns.iter().map(|&name| name.to_owned()).collect()),
+        problem: Problem::NoRoomFor(columns.to_vec()),
     };
     Err(malformed.at(sheet.path(), sheet.bytes()))
 }

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 
 use crate::backup::BackupMetadata;
 use crate::domain::ProcessingStatus;
-use crate::domain::columns::addable;
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
 use crate::sheet::{
@@ -198,8 +197,8 @@ impl CsvHandler {
         updates.validate(po.trim())?;
         let schema = sheet.schema();
         for (column, _) in updates.iter() {
-            if !(self.options.add_columns && addable(column).is_some()) {
-                schema.require(column, &self.options)?;
+            if !(self.options.add_columns && self.options.stage.addable(column).is_some()) {
+                schema.require(self.options.stage.column(column), &self.options)?;
             }
         }
         Ok(())
@@ -232,13 +231,13 @@ impl CsvHandler {
         self.writer()?.back_up(session_id)
     }
 
-    /// Adds those of `STATUS`, `LAST_PROCESSED` and `ERROR_MESSAGE` that are missing at the end of
+    /// Adds those of `STATUS`, `LAST_PROCESSED` and `ERROR_MESSAGE`, as the stage calls them, that are missing at the end of
     /// the header, and pads every row in the same rewrite. Returns those that it added.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the header has no room for them, [`Error::Io`]: nothing was added.
     /// [`Error::NotVisible`]: what is missing is in the journal.
-    pub fn add_missing_columns(&self) -> Result<Vec<&'static str>> {
+    pub fn add_missing_columns(&self) -> Result<Vec<String>> {
         let missing = self.missing_columns();
         if missing.is_empty() {
             return Ok(missing);
@@ -253,7 +252,7 @@ impl CsvHandler {
         fitness::refuse_without_room(&self.sheet.load(), &self.missing_columns())
     }
 
-    pub(crate) fn missing_columns(&self) -> Vec<&'static str> {
+    pub(crate) fn missing_columns(&self) -> Vec<String> {
         self.sheet.load().missing_columns()
     }
 

@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 
 use crate::csv::{RecordIndex, grammar};
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED};
 use crate::error::{Error, ForeignWord, Result};
 use crate::sheet::Sheet;
-use crate::store::first::{Shown, has_results};
+use crate::store::first::{Shown, has_times};
 use crate::text::{Excerpt, shortened};
 
 /// How many lines of a word are named.
@@ -36,7 +35,8 @@ impl Sheet {
                 self.refuse_words(status, true, status_at)
             }
             None if !self.has_written_statuses() => {
-                let mut columns = [ERROR_MESSAGE, LAST_PROCESSED].into_iter();
+                let stage = &self.options().stage;
+                let mut columns = [stage.error_message(), stage.last_processed()].into_iter();
                 columns.try_for_each(|name| place(name).map_or(Ok(()), |at| self.refuse_text(at)))
             }
             _ => Ok(()),
@@ -45,7 +45,8 @@ impl Sheet {
 
     /// Whether the status column is tickoff's, whatever words it holds.
     pub(crate) fn has_own_status(&self) -> bool {
-        self.has_written_statuses() || has_results(self, Shown::Now)
+        let times = self.options().stage.last_processed();
+        self.has_written_statuses() || has_times(self, Shown::Now, times)
     }
 
     /// Refuses any text in a column.

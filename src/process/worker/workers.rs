@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-use crate::domain::ProcessingStatus;
 use crate::domain::columns::STATUS;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
 use crate::process::poll::until;
 use crate::process::program::{Broken, CannotRun};
@@ -46,6 +46,7 @@ pub struct WorkerProcesses {
     command: CommandTemplate,
     broken: Broken,
     session_id: String,
+    stage: Stage,
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
@@ -74,6 +75,7 @@ impl WorkerProcesses {
             command,
             broken: Broken::default(),
             session_id: session_id.to_owned(),
+            stage: Stage::default(),
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
@@ -83,6 +85,12 @@ impl WorkerProcesses {
             has_answered: AtomicBool::new(false),
             failed_starts: AtomicU32::new(0),
         })
+    }
+
+    /// For which stage they work: the main one. In their answers STATUS is the stage's.
+    pub fn stage(mut self, stage: &Stage) -> Self {
+        self.stage = stage.clone();
+        self
     }
 
     /// How long one attempt may take, the first one of a process with its start, before its
@@ -141,7 +149,7 @@ impl WorkerProcesses {
                 process.answers += 1;
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
-                outcome(job, answer)
+                self.outcome(job, answer)
             }
             Err(mut failure) => {
                 let is_new = process.answers == 0;
@@ -194,7 +202,7 @@ impl WorkerProcesses {
         if until(due) > Duration::ZERO || job.stop.level() == StopLevel::Now {
             return Err(Box::new(Outcome::Stopped));
         }
-        let mut command = self.command.command(job);
+        let mut command = self.command.command(job, &self.stage);
         command
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
@@ -207,6 +215,28 @@ impl WorkerProcesses {
             },
         };
         Err(Box::new(outcome))
+    }
+
+    /// What became of an attempt that was answered.
+    fn outcome(&self, job: &Job<'_>, answer: Answer) -> Outcome {
+        match answer {
+            Answer::Done { updates, notes } => {
+                for note in notes {
+                    warn!(po = %Escaped::text(job.po), "{note}");
+                }
+                let updates = updates.in_general(&self.stage);
+                Outcome::Done(match updates.new_status() {
+                    None => updates.set(STATUS, ProcessingStatus::Completed.as_str()),
+                    Some(_) => updates,
+                })
+            }
+            Answer::Error {
+                message,
+                retryable: true,
+            } => Outcome::Retry(one_line(&message)),
+            Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
+            Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
+        }
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.
@@ -247,27 +277,6 @@ impl WorkerProcesses {
             }
         }
         Outcome::Retry(message)
-    }
-}
-
-/// What became of an attempt that was answered.
-fn outcome(job: &Job<'_>, answer: Answer) -> Outcome {
-    match answer {
-        Answer::Done { updates, notes } => {
-            for note in notes {
-                warn!(po = %Escaped::text(job.po), "{note}");
-            }
-            Outcome::Done(match updates.new_status() {
-                None => updates.set(STATUS, ProcessingStatus::Completed.as_str()),
-                Some(_) => updates,
-            })
-        }
-        Answer::Error {
-            message,
-            retryable: true,
-        } => Outcome::Retry(one_line(&message)),
-        Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
-        Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
     }
 }
 

@@ -18,7 +18,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Malformed`](crate::Error::Malformed) if the header has no room for them; then, and if the
     /// journal cannot be written, none was added.
-    pub(crate) fn add_columns(&mut self, names: &[&'static str]) -> Result<Vec<&'static str>> {
+    pub(crate) fn add_columns(&mut self, names: &[String]) -> Result<Vec<String>> {
         let path = self.site.path().to_owned();
         let _held = patiently(&path, || {
             let held = self.lock.acquire()?;
@@ -26,12 +26,12 @@ impl Writer {
         })?;
         let sheet = self.sheet.load_full();
         let schema = sheet.schema();
-        let is_missing = |name: &&&str| schema.position(name).is_none();
-        let missing: Vec<&str> = names.iter().filter(is_missing).copied().collect();
+        let is_missing = |name: &&String| schema.position(name).is_none();
+        let missing: Vec<String> = names.iter().filter(is_missing).cloned().collect();
         if !missing.is_empty() {
             fitness::refuse_without_room(&sheet, &missing)?;
             self.make_durable(Frame {
-                columns: missing.iter().map(|&name| name.into()).collect(),
+                columns: missing.iter().map(|name| name.into()).collect(),
                 ..Frame::now()
             })?;
         }

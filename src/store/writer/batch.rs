@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, addable, same_column};
 use crate::domain::{InvalidValue, MAX_FIELDS, ProcessingStatus};
 use crate::error::{Error, Result};
 use crate::journal::Frame;
@@ -154,7 +153,7 @@ impl Batch {
             );
         }
         self.keep(po, missing, false);
-        aside.extend(set_aside(operation));
+        aside.extend(set_aside(operation, options));
         self.keep(po, aside, true);
         Ok(())
     }
@@ -206,7 +205,7 @@ impl Batch {
             "its row is gone: the result goes to ….unplaced.csv".into(),
         );
         self.keep(po, cells, false);
-        self.keep(po, set_aside(operation).collect(), true);
+        self.keep(po, set_aside(operation, options).collect(), true);
     }
 
     fn keep(&mut self, po: &str, mut cells: Vec<CellUpdate>, aside: bool) {
@@ -236,15 +235,9 @@ impl Batch {
     }
 }
 
-/// Whether a column holds what became of a row.
-fn is_of_state(column: &str) -> bool {
-    let mut state = [STATUS, LAST_PROCESSED, ERROR_MESSAGE].iter();
-    state.any(|own| same_column(own, column))
-}
-
-fn set_aside(operation: &WriteOperation) -> impl Iterator<Item = CellUpdate> {
+fn set_aside(operation: &WriteOperation, options: &Options) -> impl Iterator<Item = CellUpdate> {
     let aside = operation.updates.aside().iter();
-    aside.map(|(column, value)| unplaced(column, value))
+    aside.map(|(column, value)| unplaced(options.stage.column(column), value))
 }
 
 fn unplaced(column: &str, value: &str) -> CellUpdate {
@@ -277,10 +270,10 @@ pub(crate) fn frame_of(
 }
 
 /// Where a value goes.
-enum Place {
+enum Place<'o> {
     At(usize),
     /// A column that the sheet lacks and that may be added.
-    New(&'static str),
+    New(&'o str),
     /// It needs none.
     None,
     /// The key, which never changes.
@@ -292,16 +285,18 @@ enum Place {
 }
 
 /// The place of each cell of an operation. Only what a person or a library call asks for is refused.
-fn places(
+fn places<'o>(
     schema: &Schema,
-    options: &Options,
+    options: &'o Options,
     operation: &WriteOperation,
     cells: &[Cell<'_>],
     state_stays: bool,
-) -> Result<SmallVec<[Place; 4]>> {
+) -> Result<SmallVec<[Place<'o>; 4]>> {
     let po = operation.po_number.trim();
     let place = |cell: &Cell<'_>| match place_for(schema, options, cell) {
-        Place::At(_) | Place::New(_) if state_stays && is_of_state(cell.column) => Ok(Place::Aside),
+        Place::At(_) | Place::New(_) if state_stays && options.stage.has_column(cell.column) => {
+            Ok(Place::Aside)
+        }
         Place::Key if operation.is_result && *cell.value == *po => Ok(Place::None),
         Place::Key if !operation.is_result => Err(Error::InvalidValue {
             po: po.to_owned(),
@@ -317,14 +312,14 @@ fn places(
 }
 
 /// The place of a value; what only follows from the status needs none.
-fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Place {
+fn place_for<'o>(schema: &Schema, options: &'o Options, cell: &Cell<'_>) -> Place<'o> {
     if let Some(column) = schema.position(cell.column) {
         return match column == schema.key {
             true => Place::Key,
             false => Place::At(column),
         };
     }
-    match addable(cell.column) {
+    match options.stage.addable(cell.column) {
         Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Place::None,
         Some(name) if options.add_columns && schema.columns().len() < MAX_FIELDS => {
             Place::New(name)

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take};
-use crate::domain::columns::{STATUS, same_column};
+use crate::domain::columns::STATUS;
+use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
@@ -277,10 +278,15 @@ impl Writer {
         } = brought;
         merge::log(&merged);
         if !removed.is_empty() {
-            let rows_run_again = match removed.iter().any(|name| same_column(name, STATUS)) {
-                true => "; without STATUS no row is done, and all run again",
-                false => "",
-            };
+            let mut statuses = removed
+                .iter()
+                .filter(|name| stage_prefix(name, STATUS).is_some());
+            let rows_run_again = statuses.next().map_or(String::new(), |name| {
+                format!(
+                    "; without {} no row is done, and all run again",
+                    escape(name)
+                )
+            });
             tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy{rows_run_again}");
         }
         if !again.is_empty() {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tickoff::{DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue};
 
-use super::args::{BackupArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
+use super::args::{BackupArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -53,6 +53,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     words: WordArgs,
 
+    #[command(flatten)]
+    stage: StageArgs,
+
     /// Answer each line on stdout once its result is durable
     #[arg(long)]
     ack: bool,
@@ -76,7 +79,9 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         take_unknown: args.force,
-        ..args.words.put_into(args.sheet.options())?
+        ..args
+            .words
+            .put_into(args.stage.put_into(args.sheet.options()))?
     };
     let mut session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
     session.prepare(0)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tickoff::{Diagnostic, Level, Options, diagnose, escape};
 
-use super::args::{SheetArgs, WordArgs};
+use super::args::{SheetArgs, StageArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{json_line, print};
 
@@ -26,6 +26,9 @@ pub struct CheckArgs {
     #[command(flatten)]
     words: WordArgs,
 
+    #[command(flatten)]
+    stage: StageArgs,
+
     /// Print each finding as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
@@ -39,7 +42,9 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.words.put_into(args.sheet.options())?
+        ..args
+            .words
+            .put_into(args.stage.put_into(args.sheet.options()))?
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {

@@ -2,7 +2,7 @@
 
 use tickoff::{Selection, Sheet, escape};
 
-use super::args::{ConditionArgs, SheetArgs, WordArgs};
+use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
@@ -26,6 +26,9 @@ pub struct PendingArgs {
     #[command(flatten)]
     words: WordArgs,
 
+    #[command(flatten)]
+    stage: AfterArgs,
+
     /// Print each record as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
@@ -37,7 +40,9 @@ pub struct PendingArgs {
 
 /// Prints the POs that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let options = args.words.put_into(args.sheet.options())?;
+    let options = args
+        .words
+        .put_into(args.stage.put_into(args.sheet.options())?)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
     print(|out| {

@@ -39,7 +39,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))
     });
-    if total == 0 && selection != Selection::all() {
+    if total == 0 && (args.stage.has_first() || selection != Selection::all()) {
         display.say(rows::NOTHING_TO_DO);
     }
     if total > 0 {

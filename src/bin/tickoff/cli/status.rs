@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
 
-use super::args::{FailedArgs, SheetArgs};
+use super::args::{FailedArgs, SheetArgs, StageArgs};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::stderr::view::duration;
@@ -38,6 +38,9 @@ pub struct StatusArgs {
     #[command(flatten)]
     failed: FailedArgs,
 
+    #[command(flatten)]
+    stage: StageArgs,
+
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
     /// last_result, session, errors
     #[arg(long)]
@@ -48,7 +51,9 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     let sheet = Sheet::read(
         &args.sheet.file,
-        &args.failed.put_into(args.sheet.options()),
+        &args
+            .failed
+            .put_into(args.stage.put_into(args.sheet.options())),
     )?;
     let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
     print(|out| {
@@ -56,7 +61,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
             json_line(out, &state)
         } else {
             table(out, &state.progress)?;
-            words(out, &state.words)?;
+            words(out, args.stage.stage().status(), &state.words)?;
             explanation(out, &state, Utc::now())
         }
     })?;
@@ -140,9 +145,13 @@ pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> 
 }
 
 /// Each word of STATUS with its number.
-fn words(out: &mut (impl Write + ?Sized), words: &[(ProcessingStatus, usize)]) -> io::Result<()> {
+fn words(
+    out: &mut (impl Write + ?Sized),
+    column: &str,
+    words: &[(ProcessingStatus, usize)],
+) -> io::Result<()> {
     if !words.is_empty() {
-        writeln!(out, "\nSTATUS")?;
+        writeln!(out, "\n{column}")?;
     }
     let width = words.iter().map(|(_, rows)| *rows).max();
     let width = width.unwrap_or_default().to_string().len();
@@ -237,10 +246,10 @@ mod tests {
     #[test]
     fn each_word_stands_there_with_its_number() {
         assert_eq!(
-            text(|out| words(out, &state().words)),
+            text(|out| words(out, "STATUS", &state().words)),
             "\nSTATUS\n  120  COMPLETED\n    1  a\\u{1b}[2J\n"
         );
-        assert_eq!(text(|out| words(out, &[])), "");
+        assert_eq!(text(|out| words(out, "STATUS", &[])), "");
     }
 
     #[test]

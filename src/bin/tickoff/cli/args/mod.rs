@@ -9,5 +9,5 @@ mod rows;
 mod sheet;
 
 pub use log::LogArgs;
-pub use rows::{Assignment, ConditionArgs, FailedArgs, WordArgs};
+pub use rows::{AfterArgs, Assignment, ConditionArgs, FailedArgs, StageArgs, WordArgs};
 pub use sheet::{BackupArgs, SheetArgs, WriteArgs};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use tickoff::{Condition, Options, ProcessingStatus, Selection};
+use tickoff::{Condition, Options, ProcessingStatus, Selection, Stage};
 
 use crate::exit::{Exit, Failure};
 
@@ -30,6 +30,76 @@ impl ConditionArgs {
     pub fn put_into(&self, selection: Selection) -> Selection {
         let conditions = self.conditions.iter().cloned();
         conditions.fold(selection, Selection::matching)
+    }
+}
+
+/// Which step of the work is meant.
+#[derive(Debug, clap::Args)]
+pub struct StageArgs {
+    /// A step of the work with columns of its own: NAME_STATUS, NAME_LAST_PROCESSED and NAME_ERROR_MESSAGE
+    /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "main",
+        hide_default_value = true,
+        help_heading = "Stages"
+    )]
+    stage: Stage,
+}
+
+impl StageArgs {
+    /// That step.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// These options for that stage.
+    pub fn put_into(&self, options: Options) -> Options {
+        Options {
+            stage: self.stage.clone(),
+            ..options
+        }
+    }
+}
+
+/// Which step of the work is meant, and which one comes before it.
+#[derive(Debug, clap::Args)]
+pub struct AfterArgs {
+    #[command(flatten)]
+    stage: StageArgs,
+
+    /// Only rows that are done in that stage; main is the one with the plain STATUS
+    #[arg(long, value_name = "STAGE", help_heading = "Stages")]
+    after: Option<Stage>,
+}
+
+impl AfterArgs {
+    /// That step.
+    pub fn stage(&self) -> &Stage {
+        self.stage.stage()
+    }
+
+    /// Whether another stage has to come first.
+    pub fn has_first(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// These options for that stage.
+    pub fn put_into(&self, options: Options) -> Result<Options, Failure> {
+        let options = Options {
+            after: self.after.clone(),
+            ..self.stage.put_into(options)
+        };
+        match &options.after {
+            Some(after) if after.status().eq_ignore_ascii_case(options.stage.status()) => {
+                let message = format!(
+                    "the stage {after} cannot come after itself; --stage names the one that is to be run"
+                );
+                Err(Failure::Other(Exit::Usage, message))
+            }
+            _ => Ok(options),
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tickoff::Halt;
 
-use crate::cli::args::{BackupArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
+use crate::cli::args::{
+    AfterArgs, BackupArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
+};
 
 /// Run a command once for every PO that is not done
 ///
@@ -27,7 +29,8 @@ Examples:
   tickoff run orders.csv -j 8 --timeout 2m -- ./fetch.sh {}
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
-  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
+  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
+  tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf")]
 pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
@@ -126,6 +129,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub words: WordArgs,
+
+    #[command(flatten)]
+    pub stage: AfterArgs,
 
     /// Process the POs that are done as well, and those with an unknown word as their STATUS, and let a
     /// result replace COMPLETED

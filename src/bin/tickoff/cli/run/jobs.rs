@@ -56,10 +56,10 @@ pub enum Jobs {
 impl Jobs {
     /// Makes ready what all jobs share.
     pub fn prepare(args: &RunArgs, session: &Session) -> Result<Jobs, Failure> {
-        let id = session.id();
+        let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
-            let mut command = RecordCommand::new(template, id)?;
+            let mut command = RecordCommand::new(template, id)?.stage(stage);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
             }
@@ -68,8 +68,9 @@ impl Jobs {
             }
             return Ok(Jobs::Commands(command));
         }
-        let mut workers =
-            WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?.stagger(args.stagger);
+        let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
+            .stage(stage)
+            .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
         }

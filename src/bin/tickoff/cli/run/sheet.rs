@@ -51,15 +51,11 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
 }
 
 fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let mut options = args
-        .words
-        .put_into(args.backup.put_into(args.sheet.options()))?;
+    let options = args.stage.put_into(args.sheet.options())?;
+    let mut options = args.words.put_into(args.backup.put_into(options))?;
     options.allow_network_fs = args.write.allow_network_fs;
     options.take_unknown = args.force || !args.only.is_empty();
-    if args.force {
-        // Known as before, and to be processed.
-        options.todo.append(&mut options.done);
-    }
+    options.take_done = args.force;
     Ok(options)
 }
 
