@@ -234,7 +234,7 @@ fn commands_and_workers_are_told_the_stage() {
     .with(0);
     let worker = r#"while read line; do
         id=${line#*:}; echo $TICKOFF_STAGE >> told
-        echo "{\"id\":${id%%,*},\"updates\":{\"STATUS\":\"ERROR\",\"ocr_ERROR_MESSAGE\":\"of a worker\"}}"
+        echo "{\"id\":${id%%,*},\"updates\":{\"ocr_STATUS\":\"ERROR\",\"ERROR_MESSAGE\":\"of a worker\"}}"
     done"#;
     let mut run = sheet.tickoff("run");
     run.args(["-j1", "--stage", "ocr", "--only", "P2"]);

@@ -15,6 +15,7 @@ use crate::stdout::{Keyed, json_line, print};
 #[command(after_help = "\
 Examples:
   tickoff pending orders.csv | head
+  tickoff pending orders.csv --stage ocr --after main
   tickoff pending orders.csv -0 | xargs -0 -n1 ./fetch.sh")]
 pub struct PendingArgs {
     #[command(flatten)]

@@ -23,6 +23,10 @@ use crate::cli::args::{
 /// stderr as the message.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
+///
+/// Work in several steps has a stage for each: --stage NAME has a state of its own, --after STAGE takes
+/// what is done there, and TICKOFF_STAGE is NAME. In an answer of CMD, and for --done and
+/// --retry-failed, STATUS is the stage's; in --where and placeholders a name is the column's own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
