@@ -429,7 +429,6 @@ fn three_stages_that_are_killed_go_on_from_the_exact_row_in_each() {
     }
 }
 
-/// The cells of a stage in a sheet that somebody had open.
 #[test]
 fn a_save_from_before_a_stages_results_takes_none_of_them_away() {
     let sheet = fetched();
@@ -446,6 +445,47 @@ fn a_save_from_before_a_stages_results_takes_none_of_them_away() {
         assert_ne!(sheet.cell("P2", column), "");
     }
     assert_eq!(sheet.cell("P5", "ERROR_MESSAGE"), "typed");
+}
+
+#[test]
+fn a_save_without_a_stages_columns_gets_them_back_with_their_results() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;\nP2;\nP3;\n");
+    let job = r#"
+case $TICKOFF_PO in
+P2) await shown; printf 'PO_NUMBER;note\nP1;typed\nP2;\nP3;\n' > new; mv new input.csv;;
+esac"#;
+    let run = Running::start(&mut sheet.run("-j1 --stage ocr", job));
+    wait_until("a result is in the sheet", || {
+        sheet.text().contains("COMPLETED")
+    });
+    std::fs::write(sheet.folder().join("shown"), "").unwrap();
+    run.end().with(0);
+    for po in ["P1", "P2", "P3"] {
+        assert_eq!(sheet.cell(po, "ocr_STATUS"), "COMPLETED", "{po}");
+        check_is_time(&sheet.cell(po, "ocr_LAST_PROCESSED"));
+    }
+    assert_eq!(sheet.cell("P1", "note"), "typed");
+}
+
+#[test]
+fn the_time_of_a_stages_result_tells_what_the_author_of_a_save_had_seen() {
+    // In both a reader of the result emptied its state and its message, and left its time.
+    for (options, prefix) in [("", ""), ("--stage ocr", "ocr_")] {
+        let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+        end(&mut sheet.run(options, "echo bad >&2; exit 1")).with(1);
+        let edited = sheet.text().replacen(";ERROR;", ";;", 1);
+        let edited = edited.replacen(";exit 1: bad", ";", 1);
+        std::fs::write(sheet.path(), edited).unwrap();
+        crate::fixture::rested(sheet.path());
+        let before = sheet.text();
+        let ended = end(&mut sheet.run(options, JOB)).with(3);
+        assert!(
+            ended.stderr.contains("may or may not have seen"),
+            "{ended:?}"
+        );
+        assert_eq!(sheet.text(), before);
+        assert_eq!(sheet.cell("P1", &format!("{prefix}STATUS")), "");
+    }
 }
 
 #[test]
