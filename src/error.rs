@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus, Stage};
 use crate::text::shell::command_line;
 use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
 
@@ -165,6 +165,18 @@ pub enum Error {
         /// The word that was asked for.
         word: String,
         /// Words that are like it, at most three; they are known, or in the sheet.
+        close: Vec<String>,
+    },
+    /// The stage that has to come first has no columns in the sheet.
+    #[error(
+        "no row is done in the stage {stage}: the sheet has no column {}{}",
+        stage.status(),
+        DidYouMean(close)
+    )]
+    UnknownStage {
+        /// The stage that was asked for.
+        stage: Stage,
+        /// The columns of stages that are called almost so, at most three.
         close: Vec<String>,
     },
     /// A value that may not be written. Nothing was changed.

@@ -168,6 +168,7 @@ impl WriteQueue {
     }
 
     fn submit(&self, po: &str, updates: Updates, force: bool, full: Full) -> Result<Operation> {
+        let updates = updates.in_general(&self.handler.options().stage);
         self.handler.validate(po, &updates)?;
         let operation = WriteOperation {
             force,

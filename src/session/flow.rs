@@ -213,7 +213,7 @@ impl Session {
     /// For which words of STATUS a run with this selection leaves rows alone: see [`Sheet::left_alone`].
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`], [`Error::UnknownStage`].
     pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
         self.handler.sheet().left_alone(selection)
     }
@@ -221,7 +221,7 @@ impl Session {
     /// How many POs a run with this selection would process.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`], [`Error::UnknownStage`].
     pub fn count(&self, selection: &Selection) -> Result<usize> {
         Ok(Selected::of(self.handler.sheet(), selection)?.len())
     }
@@ -233,7 +233,7 @@ impl Session {
     /// tells of results that are only in the journal.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`] in the selection; [`Error::Io`],
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`], [`Error::UnknownStage`] in the selection; [`Error::Io`],
     /// [`Error::Backup`] if there can be no backup: nothing was changed. [`Error::NotVisible`] if they cannot be written.
     pub fn run(
         mut self,

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::csv::RecordIndex;
-use crate::domain::ProcessingStatus;
-use crate::error::Result;
+use crate::domain::columns::STATUS;
+use crate::domain::{ProcessingStatus, Stage, stage_prefix};
+use crate::error::{Error, Result};
 use crate::sheet::condition::{Condition, InSheet};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::{Sheet, by_number};
+use crate::text::close_to;
 
 /// A choice among the POs that are not done, and that a run does not leave alone.
 ///
@@ -97,7 +99,7 @@ impl Selection {
     ///
     /// # Errors
     /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
-    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus), [`Error::UnknownStage`](crate::Error::UnknownStage).
     pub(crate) fn rows(&self, sheet: &Sheet) -> Result<Box<[RecordIndex]>> {
         let rows = self.pending(sheet)?;
         Ok(self.in_order(sheet, rows.filter(|&row| !sheet.is_row_left_alone(row))))
@@ -182,7 +184,7 @@ impl Sheet {
     ///
     /// # Errors
     /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
-    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus), [`Error::UnknownStage`](crate::Error::UnknownStage).
     pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
         let mut words: HashMap<ProcessingStatus, usize> = HashMap::new();
         for row in selection.left_alone(self)? {
@@ -209,12 +211,18 @@ impl Sheet {
         }
     }
 
-    /// Refuses a stage that has to come first and never came.
+    /// Refuses a stage that has to come first and has no column.
     fn require_stage_before(&self) -> Result<()> {
+        let schema = self.schema();
+        let is_there = |stage: &Stage| stage.is_main() || schema.position(stage.status()).is_some();
         match &self.options().after {
-            Some(first) if !first.is_main() && self.len() > 0 => {
-                let schema = self.schema();
-                schema.require(first.status(), self.options()).map(drop)
+            Some(first) if self.len() > 0 && !is_there(first) => {
+                let is_status = |name: &&String| stage_prefix(name, STATUS).is_some();
+                let statuses = schema.columns().iter().filter(is_status);
+                Err(Error::UnknownStage {
+                    stage: first.clone(),
+                    close: close_to(first.status(), statuses),
+                })
             }
             _ => Ok(()),
         }
@@ -224,7 +232,7 @@ impl Sheet {
     ///
     /// # Errors
     /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
-    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus), [`Error::UnknownStage`](crate::Error::UnknownStage).
     pub fn select<'s>(
         &'s self,
         selection: &Selection,
@@ -238,7 +246,6 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::disk::Snapshot;
-    use crate::error::Error;
     use crate::sheet::options::{Duplicates, Options};
 
     const SHEET: &str = "PO_NUMBER;status;SUPPLIER; Spend Type \nP1;;Acme;a\nP2;error;  Acme ;b\nP3;COMPLETED;Acme;a\nP4;PENDING;Globex\nP5;Strange;acme;a\n";

@@ -166,7 +166,7 @@ impl CsvHandler {
     /// As [`CsvHandler::update_record_forced`]; [`Error::Io`], [`Error::Backup`] if there can be no
     /// backup: nothing was changed.
     pub fn set_record(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
-        let updates = updates.into();
+        let updates = updates.into().in_general(&self.options.stage);
         self.validate(po, &updates)?;
         let made = self.writer()?.back_up_original(SET)?;
         if let Some(made) = made {
@@ -178,7 +178,7 @@ impl CsvHandler {
     fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {
         let operation = WriteOperation {
             force,
-            ..WriteOperation::new(po, updates)
+            ..WriteOperation::new(po, updates.in_general(&self.options.stage))
         };
         let answers = self.writer()?.commit(&[&operation]);
         answers

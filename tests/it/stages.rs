@@ -117,14 +117,9 @@ fn a_stage_before_that_never_came_is_a_slip() {
     let sheet = fetched();
     check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
     let before = sheet.text();
-    let ended = end(&mut sheet.run("--stage upload --after orc", JOB));
-    assert_ne!(ended.code, 0);
-    let says = "no column orc_STATUS in the sheet";
+    let ended = end(&mut sheet.run("--stage upload --after orc", JOB)).with(2);
+    let says = "no row is done in the stage orc: the sheet has no column orc_STATUS; did you mean ocr_STATUS?";
     assert!(ended.stderr.contains(says), "{ended:?}");
-    assert!(
-        ended.stderr.contains("did you mean ocr_STATUS?"),
-        "{ended:?}"
-    );
     for line in ["--after main", "--stage ocr --after OCR"] {
         let ended = end(&mut sheet.run(line, JOB)).with(2);
         assert!(ended.stderr.contains("cannot come after itself"), "{line}");
@@ -566,4 +561,15 @@ fn a_session_of_the_library_has_a_stage() {
     assert_eq!(summary.pool.errors, 2);
     assert_eq!(sheet.cell("P1", stage.status()), "ERROR");
     assert_eq!(sheet.cell("P1", "ocr_ERROR_MESSAGE"), "no text");
+    let handler = tickoff::CsvHandler::open_with(sheet.path(), &options).unwrap();
+    for name in ["STATUS", "ocr_STATUS"] {
+        let refused = handler.update_record("P4", [(name, "odd")]).unwrap_err();
+        assert!(
+            matches!(refused, tickoff::Error::InvalidValue { .. }),
+            "{refused}"
+        );
+        handler.update_record("P4", [(name, "error")]).unwrap();
+        assert_eq!(sheet.cell("P4", "ocr_STATUS"), "ERROR");
+    }
+    assert_eq!(handler.status("P4"), Some(tickoff::ProcessingStatus::Error));
 }

@@ -80,7 +80,7 @@ impl Exit {
             | Error::UnknownColumn { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
-            Error::UnknownStatus { .. } => Exit::Usage,
+            Error::UnknownStatus { .. } | Error::UnknownStage { .. } => Exit::Usage,
             Error::SessionHeld { .. } | Error::LockTimeout { .. } | Error::Busy { .. } => {
                 Exit::Held
             }

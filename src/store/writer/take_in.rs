@@ -290,7 +290,8 @@ impl Writer {
             tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy{rows_run_again}");
         }
         if !again.is_empty() {
-            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY STATUS=PENDING has one of them run again");
+            let status = self.site.options.stage.status();
+            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY {status}=PENDING has one of them run again");
         }
         if !unclear.is_empty() {
             tracing::warn!(rows = unclear.len(), keys = %escape_list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");
