@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus, Stage};
+use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
 
@@ -169,13 +169,14 @@ pub enum Error {
     },
     /// The stage that has to come first has no columns in the sheet.
     #[error(
-        "no row is done in the stage {stage}: the sheet has no column {}{}",
-        stage.status(),
+        "no row is done in the stage {stage}, for which the sheet has no column {column}{}",
         DidYouMean(close)
     )]
     UnknownStage {
         /// The stage that was asked for.
-        stage: Stage,
+        stage: String,
+        /// The column of its status.
+        column: String,
         /// The columns of stages that are called almost so, at most three.
         close: Vec<String>,
     },

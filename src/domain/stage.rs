@@ -73,7 +73,7 @@ impl Stage {
     /// The column that a name in a result means: STATUS is the stage's.
     pub(crate) fn column<'n>(&'n self, name: &'n str) -> &'n str {
         let is_meant = |state: &&str| !self.is_main() && same_column(state, name);
-        let place = STATE.iter().position(|state| is_meant(&state));
+        let place = STATE.iter().position(is_meant);
         place.map_or(name, |place| &self.columns[place])
     }
 

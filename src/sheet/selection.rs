@@ -220,7 +220,8 @@ impl Sheet {
                 let is_status = |name: &&String| stage_prefix(name, STATUS).is_some();
                 let statuses = schema.columns().iter().filter(is_status);
                 Err(Error::UnknownStage {
-                    stage: first.clone(),
+                    stage: first.to_string(),
+                    column: first.status().to_owned(),
                     close: close_to(first.status(), statuses),
                 })
             }

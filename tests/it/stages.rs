@@ -118,7 +118,7 @@ fn a_stage_before_that_never_came_is_a_slip() {
     check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
     let before = sheet.text();
     let ended = end(&mut sheet.run("--stage upload --after orc", JOB)).with(2);
-    let says = "no row is done in the stage orc: the sheet has no column orc_STATUS; did you mean ocr_STATUS?";
+    let says = "no row is done in the stage orc, for which the sheet has no column orc_STATUS: did you mean ocr_STATUS?";
     assert!(ended.stderr.contains(says), "{ended:?}");
     for line in ["--after main", "--stage ocr --after OCR"] {
         let ended = end(&mut sheet.run(line, JOB)).with(2);
