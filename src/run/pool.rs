@@ -405,7 +405,8 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// The PO's row, unless it is done or gone, is not done in the stage that comes first, or has a status that nobody knows.
+/// The PO's row, unless it is done or gone, is not done in the stage that comes first, or has a status that
+/// nobody knows.
 fn present(queue: &WriteQueue, po: &str) -> Option<CsvRecord> {
     let sheet = queue.handler().sheet();
     let row = sheet.row_for(po)?;
