@@ -117,7 +117,7 @@ pub(crate) fn standing(
                 (true, None) => {
                     let question = ask(
                         reading,
-                        "shows no time of its results (LAST_PROCESSED), by which it could be told whether they had been seen",
+                        "was saved without the times of its results (LAST_PROCESSED), as an old version is",
                     );
                     match question.rows {
                         0 => Standing::Saved(reading),

@@ -314,7 +314,7 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
     assert!(
         ended
             .stderr
-            .contains(&format!("cp {kept} {}", sheet.path().display())),
+            .contains(&format!("cp -i {kept} {}", sheet.path().display())),
         "{ended:?}"
     );
     // That of P2 could not be made durable, and the third was not begun.

@@ -342,7 +342,7 @@ impl Durable {
         sheet: &Sheet,
         public: ContentHash,
     ) -> Result<String> {
-        let rows: Vec<RowUpdate> = history
+        let mut rows: Vec<RowUpdate> = history
             .rows()
             .map(|(po, row)| RowUpdate {
                 po: po.clone(),
@@ -351,6 +351,7 @@ impl Durable {
             })
             .chain(history.unplaced().iter().cloned())
             .collect();
+        rows.sort_by(|one, other| one.po.cmp(&other.po));
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
         self.begin_anew(site, sheet, public)?;
         Ok(escape(&kept.display().to_string()))
