@@ -24,7 +24,7 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows, not_followed};
+use crate::sheet::{Conflict, NotFollowed, Options, Selection, Sheet, new_rows};
 use crate::store::{CsvHandler, Decision, clean_up};
 use crate::text::escape_list;
 
@@ -323,7 +323,11 @@ impl Session {
             input.refuse_foreign_status()?;
         }
         self.input = Some(input.path().to_owned());
-        let (columns, gone) = not_followed(input, &self.handler.sheet());
+        let NotFollowed {
+            columns,
+            gone,
+            changed,
+        } = NotFollowed::of(input, &self.handler.sheet());
         if !columns.is_empty() {
             tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
         }
@@ -331,6 +335,12 @@ impl Session {
             tracing::warn!(
                 rows = gone,
                 "rows that are not in the input any more stay in the copy"
+            );
+        }
+        if changed > 0 {
+            tracing::warn!(
+                rows = changed,
+                "rows have other cells in the input: the copy keeps its own"
             );
         }
         let mut added = 0;
