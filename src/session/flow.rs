@@ -81,6 +81,10 @@ pub struct Summary {
     pub not_visible: Option<Error>,
     /// Where the results are that could not be made durable.
     pub rescued: Option<PathBuf>,
+    /// Whether another session took the sheet over, and ended this one by that.
+    pub taken_over: bool,
+    /// Where the sheet's folder is now, if it was moved meanwhile: the results are there.
+    pub moved_to: Option<PathBuf>,
 }
 
 impl Session {
@@ -260,14 +264,19 @@ impl Session {
         queue.start_writer_thread()?;
         let mut done = pool.queue(&queue).run_list(&selected, work);
         done.skipped += left_alone;
-        self.keeper = None;
+        let keeper = self.keeper.take();
+        let taken_over = keeper.as_ref().is_some_and(Keeper::was_taken_over);
+        drop(keeper);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let (finished, rescued) = match drained {
             Err(died @ Error::WriterDied { .. }) => (Err(died), None),
             _ => self.handler.finish_with(&done.unpersisted),
         };
+        let moved_to = self.handler.moved_to();
         Ok(Summary {
             rescued,
+            taken_over,
+            moved_to,
             ..self.summary(done, selection, finished.err())
         })
     }
@@ -420,6 +429,8 @@ impl Session {
             elapsed: self.started.elapsed(),
             not_visible,
             rescued: None,
+            taken_over: false,
+            moved_to: None,
         }
     }
 }

@@ -94,6 +94,7 @@ fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
             Exit::SomeFailed,
         ),
         (summary.pool.halted, Exit::Halted),
+        (summary.taken_over, Exit::Held),
         (
             !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
             Exit::NotWritten,
