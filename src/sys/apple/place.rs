@@ -32,7 +32,7 @@ pub(crate) fn network_filesystem(file: &File) -> io::Result<Option<&'static str>
 
 /// The path that an open folder has by now; `None` if it has none.
 pub(crate) fn of(folder: &File) -> Option<PathBuf> {
-    let path = rustix::fs::getpath(folder).ok()?;
+    let path = getpath(folder).ok()?;
     let path = PathBuf::from(OsStr::from_bytes(path.as_bytes()));
     path.exists().then_some(path)
 }
