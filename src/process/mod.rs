@@ -6,10 +6,13 @@
 //! This room never knows where results go: no file of the sheet, no journal, no queue.
 
 mod command;
+mod ends;
 mod group;
 mod kept_output;
 mod poll;
 mod result_file;
+mod result_lines;
+mod retry_on;
 mod running;
 #[cfg(test)]
 mod sample;
@@ -22,6 +25,7 @@ mod worker;
 pub use command::RecordCommand;
 pub use group::GRACE;
 pub use kept_output::KeptOutput;
+pub use retry_on::RetryOn;
 pub use signals::is_ignored;
 pub use template::{CannotRun, CommandTemplate};
 pub use worker::{FAREWELL, WorkerProcesses};

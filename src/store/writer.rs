@@ -139,7 +139,7 @@ impl Writer {
             site,
             lock,
             session: session_lock,
-            durable: Durable::new(journal, is_of_session),
+            durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),

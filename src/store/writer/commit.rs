@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use crate::disk::WriteGuard;
-use crate::domain::format_timestamp;
+use crate::domain::{MAX_ADDED_COLUMNS, format_timestamp};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, frame};
 use crate::sheet::WriteOperation;
@@ -73,7 +73,8 @@ impl Writer {
         })?;
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
-        let mut batch = Batch::with_capacity(operations.len());
+        let added = self.durable.added(&sheet.schema()).count();
+        let mut batch = Batch::new(operations.len(), MAX_ADDED_COLUMNS.saturating_sub(added));
         let answers = operations
             .iter()
             .map(|operation| batch.add(&sheet, &self.site.options, operation, &now))

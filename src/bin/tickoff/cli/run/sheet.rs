@@ -1,6 +1,6 @@
 //! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
 
-use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
+use tickoff::{Error, Options, Selection, Session, Sheet, create_output, escape, same_column};
 
 use super::args::RunArgs;
 use crate::exit::{Exit, Failure};
@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     let options = options(args);
+    refuse_unfit_stdout(args)?;
     let Some(copy) = &args.output else {
         return Ok(Session::open(&args.sheet.file, &options)?);
     };
@@ -24,9 +25,34 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
 
 /// Reads it, changes nothing, and refuses what a run would refuse.
 pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
+    refuse_unfit_stdout(args)?;
     let sheet = read(args)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
+}
+
+/// Refuses a column that cannot take what the commands say.
+fn refuse_unfit_stdout(args: &RunArgs) -> Result<(), Failure> {
+    let Some(column) = &args.stdout_to else {
+        return Ok(());
+    };
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &args.sheet.key];
+    if own.iter().any(|own| same_column(own, column)) {
+        let column = escape(column.trim());
+        return Err(Failure::Other(
+            Exit::Usage,
+            format!(
+                "--stdout-to {column}: the key and what became of a row are not a command's to print; name another column"
+            ),
+        ));
+    }
+    if args.columns.no_new_columns {
+        let sheet = read(args)?;
+        sheet
+            .require_column(column)
+            .map_err(|error| Failure::Other(Exit::BadSheet, format!("--stdout-to: {error}")))?;
+    }
+    Ok(())
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
@@ -48,10 +74,11 @@ fn options(args: &RunArgs) -> Options {
         args.done.statuses()
     };
     let allow_network_fs = args.write.allow_network_fs;
+    let options = args.columns.put_into(args.sheet.options());
     args.backup.put_into(Options {
         done,
         allow_network_fs,
-        ..args.sheet.options()
+        ..options
     })
 }
 
