@@ -175,6 +175,28 @@ mod new_columns {
         assert_eq!(sheet.unplaced(), "PO_NUMBER;Size\nP1;L\n");
     }
 
+    /// Somebody removed the columns meanwhile.
+    #[test]
+    fn a_rows_state_has_a_column_in_any_case() {
+        let sheet = TempSheet::new("PO_NUMBER;Title\nP1;t\n");
+        let options = tickoff::Options {
+            add_columns: false,
+            ..Default::default()
+        };
+        let handler = tickoff::CsvHandler::open_with(sheet.path(), &options).unwrap();
+        let queue = tickoff::WriteQueue::new(std::sync::Arc::new(handler), 8);
+        queue.start_writer_thread().unwrap();
+        let result = [("STATUS", "ERROR"), ("ERROR_MESSAGE", "why")];
+        queue.submit_result("P1", result, false).unwrap();
+        queue.flush().unwrap();
+        queue.stop_writer_thread(std::time::Duration::MAX).unwrap();
+        assert_eq!(
+            header(&sheet),
+            "PO_NUMBER;Title;STATUS;ERROR_MESSAGE;LAST_PROCESSED"
+        );
+        assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "why");
+    }
+
     #[test]
     fn at_most_64_are_added_to_a_sheet_however_many_sessions_add_them() {
         let sheet = TempSheet::new(ONE);

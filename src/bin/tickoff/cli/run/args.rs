@@ -19,7 +19,7 @@ use crate::cli::args::{
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
-/// Exit code 0 of CMD means COMPLETED, 75 "try again later", any other ERROR with the end of its
+/// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", any other ERROR with the end of its
 /// stderr as the message.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
