@@ -224,7 +224,7 @@ fn read(file: File) -> std::result::Result<Answer, Malformed> {
             },
         }),
         Some(problem) => Err(Malformed {
-            good: updates,
+            good: Box::new(updates),
             ..Malformed::new(format!("it is no JSON object, and {problem}"), &json)
         }),
     }

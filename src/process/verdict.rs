@@ -24,7 +24,7 @@ pub(super) struct Malformed {
     /// As it came, as far as it came; empty if there was nothing to keep.
     pub(super) raw: String,
     /// What could be read of it.
-    pub(super) good: Updates,
+    pub(super) good: Box<Updates>,
 }
 
 impl Malformed {
@@ -32,7 +32,7 @@ impl Malformed {
         Malformed {
             problem: problem.into(),
             raw: String::from_utf8_lossy(raw).into_owned(),
-            good: Updates::new(),
+            good: Box::default(),
         }
     }
 
