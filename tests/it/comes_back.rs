@@ -328,7 +328,7 @@ mod new_columns {
 
     #[test]
     fn a_note_beside_the_table_stays_beside_it() {
-        let sheet = TempSheet::new(&ONE.replace("P1;;;;\n", "P1;;;;;a note\nP2;;;;\n"));
+        let sheet = TempSheet::new(ONE.replace("P1;;;;\n", "P1;;;;;a note\nP2;;;;\n"));
         leaves(&sheet, "", "Colour=red\n", "").with(0);
         assert_eq!(header(&sheet), format!("{HEADER};Colour"));
         assert!(sheet.text().contains(";red;a note\n"), "{}", sheet.text());
