@@ -236,6 +236,38 @@ mod new_columns {
         );
     }
 
+    /// A sheet's delimiter is the one with which its header has the key column.
+    #[test]
+    fn no_name_changes_how_the_sheet_is_read() {
+        let sheet = TempSheet::new("PO_NUMBER,STATUS\nP1,\n");
+        leaves(&sheet, "", r#"{"a;PO_NUMBER;b":"1","c;\"d, \"":"2"}"#, "").with(1);
+        assert_eq!(
+            header(&sheet),
+            r#"PO_NUMBER,STATUS,LAST_PROCESSED,ERROR_MESSAGE,"c;""d, """"#
+        );
+        assert_eq!(sheet.get("P1")["cells"][r#"c;"d, ""#], "2");
+        assert_eq!(sheet.unplaced(), "PO_NUMBER;\"a;PO_NUMBER;b\"\nP1;1\n");
+    }
+
+    /// The two open the sheet before there is the column.
+    #[test]
+    fn another_process_keeps_a_column_that_this_one_adds() {
+        let sheet = TempSheet::new(ONE.replace("P1;;;;\n", "P1;;;;\nP2;;;;\n"));
+        let (adds, other) = (sheet.open(), sheet.open());
+        let queue = tickoff::WriteQueue::new(std::sync::Arc::new(adds), 8);
+        queue.start_writer_thread().unwrap();
+        let editor = std::fs::File::options().append(true).open(sheet.path());
+        let result = [("STATUS", "COMPLETED"), ("Colour", "red")];
+        let operation = queue.submit_result("P1", result, false).unwrap();
+        queue.wait(&operation, tickoff::Until::Durable).unwrap();
+        drop(editor.unwrap());
+        other.update_record("P2", [("Title", "t")]).unwrap();
+        assert_eq!(sheet.cell("P1", "Colour"), "red");
+        assert_eq!(sheet.cell("P2", "Title"), "t");
+        queue.stop_writer_thread(std::time::Duration::MAX).unwrap();
+        assert_eq!(header(&sheet), format!("{HEADER};Colour"));
+    }
+
     #[test]
     fn a_name_that_would_run_as_a_formula_is_refused_on_request() {
         let sheet = TempSheet::new(ONE);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
-use crate::csv::RecordIndex;
+use crate::csv::{DELIMITERS, RecordIndex};
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, addable, same_column};
 use crate::domain::{
     InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, ProcessingStatus,
@@ -166,7 +166,10 @@ impl Batch {
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
             let names = escape_list(&names);
-            let why = match options.add_columns && self.room == 0 && may_be_added(&first.column) {
+            let why = match options.add_columns
+                && self.room == 0
+                && may_be_added(&first.column, &schema)
+            {
                 true => format!(
                     "{MAX_ADDED_COLUMNS} columns were added to this sheet by results, and no more are"
                 ),
@@ -371,11 +374,18 @@ fn own_name<'c>(columns: &'c [CompactString], column: &str) -> &'c str {
 }
 
 /// Whether a column may have this name that somebody made up.
-fn may_be_added(name: &str) -> bool {
+fn may_be_added(name: &str, schema: &Schema) -> bool {
     let name = name.trim();
+    let key = &schema.columns()[schema.key];
+    // By the key the header's delimiter is found: read with another one, it must not show there.
+    let shows_key = |delimiter: u8| {
+        let mut parts = name.split(char::from(delimiter));
+        parts.any(|part| same_column(part.trim().trim_matches('"'), key))
+    };
     !name.is_empty()
         && !name.chars().any(char::is_control)
         && name.chars().take(MAX_NAME_CHARS + 1).count() <= MAX_NAME_CHARS
+        && !DELIMITERS.into_iter().any(shows_key)
 }
 
 /// Where a value goes.
@@ -410,7 +420,7 @@ fn place_for(schema: &Schema, options: &Options, is_result: bool, cell: &Cell<'_
         Some(_) if !cell.named && (cell.value.is_empty() || !may_add) => Place::None,
         Some(name) if may_add && schema.columns().len() < MAX_FIELDS => Place::New(name),
         Some(_) => Place::Aside,
-        None if is_result && options.add_columns && may_be_added(cell.column) => Place::Own,
+        None if is_result && options.add_columns && may_be_added(cell.column, schema) => Place::Own,
         None => Place::Missing,
     }
 }
