@@ -182,9 +182,7 @@ impl RecordCommand {
             }
         }
     }
-}
 
-impl RecordCommand {
     /// The outcome with what the command said on stdout, if that is wanted.
     fn with_stdout(&self, outcome: Outcome, stdout: &Ends, po: &str) -> Outcome {
         match (outcome, &self.stdout_to) {

@@ -303,6 +303,22 @@ mod new_columns {
         }
     }
 
+    #[test]
+    fn who_gives_the_results_up_gets_no_column_of_theirs() {
+        let sheet = TempSheet::new(ONE);
+        let queue = tickoff::WriteQueue::new(std::sync::Arc::new(sheet.open()), 8);
+        queue.start_writer_thread().unwrap();
+        let editor = std::fs::File::options().append(true).open(sheet.path());
+        let result = [("STATUS", "COMPLETED"), ("Colour", "red")];
+        let operation = queue.submit_result("P1", result, false).unwrap();
+        queue.wait(&operation, tickoff::Until::Durable).unwrap();
+        // Nothing is tidied up, as by a kill.
+        std::mem::forget(queue);
+        drop(editor);
+        end(sheet.tickoff("recover").arg("--discard")).with(0);
+        assert_eq!(sheet.text(), ONE);
+    }
+
     /// Its author had the sheet from before the column.
     #[test]
     fn a_column_that_a_stale_save_lacks_comes_back_with_its_results() {
