@@ -98,11 +98,11 @@ pub use domain::{
     Holder, InvalidValue, MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS,
     Problem, ProcessingStatus,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
-    CannotRun, CommandTemplate, FAREWELL, GRACE, KeptOutput, RecordCommand, RetryOn,
-    WorkerProcesses, is_ignored,
+    CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt,
+    RecordCommand, RetryOn, WorkerProcesses, is_ignored,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
@@ -113,8 +113,8 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, OperationId, Options, ProcessingProgress,
-    Selection, Sheet, Updates, WriteOperation,
+    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, Level, NotUtf8,
+    OperationId, Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -198,7 +198,8 @@ impl Applied<'_> {
             word => word,
         });
         let stays = to.as_ref().is_some_and(|to| {
-            !self.force && was.status == ProcessingStatus::Completed && *to != was.status
+            let is_taken = was.status == ProcessingStatus::Completed && *to != was.status;
+            !self.force && (is_taken || is_other)
         });
         match &to {
             Some(to) if !stays => assert_eq!(is.status, *to),

@@ -445,6 +445,15 @@ impl Journal {
     }
 
     /// Whether a log is there that this writer knows of.
+    /// Whether the log that is held open, if there is one, is still the file that has its name.
+    pub(crate) fn has_its_name(&self) -> Result<bool> {
+        let there = Journal::identity(&self.target)?;
+        Ok(self
+            .open
+            .as_ref()
+            .is_none_or(|log| there == Some(log.inode)))
+    }
+
     pub(crate) fn exists(&self) -> bool {
         self.open.is_some()
     }
@@ -455,18 +464,6 @@ impl Journal {
 
     fn name(&self) -> String {
         self.target.sibling_name(NAME)
-    }
-
-    /// Takes a log away from the sheet and keeps it under another name.
-    pub(crate) fn keep_aside(target: &Target, why: &str) -> Result<Option<PathBuf>> {
-        if Journal::find(target)?.is_none() {
-            return Ok(None);
-        }
-        let kept = Journal::link_aside(target, why)?;
-        names::unlink(target.folder(), &target.sibling_name(NAME))
-            .map_err(Error::io("remove", target.sibling(NAME)))?;
-        target.sync_folder()?;
-        Ok(Some(kept))
     }
 
     /// Gives the log another name as well.

@@ -7,7 +7,6 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
-use std::io;
 use std::time::Duration;
 
 use tracing::warn;
@@ -15,6 +14,7 @@ use tracing::warn;
 use crate::error::Result;
 use crate::process::ends::Ends;
 use crate::process::kept_output::KeptOutput;
+use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFiles};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Running, Spools};
@@ -51,7 +51,9 @@ use crate::text::{Escaped, error_message};
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
 /// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
-/// | cannot be started, or its output not kept | ERROR, `cannot start …`, or tried again later if the system is out of processes, memory, descriptors or room | – |
+/// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
+/// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
+/// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
 ///
 /// That is a JSON object if its first byte but for blanks is `{`, or else lines: `NAME=value`, or `NAME<<MARK`
 /// and the lines of the value up to `MARK`. An ERROR that it gives without an ERROR_MESSAGE gets
@@ -70,6 +72,7 @@ pub struct RecordCommand {
     output: Option<KeptOutput>,
     stdout_to: Option<String>,
     retry_on: RetryOn,
+    broken: Broken,
     pub(super) results: ResultFiles,
 }
 
@@ -91,6 +94,7 @@ impl RecordCommand {
             output: None,
             stdout_to: None,
             retry_on: RetryOn::default(),
+            broken: Broken::default(),
             results,
         })
     }
@@ -119,6 +123,11 @@ impl RecordCommand {
     pub fn retry_on(mut self, codes: RetryOn) -> Self {
         self.retry_on = codes;
         self
+    }
+
+    /// Why no command can be started, if that has ended the run.
+    pub fn cannot_run(&self) -> Option<&CannotRun> {
+        self.broken.reason()
     }
 
     /// Runs the command for one attempt at one PO and says what became of it.
@@ -152,15 +161,17 @@ impl RecordCommand {
                 return not_kept(&error);
             }
         };
-        let running = match Running::spawn(&mut command, kept, self.stdout_to.is_some()) {
-            Ok(running) => running,
+        let is_stdout_wanted = self.stdout_to.is_some();
+        let running = match Running::spawn(&mut command, kept, is_stdout_wanted, job.stop) {
+            Ok(Some(running)) => running,
+            Ok(None) => return Outcome::Stopped,
             Err(error) => {
-                let code = match error.kind() {
-                    io::ErrorKind::NotFound => 127,
-                    _ => 126,
+                let code = exit_code(&error).unwrap_or(126);
+                job.process_ended(&start.ended(Ending::NotStarted(code.into())));
+                return match self.template.why_not(&error) {
+                    Some(reason) => self.broken.end_run(reason, job.stop),
+                    None => not_started(command.get_program(), &error),
                 };
-                job.process_ended(&start.ended(Ending::NotStarted(code)));
-                return not_started(command.get_program(), &error);
             }
         };
         let waited = running.wait(self.timeout, job.stop);
@@ -237,24 +248,56 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_started_is_an_error() {
+    fn a_program_that_a_row_names_and_cannot_be_started_is_an_error_of_the_row() {
         let message = "cannot start: /no\\u{1b}/P1: No such file or directory (os error 2)";
-        check(
-            &command(&["/no\u{1b}/{}"]),
-            &[("STATUS", "ERROR"), ("ERROR_MESSAGE", message)],
-        );
+        let named = command(&["/no\u{1b}/{}"]);
+        check(&named, &[("STATUS", "ERROR"), ("ERROR_MESSAGE", message)]);
+        assert_eq!(named.cannot_run(), None);
+    }
 
+    #[test]
+    fn a_program_that_cannot_be_started_for_any_row_ends_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("script");
-        fs::write(&script, "echo hello\n").unwrap();
+        fs::write(&script, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        let script = script.to_str().unwrap();
-        let message = format!(
-            "cannot start: {script}: Exec format error (os error 8) (a script needs a first line like #!/bin/sh)"
-        );
-        check(
-            &command(&[script]),
-            &[("STATUS", "ERROR"), ("ERROR_MESSAGE", &message)],
-        );
+        let script = command(&[script.to_str().unwrap(), "{}"]);
+        check(&script, &[("STATUS", "COMPLETED")]);
+        folder.close().unwrap();
+        let stop = Stop::new();
+        for _ in 0..2 {
+            assert_eq!(script.run(&job("P1", &stop)), Outcome::Stopped);
+        }
+        assert_eq!(stop.level(), StopLevel::Soon);
+        assert_eq!(script.cannot_run().unwrap().exit_code(), 127);
+    }
+
+    #[test]
+    fn a_program_that_is_being_written_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        fs::copy("/bin/true", &program).unwrap();
+        let command = command(&[program.to_str().unwrap()]);
+        let write = || fs::File::options().append(true).open(&program).unwrap();
+
+        let writing = write();
+        std::thread::scope(|scope| {
+            let stop = Stop::new();
+            let waiting = scope.spawn(|| command.run(&job("P1", &Stop::new())));
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!waiting.is_finished());
+            drop(writing);
+            let done = waiting.join().unwrap();
+            assert!(matches!(done, Outcome::Done(_)), "{done:?}");
+
+            let _writing = write();
+            let waiting = scope.spawn({
+                let (command, stop) = (&command, stop.clone());
+                move || command.run(&job("P1", &stop))
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            stop.soon();
+            assert_eq!(waiting.join().unwrap(), Outcome::Stopped);
+        });
     }
 }

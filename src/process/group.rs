@@ -12,17 +12,26 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::run::Ending;
+use crate::run::{Ending, Stop};
 use crate::sys::exit::Exit;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
+use crate::sys::program::is_shortage;
+use crate::text::Escaped;
 
 /// How long the processes of a command have, after SIGTERM, to end before they are killed.
 pub const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a start waits that failed because the system was short of something. Each further wait is
+/// twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A start that still waits when the next wait is as long as this is told of.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// A started process and all that it starts. Dropping it kills what is left.
 pub(super) struct Group {
@@ -39,11 +48,15 @@ pub(super) struct Pipes {
 }
 
 impl Group {
-    /// Starts the command in a process group of its own. Nothing is set that would keep the
-    /// standard library from `posix_spawn`: a fork of a process with large maps is slow.
-    pub(super) fn spawn(command: &mut Command) -> io::Result<(Group, Pipes)> {
+    /// Starts the command in a process group of its own. If the system is short of processes or memory, or
+    /// somebody is just writing the program, waits until it can be started; `None` if the run is stopped
+    /// meanwhile. Nothing is set that would keep the standard library from `posix_spawn`: a fork of a
+    /// process with large maps is slow.
+    pub(super) fn spawn(command: &mut Command, stop: &Stop) -> io::Result<Option<(Group, Pipes)>> {
         command.process_group(0);
-        let mut leader = command.spawn()?;
+        let Some(mut leader) = spawn_patiently(command, stop)? else {
+            return Ok(None);
+        };
         let pipes = Pipes {
             stdin: leader.stdin.take(),
             stdout: leader.stdout.take(),
@@ -56,7 +69,7 @@ impl Group {
                     exit,
                     is_reaped: false,
                 };
-                Ok((group, pipes))
+                Ok(Some((group, pipes)))
             }
             Err(error) => {
                 end(&mut leader);
@@ -106,6 +119,28 @@ impl Drop for Group {
         if !self.is_reaped {
             end(&mut self.leader);
         }
+    }
+}
+
+fn spawn_patiently(command: &mut Command, stop: &Stop) -> io::Result<Option<Child>> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let error = match command.spawn() {
+            Err(error) if is_shortage(&error) => error,
+            spawned => return spawned.map(Some),
+        };
+        if (WORTH_TELLING..2 * WORTH_TELLING).contains(&wait) {
+            let program = command.get_program().to_string_lossy();
+            warn!(
+                "{} cannot be started yet, and is tried again: {error}",
+                Escaped::text(&program)
+            );
+        }
+        stop.sleep_until(Instant::now() + wait);
+        if stop.is_requested() {
+            return Ok(None);
+        }
+        wait = (2 * wait).min(LONGEST_WAIT);
     }
 }
 

@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::{Error, Result};
+use crate::text::Escaped;
 
 /// A folder of such folders.
 #[derive(Debug, Clone)]
@@ -44,6 +45,11 @@ impl KeptOutput {
     pub(crate) fn files(&self, po: &str) -> io::Result<Files> {
         let folder = self.0.join(folder_name(po));
         match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Work that is done is not given up for a folder that somebody removed.
+                fs::create_dir_all(&folder)?;
+                tracing::warn!(folder = %Escaped::path(&self.0), "the folder for what commands say was removed: a new one is made");
+            }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => set_aside(&folder)?,
             Ok(()) => {}

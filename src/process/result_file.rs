@@ -22,6 +22,7 @@ use tracing::warn;
 
 use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
+use crate::process::result_folder;
 use crate::process::result_lines;
 use crate::process::verdict::{Left, Malformed};
 use crate::run::stop::lock;
@@ -73,13 +74,16 @@ struct Folder {
 
 impl Folder {
     fn make() -> io::Result<Folder> {
+        result_folder::remove_abandoned(&std::env::temp_dir());
         let made = tempfile::Builder::new()
-            .prefix("tickoff-")
+            .prefix(result_folder::PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let identity = Identity::of(made.path())?;
+        let held = File::open(made.path())?;
+        result_folder::hold(&held);
         Ok(Folder {
-            _held: File::open(made.path())?,
+            _held: held,
             made: Some(made),
             identity,
         })
@@ -351,7 +355,7 @@ mod tests {
         let command = command(&[
             "sh",
             "-c",
-            &format!("[ {{}} = P2 ] && exec sleep 0.4; {late}"),
+            &format!("[ $TICKOFF_PO = P2 ] && exec sleep 0.4; {late}"),
         ]);
         let stop = Stop::new();
         assert!(matches!(command.run(&job("P1", &stop)), Outcome::Done(_)));

@@ -43,25 +43,26 @@ pub(super) struct Spools {
 }
 
 impl Running {
-    /// Starts the command. What it says goes to these files, if there are any; what it says on stdout comes
-    /// back besides if that is wanted.
+    /// Starts the command, as [`Group::spawn`] does. What it says goes to these files, if there are any; what
+    /// it says on stdout comes back besides if that is wanted.
     pub(super) fn spawn(
         command: &mut Command,
         mut kept: Spools,
         is_stdout_wanted: bool,
-    ) -> io::Result<Running> {
+        stop: &Stop,
+    ) -> io::Result<Option<Running>> {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         if is_stdout_wanted {
             command.stdout(Stdio::piped());
         } else if let Some(file) = kept.stdout.take() {
             command.stdout(file);
         }
-        let (group, pipes) = Group::spawn(command)?;
-        Ok(Running {
+        let started = Group::spawn(command, stop)?;
+        Ok(started.map(|(group, pipes)| Running {
             group,
             stderr: Output::of("stderr", pipes.stderr, kept.stderr),
             stdout: Output::of("stdout", pipes.stdout, kept.stdout),
-        })
+        }))
     }
 
     /// Waits for the end, or brings it about; no process of the group is left in that case.

@@ -1,5 +1,6 @@
 //! Commands for the tests of this room: one sheet, one record, and what became of it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use crate::process::command::RecordCommand;
@@ -16,11 +17,9 @@ fn columns() -> Vec<String> {
 
 pub(super) fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
     let cells = [po, "", "{} $HOME; é", "braces", "X", "longest"];
-    let cells = columns()
-        .into_iter()
-        .zip(cells.map(str::to_owned))
-        .collect();
-    let record = CsvRecord::from_cells(po.to_owned(), 2, cells);
+    let cells = cells.map(|cell| Cow::Borrowed(cell.as_bytes()));
+    let cells = columns().into_iter().zip(cells);
+    let record = CsvRecord::of_row(po.to_owned(), 2, 1, cells);
     Job {
         po,
         record: Some(record),
@@ -34,7 +33,7 @@ pub(super) fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
 
 pub(super) fn template(argv: &[&str]) -> CommandTemplate {
     let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-    CommandTemplate::parse(&argv, &columns())
+    CommandTemplate::parse(&argv, &columns()).unwrap()
 }
 
 pub(super) fn command(argv: &[&str]) -> RecordCommand {

@@ -51,7 +51,7 @@ pub enum Outcome {
     Done(Updates),
     /// Try again later. After the last attempt the PO becomes ERROR with this message.
     Retry(String),
-    /// Broken off because of [`StopLevel::Now`](crate::StopLevel::Now): the PO keeps its state, for the next run.
+    /// Broken off, or not begun, because the run ends: the PO keeps its state, for the next run.
     Stopped,
 }
 

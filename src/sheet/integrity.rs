@@ -73,6 +73,43 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     found.list
 }
 
+/// Cells that are not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotUtf8 {
+    /// How many there are.
+    pub cells: usize,
+    /// The line of the first row that has one.
+    pub line: u64,
+    /// The column of its first one.
+    pub column: String,
+}
+
+impl Sheet {
+    /// The cells that are not UTF-8, `None` if there are none.
+    pub fn not_utf8(&self) -> Option<NotUtf8> {
+        if std::str::from_utf8(self.bytes()).is_ok() {
+            return None;
+        }
+        let schema = self.schema();
+        let mut found: Option<NotUtf8> = None;
+        for row in self.all_rows() {
+            let shown = self.shown(row);
+            for (column, name) in schema.columns().iter().enumerate() {
+                if std::str::from_utf8(&shown.bytes(column)).is_ok() {
+                    continue;
+                }
+                let found = found.get_or_insert_with(|| NotUtf8 {
+                    cells: 0,
+                    line: self.line(row),
+                    column: name.clone(),
+                });
+                found.cells += 1;
+            }
+        }
+        found
+    }
+}
+
 struct Findings<'a> {
     sheet: &'a Sheet,
     list: Vec<Diagnostic>,
@@ -113,18 +150,16 @@ impl Findings<'_> {
 
     fn record(&mut self, row: RecordIndex, record: &CsvRecord) {
         let schema = self.sheet.schema();
+        let options = self.sheet.options();
         let mut warn = |name: &str, message: String| {
             let column = schema.position(name).unwrap_or(schema.key);
             self.warn(row, column, message);
         };
         match &record.status {
-            ProcessingStatus::Other(word) => {
+            status if !options.is_known(status) => {
                 warn(
                     STATUS,
-                    format!(
-                        "{} is none of the known statuses; it counts as pending",
-                        crate::text::escape(word)
-                    ),
+                    format!("{status} is none of the known statuses; a run leaves the row alone"),
                 );
             }
             ProcessingStatus::Completed
@@ -137,7 +172,7 @@ impl Findings<'_> {
                     "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
                 );
             }
-            status if status.is_failure() && record.error_message.is_none() => {
+            status if options.is_failure(status) && record.error_message.is_none() => {
                 warn(
                     ERROR_MESSAGE,
                     format!("the PO is {status} without a message"),

@@ -2,8 +2,9 @@
 //!
 //! Numbers keep their text: `1.10` is a price, and 9007199254740993.50 has more digits than a float. A lone
 //! surrogate (Python writes a file name that is no UTF-8 so) and a byte that is no UTF-8 become U+FFFD and
-//! spoil no more than their own value. A byte order mark in front is passed over. Of a name that stands there
-//! twice the last value counts.
+//! spoil no more than their own value. A line end, tab or other control character that stands in a text as it
+//! is, as printf in a shell writes it, belongs to the text. A byte order mark in front is passed over. Of a name
+//! that stands there twice the last value counts.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,9 +18,36 @@ use crate::domain::columns::{folded, same_column};
 use crate::sheet::update::Updates;
 use crate::text::{BOM, escape_list};
 
-/// JSON as text that serde_json reads: without a byte order mark, and with U+FFFD for what is no UTF-8.
+/// JSON as text that serde_json reads: without a byte order mark, with U+FFFD for what is no UTF-8, and with
+/// control characters in texts escaped.
 pub fn readable(json: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(without_mark(json))
+    match String::from_utf8_lossy(without_mark(json)) {
+        text if text.bytes().any(|byte| byte < b' ') => with_escapes(text),
+        text => text,
+    }
+}
+
+fn with_escapes(json: Cow<'_, str>) -> Cow<'_, str> {
+    let mut escaped = String::new();
+    let mut taken = 0;
+    let (mut is_text, mut is_escape) = (false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if is_escape => is_escape = false,
+            b'\\' if is_text => is_escape = true,
+            b'"' => is_text = !is_text,
+            0..b' ' if is_text => {
+                escaped.push_str(&json[taken..at]);
+                escaped.push_str(&format!("\\u{byte:04x}"));
+                taken = at + 1;
+            }
+            _ => {}
+        }
+    }
+    match taken {
+        0 => json,
+        _ => Cow::Owned(escaped + &json[taken..]),
+    }
 }
 
 fn without_mark(json: &[u8]) -> &[u8] {
@@ -41,6 +69,7 @@ impl Answer {
     ///
     /// # Errors
     /// What is wrong with it, in one sentence: it is no JSON, no object, or a value is an object.
+    #[cfg(any(test, feature = "cli"))]
     pub fn from_json(json: &[u8]) -> Result<Answer, String> {
         match JsonObject::read(json) {
             (object, None) => Answer::of(object),
@@ -107,7 +136,7 @@ impl JsonObject {
             .deserialize(&mut source)
             .and_then(|()| source.end());
         let object = JsonObject {
-            is_spoilt: matches!(text, Cow::Owned(_)),
+            is_spoilt: std::str::from_utf8(without_mark(json)).is_err(),
             ..members.into()
         };
         (object, read.err().map(|error| error.to_string()))
@@ -358,10 +387,22 @@ mod tests {
             said("A, C")
         );
         assert_eq!(notes("{\"A\":\"\u{fffd} \\uFFFD\"}".as_bytes()), [""; 0]);
+        assert_eq!(notes("{\"A\":\"\u{fffd}\n\"}".as_bytes()), [""; 0]);
         let line = b"{\"updates\":{\"A\":\"\xfc\"}}";
         let (mut object, _) = JsonObject::read(line);
         object.take_updates("updates").unwrap();
         assert_eq!(object.notes, said("A"));
+    }
+
+    #[test]
+    fn a_control_character_that_stands_in_a_text_as_it_is_belongs_to_the_text() {
+        check(
+            b"{\n\t\"A\":\"one\ntwo\t\\\"\\n\",\r\n\"B\":\"\x01\"\n}\n",
+            &[("A", "one\ntwo\t\"\n"), ("B", "\u{1}")],
+        );
+        let nul = Answer::from_json(b"{\"A\":\"x\0y\"}").unwrap();
+        assert_eq!(nul.updates.get("A"), Some("x\0y"));
+        assert!(Answer::from_json(b"{\"A\":\0\"x\"}").is_err());
     }
 
     #[test]

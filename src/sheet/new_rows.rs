@@ -52,6 +52,18 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
     (count, rows)
 }
 
+/// What a copy does not follow its input in: columns that it lacks, and how many of its rows are gone there.
+pub(crate) fn not_followed(input: &Sheet, copy: &Sheet) -> (Vec<String>, usize) {
+    let schema = copy.schema();
+    let mut columns = input.columns();
+    columns.retain(|column| schema.position(column).is_none());
+    let is_gone = |row: &RecordIndex| {
+        let po = copy.po(*row);
+        !po.is_empty() && input.rows(&po).next().is_none()
+    };
+    (columns, copy.all_rows().filter(is_gone).count())
+}
+
 fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) {
     let fields = input.base_fields(row);
     let (from, dialect) = (input.schema(), copy.dialect());

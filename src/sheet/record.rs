@@ -1,10 +1,15 @@
 //! One row of the sheet, typed.
 
+use std::borrow::Cow;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
 use crate::domain::columns::{ATTACHMENT_NAME, ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::{ProcessingStatus, parse_timestamp};
-
-use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 /// One row: the 14 columns of the original system typed, and every cell by name.
 ///
@@ -43,12 +48,45 @@ pub struct CsvRecord {
     pub line: u64,
     /// Every cell, in the sheet's order: column name as in the header, value as a reader sees it.
     /// Bytes that are not UTF-8 are shown as U+FFFD.
-    #[serde(serialize_with = "as_map")]
-    cells: Vec<(String, String)>,
+    cells: Cells,
+    #[serde(skip)]
+    row_number: usize,
+}
+
+/// The cells of a row by name, in the sheet's order.
+///
+/// As JSON they are an object; a cell that is not UTF-8 is `{"base64":…}` in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Cells {
+    texts: Vec<(String, String)>,
+    /// The bytes of the cells that are not UTF-8, by their places, which ascend.
+    not_text: Vec<(usize, Box<[u8]>)>,
 }
 
 impl CsvRecord {
-    pub(crate) fn from_cells(po_number: String, line: u64, cells: Vec<(String, String)>) -> Self {
+    /// A row as it stands in a sheet; `row_number` counts from 1.
+    pub(crate) fn of_row<'c>(
+        po_number: String,
+        line: u64,
+        row_number: usize,
+        cells: impl Iterator<Item = (String, Cow<'c, [u8]>)>,
+    ) -> Self {
+        let mut not_text = Vec::new();
+        let texts = cells.enumerate().map(|(place, (name, value))| {
+            let text = String::from_utf8(value.into_owned()).unwrap_or_else(|error| {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                not_text.push((place, error.into_bytes().into()));
+                text
+            });
+            (name, text)
+        });
+        let mut record = CsvRecord::from_cells(po_number, line, texts.collect());
+        record.cells.not_text = not_text;
+        record.row_number = row_number;
+        record
+    }
+
+    fn from_cells(po_number: String, line: u64, cells: Vec<(String, String)>) -> Self {
         let find = |name: &str| cell(&cells, name).filter(|value| !value.trim().is_empty());
         let text = |name| find(name).map(str::to_owned);
         let count = |name| find(name).and_then(parse_count);
@@ -74,37 +112,82 @@ impl CsvRecord {
             l1_uu_supplier_name: text("L1 UU Supplier Name"),
             po_number,
             line,
-            cells,
+            cells: Cells {
+                texts: cells,
+                not_text: Vec::new(),
+            },
+            row_number: 0,
         }
     }
 
     /// The cell of a column, matched without regard to case or surrounding blanks; `None` if the
     /// sheet has no such column. A row that is too short has empty cells.
     pub fn get(&self, column: &str) -> Option<&str> {
-        cell(&self.cells, column)
+        cell(&self.cells.texts, column)
+    }
+
+    /// The bytes of a cell, which need not be UTF-8; the column is matched as by [`get`](Self::get).
+    pub fn get_bytes(&self, column: &str) -> Option<&[u8]> {
+        place(&self.cells.texts, column).map(|place| self.cells.bytes(place))
     }
 
     /// Every cell in the sheet's order: column name, value.
     pub fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.cells
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        let texts = self.cells.texts.iter();
+        texts.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The row's place among the sheet's rows, the header not counted, from 1.
+    pub fn row_number(&self) -> usize {
+        self.row_number
+    }
+
+    /// Every cell as JSON has it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cells_as_json(&self) -> impl Serialize + '_ {
+        &self.cells
     }
 }
 
-fn cell<'a>(cells: &'a [(String, String)], column: &str) -> Option<&'a str> {
-    // Most names are written as the header writes them.
-    let exact = cells.iter().find(|(name, _)| name == column);
-    let alike = |(name, _): &&(String, String)| same_column(name, column);
-    let found = exact.or_else(|| cells.iter().find(alike));
-    found.map(|(_, value)| value.as_str())
+impl Cells {
+    fn bytes(&self, place: usize) -> &[u8] {
+        let not_text = self.not_text.binary_search_by_key(&place, |(at, _)| *at);
+        not_text.map_or(self.texts[place].1.as_bytes(), |at| &self.not_text[at].1)
+    }
 }
 
-fn as_map<S: serde::Serializer>(
-    cells: &[(String, String)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(cells.iter().map(|(name, value)| (name, value)))
+impl Serialize for Cells {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.texts.len()))?;
+        for (place, (name, text)) in self.texts.iter().enumerate() {
+            match self.not_text.iter().find(|(at, _)| *at == place) {
+                None => map.serialize_entry(name, text)?,
+                Some((_, bytes)) => map.serialize_entry(name, &InBase64 { base64: bytes })?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Bytes that are no text, in JSON.
+#[derive(Serialize)]
+struct InBase64<'a> {
+    #[serde(serialize_with = "base64")]
+    base64: &'a [u8],
+}
+
+fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
+}
+
+fn cell<'a>(cells: &'a [(String, String)], column: &str) -> Option<&'a str> {
+    place(cells, column).map(|place| cells[place].1.as_str())
+}
+
+fn place(cells: &[(String, String)], column: &str) -> Option<usize> {
+    // Most names are written as the header writes them.
+    let exact = cells.iter().position(|(name, _)| name == column);
+    exact.or_else(|| cells.iter().position(|(name, _)| same_column(name, column)))
 }
 
 pub(crate) fn parse_count(cell: &str) -> Option<u64> {
@@ -136,5 +219,23 @@ mod tests {
         );
         assert_eq!(record.get(" NOTE"), Some("x"));
         assert_eq!(record.get("missing"), None);
+    }
+    #[test]
+    fn a_cell_that_is_no_text_keeps_its_bytes() {
+        let cells = [
+            ("PO_NUMBER", &b"P1"[..]),
+            ("Name", b"M\xfcller"),
+            ("x", b"y"),
+        ];
+        let cells = cells.map(|(name, value)| (name.to_owned(), Cow::Borrowed(value)));
+        let record = CsvRecord::of_row("P1".into(), 2, 1, cells.into_iter());
+        assert_eq!(record.get("name"), Some("M\u{fffd}ller"));
+        assert_eq!(record.get_bytes("name"), Some(&b"M\xfcller"[..]));
+        assert_eq!(record.get_bytes("x"), Some(&b"y"[..]));
+        assert_eq!(record.get_bytes("missing"), None);
+        assert_eq!(
+            serde_json::to_string(&record.cells).unwrap(),
+            r#"{"PO_NUMBER":"P1","Name":{"base64":"TfxsbGVy"},"x":"y"}"#
+        );
     }
 }

@@ -19,8 +19,9 @@ use crate::sheet::{
 };
 use crate::store::backups::clean_up;
 use crate::store::patience::patiently;
-use crate::store::writer::{self, Checkpoint, Decision, Recovery, Writer, Writes};
+use crate::store::writer::{self, Checkpoint, Decision, Recovery, Rescued, Writer, Writes};
 use crate::store::{fitness, left_behind};
+use crate::text::Escaped;
 
 /// In whose name a sheet is backed up before a person's first change.
 const SET: &str = "set";
@@ -105,11 +106,12 @@ impl CsvHandler {
 
     /// Whether a status counts as done.
     pub fn is_done(&self, status: &ProcessingStatus) -> bool {
-        self.options.done.contains(status)
+        self.options.is_done(status)
     }
 
     /// Every row that is to be processed, in the sheet's order: its status is anything that does
-    /// not count as done. A PO in several rows is there once.
+    /// not count as done. A PO in several rows is there once. A run does not take all of them: it leaves
+    /// those alone whose status is a word that nobody knows.
     pub fn get_pending_records(&self) -> Vec<CsvRecord> {
         self.sheet.load().pending().collect()
     }
@@ -255,13 +257,74 @@ impl CsvHandler {
         self.sheet.load().missing_columns()
     }
 
+    /// Takes in what other programs did to the public file, if that can be done now.
+    pub(crate) fn take_in_edits(&self) {
+        if let Ok(mut writer) = self.writer() {
+            writer.look_for_edits();
+        }
+    }
+
     /// Makes everything visible and closes the journal, unless a session of another process still
     /// needs it. Dropping a handler does the same for what is visible already, and reports nothing.
     ///
     /// # Errors
     /// [`Error::NotVisible`]: what is missing is in the journal, and the next session writes it.
+    /// [`Error::Rescued`]: the journal is gone, and everything is in a file.
     pub fn finish(&self) -> Result<()> {
-        self.writer()?.finish()
+        self.finish_with(&[]).0
+    }
+
+    /// The same, after results of jobs could not be made durable. Returns the file that they are in, or those
+    /// that have no place in the sheet.
+    pub(crate) fn finish_with(
+        &self,
+        unsaved: &[(String, Updates)],
+    ) -> (Result<()>, Option<PathBuf>) {
+        let mut writer = match self.writer() {
+            Ok(writer) => writer,
+            Err(died) => return (Err(died), None),
+        };
+        let finished = writer.finish();
+        if finished.is_ok() && unsaved.is_empty() {
+            return (finished, None);
+        }
+        let unsaved: Vec<WriteOperation> = unsaved
+            .iter()
+            .map(|(po, updates)| WriteOperation {
+                force: true,
+                is_result: true,
+                ..WriteOperation::new(po, updates.clone())
+            })
+            .collect();
+        let rescued = writer.rescue(&unsaved, finished.is_ok());
+        drop(writer);
+        match rescued {
+            Ok(Rescued {
+                sheet: None,
+                results,
+            }) => (finished, results),
+            Ok(Rescued {
+                sheet: Some(kept),
+                results,
+            }) => {
+                if let Some(results) = &results {
+                    tracing::warn!(kept = %Escaped::path(results), "what has no place in the sheet is kept");
+                }
+                let finished = finished.map_err(|error| Error::Rescued {
+                    path: self.path(),
+                    kept: kept.clone(),
+                    source: match error {
+                        Error::NotVisible { source, .. } => source,
+                        other => Box::new(other),
+                    },
+                });
+                (finished, Some(kept))
+            }
+            Err(error) => {
+                tracing::error!(error = %error.chain(), "what is not in the sheet could not be kept elsewhere either");
+                (finished, None)
+            }
+        }
     }
 
     /// The cells that another program changed as well, since they were taken last.
@@ -277,6 +340,10 @@ impl CsvHandler {
         self.writer()
             .map(|writer| writer.kept_unplaced())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The sheet's canonical path.

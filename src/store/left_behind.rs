@@ -63,6 +63,12 @@ fn gone(path: &Path) -> Option<Error> {
     })
 }
 
+/// How many keys have results in the journal that lies beside a place.
+pub(crate) fn results_beside(place: &Target) -> usize {
+    let log = Journal::peek(place).ok().flatten();
+    log.map_or(0, |(_, frames)| results(&frame::history(&frames)))
+}
+
 /// How many keys have a value that tickoff wrote.
 fn results(history: &History) -> usize {
     let rows = history.rows();

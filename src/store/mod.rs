@@ -12,6 +12,7 @@ mod fitness;
 mod handler;
 mod left_behind;
 mod output;
+mod ownership;
 pub(crate) mod patience;
 mod read;
 mod standing;

@@ -117,10 +117,17 @@ fn show(
         frame::add_waiting_columns(sheet, frames);
     }
     match standing {
-        Standing::Current(from) => drop(merge::replay(sheet, frame::updates(&frames[from..]))),
-        Standing::Saved(reading) => drop(bring(&history, reading, sheet, None)),
+        Standing::Current(from) => {
+            sheet.know(&history);
+            drop(merge::replay(sheet, frame::updates(&frames[from..])));
+        }
+        Standing::Saved(reading) => {
+            sheet.know(&history);
+            drop(bring(&history, reading, sheet, None));
+        }
         Standing::Anew => {}
         Standing::Asked(question) => {
+            sheet.know(&history);
             return Ok(Some(Error::Undecided {
                 path: sheet.path().to_owned(),
                 found: question.found.to_owned(),

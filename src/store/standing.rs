@@ -115,7 +115,10 @@ pub(crate) fn standing(
                     high: version,
                 }),
                 (true, None) => {
-                    let question = ask(reading, "shows none of the results that it had");
+                    let question = ask(
+                        reading,
+                        "shows no time of its results (LAST_PROCESSED), by which it could be told whether they had been seen",
+                    );
                     match question.rows {
                         0 => Standing::Saved(reading),
                         _ => Standing::Asked(question),

@@ -19,6 +19,7 @@ mod checkpoint;
 mod commit;
 mod durable;
 mod outside;
+mod rescue;
 mod restore;
 mod site;
 mod take_in;
@@ -27,6 +28,7 @@ mod visible;
 #[cfg(feature = "fuzzing")]
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
+pub(crate) use rescue::Rescued;
 pub(crate) use restore::restore_unreadable;
 
 use std::path::PathBuf;
@@ -173,6 +175,9 @@ impl Writer {
         let is_of_session = self.durable.is_of_session();
         let standing = standing(frames, &history, &sheet, public, is_of_session);
         let is_as_left = matches!(standing, Standing::Current(_));
+        if !matches!(standing, Standing::Anew) {
+            sheet.know(&history);
+        }
         let gives_up =
             decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         if !gives_up && standing != Standing::Anew {

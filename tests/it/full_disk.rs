@@ -46,6 +46,7 @@ impl Run<'_> {
         let mut command = self.sheet.run(options, script);
         command
             .env("LOG", self.outside.path().join("log"))
+            .env("TMPDIR", self.outside.path())
             .env("NOTE", note());
         Running::start(&mut command)
     }
@@ -138,10 +139,21 @@ fn check_stopped(signals: &[Signal]) {
     let ran = run.log();
     let (unsaved, saved) = ran.split_last().unwrap();
     let said = sheet.without_folder(&ended.stderr);
+    let (_, kept) = said
+        .split_once(&format!(
+            "tickoff: the results of {unsaved} are not saved in the sheet, but in "
+        ))
+        .unwrap_or_else(|| panic!("{said}"));
+    let (kept, then) = kept.split_once(": ").unwrap();
     assert!(
-        said.contains(&format!("tickoff: the results of {unsaved} are not saved: once the cause is gone, the next tickoff run processes these POs again\n")),
+        then.starts_with(
+            "once the cause is gone, the next tickoff run processes these POs again\n"
+        ),
         "{said}"
     );
+    let kept = std::fs::read_to_string(kept).unwrap();
+    let kept = kept.lines().nth(1).unwrap();
+    assert!(kept.starts_with(&format!("{unsaved};{};COMPLETED;", note())));
     assert!(
         said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"),
         "{said}"
@@ -232,9 +244,12 @@ fn a_disk_that_is_gone_ends_the_run_and_names_what_is_not_saved() {
     let ran = run.log();
     assert!(ran.len() <= before + 4, "it goes on in vain: {ran:?}");
     let (_, unsaved) = ended.stderr.split_once("the results of ").unwrap();
-    let (unsaved, _) = unsaved.split_once(" are not saved: ").unwrap();
-    assert!(
-        unsaved.split(", ").all(|po| ran.contains(&po.to_owned())),
-        "{unsaved}"
-    );
+    let (unsaved, kept) = unsaved
+        .split_once(" are not saved in the sheet, but in ")
+        .unwrap();
+    let kept = std::fs::read_to_string(kept.split_once(": ").unwrap().0).unwrap();
+    for po in unsaved.split(", ") {
+        assert!(ran.contains(&po.to_owned()), "{unsaved}");
+        assert!(kept.contains(&format!("\n{po};COMPLETED;")), "{kept}");
+    }
 }

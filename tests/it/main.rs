@@ -61,6 +61,8 @@ mod namespaces;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod placeholders;
+#[cfg(feature = "cli")]
 mod poor;
 #[cfg(feature = "cli")]
 mod power;
@@ -85,11 +87,15 @@ mod samples;
 #[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
+mod starting;
+#[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
 mod watch;
 #[cfg(feature = "cli")]
 mod without_tmpfile;
+#[cfg(feature = "cli")]
+mod words;
 #[cfg(feature = "cli")]
 mod workers;
 

@@ -191,3 +191,15 @@ fn a_po_whose_output_cannot_be_kept_is_an_error_and_was_not_run() {
     let message = sheet.cell("P1", "ERROR_MESSAGE");
     assert!(message.starts_with("cannot keep its output: "), "{message}");
 }
+
+#[test]
+fn a_folder_that_is_removed_in_mid_run_is_made_anew() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\nP3\n");
+    let script = "echo $TICKOFF_PO; [ $TICKOFF_PO != P2 ] || rm -r res";
+    let ended = end(&mut sheet.run("-j 1 --results res", script)).with(0);
+    assert!(
+        ended.stderr.contains("was removed: a new one is made"),
+        "{ended:?}"
+    );
+    assert_eq!(text(&sheet, "res/P3/stdout"), "P3\n");
+}

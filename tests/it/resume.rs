@@ -293,3 +293,66 @@ fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
     assert_eq!(sheet.text(), original);
     assert!(!sheet.folder().join(".input.csv.lock").exists());
 }
+
+#[test]
+fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_file() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;note\nP1;;\nP2;;mine\nP3;;\n");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let script = "printf 'note=n\\nonly %s=n' $TICKOFF_PO > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
+    let mut run = sheet.run("-j 1", script);
+    run.env("TMPDIR", elsewhere.path())
+        .env("FOLDER", sheet.folder());
+    let ended = end(&mut run).with(6);
+    assert!(!ended.stderr.contains("nothing is lost"), "{ended:?}");
+    assert!(!ended.stderr.contains("kept in"), "{ended:?}");
+    let (_, kept) = ended
+        .stderr
+        .split_once("the sheet with all results is in ")
+        .unwrap();
+    let (kept, _) = kept.split_once(": ").unwrap();
+    assert!(
+        ended
+            .stderr
+            .contains(&format!("cp {kept} {}", sheet.path().display())),
+        "{ended:?}"
+    );
+    // That of P2 could not be made durable, and the third was not begun.
+    std::fs::create_dir(sheet.folder()).unwrap();
+    std::fs::copy(kept, sheet.path()).unwrap();
+    let table = sheet.table();
+    let shown = |po: &str| [&*table[po]["STATUS"], &*table[po]["note"]].join(" ");
+    assert_eq!(
+        ["P1", "P2", "P3"].map(shown),
+        ["COMPLETED n", "COMPLETED n", " "]
+    );
+    assert_eq!(
+        ["P1", "P2"].map(|po| &*table[po][&format!("only {po}")]),
+        ["n", "n"]
+    );
+}
+
+/// A sheet without its second row, whose result was there.
+fn with_a_result_without_a_row() -> TempSheet {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+    end(&mut sheet.run("", "true")).with(0);
+    let shown = sheet.text();
+    let rows = shown.lines().filter(|line| !line.starts_with("P2;"));
+    let text: String = rows.map(|line| format!("{line}\n")).collect();
+    std::fs::write(sheet.path(), text).unwrap();
+    crate::fixture::rested(sheet.path());
+    sheet
+}
+
+#[test]
+fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
+    for arguments in [
+        &["set", "input.csv", "P1", "STATUS=PENDING"][..],
+        &["init", "input.csv"],
+    ] {
+        let sheet = with_a_result_without_a_row();
+        let mut command = crate::command_line::tickoff();
+        let ended = end(command.args(arguments).current_dir(sheet.folder())).with(1);
+        assert!(ended.stderr.contains("pos=P2"), "{ended:?}");
+        assert!(ended.stderr.contains(".unplaced.csv"), "{ended:?}");
+    }
+}

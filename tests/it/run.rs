@@ -23,17 +23,20 @@ mod what_a_command_is_given {
     use super::*;
 
     #[test]
-    fn braces_are_replaced_by_the_po_and_by_cells_and_other_braces_are_left_alone() {
+    fn braces_are_replaced_by_the_row_s_values_and_other_braces_are_left_alone() {
         let sheet = TempSheet::new(SHEET);
         let arguments = [
             "[%s]",
             "{}",
             "{SUPPLIER}",
             "a{}b{PO_NUMBER}{}",
-            "{supplier}",
+            "{ supplier }",
+            "{#}",
+            "x/{}.pdf",
             "{NONE}",
             "{ }",
             "{{}}",
+            "${SUPPLIER}",
             "}{",
             "{",
         ];
@@ -42,14 +45,15 @@ mod what_a_command_is_given {
             .args(["-j", "1", "--", "printf"])
             .args(arguments))
         .with(0);
-        let of = |po: &str, supplier: &str| {
+        let of = |number: usize, po: &str, supplier: &str| {
             format!(
-                "[{po}][{supplier}][a{po}b{po}{po}][{{supplier}}][{{NONE}}][{{ }}][{{{po}}}][}}{{][{{]"
+                "[{po}][{supplier}][a{po}b{po}{po}][{supplier}][{number}][x/{po}.pdf]\
+                 [{{NONE}}][{{ }}][{{{{}}}}][${{SUPPLIER}}][}}{{][{{]"
             )
         };
         assert_eq!(
             ended.stdout,
-            of("P1", "Ac\"me; ") + &of("P2", "Globex") + &of("P3", "")
+            of(1, "P1", "Ac\"me; ") + &of(2, "P2", "Globex") + &of(3, "P3", "")
         );
     }
 
@@ -95,7 +99,7 @@ mod what_a_command_is_given {
         let temporary = sheet.folder().join("tmp");
         std::fs::create_dir(&temporary).unwrap();
         end(sheet
-            .run("", "echo '{}' > ${TICKOFF_RESULT}x; echo '{\"STATUS\":\"COMPLETED\"}' > $TICKOFF_RESULT")
+            .run("", "echo left > ${TICKOFF_RESULT}x; echo '{\"STATUS\":\"COMPLETED\"}' > $TICKOFF_RESULT")
             .env("TMPDIR", &temporary))
         .with(0);
         assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);
@@ -319,12 +323,12 @@ mod options {
 
     #[test]
     fn all_that_is_not_completed_is_processed_and_done_widens_that() {
-        assert_eq!(processed(MANY, ""), ["P2", "P3", "P4", "P5"]);
+        assert_eq!(processed(MANY, ""), ["P2", "P3", "P4"]);
         assert_eq!(
             processed(MANY, "--done COMPLETED,NO_ATTACHMENTS"),
-            ["P2", "P4", "P5"]
+            ["P2", "P4"]
         );
-        assert_eq!(processed(MANY, "--done no_attachments,error"), ["P4", "P5"]);
+        assert_eq!(processed(MANY, "--done no_attachments,error"), ["P4"]);
         assert_eq!(processed(MANY, "--force"), ["P1", "P2", "P3", "P4", "P5"]);
         assert_eq!(processed(MANY, "--limit 2"), ["P2", "P3"]);
     }
@@ -738,10 +742,16 @@ mod output {
         end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
         std::fs::write(
             sheet.path(),
-            "PO_NUMBER;Note\nP2;changed\nP3;\"new; row\"\nP4;d\n",
+            "PO_NUMBER;Note;Colour\nP2;changed\nP3;\"new; row\"\nP4;d;red\n",
         )
         .unwrap();
-        end(&mut sheet.run("--output results/copy.csv -j 1 --limit 1", JOB)).with(0);
+        let ended = end(&mut sheet.run("--output results/copy.csv -j 1 --limit 1", JOB)).with(0);
+        for said in [
+            "they are not taken over columns=Colour",
+            "not in the input any more stay in the copy rows=1",
+        ] {
+            assert!(ended.stderr.contains(said), "{ended:?}");
+        }
         assert_eq!(
             copy(&sheet),
             "PO_NUMBER;Note;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;a;COMPLETED;t;\nP2;b;COMPLETED;t;\nP3;\"new; row\";COMPLETED;t;\nP4;d;;;\n"

@@ -4,6 +4,7 @@ mod advice;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tickoff::Error;
@@ -23,6 +24,10 @@ pub enum Exit {
     SomeFailed,
     /// `--halt` stopped it, or that no worker could start.
     Halted,
+    /// The command that was to be run for each PO was not found.
+    NoCommand,
+    /// The command that was to be run for each PO cannot be run.
+    CannotRun,
     /// SIGINT stopped it.
     Interrupted,
     /// SIGTERM or SIGHUP stopped it.
@@ -33,10 +38,6 @@ pub enum Exit {
     BadSheet,
     /// Some results could not be written to the sheet.
     NotWritten,
-    /// The command that was to be run for each PO was not found.
-    NoCommand,
-    /// The command that was to be run for each PO cannot be run.
-    CannotRun,
     /// The command line is wrong.
     Usage,
 }
@@ -64,6 +65,14 @@ impl Exit {
         self.max(other)
     }
 
+    /// How a command ends that did what it was to do, but kept results without a place in these files.
+    pub fn for_unplaced(kept: &[PathBuf]) -> Exit {
+        match kept.is_empty() {
+            true => Exit::Done,
+            false => Exit::SomeFailed,
+        }
+    }
+
     /// How a command ends that this error stopped.
     pub fn of(error: &Error) -> Exit {
         match error {
@@ -71,11 +80,13 @@ impl Exit {
             | Error::UnknownColumn { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
+            Error::UnknownStatus { .. } => Exit::Usage,
             Error::SessionHeld { .. } | Error::LockTimeout { .. } | Error::Busy { .. } => {
                 Exit::Held
             }
             Error::NotDurable { .. }
             | Error::NotVisible { .. }
+            | Error::Rescued { .. }
             | Error::Verification { .. }
             | Error::WriterDied { .. }
             | Error::QueueStopped
@@ -153,11 +164,12 @@ mod tests {
 
     #[test]
     fn of_several_ends_the_most_pressing_is_said() {
-        // 6, then 130/143, 5, 1.
+        // 6, then 130/143, 126/127, 5, 1.
         let ranked = [
             Exit::Done,
             Exit::SomeFailed,
             Exit::Halted,
+            Exit::NoCommand,
             Exit::Interrupted,
             Exit::NotWritten,
         ];

@@ -50,26 +50,33 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(command: &mut Command, worker: usize) -> io::Result<Process> {
+    /// Starts it, as [`Group::spawn`] does.
+    pub(super) fn spawn(
+        command: &mut Command,
+        worker: usize,
+        stop: &Stop,
+    ) -> io::Result<Option<Process>> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let (group, pipes) = Group::spawn(command)?;
+        let Some((group, pipes)) = Group::spawn(command, stop)? else {
+            return Ok(None);
+        };
         let piped = || io::Error::other("a pipe is missing");
         let stdin = pipes.stdin.ok_or_else(piped)?;
         let stdout = pipes.stdout.ok_or_else(piped)?;
         let stderr = pipes.stderr.ok_or_else(piped)?;
         never_block(&stdin)?;
         never_block(&stdout)?;
-        Ok(Process {
+        Ok(Some(Process {
             group,
             stdin: Some(stdin),
             stdout,
             received: Vec::new(),
             stderr: Stderr::read(stderr, worker)?,
             answers: 0,
-        })
+        }))
     }
 
     /// Sends a request, and takes in what the process says until that is answered.

@@ -5,6 +5,7 @@
 //! and the process is asked further. A line that somebody began as an object but that bears no id is kept
 //! as well; its process is not trusted any more. Any other line is no answer.
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::process::retry_on::TRY_AGAIN;
@@ -24,15 +25,19 @@ pub(super) struct Request<'a> {
     /// The PO once more, under its general name.
     pub(super) key: &'a str,
     pub(super) attempt: u32,
-    #[serde(serialize_with = "object_of_cells")]
-    pub(super) cells: Option<&'a CsvRecord>,
+    pub(super) cells: Cells<'a>,
 }
 
-fn object_of_cells<S: Serializer>(
-    record: &Option<&CsvRecord>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_map(record.iter().flat_map(|record| record.cells()))
+/// The cells of the row; none without a row.
+pub(super) struct Cells<'a>(pub(super) Option<&'a CsvRecord>);
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(record) => record.cells_as_json().serialize(serializer),
+            None => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
 }
 
 /// What a process answered.

@@ -16,7 +16,6 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,10 +26,12 @@ use crate::domain::ProcessingStatus;
 use crate::domain::columns::STATUS;
 use crate::error::Result;
 use crate::process::poll::until;
+use crate::process::program::{Broken, CannotRun};
 use crate::process::signals::heed_children;
+use crate::process::template::CommandTemplate;
 use crate::process::verdict::not_started;
 use crate::process::worker::process::{Failure, Process, described};
-use crate::process::worker::protocol::{Answer, Request};
+use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
 use crate::run::stop::lock;
 use crate::run::{Ending, Job, Outcome, Stop, StopLevel};
@@ -42,7 +43,8 @@ const FAILED_STARTS: u32 = 3;
 
 /// The processes of a run, one for each of the pool's workers.
 pub struct WorkerProcesses {
-    argv: Vec<OsString>,
+    command: CommandTemplate,
+    broken: Broken,
     session_id: String,
     timeout: Option<Duration>,
     stagger: Duration,
@@ -66,10 +68,11 @@ impl WorkerProcesses {
     /// # Panics
     /// If there is no program.
     pub fn new(argv: &[OsString], workers: usize, session_id: &str) -> Result<Self> {
-        assert!(!argv.is_empty(), "a worker needs a program");
+        let command = CommandTemplate::literal(argv);
         heed_children()?;
         Ok(WorkerProcesses {
-            argv: argv.to_vec(),
+            command,
+            broken: Broken::default(),
             session_id: session_id.to_owned(),
             timeout: None,
             stagger: Duration::ZERO,
@@ -130,7 +133,7 @@ impl WorkerProcesses {
             po_number: job.po,
             key: job.po,
             attempt: job.attempt,
-            cells: job.record.as_ref(),
+            cells: Cells(job.record.as_ref()),
         };
         let start = Start::now();
         match process.ask(&request, self.timeout, job) {
@@ -164,6 +167,11 @@ impl WorkerProcesses {
         }
     }
 
+    /// Why no process can be started, if that has ended the run.
+    pub fn cannot_run(&self) -> Option<&CannotRun> {
+        self.broken.reason()
+    }
+
     /// Whether the run was ended because no process ever answered.
     pub fn gave_up(&self) -> bool {
         !self.has_answered.load(Ordering::Relaxed)
@@ -186,13 +194,19 @@ impl WorkerProcesses {
         if until(due) > Duration::ZERO || job.stop.level() == StopLevel::Now {
             return Err(Box::new(Outcome::Stopped));
         }
-        let mut command = Command::new(&self.argv[0]);
+        let mut command = self.command.command(job);
         command
-            .args(&self.argv[1..])
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
-        Process::spawn(&mut command, job.worker)
-            .map_err(|error| Box::new(not_started(command.get_program(), &error)))
+        let outcome = match Process::spawn(&mut command, job.worker, job.stop) {
+            Ok(Some(process)) => return Ok(process),
+            Ok(None) => Outcome::Stopped,
+            Err(error) => match self.command.why_not(&error) {
+                Some(reason) => self.broken.end_run(reason, job.stop),
+                None => not_started(command.get_program(), &error),
+            },
+        };
+        Err(Box::new(outcome))
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.

@@ -92,14 +92,14 @@ impl Batch {
             if !operation.is_result {
                 return Err(sheet.unknown_po(po));
             }
-            self.keep_without_row(po, operation, now);
+            self.keep_without_row(po, options, operation, now);
             return Ok(());
         };
         if !operation.is_result {
             operation.updates.validate(po)?;
         }
         let known = self.by_row.get(&first).copied();
-        let forbidden = self.forbidden(sheet, &rows, operation);
+        let forbidden = self.forbidden(sheet, options, &rows, operation);
         if let Some((from, to)) = &forbidden {
             if !operation.is_result {
                 let (po, from, to) = (po.to_owned(), from.clone(), to.clone());
@@ -112,7 +112,7 @@ impl Batch {
         }
         let state_stays = forbidden.is_some();
         let mut schema = sheet.schema();
-        let cells = operation.updates.cells(now);
+        let cells = operation.updates.cells(now, options);
         let mut places = self.places(&schema, options, operation, &cells, state_stays)?;
         // Only now that nothing is refused any more may the sheet change.
         for (place, cell) in places.iter_mut().zip(&cells) {
@@ -186,10 +186,12 @@ impl Batch {
         Ok(())
     }
 
-    /// From which status to which other one the operation may not take its rows, if it wants to.
+    /// From which status to which other one the operation may not take its rows, if it wants to. A result
+    /// does not take the place of a word that nobody knows: a person's, typed while the job ran.
     fn forbidden(
         &self,
         sheet: &Sheet,
+        options: &Options,
         rows: &[RecordIndex],
         operation: &WriteOperation,
     ) -> Option<(ProcessingStatus, ProcessingStatus)> {
@@ -199,10 +201,13 @@ impl Batch {
             .filter(|_| !operation.force)?;
         let known = self.by_row.get(rows.first()?);
         let from = match known.and_then(|&at| self.rows[at].status.clone()) {
-            Some(set_before) => (!set_before.may_become(&to)).then_some(set_before),
+            Some(set_before) => (!options.may_become(&set_before, &to)).then_some(set_before),
             None => {
                 let mut shown = rows.iter().map(|&row| sheet.status_at(row));
-                shown.rfind(|status| !status.may_become(&to))
+                shown.rfind(|status| {
+                    !options.may_become(status, &to)
+                        || operation.is_result && options.leaves_alone(status)
+                })
             }
         };
         Some((from?, to))
@@ -255,8 +260,14 @@ impl Batch {
     }
 
     /// A result whose row is gone waits for the row to come back.
-    fn keep_without_row(&mut self, po: &str, operation: &WriteOperation, now: &str) {
-        let cells = operation.updates.cells(now);
+    fn keep_without_row(
+        &mut self,
+        po: &str,
+        options: &Options,
+        operation: &WriteOperation,
+        now: &str,
+    ) {
+        let cells = operation.updates.cells(now, options);
         let cells = cells
             .iter()
             .filter(|cell| cell.named || !cell.value.is_empty());

@@ -398,6 +398,11 @@ impl Durable {
         self.journal.is_tainted()
     }
 
+    /// Whether the log, if there is one, still has its name.
+    pub(super) fn is_beside_the_sheet(&self) -> Result<bool> {
+        self.journal.has_its_name()
+    }
+
     /// Whether a log is there that this writer knows of.
     pub(super) fn has_log(&self) -> bool {
         self.journal.exists()

@@ -69,7 +69,7 @@ impl Visible {
         if let Some(error) = failed
             && !self.failing
         {
-            tracing::error!(error = %error.chain(), "the sheet could not be written; the results are kept in the journal");
+            tracing::error!(error = %error.chain(), "the sheet could not be written");
         }
         self.failing = failed.is_some();
     }

@@ -51,6 +51,8 @@ pub struct Version {
     pub table: Table,
     /// tickoff made it, or has taken it in as that of somebody who had seen the one before it.
     pub is_known: bool,
+    /// tickoff has seen it for certain. Another save may have been quicker.
+    pub is_taken_in: bool,
     /// Whoever reads it has seen what was public as this version.
     pub knows: usize,
     /// Nobody saw whether it was public: the sheet after one of several results that came in together.
@@ -106,6 +108,12 @@ impl Model {
         &self.versions[self.latest_number()]
     }
 
+    /// tickoff has taken in what others did.
+    pub fn taken_in(&mut self) {
+        let at = self.latest_number();
+        self.versions[at].is_taken_in = true;
+    }
+
     /// The number of what stands in the sheet's place.
     pub fn latest_number(&self) -> usize {
         let mut versions = self.versions.iter();
@@ -119,6 +127,7 @@ impl Model {
             text,
             table,
             is_known: true,
+            is_taken_in: true,
             knows: self.versions.len(),
             is_possible: false,
         });
@@ -180,11 +189,14 @@ impl Model {
                 }
             }
         }
-        // Whether those that may have been public were, or not.
-        for with_possible in [true, false] {
+        // Whether those that may have been public, and the saves that may have been taken in, were, or not.
+        for (with_possible, with_untaken) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
             let mut fewest = (Vec::new(), usize::MAX);
             for &at in &known {
-                if self.versions[at].is_possible && !with_possible {
+                let version = &self.versions[at];
+                if version.is_possible && !with_possible || !version.is_taken_in && !with_untaken {
                     continue;
                 }
                 let differs = |cell: &&Cell| {
@@ -268,7 +280,7 @@ impl Model {
                             edit: theirs.to_owned(),
                         })
                     } else if has_seen {
-                        match self.is_told_by(&evidence, &cell, &value) {
+                        match self.is_told_by(&evidence, &cell, &value, since) {
                             true => Some(edit(true)),
                             false => {
                                 is_fresh = false;
@@ -287,13 +299,14 @@ impl Model {
                         if evidence.seen.is_none() && is_near {
                             // Nothing but this cell tells the versions apart.
                             let edit = theirs.to_owned();
-                            self.wants.insert(
-                                cell,
-                                Want::Either {
-                                    result: value,
-                                    edit,
-                                },
-                            );
+                            if let Some(values) = self.written.get_mut(&cell) {
+                                values.insert(edit.clone());
+                            }
+                            let either = Want::Either {
+                                result: value,
+                                edit,
+                            };
+                            self.wants.insert(cell, either);
                             continue;
                         }
                         // What the cell showed once is an older version's, as far as anybody can tell.
@@ -328,8 +341,8 @@ impl Model {
                     false if !self.written.contains_key(&cell) => Some(edit(true)),
                     false => {
                         let current = now.get(po, column).unwrap_or("").to_owned();
-                        let told =
-                            same(opened, &current) && self.is_told_by(&evidence, &cell, &current);
+                        let told = same(opened, &current)
+                            && self.is_told_by(&evidence, &cell, &current, 0);
                         is_fresh &= told;
                         Some(edit(told))
                     }
@@ -375,14 +388,16 @@ impl Model {
             text,
             table: saved.clone(),
             is_known: is_fresh,
+            is_taken_in: false,
             knows,
             is_possible: false,
         });
     }
 
-    /// Whether both traces tell that the save's author saw this in a cell.
-    fn is_told_by(&self, evidence: &Evidence, cell: &Cell, value: &str) -> bool {
-        let shows = |at: &usize| self.shows(*at, cell, value);
+    /// Whether both traces tell that the save's author saw this in a cell, and not only an older result that is
+    /// the same.
+    fn is_told_by(&self, evidence: &Evidence, cell: &Cell, value: &str, since: usize) -> bool {
+        let shows = |at: &usize| *at >= since && self.shows(*at, cell, value);
         evidence.seen.iter().any(shows) && evidence.near.iter().all(shows)
     }
 

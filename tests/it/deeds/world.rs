@@ -354,6 +354,7 @@ impl World {
                 ));
             }
         }
+        self.model.taken_in();
         Ok(())
     }
 
@@ -499,7 +500,11 @@ fn copy_folder(from: &Path, to: &Path) {
         }
         match entry.file_type().unwrap().is_dir() {
             true => copy_folder(&entry.path(), &to.join(name)),
-            false => drop(fs::copy(entry.path(), to.join(name)).unwrap()),
+            false => match fs::copy(entry.path(), to.join(name)) {
+                // One that the session has just put in another one's place.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            },
         }
     }
 }

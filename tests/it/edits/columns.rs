@@ -135,7 +135,7 @@ fn a_sheet_without_any_of_its_result_columns_is_asked_about() {
     assert!(
         ended
             .stderr
-            .contains("shows none of the results that it had"),
+            .contains("shows no time of its results (LAST_PROCESSED)"),
         "{ended:?}"
     );
     assert_eq!(sheet.text(), edited);

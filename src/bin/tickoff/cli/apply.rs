@@ -19,7 +19,7 @@ use tickoff::{
     DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
 };
 
-use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, WriteArgs};
+use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -37,7 +37,7 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 /// that is reported with its number, and the others are applied.
 ///
 /// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
-/// place in the sheet (a row that is gone, a status for a COMPLETED row) goes to a file ….unplaced.csv beside the
+/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word) goes to a file ….unplaced.csv beside the
 /// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
@@ -52,11 +52,14 @@ pub struct ApplyArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Answer each line on stdout once its result is durable
     #[arg(long)]
     ack: bool,
 
-    /// Let operations take a PO out of COMPLETED or back to PENDING
+    /// Let operations take a PO out of COMPLETED or back to PENDING, and replace an unknown word in STATUS
     #[arg(long)]
     force: bool,
 
@@ -77,7 +80,8 @@ pub struct ApplyArgs {
 pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
-        ..args.sheet.options()
+        take_unknown: args.force,
+        ..args.words.put_into(args.sheet.options())?
     };
     let options = args.columns.put_into(args.backup.put_into(options));
     let mut session = Session::open(&args.sheet.file, &options)?;

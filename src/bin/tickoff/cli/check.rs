@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tickoff::{Diagnostic, Level, Options, diagnose, escape};
 
-use super::args::SheetArgs;
+use super::args::{SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{json_line, print};
 
@@ -23,6 +23,9 @@ pub struct CheckArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Print each finding as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
@@ -36,7 +39,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()
+        ..args.words.put_into(args.sheet.options())?
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {

@@ -1,8 +1,10 @@
 //! `tickoff init`: the columns that a run needs, without a run.
 
+use std::sync::Arc;
+
 use tickoff::{Options, Session, escape};
 
-use super::args::{BackupArgs, SheetArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -17,6 +19,9 @@ pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
     allow_network_fs: bool,
@@ -29,13 +34,15 @@ pub struct InitArgs {
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()
+        ..args.words.put_into(args.sheet.options())?
     };
-    let added = Session::open(&args.sheet.file, &args.backup.put_into(options))?.init()?;
+    let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    let handler = Arc::clone(session.handler());
+    let added = session.init()?;
     print(|out| {
         added
             .iter()
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::for_unplaced(&handler.kept_unplaced()))
 }

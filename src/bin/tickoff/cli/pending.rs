@@ -1,14 +1,15 @@
 //! `tickoff pending`: what a run would process.
 
-use tickoff::{Options, Selection, Sheet, escape};
+use tickoff::{Selection, Sheet, escape};
 
-use super::args::{ConditionArgs, DoneArgs, SheetArgs};
+use super::args::{ConditionArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
 /// List the POs that a run would process
 ///
-/// One PO a line, in the sheet's order. Control characters are shown as escapes; use -0 to hand POs
+/// One PO a line, in the sheet's order. POs with an unknown word as their STATUS are not among them, as a
+/// run leaves them alone; --todo says which words mean that a row is to be processed. Control characters are shown as escapes; use -0 to hand POs
 /// on to another program as they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,7 +24,7 @@ pub struct PendingArgs {
     conditions: ConditionArgs,
 
     #[command(flatten)]
-    done: DoneArgs,
+    words: WordArgs,
 
     /// Print each record as a JSON object on a line of its own
     #[arg(long)]
@@ -36,10 +37,7 @@ pub struct PendingArgs {
 
 /// Prints the POs that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let options = Options {
-        done: args.done.statuses(),
-        ..args.sheet.options()
-    };
+    let options = args.words.put_into(args.sheet.options())?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
     print(|out| {

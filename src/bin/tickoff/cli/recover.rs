@@ -54,8 +54,5 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
         Decision::Apply => writeln!(out, "results of {written} rows written"),
         Decision::Discard => writeln!(out, "the sheet stays as it is"),
     })?;
-    Ok(match unplaced.is_empty() {
-        true => Exit::Done,
-        false => Exit::SomeFailed,
-    })
+    Ok(Exit::for_unplaced(&unplaced))
 }

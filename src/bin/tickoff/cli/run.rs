@@ -42,6 +42,9 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if total == 0 && selection != Selection::all() {
         display.say(rows::NOTHING_TO_DO);
     }
+    if total > 0 {
+        rows::tell_not_utf8(&session.handler().sheet(), display);
+    }
     let mut observers = Observers::open(args, display, &session)?;
     let jobs = Jobs::prepare(args, &session)?;
 
@@ -65,8 +68,8 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     });
     observers.ended(ran.as_ref());
     let summary = ran?;
-    let has_given_up = jobs.finish(&interruption.stop);
-    Ok(exit(&summary, has_given_up, &interruption))
+    let of_jobs = jobs.finish(&interruption.stop);
+    Ok(exit(&summary, of_jobs, &interruption))
 }
 
 /// What is left of a result to be written, if a spreadsheet would run some of it as a formula.
@@ -88,19 +91,19 @@ fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> 
     Outcome::Done(result)
 }
 
-fn exit(summary: &Summary, has_given_up: bool, interruption: &Interruption) -> Exit {
+fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
     let causes = [
         (
             summary.pool.errors > 0 || !summary.unplaced.is_empty(),
             Exit::SomeFailed,
         ),
-        (summary.pool.halted || has_given_up, Exit::Halted),
+        (summary.pool.halted, Exit::Halted),
         (
             !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
             Exit::NotWritten,
         ),
     ];
-    let mut exit = interruption.exit();
+    let mut exit = interruption.exit().and(of_jobs);
     for (_, cause) in causes.iter().filter(|(is_so, _)| *is_so) {
         exit = exit.and(*cause);
     }

@@ -53,6 +53,8 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
         ..args.sheet.options()
     };
     let options = args.backup.put_into(options);
-    CsvHandler::open_with(&args.sheet.file, &options)?.set_record(&args.po, updates)?;
-    Ok(Exit::Done)
+    let handler = CsvHandler::open_with(&args.sheet.file, &options)?;
+    handler.set_record(&args.po, updates)?;
+    handler.finish()?;
+    Ok(Exit::for_unplaced(&handler.kept_unplaced()))
 }

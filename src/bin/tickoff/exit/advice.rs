@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use tickoff::{COLUMNS, Error, Holder, Problem, escape};
+use tickoff::{COLUMNS, Error, ForeignWord, Holder, Problem, escape};
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
@@ -23,6 +23,9 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             ..
         } => return Some(on_missing_key(key, columns, close)),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
+        Error::ForeignColumn {
+            is_status, words, ..
+        } => return Some(on_foreign_column(*is_status, words).into()),
         Error::DuplicatePo { .. } => {
             "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them"
         }
@@ -54,6 +57,16 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::NotVisible { .. } => {
             "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write"
         }
+        Error::Rescued { path, kept, .. } => {
+            return Some(
+                format!(
+                    "copy it to where the sheet was, cp {} {}, and run the same command again",
+                    for_a_shell(&kept.to_string_lossy()),
+                    for_a_shell(&path.to_string_lossy())
+                )
+                .into(),
+            );
+        }
         Error::NotDurable { .. } => {
             "this result is not kept: once the cause is gone, process the PO again"
         }
@@ -66,6 +79,21 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     Some(text.into())
+}
+
+fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
+    const RENAME: &str = "rename the column in the sheet, and tickoff adds one of its own";
+    if !is_status {
+        return RENAME.to_owned();
+    }
+    let words: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
+    let words = match words.len() <= 8 && words.iter().all(|word| !word.contains(',')) {
+        true => for_a_shell(&words.join(",")),
+        false => "WORDS".to_owned(),
+    };
+    format!(
+        "say what these words mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed; or {RENAME}"
+    )
 }
 
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {

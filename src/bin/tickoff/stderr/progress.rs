@@ -300,7 +300,10 @@ mod tests {
             other: 1,
             retried: 3,
             not_run: 5,
-            unpersisted: vec!["P1".into(), "P2".into()],
+            unpersisted: vec![
+                ("P1".into(), tickoff::Updates::new()),
+                ("P2".into(), tickoff::Updates::new()),
+            ],
             ..summary()
         };
         assert_eq!(

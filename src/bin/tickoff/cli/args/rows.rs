@@ -2,49 +2,100 @@
 
 use std::str::FromStr;
 
-use tickoff::{ProcessingStatus, Selection};
+use tickoff::{Condition, Options, ProcessingStatus, Selection};
+
+use crate::exit::{Exit, Failure};
 
 /// What must be so in a row.
 #[derive(Debug, clap::Args)]
 pub struct ConditionArgs {
-    /// Only rows in which the cell of COLUMN is VALUE, apart from blanks around it; if repeated, all
-    /// must hold. An empty STATUS is PENDING
-    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition, help_heading = "What to process")]
-    cells: Vec<Assignment>,
+    /// Only rows in which the cell of COLUMN is VALUE, or one of several that are separated by commas,
+    /// apart from blanks around it; if repeated, all must hold. An empty STATUS is PENDING. != is not,
+    /// ~ and !~ a regular expression, < <= > >= compare numbers, and texts if one is none
+    #[arg(
+        long = "where",
+        value_name = "COLUMN=VALUE",
+        help_heading = "What to process"
+    )]
+    conditions: Vec<Condition>,
 }
 
 impl ConditionArgs {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.conditions.is_empty()
     }
 
     /// The selection with these conditions.
     pub fn put_into(&self, selection: Selection) -> Selection {
-        let put = |selection: Selection, cell: &Assignment| {
-            selection.whose(cell.column.as_str(), cell.value.as_str())
-        };
-        self.cells.iter().fold(selection, put)
+        let conditions = self.conditions.iter().cloned();
+        conditions.fold(selection, Selection::matching)
     }
 }
 
-/// What counts as done.
+/// Which words of STATUS mean what.
 #[derive(Debug, clap::Args)]
-pub struct DoneArgs {
-    /// Statuses that count as done, separated by commas; COMPLETED always does
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = done_status,
-        default_value = "COMPLETED", help_heading = "What to process")]
+pub struct WordArgs {
+    /// Words of STATUS that count as done, separated by commas; COMPLETED always does
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = done_word,
+        default_value = "COMPLETED", help_heading = WORDS)]
     done: Vec<ProcessingStatus>,
+
+    #[command(flatten)]
+    failed: FailedArgs,
+
+    /// Words of STATUS that say that a row is still to be processed, separated by commas; a row with a
+    /// word that nobody knows is left alone
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = todo_word,
+        help_heading = WORDS)]
+    todo: Vec<ProcessingStatus>,
 }
 
-impl DoneArgs {
-    /// The statuses, COMPLETED among them.
-    pub fn statuses(&self) -> Vec<ProcessingStatus> {
-        let mut statuses = self.done.clone();
-        if !statuses.contains(&ProcessingStatus::Completed) {
-            statuses.push(ProcessingStatus::Completed);
+/// Which words of STATUS are failures.
+#[derive(Debug, clap::Args)]
+pub struct FailedArgs {
+    /// Words of STATUS that count as failures, separated by commas; ERROR, FAILED, PARTIAL and
+    /// PO_NOT_FOUND always do
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = failed_word,
+        help_heading = WORDS)]
+    failed: Vec<ProcessingStatus>,
+}
+
+const WORDS: &str = "What STATUS means";
+
+impl WordArgs {
+    /// These options with what was said of words.
+    pub fn put_into(&self, options: Options) -> Result<Options, Failure> {
+        let mut done = self.done.clone();
+        if !done.contains(&ProcessingStatus::Completed) {
+            done.push(ProcessingStatus::Completed);
         }
-        statuses
+        let is_done = |word: &&ProcessingStatus| {
+            let mut done = done.iter();
+            done.any(|done| done.as_str().eq_ignore_ascii_case(word.as_str()))
+        };
+        if let Some(word) = self.todo.iter().find(is_done) {
+            let message = format!(
+                "{word} cannot be done and to be done at once; --force processes what is done as well"
+            );
+            return Err(Failure::Other(Exit::Usage, message));
+        }
+        let todo = self.todo.clone();
+        Ok(self.failed.put_into(Options {
+            done,
+            todo,
+            ..options
+        }))
+    }
+}
+
+impl FailedArgs {
+    /// These options with what was said of failures.
+    pub fn put_into(&self, options: Options) -> Options {
+        Options {
+            failed: self.failed.clone(),
+            ..options
+        }
     }
 }
 
@@ -71,17 +122,25 @@ impl FromStr for Assignment {
     }
 }
 
-fn condition(text: &str) -> Result<Assignment, String> {
-    let wrong = |_| "it must be a column's name, =, and the value that its cell has".to_owned();
-    text.parse().map_err(wrong)
+fn done_word(word: &str) -> Result<ProcessingStatus, String> {
+    match ProcessingStatus::parse(word) {
+        ProcessingStatus::Pending => Err("an empty cell and PENDING are never done".into()),
+        status => Ok(status),
+    }
 }
 
-fn done_status(word: &str) -> Result<ProcessingStatus, String> {
+fn failed_word(word: &str) -> Result<ProcessingStatus, String> {
     match ProcessingStatus::parse(word) {
-        ProcessingStatus::Pending | ProcessingStatus::Other(_) => {
-            Err("only COMPLETED, NO_ATTACHMENTS and ERROR can count as done".into())
-        }
-        status => Ok(status),
+        status if status.is_failure() => Ok(status),
+        status @ ProcessingStatus::Other(_) => Ok(status),
+        _ => Err("PENDING, COMPLETED and NO_ATTACHMENTS are no failures".into()),
+    }
+}
+
+fn todo_word(word: &str) -> Result<ProcessingStatus, String> {
+    match word.trim() {
+        "" => Err("an empty cell is always to be processed; name a word".into()),
+        word => Ok(ProcessingStatus::parse(word)),
     }
 }
 
@@ -90,23 +149,50 @@ mod tests {
     use super::*;
     use crate::cli::tests::{check_refused, parse_run};
 
+    fn options(line: &str) -> Result<Options, Failure> {
+        parse_run(line).words.put_into(Options::default())
+    }
+
     #[test]
     fn done_widens_and_never_drops_completed() {
-        let done = |line| parse_run(line).done.statuses();
+        let done = |line| options(line).unwrap().done;
         use ProcessingStatus::*;
         assert_eq!(
             done("tickoff run in.csv --done completed,no_attachments -- x"),
             [Completed, NoAttachments]
         );
         assert_eq!(
-            done("tickoff run in.csv --done NO_ATTACHMENTS -- x"),
-            [NoAttachments, Completed]
+            done("tickoff run in.csv --done NO_ATTACHMENTS,Shipped -- x"),
+            [NoAttachments, Other("Shipped".into()), Completed]
         );
+        check_refused("tickoff run in.csv --done PENDING -- x", "never done");
+        check_refused("tickoff run in.csv --done COMPLETED, -- x", "never done");
+    }
+
+    #[test]
+    fn words_are_declared_and_do_not_contradict_each_other() {
+        let other = |word: &str| ProcessingStatus::Other(word.into());
+        let declared =
+            options("tickoff run in.csv --failed lost,error --todo open,new -- x").unwrap();
+        assert_eq!(declared.failed, [other("lost"), ProcessingStatus::Error]);
+        assert_eq!(declared.todo, [other("open"), other("new")]);
         check_refused(
-            "tickoff run in.csv --done PENDING -- x",
-            "can count as done",
+            "tickoff run in.csv --failed completed -- x",
+            "are no failures",
         );
-        check_refused("tickoff run in.csv --done DONE -- x", "can count as done");
+        check_refused("tickoff run in.csv --todo a,,b -- x", "name a word");
+        for line in [
+            "tickoff run in.csv --todo a,OPEN --done open -- x",
+            "tickoff run in.csv --todo completed -- x",
+        ] {
+            let refused = options(line).unwrap_err();
+            assert_eq!(refused.exit(), Exit::Usage);
+            assert!(
+                refused
+                    .to_string()
+                    .contains("cannot be done and to be done")
+            );
+        }
     }
 
     #[test]

@@ -9,13 +9,14 @@ use clap::ValueEnum;
 use tickoff::{Halt, RetryOn};
 
 use crate::cli::args::{
-    BackupArgs, ColumnArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, WriteArgs,
+    BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
 };
 
 /// Run a command once for every PO that is not done
 ///
-/// CMD runs without a shell. In its arguments {} is replaced by the PO, and {COLUMN} by the cell of
-/// that column. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
+/// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
+/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
@@ -112,11 +113,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub conditions: ConditionArgs,
 
-    /// Only this PO; may be repeated
+    /// Only this PO, whatever word its STATUS is; may be repeated
     #[arg(long, value_name = "PO", help_heading = "What to process")]
     pub only: Vec<String>,
 
-    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND
+    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND, or a word of --failed
     #[arg(long, help_heading = "What to process")]
     pub retry_failed: bool,
 
@@ -138,9 +139,10 @@ pub struct RunArgs {
     pub seed: Option<u64>,
 
     #[command(flatten)]
-    pub done: DoneArgs,
+    pub words: WordArgs,
 
-    /// Process the POs that are done as well, and let a result replace COMPLETED
+    /// Process the POs that are done as well, and those with an unknown word as their STATUS, and let a
+    /// result replace COMPLETED
     #[arg(long, help_heading = "What to process")]
     pub force: bool,
 
@@ -226,7 +228,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use tickoff::{Duplicates, Failures, ProcessingStatus};
+    use tickoff::{Duplicates, Failures, Options, ProcessingStatus};
 
     use super::*;
     use crate::cli::formulas::Formulas;
@@ -252,7 +254,8 @@ mod tests {
         );
         assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);
         assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
-        assert_eq!(args.done.statuses(), [ProcessingStatus::Completed]);
+        let options = args.words.put_into(Options::default()).unwrap();
+        assert_eq!(options.done, [ProcessingStatus::Completed]);
         assert_eq!(
             (args.log.log_format, args.write.formulas),
             (LogFormat::Human, Formulas::Warn)

@@ -1,9 +1,9 @@
 //! What a run would do, without doing any of it: nothing is locked, made or written.
 
-use tickoff::{CommandTemplate, Selection};
+use tickoff::Selection;
 
 use super::args::RunArgs;
-use super::{rows, sheet};
+use super::{jobs, rows, sheet};
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use crate::stdout::print;
@@ -11,12 +11,16 @@ use crate::stdout::print;
 /// Prints the commands that a run would begin with, one a line, in its order.
 pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<Exit, Failure> {
     let sheet = sheet::read_fit(args)?;
+    let columns = sheet.columns_of_a_run();
+    jobs::must_fit(args, &columns)?;
+    let template = jobs::template(args, &columns)?;
     rows::tell_done(args, display, |po| {
         sheet
             .status(po)
             .is_some_and(|status| sheet.is_done(&status))
     });
-    let template = CommandTemplate::parse(&args.cmd, &sheet.columns_of_a_run());
+    rows::tell_not_utf8(&sheet, display);
+    rows::tell_left_alone(display, &sheet.left_alone(selection)?);
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {
         display.say(rows::NOTHING_TO_DO);

@@ -1,23 +1,50 @@
 //! What is done for each PO: a command of its own, or a request to a worker that stays alive.
 
 use tickoff::{
-    CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Session, Stop, WorkerProcesses,
+    CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Session, Stop,
+    WorkerProcesses,
 };
 
 use super::args::RunArgs;
 use crate::exit::{Exit, Failure};
 
-/// Refuses a command that is not there or cannot be run.
+/// Refuses a command that is not there or cannot be run, if that can be told without the sheet.
 pub fn must_be_runnable(args: &RunArgs) -> Result<(), Failure> {
-    let resolved = CommandTemplate::parse(&args.cmd, &[]).resolve_program();
-    resolved.map(drop).map_err(|error| {
-        let exit = if error.exit_code() == 127 {
-            Exit::NoCommand
-        } else {
-            Exit::CannotRun
-        };
-        Failure::Other(exit, error.to_string())
-    })
+    let program = args.cmd[0].to_string_lossy().replace("{}", "");
+    match template(args, &[]) {
+        Ok(template) if args.worker_protocol.is_some() || !program.contains('{') => {
+            resolve(&template)
+        }
+        // What it may name, and what is to be said of it, depends on the columns.
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a command that cannot be run for a sheet with these columns, or whose placeholders are not as they
+/// should be.
+pub fn must_fit(args: &RunArgs, columns: &[String]) -> Result<(), Failure> {
+    resolve(&template(args, columns)?)
+}
+
+fn resolve(template: &CommandTemplate) -> Result<(), Failure> {
+    let resolved = template.resolve_program();
+    resolved.map_err(|reason| Failure::Other(exit_of(&reason), reason.to_string()))
+}
+
+/// The command line for a sheet with these columns; that of a worker has no placeholders.
+pub fn template(args: &RunArgs, columns: &[String]) -> Result<CommandTemplate, Failure> {
+    if args.worker_protocol.is_some() {
+        return Ok(CommandTemplate::literal(&args.cmd));
+    }
+    CommandTemplate::parse(&args.cmd, columns)
+        .map_err(|error| Failure::Other(Exit::Usage, error.to_string()))
+}
+
+fn exit_of(reason: &CannotRun) -> Exit {
+    match reason.exit_code() {
+        127 => Exit::NoCommand,
+        _ => Exit::CannotRun,
+    }
 }
 
 /// What is done for each PO.
@@ -31,7 +58,7 @@ impl Jobs {
     pub fn prepare(args: &RunArgs, session: &Session) -> Result<Jobs, Failure> {
         let id = session.id();
         if args.worker_protocol.is_none() {
-            let template = CommandTemplate::parse(&args.cmd, &session.columns());
+            let template = template(args, &session.columns())?;
             let mut command = RecordCommand::new(template, id)?;
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
@@ -66,15 +93,19 @@ impl Jobs {
         }
     }
 
-    /// Lets workers end; whether the run was ended because none ever answered.
-    pub fn finish(self, stop: &Stop) -> bool {
-        match self {
-            Jobs::Commands(_) => false,
-            Jobs::Workers(workers) => {
-                let has_given_up = workers.gave_up();
-                workers.finish(stop);
-                has_given_up
+    /// Lets workers end. How the run ends if no job could be started, or no worker ever answered.
+    pub fn finish(self, stop: &Stop) -> Exit {
+        let cannot_run = match &self {
+            Jobs::Commands(command) => command.cannot_run(),
+            Jobs::Workers(workers) => workers.cannot_run(),
+        };
+        let mut exit = cannot_run.map_or(Exit::Done, exit_of);
+        if let Jobs::Workers(workers) = self {
+            if workers.gave_up() {
+                exit = exit.and(Exit::Halted);
             }
+            workers.finish(stop);
         }
+        exit
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use tickoff::{Selection, escape};
+use tickoff::{ProcessingStatus, Selection, Sheet, escape};
 
 use super::args::RunArgs;
 use crate::stderr::Display;
@@ -42,6 +42,24 @@ pub fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
     selection
 }
 
+/// Says which POs are left alone for a word that nobody knows, if any are.
+pub fn tell_left_alone(display: &Display, words: &[(ProcessingStatus, usize)]) {
+    const SHOWN: usize = 8;
+    if words.is_empty() {
+        return;
+    }
+    let total: usize = words.iter().map(|(_, pos)| pos).sum();
+    let shown = words.iter().take(SHOWN);
+    let mut shown: Vec<String> = shown.map(|(word, pos)| format!("{word} ({pos})")).collect();
+    if let more @ 1.. = words.len().saturating_sub(SHOWN) {
+        shown.push(format!("{more} more words"));
+    }
+    display.say(&format!(
+        "left alone, because nobody has said what their STATUS means: {total} POs: {}; --todo, --done or --failed says it, --only or --force takes them as they are",
+        shown.join(", ")
+    ));
+}
+
 /// Says which of the POs that were named need nothing.
 pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bool) {
     for po in args.only.iter().filter(|po| is_done(po)) {
@@ -50,4 +68,20 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
             escape(po.trim())
         ));
     }
+}
+
+/// Says that there are cells which are no text.
+pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
+    let Some(found) = sheet.not_utf8() else {
+        return;
+    };
+    let column = escape(&found.column);
+    let are = match found.cells {
+        1 => "1 cell is".to_owned(),
+        cells => format!("{cells} cells are"),
+    };
+    display.say(&format!(
+        "{are} not UTF-8, the first in line {}, {column}: a command gets its bytes as they are, a worker {{\"base64\":…}}",
+        found.line
+    ));
 }

@@ -3,22 +3,31 @@
 use tickoff::{Error, Options, Selection, Session, Sheet, create_output, escape, same_column};
 
 use super::args::RunArgs;
+use super::jobs;
 use crate::exit::{Exit, Failure};
 
-/// Opens it for the run; a copy is made, or gets the rows that are new in FILE.
+/// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
+/// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     refuse_unfit_stdout(args)?;
     let Some(copy) = &args.output else {
-        return Ok(Session::open(&args.sheet.file, &options)?);
+        let session = Session::open(&args.sheet.file, &options)?;
+        jobs::must_fit(args, &session.columns())?;
+        return Ok(session);
     };
     if !args.only.is_empty() || !args.conditions.is_empty() {
         // What is selected must be there before a copy is made or gets new rows.
         drop(read(args)?.select(selection)?);
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
+    if !copy.exists() {
+        input.refuse_foreign_status()?;
+        jobs::must_fit(args, &input.columns_of_a_run())?;
+    }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
+    jobs::must_fit(args, &session.columns())?;
     session.take_new_rows(&input)?;
     Ok(session)
 }
@@ -56,7 +65,7 @@ fn refuse_unfit_stdout(args: &RunArgs) -> Result<(), Failure> {
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);
     };
@@ -67,19 +76,16 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> Options {
-    let done = if args.force {
-        Vec::new()
-    } else {
-        args.done.statuses()
-    };
-    let allow_network_fs = args.write.allow_network_fs;
+fn options(args: &RunArgs) -> Result<Options, Failure> {
     let options = args.columns.put_into(args.sheet.options());
-    args.backup.put_into(Options {
-        done,
-        allow_network_fs,
-        ..options
-    })
+    let mut options = args.words.put_into(args.backup.put_into(options))?;
+    options.allow_network_fs = args.write.allow_network_fs;
+    options.take_unknown = args.force || !args.only.is_empty();
+    if args.force {
+        // Known as before, and to be processed.
+        options.todo.append(&mut options.done);
+    }
+    Ok(options)
 }
 
 /// Two names of one sheet are a mistake on the command line.

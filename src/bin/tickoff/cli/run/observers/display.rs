@@ -4,6 +4,7 @@ use chrono::Utc;
 use tickoff::{Error, Event, Summary, escape};
 
 use super::{Beginning, Observer};
+use crate::cli::run::rows::tell_left_alone;
 use crate::exit::advice;
 use crate::stderr::board::Board;
 use crate::stderr::{Display, Progress};
@@ -48,17 +49,22 @@ impl Observer for Shown {
 
 /// Where the sheet of before is, and which results are not where they belong.
 fn tell(display: &Display, summary: &Summary) {
+    tell_left_alone(display, &summary.left_alone);
     if let Some(backup) = &summary.backup {
-        display.say(&format!(
-            "the sheet as it was before: {}",
-            escape(&backup.to_string_lossy())
-        ));
+        let path = escape(&backup.to_string_lossy());
+        display.say(&match backup.exists() {
+            true => format!("the sheet as it was before: {path}"),
+            false => format!("the backup of the sheet as it was before was removed: {path}"),
+        });
     }
     let unsaved = &summary.pool.unpersisted;
-    if !unsaved.is_empty() {
-        let unsaved: Vec<_> = unsaved.iter().map(|po| escape(po)).collect();
+    if !unsaved.is_empty() && !matches!(summary.not_visible, Some(Error::Rescued { .. })) {
+        let unsaved: Vec<_> = unsaved.iter().map(|(po, _)| escape(po)).collect();
+        let kept = summary.rescued.as_ref().map_or(String::new(), |kept| {
+            format!(" in the sheet, but in {}", escape(&kept.to_string_lossy()))
+        });
         display.report(format!(
-            "the results of {} are not saved: once the cause is gone, the next tickoff run processes these POs again",
+            "the results of {} are not saved{kept}: once the cause is gone, the next tickoff run processes these POs again",
             unsaved.join(", ")
         ));
     }

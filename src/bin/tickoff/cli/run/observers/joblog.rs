@@ -14,6 +14,7 @@ use tickoff::{CommandTemplate, Ending, Event, Job, ProcessEnd, Session, escape};
 use super::Observer;
 use super::lines::Lines;
 use crate::cli::run::args::RunArgs;
+use crate::cli::run::jobs;
 use crate::exit::Failure;
 
 const HEADER: &str =
@@ -35,7 +36,7 @@ impl JobLog {
         let head = HEADER.as_bytes();
         Ok(JobLog {
             lines: Lines::open(path, "lines of a job log", head, head)?,
-            template: CommandTemplate::parse(&args.cmd, &session.columns()),
+            template: jobs::template(args, &session.columns())?,
             begun: AtomicU64::new(0),
             present: (0..args.jobs.get()).map(|_| AtomicU64::new(0)).collect(),
         })

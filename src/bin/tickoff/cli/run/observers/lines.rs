@@ -3,10 +3,12 @@
 //! Each is written whole, in one call, at the end of the file: a kill can tear no more than the last one,
 //! and the next run begins a new line behind that. Lines that cannot be written are lost, the run goes on,
 //! and this is said once. The file may be a FIFO: without a reader lines are lost until one comes, and a
-//! reader that does not keep up holds the run up for a second altogether, not longer.
+//! reader that does not keep up holds the run up for a second altogether, not longer. A file that somebody
+//! removed begins anew, and that is said.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +26,8 @@ pub struct Lines {
     path: PathBuf,
     /// In the plural, as a message has it.
     what: &'static str,
+    /// What the file begins with.
+    head: Vec<u8>,
     state: Mutex<State>,
 }
 
@@ -79,6 +83,7 @@ impl Lines {
         let lines = Lines {
             path: path.to_owned(),
             what,
+            head: head.to_vec(),
             state: Mutex::new(State {
                 file,
                 rest,
@@ -93,6 +98,12 @@ impl Lines {
     /// Adds a line, its terminator included.
     pub fn add(&self, line: &[u8]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.was_removed() {
+            let (what, path) = (self.what, escape(&self.path.to_string_lossy()));
+            tracing::warn!("{path} was removed, and with it {what}: it begins anew");
+            state.file = None;
+            state.rest.clone_from(&self.head);
+        }
         if let Err(error) = state.write(&self.path, line)
             && !state.is_lossy
         {
@@ -111,10 +122,17 @@ impl Lines {
 }
 
 impl State {
+    /// Whether the file, if it is a regular one, has no name any more.
+    fn was_removed(&self) -> bool {
+        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
+        metadata.is_some_and(|metadata| metadata.is_file() && metadata.nlink() == 0)
+    }
+
     fn write(&mut self, path: &Path, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
             let mut options = OpenOptions::new();
-            self.file = Some(sys::nonblocking(options.append(true)).open(path)?);
+            let options = sys::nonblocking(options.append(true).create(true));
+            self.file = Some(options.open(path)?);
         }
         self.flush()?;
         self.rest = line.to_vec();
@@ -195,6 +213,18 @@ mod tests {
         let made = Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
         (folder, path)
+    }
+
+    #[test]
+    fn a_file_that_is_removed_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        let lines = open(&path).unwrap();
+        lines.add(b"a\n");
+        std::fs::remove_file(&path).unwrap();
+        lines.add(b"b\n");
+        lines.add(b"c\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"head\nb\nc\n");
     }
 
     fn reader(path: &Path) -> File {

@@ -1,0 +1,95 @@
+//! Results that have no other place go to a file in the system's folder for temporary files.
+//!
+//! Somebody who removes the sheet's folder takes sheet and journal with it, and a disk that stays full takes no
+//! result in. Then what this process has in memory is all that there is.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use chrono::Utc;
+
+use super::Writer;
+use super::batch::Batch;
+use super::site::Site;
+use crate::disk::NewFile;
+use crate::domain::format_timestamp;
+use crate::error::{Error, Result};
+use crate::journal::{Frame, frame};
+use crate::sheet::render::Next;
+use crate::sheet::{RowUpdate, WriteOperation, as_table};
+
+/// How many names are tried.
+const MAX_NAMES: u32 = 100;
+
+/// Files that hold what would be gone with this process.
+#[derive(Debug, Default)]
+pub(crate) struct Rescued {
+    /// The sheet with every result, because its journal is not beside it any more.
+    pub(crate) sheet: Option<PathBuf>,
+    /// Results alone: those that could not be made durable, or have no place in that sheet.
+    pub(crate) results: Option<PathBuf>,
+}
+
+impl Writer {
+    /// Keeps results that could not be made durable, and, of a sheet that could not be written and whose
+    /// journal is gone, everything.
+    pub(crate) fn rescue(&self, unsaved: &[WriteOperation], is_written: bool) -> Result<Rescued> {
+        let sheet = self.sheet.load();
+        let now = format_timestamp(Utc::now());
+        let mut batch = Batch::new(unsaved.len(), self.columns_left(&sheet));
+        for operation in unsaved {
+            batch.add(&sheet, &self.site.options, operation, &now)?;
+        }
+        let frame = batch
+            .into_frame()
+            .0
+            .unwrap_or_else(|| Frame::of(Vec::new()));
+        // Where that cannot be read, nothing is there for anybody.
+        if is_written || self.durable.is_beside_the_sheet().unwrap_or(false) {
+            return Ok(Rescued {
+                sheet: None,
+                results: keep_rows(&self.site, &frame.rows)?,
+            });
+        }
+        let mut without_place = frame::apply(&sheet, &[frame]);
+        without_place.extend_from_slice(self.durable.unplaced());
+        let whole = |out: &mut dyn io::Write| Next::of(&sheet).render(&mut { out });
+        Ok(Rescued {
+            sheet: Some(keep(&self.site, "sheet", whole)?),
+            results: keep_rows(&self.site, &without_place)?,
+        })
+    }
+}
+
+fn keep_rows(site: &Site, rows: &[RowUpdate]) -> Result<Option<PathBuf>> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let table = as_table(&site.options.key, rows);
+    keep(site, "results", |out| out.write_all(&table)).map(Some)
+}
+
+/// Writes a file that its owner alone can read.
+fn keep(
+    site: &Site,
+    label: &str,
+    fill: impl Fn(&mut dyn io::Write) -> io::Result<()>,
+) -> Result<PathBuf> {
+    let session = &site.session_id;
+    for n in 0..MAX_NAMES {
+        let path = std::env::temp_dir().join(format!("tickoff_{session}.{label}-{n}.csv"));
+        let new = NewFile::create(&path, 0o600)?;
+        let mut out = io::BufWriter::new(new.file());
+        fill(&mut out)
+            .and_then(|()| out.flush())
+            .map_err(Error::io("write", &path))?;
+        drop(out);
+        new.file().sync_all().map_err(Error::io("sync", &path))?;
+        if new.publish()? {
+            return Ok(path);
+        }
+    }
+    Err(Error::io("create a file in", std::env::temp_dir())(
+        io::ErrorKind::AlreadyExists.into(),
+    ))
+}
