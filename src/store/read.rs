@@ -111,9 +111,12 @@ fn show(
         return Ok(left.map(|left| left.question(sheet.path())));
     };
     let history = frame::history(frames);
-    frame::add_waiting_columns(sheet, frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    match standing(frames, &history, sheet, hash, is_of_session) {
+    let standing = standing(frames, &history, sheet, hash, is_of_session);
+    if !matches!(standing, Standing::Anew | Standing::Asked(_)) {
+        frame::add_waiting_columns(sheet, frames);
+    }
+    match standing {
         Standing::Current(from) => {
             sheet.know(&history);
             drop(merge::replay(sheet, frame::updates(&frames[from..])));

@@ -298,8 +298,7 @@ fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
 fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_file() {
     let sheet = TempSheet::new("PO_NUMBER;STATUS;note\nP1;;\nP2;;mine\nP3;;\n");
     let elsewhere = tempfile::tempdir().unwrap();
-    let script =
-        "echo '{\"note\":\"n\"}' > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
+    let script = "printf 'note=n\\nonly %s=n' $TICKOFF_PO > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
     let mut run = sheet.run("-j 1", script);
     run.env("TMPDIR", elsewhere.path())
         .env("FOLDER", sheet.folder());
@@ -325,6 +324,10 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
     assert_eq!(
         ["P1", "P2", "P3"].map(shown),
         ["COMPLETED n", "COMPLETED n", " "]
+    );
+    assert_eq!(
+        ["P1", "P2"].map(|po| &*table[po][&format!("only {po}")]),
+        ["n", "n"]
     );
 }
 

@@ -185,7 +185,7 @@ mod what_a_command_says {
             "printf '[1]' > $TICKOFF_RESULT; exit 3",
             "ERROR",
             &format!(
-                "exit 3, {invalid}: it is not a JSON object of cells: invalid type: sequence, expected a JSON object at line 1 column 0"
+                "exit 3, {invalid}: it is no JSON object, and line 1 is no NAME=value or NAME<<MARK"
             ),
         );
         check(
