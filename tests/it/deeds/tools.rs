@@ -19,7 +19,13 @@ impl World {
         let mut command = tickoff();
         command.arg(arguments[0]).arg(self.path());
         command.args(&arguments[1..]).current_dir(&self.folder);
-        let ended = end(&mut command);
+        let mut ended = end(&mut command);
+        // A program that another history just starts has our locks until it begins.
+        let ours = format!("in use by process {} ", std::process::id());
+        while self.live.is_none() && ended.stderr.contains(&ours) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            ended = end(&mut command);
+        }
         self.judge_end(arguments, ended, codes)
     }
 
@@ -174,19 +180,12 @@ impl World {
             let Some(po) = dice.choice(&open).cloned() else {
                 break;
             };
-            // A status that another command or a hand set, which the session may learn with this result.
-            let is_done = |want: &Want| {
-                let (Want::Result { value, .. }
-                | Want::Edit { value, .. }
-                | Want::Either { edit: value, .. }) = want;
-                value == "COMPLETED"
+            // What another command or a hand once set to COMPLETED the session may learn with this result, and
+            // what a later hand made of it only after that.
+            let forced = forced || {
+                let mut versions = self.model.versions.iter();
+                versions.any(|version| version.table.get(&po, "STATUS") == Some("COMPLETED"))
             };
-            let forced = forced
-                || self
-                    .model
-                    .wants
-                    .get(&cell(&po, "STATUS"))
-                    .is_some_and(is_done);
             let serial = self.next();
             let step = dice.i64(1..9);
             let mut cells = vec![("LAST_PROCESSED", self.time(step))];
