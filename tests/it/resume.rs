@@ -427,3 +427,18 @@ fn a_run_that_another_session_took_over_ends_with_4() {
     ended.with(4);
     second.end();
 }
+
+#[test]
+fn a_copy_begins_with_what_only_the_inputs_journal_has() {
+    let sheet = TempSheet::pending(6);
+    killed_after_three(&sheet, true);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING");
+    let before = sheet.text();
+    end(&mut sheet.run("--output copy.csv", "echo $TICKOFF_PO >> again")).with(0);
+    assert_eq!(sheet.text(), before);
+    let mut again = sheet.lines("again");
+    again.sort();
+    assert_eq!(again, ["PO3", "PO4", "PO5"]);
+    let copy = std::fs::read_to_string(sheet.folder().join("copy.csv")).unwrap();
+    assert_eq!(copy.matches(";COMPLETED;").count(), 6, "{copy}");
+}
