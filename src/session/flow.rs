@@ -153,7 +153,9 @@ impl Session {
             }
             if writer.is_behind() {
                 if backup.is_none() && !recovery.is_as_left {
-                    backup = Some(writer.back_up_as_it_is(&id)?.backup_path);
+                    let made = writer.back_up_as_it_is(&id)?.backup_path;
+                    clean_up(writer.backups(), std::slice::from_ref(&made));
+                    backup = Some(made);
                 }
                 writer
                     .checkpoint_patiently()

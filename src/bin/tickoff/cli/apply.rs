@@ -16,7 +16,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
+    DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
@@ -84,8 +84,15 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
         ..args.words.put_into(args.sheet.options())?
     };
     let options = args.columns.put_into(args.backup.put_into(options));
-    let mut session = Session::open(&args.sheet.file, &options)?;
-    session.prepare(0)?;
+    let opened = Session::open(&args.sheet.file, &options).and_then(|mut session| {
+        session.prepare(0)?;
+        Ok(session)
+    });
+    let session = opened.inspect_err(|error| {
+        if matches!(error, Error::NotVisible { .. }) {
+            display.report("no line was read: an earlier session's results cannot be written");
+        }
+    })?;
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
