@@ -308,8 +308,9 @@ pub enum Error {
     },
     /// Nobody but a person can tell what is to become of the results in the journal. Nothing was changed.
     #[error(
-        "{} {found}: its journal has results for {rows} rows that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",
+        "{} {found}: its journal has results for {rows} row{} that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",
         Escaped::path(path),
+        if *rows == 1 { "" } else { "s" },
         command_line([path].into_iter())
     )]
     Undecided {

@@ -92,15 +92,17 @@ pub mod fuzzing;
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
+#[doc(hidden)]
+pub use domain::columns::same_column;
 pub use domain::{
-    Holder, InvalidStage, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
-    ProcessingStatus, Stage,
+    Holder, InvalidStage, InvalidValue, MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
+    MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt,
-    RecordCommand, WorkerProcesses, is_ignored,
+    RecordCommand, RetryOn, WorkerProcesses, is_ignored,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{

@@ -25,7 +25,7 @@ pub(crate) struct Dialect {
 }
 
 /// The delimiters that are tried, in this order.
-const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
+pub(crate) const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
 /// Finds the dialect with which the header has the key column, and the header's names, as written.
 ///

@@ -48,7 +48,7 @@ impl Stage {
     }
 
     /// The columns of its status, time and message.
-    pub(crate) fn columns(&self) -> [&str; 3] {
+    pub fn columns(&self) -> [&str; 3] {
         self.columns.each_ref().map(String::as_str)
     }
 
@@ -140,6 +140,17 @@ pub(crate) fn stage_prefix<'c>(column: &'c str, state: &str) -> Option<&'c str> 
         .then_some(prefix)
 }
 
+/// Whether a column holds what became of a row in a stage. Of any but the main one, the columns of status and time
+/// have to be there: a column of somebody's own may be called HTTP_STATUS.
+pub(crate) fn is_state(column: &str, is_there: impl Fn(&str) -> bool) -> bool {
+    let mut prefixes = STATE.iter().map(|state| stage_prefix(column, state));
+    let prefix = prefixes.find_map(|prefix| prefix);
+    prefix.is_some_and(|prefix| {
+        let mut needed = [STATUS, LAST_PROCESSED].iter();
+        prefix.is_empty() || needed.all(|state| is_there(&format!("{prefix}{state}")))
+    })
+}
+
 /// The name under which a column may be added again for results that are known: it is one of the original
 /// system's 14, or of a stage, whichever that was.
 pub(crate) fn may_return(column: &str) -> Option<&str> {
@@ -191,6 +202,18 @@ mod tests {
         ] {
             assert_eq!(stage_prefix(column, STATUS), None, "{column}");
             assert_eq!(may_return(column), None, "{column}");
+        }
+        let is_state_beside = |column, there: &[&str]| {
+            is_state(column, |name| there.iter().any(|it| same_column(it, name)))
+        };
+        assert!(is_state_beside("status", &[]));
+        assert!(!is_state_beside(
+            "HTTP_STATUS",
+            &["HTTP_STATUS", "LAST_PROCESSED"]
+        ));
+        assert!(!is_state_beside("a", &["a_STATUS", "a_LAST_PROCESSED"]));
+        for column in ["a_status", "A_LAST_PROCESSED", "a_ERROR_MESSAGE"] {
+            assert!(is_state_beside(column, &["a_STATUS", "a_last_processed"]));
         }
         assert_eq!(may_return(" a_status "), Some("a_status"));
         assert_eq!(may_return("supplier"), Some("SUPPLIER"));

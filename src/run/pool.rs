@@ -256,6 +256,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             record,
             worker,
             attempt: task.attempt,
+            is_last: task.attempt > self.pool.retries,
             stop: &self.pool.stop,
             on_event: self.pool.on_event.as_deref(),
         };

@@ -24,7 +24,7 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows, not_followed};
+use crate::sheet::{Conflict, NotFollowed, Options, Selection, Sheet, new_rows};
 use crate::store::{CsvHandler, Decision, clean_up};
 use crate::text::escape_list;
 
@@ -81,6 +81,10 @@ pub struct Summary {
     pub not_visible: Option<Error>,
     /// Where the results are that could not be made durable.
     pub rescued: Option<PathBuf>,
+    /// Whether another session took the sheet over, and ended this one by that.
+    pub taken_over: bool,
+    /// Where the sheet's folder is now, if it was moved meanwhile: the results are there.
+    pub moved_to: Option<PathBuf>,
 }
 
 impl Session {
@@ -149,7 +153,9 @@ impl Session {
             }
             if writer.is_behind() {
                 if backup.is_none() && !recovery.is_as_left {
-                    backup = Some(writer.back_up_as_it_is(&id)?.backup_path);
+                    let made = writer.back_up_as_it_is(&id)?.backup_path;
+                    clean_up(writer.backups(), std::slice::from_ref(&made));
+                    backup = Some(made);
                 }
                 writer
                     .checkpoint_patiently()
@@ -260,14 +266,19 @@ impl Session {
         queue.start_writer_thread()?;
         let mut done = pool.queue(&queue).run_list(&selected, work);
         done.skipped += left_alone;
-        self.keeper = None;
+        let keeper = self.keeper.take();
+        let taken_over = keeper.as_ref().is_some_and(Keeper::was_taken_over);
+        drop(keeper);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let (finished, rescued) = match drained {
             Err(died @ Error::WriterDied { .. }) => (Err(died), None),
             _ => self.handler.finish_with(&done.unpersisted),
         };
+        let moved_to = self.handler.moved_to();
         Ok(Summary {
             rescued,
+            taken_over,
+            moved_to,
             ..self.summary(done, selection, finished.err())
         })
     }
@@ -323,7 +334,11 @@ impl Session {
             input.refuse_foreign_status()?;
         }
         self.input = Some(input.path().to_owned());
-        let (columns, gone) = not_followed(input, &self.handler.sheet());
+        let NotFollowed {
+            columns,
+            gone,
+            changed,
+        } = NotFollowed::of(input, &self.handler.sheet());
         if !columns.is_empty() {
             tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
         }
@@ -331,6 +346,12 @@ impl Session {
             tracing::warn!(
                 rows = gone,
                 "rows that are not in the input any more stay in the copy"
+            );
+        }
+        if changed > 0 {
+            tracing::warn!(
+                rows = changed,
+                "rows have other cells in the input: the copy keeps its own"
             );
         }
         let mut added = 0;
@@ -410,6 +431,8 @@ impl Session {
             elapsed: self.started.elapsed(),
             not_visible,
             rescued: None,
+            taken_over: false,
+            moved_to: None,
         }
     }
 }

@@ -31,7 +31,8 @@ pub struct Options {
     pub take_done: bool,
     /// Whether a run processes rows with a word of STATUS that nobody knows as well: no.
     pub take_unknown: bool,
-    /// Whether a result may add those of the 14 columns that the sheet lacks: yes.
+    /// Whether columns that the sheet lacks are added for what is written: yes. An update adds those of
+    /// the 14, the result of a job any, up to [`MAX_ADDED_COLUMNS`](crate::MAX_ADDED_COLUMNS) of its own.
     pub add_columns: bool,
     /// The folder for backups. `None`: `backup` beside the sheet.
     pub backup_dir: Option<PathBuf>,

@@ -4,9 +4,10 @@
 //! width until a rewrite has put it into the file.
 
 use crate::domain::columns::{COLUMNS, same_column};
-use crate::domain::{Problem, Stage};
+use crate::domain::{Problem, Stage, is_state};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
+use crate::text::close_to;
 
 /// The columns of one version of the sheet, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +67,20 @@ impl Schema {
             .ok_or_else(|| self.unknown(name, options))
     }
 
+    /// Whether a column holds what became of a row, in whichever stage.
+    pub(crate) fn is_state(&self, name: &str) -> bool {
+        is_state(name, |column| self.position(column).is_some())
+    }
+
     /// The error for a column that is not there.
     pub(crate) fn unknown(&self, name: &str, options: &Options) -> Error {
-        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
-        Error::unknown_column(name, &self.columns, addable)
+        Error::unknown_column(name, &self.columns, addable(options))
+    }
+
+    /// Columns that are there, or may be added, whose names are like this one.
+    pub(crate) fn close_to(&self, name: &str, options: &Options) -> Vec<String> {
+        let columns = self.columns.iter().map(String::as_str);
+        close_to(name, columns.chain(addable(options).iter().copied()))
     }
 
     /// This schema with a column more at its end.
@@ -79,6 +90,11 @@ impl Schema {
         schema.status = schema.position(stage.status());
         schema
     }
+}
+
+/// The columns that may be added whatever a sheet has.
+fn addable(options: &Options) -> &'static [&'static str] {
+    if options.add_columns { &COLUMNS } else { &[] }
 }
 
 #[cfg(test)]

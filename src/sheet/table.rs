@@ -322,6 +322,14 @@ impl Sheet {
         self.schema.load().columns().to_vec()
     }
 
+    /// Refuses the name of a column that the sheet does not have.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`].
+    pub fn require_column(&self, name: &str) -> Result<()> {
+        self.schema.load().require(name, &self.options).map(drop)
+    }
+
     /// The columns, and those that a run adds.
     pub fn columns_of_a_run(&self) -> Vec<String> {
         let mut columns = self.columns();

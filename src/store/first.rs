@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::backup::BackupManager;
 use crate::csv::RecordIndex;
 use crate::disk::Snapshot;
-use crate::domain::columns::{LAST_PROCESSED, STATUS};
+use crate::domain::columns::LAST_PROCESSED;
 use crate::domain::{parse_timestamp, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::{Sheet, text};
@@ -53,13 +53,10 @@ pub(crate) fn is_original(sheet: &Sheet, shown: Shown, backups: &BackupManager) 
 /// Whether a result of any stage stands in the sheet.
 fn has_results(sheet: &Sheet, shown: Shown) -> bool {
     let schema = sheet.schema();
-    let is_of_stage = |name: &String| {
-        stage_prefix(name, LAST_PROCESSED).is_some_and(|prefix| {
-            prefix.is_empty() || schema.position(&format!("{prefix}{STATUS}")).is_some()
-        })
-    };
+    let is_time =
+        |name: &String| stage_prefix(name, LAST_PROCESSED).is_some() && schema.is_state(name);
     let mut columns = schema.columns().iter();
-    columns.any(|name| is_of_stage(name) && has_times(sheet, shown, name))
+    columns.any(|name| is_time(name) && has_times(sheet, shown, name))
 }
 
 /// Whether a valid time stands in a column.

@@ -350,6 +350,11 @@ impl CsvHandler {
         self.sheet.load().path().to_owned()
     }
 
+    /// Where the sheet's folder is by now, if not at its path.
+    pub(crate) fn moved_to(&self) -> Option<PathBuf> {
+        self.writer().ok()?.target().moved_to()
+    }
+
     pub(crate) fn writes(&self) -> Writes {
         self.writer()
             .map(|writer| writer.writes())

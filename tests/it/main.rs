@@ -19,6 +19,8 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod columns;
 #[cfg(feature = "cli")]
+mod comes_back;
+#[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
 mod controls;

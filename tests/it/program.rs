@@ -432,7 +432,7 @@ mod apply {
             line(4, "P4", json!({"note": "x\0y", "PO_NUMBER": "P4"})),
         ]
         .concat();
-        let (code, answers, said) = apply(&sheet, &["--ack"], &lines);
+        let (code, answers, said) = apply(&sheet, &["--ack", "--no-new-columns"], &lines);
         assert_eq!(code, 1, "{said}");
         assert!(answers.iter().all(|answer| answer["durable"] == true));
         let not_done = "a result's STATUS must be COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not done";

@@ -185,7 +185,7 @@ mod what_a_command_says {
             "printf '[1]' > $TICKOFF_RESULT; exit 3",
             "ERROR",
             &format!(
-                "exit 3, {invalid}: it is not a JSON object of cells: invalid type: sequence, expected a JSON object at line 1 column 0"
+                "exit 3, {invalid}: it is no JSON object, and line 1 is no NAME=value or NAME<<MARK"
             ),
         );
         check(
@@ -749,6 +749,7 @@ mod output {
         for said in [
             "they are not taken over columns=Colour",
             "not in the input any more stay in the copy rows=1",
+            "have other cells in the input: the copy keeps its own rows=1",
         ] {
             assert!(ended.stderr.contains(said), "{ended:?}");
         }

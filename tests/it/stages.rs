@@ -524,6 +524,103 @@ fn a_set_during_a_stage_shows_what_the_run_wrote_and_is_not_undone() {
 }
 
 #[test]
+fn the_state_of_stages_is_none_of_the_64_columns_that_results_may_add() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let leaves = |range: std::ops::Range<usize>, more: &str| {
+        let lines: String = range.map(|n| format!("field{n}=x\\n")).collect();
+        format!("printf '{more}{lines}' > $TICKOFF_RESULT")
+    };
+    end(&mut sheet.run("--stage fetch", &leaves(0..31, "HTTP_STATUS=200\\n"))).with(0);
+    end(&mut sheet.run("--stage ocr", &leaves(31..63, ""))).with(0);
+    assert_eq!(sheet.cell("P1", "HTTP_STATUS"), "200");
+    assert_eq!(sheet.cell("P1", "field62"), "x");
+    end(&mut sheet.run("--stage upload", &leaves(63..64, ""))).with(1);
+    assert_eq!(sheet.cell("P1", "upload_STATUS"), "COMPLETED");
+    let text = sheet.text();
+    let header = text.lines().next().unwrap();
+    assert_eq!(header.split(';').count(), 1 + 3 * 3 + 64);
+}
+
+#[test]
+fn only_without_the_status_of_a_stage_rows_run_again() {
+    for (options, result, column, told) in [
+        ("", "HTTP_STATUS=200", "HTTP_STATUS", false),
+        ("--stage ocr", "x=1", "ocr_STATUS", true),
+    ] {
+        let sheet = sheet("P1;;;\n");
+        let job = format!("echo {result} > $TICKOFF_RESULT");
+        end(&mut sheet.run(options, &job)).with(0);
+        let text = sheet.text();
+        let at = text.split(column).next().unwrap().matches(';').count();
+        let cut = |line: &str| {
+            let mut cells: Vec<&str> = line.split(';').collect();
+            cells.remove(at);
+            cells.join(";") + "\n"
+        };
+        std::fs::write(sheet.path(), text.lines().map(cut).collect::<String>()).unwrap();
+        let ended = end(&mut sheet.run(&format!("--force {options}"), "true")).with(1);
+        let said = format!("without {column} no row is done");
+        assert!(
+            ended.stderr.contains("another program removed columns"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(ended.stderr.contains(&said), told, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn without_new_columns_a_stage_still_has_its_own() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let job = "echo x=1 > $TICKOFF_RESULT";
+    end(&mut sheet.run("--stage ocr --no-new-columns", job)).with(1);
+    let text = sheet.text();
+    assert!(
+        text.starts_with("PO_NUMBER;ocr_STATUS;ocr_LAST_PROCESSED;ocr_ERROR_MESSAGE\n"),
+        "{text}"
+    );
+    assert_eq!(sheet.cell("P1", "ocr_STATUS"), "COMPLETED");
+}
+
+#[test]
+fn of_a_result_that_is_malformed_the_state_is_the_stages() {
+    let sheet = fetched();
+    let job = "printf 'Title=a\\nocr_STATUS=FAILED\\nno line\\n' > $TICKOFF_RESULT";
+    end(&mut sheet.run("--stage ocr --only P1", job)).with(1);
+    assert_eq!(sheet.cell("P1", "Title"), "a");
+    assert_eq!(sheet.cell("P1", "ocr_STATUS"), "ERROR");
+    assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+}
+
+#[test]
+fn a_copy_does_not_follow_the_state_of_any_stage_in_its_input() {
+    let sheet = TempSheet::new("PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;\n");
+    end(&mut sheet.run("--stage ocr --output copy.csv", "true")).with(0);
+    std::fs::write(
+        sheet.path(),
+        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;ERROR\n",
+    )
+    .unwrap();
+    let ended = end(&mut sheet.run("--stage upload --output copy.csv", "true")).with(0);
+    assert!(
+        !ended.stderr.contains("have other cells"),
+        "{}",
+        ended.stderr
+    );
+    std::fs::write(
+        sheet.path(),
+        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Globex;ERROR\n",
+    )
+    .unwrap();
+    let ended = end(&mut sheet.run("--stage index --output copy.csv", "true")).with(0);
+    assert!(
+        ended.stderr.contains("have other cells"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn a_copy_goes_through_its_stages() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
     for (stage, taken) in [

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use chrono::Utc;
+use compact_str::CompactString;
 
 use crate::disk::WriteGuard;
-use crate::domain::format_timestamp;
+use crate::domain::{MAX_ADDED_COLUMNS, format_timestamp};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, frame};
-use crate::sheet::WriteOperation;
+use crate::sheet::{Sheet, WriteOperation};
 use crate::store::patience::patiently;
 
 use super::Writer;
@@ -77,12 +78,20 @@ impl Writer {
         }
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
-        let mut batch = Batch::with_capacity(operations.len());
+        let mut batch = Batch::new(operations.len(), self.columns_left(&sheet));
         let answers = operations
             .iter()
             .map(|operation| batch.add(&sheet, &self.site.options, operation, &now))
             .collect();
         Ok((held, answers, batch))
+    }
+
+    /// How many more columns of their own results may add.
+    pub(super) fn columns_left(&self, sheet: &Sheet) -> usize {
+        let schema = sheet.schema();
+        let is_own = |name: &&CompactString| !schema.is_state(name);
+        let added = self.durable.added(&schema).filter(is_own).count();
+        MAX_ADDED_COLUMNS.saturating_sub(added)
     }
 
     /// Makes a frame durable and shows it to readers; after an error it is neither. The caller holds

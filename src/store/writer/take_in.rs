@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take};
-use crate::domain::columns::STATUS;
-use crate::domain::stage_prefix;
+use crate::domain::columns::{STATUS, same_column};
+use crate::domain::{is_state, stage_prefix};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Public, frame};
 use crate::sheet::merge::{self, Merged};
@@ -63,8 +63,11 @@ impl Writer {
         }
         self.outside.forget_bases();
         let history = frame::history(&frames);
-        frame::add_waiting_columns(&sheet, &frames);
-        let merged = match standing(&frames, &history, &sheet, version.hash, false) {
+        let standing = standing(&frames, &history, &sheet, version.hash, false);
+        if standing != Standing::Anew {
+            frame::add_waiting_columns(&sheet, &frames);
+        }
+        let merged = match standing {
             Standing::Current(from) => merge::replay(&sheet, frame::updates(&frames[from..])),
             Standing::Anew => Merged::default(),
             Standing::Saved(reading) | Standing::Asked(Question { reading, .. }) => {
@@ -278,9 +281,13 @@ impl Writer {
         } = brought;
         merge::log(&merged);
         if !removed.is_empty() {
+            let was_there = |column: &str| {
+                let mut cells = history.cells();
+                cells.any(|(_, past)| same_column(&past.column, column))
+            };
             let mut statuses = removed
                 .iter()
-                .filter(|name| stage_prefix(name, STATUS).is_some());
+                .filter(|name| stage_prefix(name, STATUS).is_some() && is_state(name, was_there));
             let rows_run_again = statuses.next().map_or(String::new(), |name| {
                 format!(
                     "; without {} no row is done, and all run again",

@@ -47,7 +47,7 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
     for when in [Before, Crash] {
         let (scene, asked) = check(when, 3, stale);
         assert!(
-            asked.stderr.contains("shows no time of its results (LAST_PROCESSED), by which it could be told whether they had been seen: its journal has results for 6 rows that it does not show: tickoff recover "),
+            asked.stderr.contains("was saved without the times of its results (LAST_PROCESSED), as an old version is: its journal has results for 6 rows that it does not show: tickoff recover "),
             "{asked:?}"
         );
         assert_eq!(scene.sheet.text(), stale(""));

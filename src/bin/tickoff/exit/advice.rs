@@ -60,7 +60,8 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::Rescued { path, kept, .. } => {
             return Some(
                 format!(
-                    "copy it to where the sheet was, cp {} {}, and run the same command again",
+                    "put it where the sheet was, unless something else is there by now, and run the same command again: mkdir -p {} && cp -i {} {}",
+                    for_a_shell(&path.parent().unwrap_or(path).to_string_lossy()),
                     for_a_shell(&kept.to_string_lossy()),
                     for_a_shell(&path.to_string_lossy())
                 )
@@ -203,7 +204,7 @@ fn on_held(sheet: &Path, holder: &Holder) -> String {
         );
     }
     format!(
-        "wait until it has ended, or end it with kill -INT {}, at which it writes what it has; {MEANWHILE}",
+        "wait until it has ended, or end it with kill {}, at which it writes what it has; {MEANWHILE}",
         holder.pid
     )
 }
@@ -381,7 +382,7 @@ mod tests {
         );
         check(
             &held(77, true),
-            "wait until it has ended, or end it with kill -INT 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
+            "wait until it has ended, or end it with kill 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
         );
         check(
             &held(0, false),

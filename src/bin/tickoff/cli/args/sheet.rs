@@ -90,6 +90,25 @@ pub struct WriteArgs {
     pub allow_network_fs: bool,
 }
 
+/// Whether results may add columns.
+#[derive(Debug, clap::Args)]
+pub struct ColumnArgs {
+    /// Add no column for a result: a cell whose column is not there goes to ….unplaced.csv beside the
+    /// backups [default: the column is added]
+    #[arg(long, help_heading = "Results")]
+    pub no_new_columns: bool,
+}
+
+impl ColumnArgs {
+    /// These options with what was said of columns.
+    pub fn put_into(&self, options: Options) -> Options {
+        Options {
+            add_columns: !self.no_new_columns,
+            ..options
+        }
+    }
+}
+
 /// Where backups are, and how many.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {

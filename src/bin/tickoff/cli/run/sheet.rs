@@ -1,6 +1,6 @@
 //! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
 
-use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
+use tickoff::{Error, Options, Selection, Session, Sheet, create_output, escape, same_column};
 
 use super::args::RunArgs;
 use super::jobs;
@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure};
 /// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     let options = options(args)?;
+    refuse_unfit_stdout(args)?;
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
@@ -33,9 +34,35 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
 
 /// Reads it, changes nothing, and refuses what a run would refuse.
 pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
+    refuse_unfit_stdout(args)?;
     let sheet = read(args)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
+}
+
+/// Refuses a column that cannot take what the commands say.
+fn refuse_unfit_stdout(args: &RunArgs) -> Result<(), Failure> {
+    let Some(column) = &args.stdout_to else {
+        return Ok(());
+    };
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &args.sheet.key];
+    let mut own = own.into_iter().chain(args.stage.stage().columns());
+    if own.any(|own| same_column(own, column)) {
+        let column = escape(column.trim());
+        return Err(Failure::Other(
+            Exit::Usage,
+            format!(
+                "--stdout-to {column}: the key and what became of a row are not a command's to print; name another column"
+            ),
+        ));
+    }
+    if args.columns.no_new_columns {
+        let sheet = read(args)?;
+        sheet
+            .require_column(column)
+            .map_err(|error| Failure::Other(Exit::BadSheet, format!("--stdout-to: {error}")))?;
+    }
+    Ok(())
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
@@ -51,7 +78,9 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
 }
 
 fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let options = args.stage.put_into(args.sheet.options())?;
+    let options = args
+        .stage
+        .put_into(args.columns.put_into(args.sheet.options()))?;
     let mut options = args.words.put_into(args.backup.put_into(options))?;
     options.allow_network_fs = args.write.allow_network_fs;
     options.take_unknown = args.force || !args.only.is_empty();
