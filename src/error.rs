@@ -74,6 +74,20 @@ pub enum Error {
         /// The header.
         excerpt: Excerpt,
     },
+    /// The settings beside a sheet cannot be used as they are.
+    #[error("{}:{line}:{column}: {}", Escaped::path(path), Escaped::text(problem))]
+    Settings {
+        /// The file of settings.
+        path: PathBuf,
+        /// 1-based line of that file.
+        line: u64,
+        /// 1-based byte within that line.
+        column: u64,
+        /// What is wrong there.
+        problem: String,
+        /// That place in its line.
+        excerpt: Excerpt,
+    },
     /// What was given as the delimiter cannot be one.
     #[error("a delimiter must be an ASCII character, and no quote, line break or NUL, not {}", Escaped::text(&char::from(*delimiter).to_string()))]
     Delimiter {
@@ -352,7 +366,9 @@ impl Error {
     /// The place in a file that the error, or one of its causes, is about.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match self {
-            Error::Malformed { excerpt, .. } | Error::NoKeyColumn { excerpt, .. } => Some(excerpt),
+            Error::Malformed { excerpt, .. }
+            | Error::NoKeyColumn { excerpt, .. }
+            | Error::Settings { excerpt, .. } => Some(excerpt),
             Error::NotDurable { source, .. }
             | Error::NotVisible { source, .. }
             | Error::Rescued { source, .. } => source.excerpt(),

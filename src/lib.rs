@@ -76,6 +76,8 @@ mod backup;
 //
 mod store;
 //
+mod settings;
+//
 mod queue;
 //
 mod run;
@@ -90,6 +92,7 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
 pub use domain::{
@@ -108,6 +111,7 @@ pub use run::{
     Outcome, PoolSummary, ProcessEnd, Stop, StopLevel, Verdict, WorkerPool,
 };
 pub use session::{Recovered, RunningSession, Session, Summary, Teller};
+pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{

@@ -27,6 +27,19 @@ pub(crate) struct Dialect {
 /// The delimiters that are tried, in this order.
 const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
+/// A delimiter as people write it: one character, `tab` or `\\t`. `None`: it cannot be one.
+pub fn parse_delimiter(text: &str) -> Option<u8> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Some(b'\t'),
+        &[delimiter] if is_delimiter(delimiter) => Some(delimiter),
+        _ => None,
+    }
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n')
+}
+
 /// Finds the dialect with which the header has the key column, and the header's names, as written.
 ///
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
@@ -43,7 +56,7 @@ pub(crate) fn detect(
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
     if let Some(delimiter) = given
-        && (!delimiter.is_ascii() || matches!(delimiter, 0 | b'"' | b'\r' | b'\n'))
+        && !is_delimiter(delimiter)
     {
         return Err(Error::Delimiter { delimiter });
     }

@@ -59,6 +59,12 @@ impl Target {
         Ok(target)
     }
 
+    /// The same place, whose files beside it get the rights of another file.
+    pub(crate) fn with_rights_of(mut self, file: &Metadata) -> Target {
+        self.take_rights_of(file);
+        self
+    }
+
     fn at(path: PathBuf) -> Result<Target> {
         let unsuitable = |problem: &str| Error::Unsuitable {
             path: path.clone(),

@@ -83,6 +83,8 @@ mod run;
 #[cfg(feature = "cli")]
 mod samples;
 #[cfg(feature = "cli")]
+mod settings;
+#[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
 mod starting;

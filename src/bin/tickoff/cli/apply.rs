@@ -72,7 +72,7 @@ pub struct ApplyArgs {
 pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
-        ..args.sheet.options()
+        ..args.sheet.options()?
     };
     let mut session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
     session.prepare(0)?;

@@ -36,7 +36,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()
+        ..args.sheet.options()?
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {

@@ -1,6 +1,6 @@
 //! `tickoff pending`: what a run would process.
 
-use tickoff::{Options, Selection, Sheet, escape};
+use tickoff::{Selection, Sheet, escape};
 
 use super::args::{ConditionArgs, DoneArgs, SheetArgs};
 use crate::exit::{Exit, Failure};
@@ -36,10 +36,8 @@ pub struct PendingArgs {
 
 /// Prints the POs that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let options = Options {
-        done: args.done.statuses(),
-        ..args.sheet.options()
-    };
+    let typed = args.done.put_into(args.sheet.settings());
+    let options = args.sheet.options_with(typed)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
     print(|out| {

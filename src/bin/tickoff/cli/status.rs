@@ -43,7 +43,7 @@ pub struct StatusArgs {
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
+    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options()?)?;
     let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
     print(|out| {
         if args.json {

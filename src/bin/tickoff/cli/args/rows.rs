@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use tickoff::{ProcessingStatus, Selection};
+use tickoff::{ProcessingStatus, Selection, Settings};
 
 /// What must be so in a row.
 #[derive(Debug, clap::Args)]
@@ -32,19 +32,19 @@ impl ConditionArgs {
 #[derive(Debug, clap::Args)]
 pub struct DoneArgs {
     /// Statuses that count as done, separated by commas; COMPLETED always does
+    /// [default: those of tickoff.toml, or COMPLETED]
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = done_status,
-        default_value = "COMPLETED", help_heading = "What to process")]
-    done: Vec<ProcessingStatus>,
+        help_heading = "What to process")]
+    done: Option<Vec<ProcessingStatus>>,
 }
 
 impl DoneArgs {
-    /// The statuses, COMPLETED among them.
-    pub fn statuses(&self) -> Vec<ProcessingStatus> {
-        let mut statuses = self.done.clone();
-        if !statuses.contains(&ProcessingStatus::Completed) {
-            statuses.push(ProcessingStatus::Completed);
+    /// These settings with what was said of that.
+    pub fn put_into(&self, settings: Settings) -> Settings {
+        Settings {
+            done: self.done.clone(),
+            ..settings
         }
-        statuses
     }
 }
 
@@ -87,12 +87,17 @@ fn done_status(word: &str) -> Result<ProcessingStatus, String> {
 
 #[cfg(test)]
 mod tests {
+    use tickoff::Options;
+
     use super::*;
     use crate::cli::tests::{check_refused, parse_run};
 
     #[test]
     fn done_widens_and_never_drops_completed() {
-        let done = |line| parse_run(line).done.statuses();
+        let done = |line| {
+            let settings = parse_run(line).done.put_into(Settings::default());
+            settings.put_into(Options::default()).done
+        };
         use ProcessingStatus::*;
         assert_eq!(
             done("tickoff run in.csv --done completed,no_attachments -- x"),

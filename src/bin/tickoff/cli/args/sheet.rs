@@ -1,11 +1,11 @@
 //! Which sheet, how it is read and written, and where its backups are: what becomes the library's
-//! [`Options`].
+//! [`Options`], with what is remembered of the sheet where the command line leaves it open.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tickoff::{DEFAULT_KEEP, Duplicates, Options};
+use tickoff::{DEFAULT_KEEP, Duplicates, Options, Settings, parse_delimiter};
 
 use crate::cli::formulas::Formulas;
 
@@ -15,43 +15,48 @@ pub struct SheetArgs {
     /// The sheet: a CSV with a row for each PO
     pub file: PathBuf,
 
-    /// Column that holds the PO
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "PO_NUMBER",
-        help_heading = "Sheet"
-    )]
-    pub key: String,
+    /// Column that holds the PO [default: that of tickoff.toml, or PO_NUMBER]
+    #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
+    pub key: Option<String>,
 
     /// Delimiter, one ASCII character or tab [default: the one of ; , tab with which the header has
     /// the key column]
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
-    /// A PO that stands in several rows: refuse the sheet, or write to all of them
+    /// A PO that stands in several rows: refuse the sheet, or write to all of them [default: refuse]
     #[arg(
         long,
         value_name = "refuse|all",
-        default_value = "refuse",
         hide_possible_values = true,
         help_heading = "Sheet"
     )]
-    pub duplicates: DuplicatesArg,
+    pub duplicates: Option<DuplicatesArg>,
 }
 
 impl SheetArgs {
-    /// The same for the library.
-    pub fn options(&self) -> Options {
-        Options {
+    /// What the command line says of the sheet.
+    pub fn settings(&self) -> Settings {
+        Settings {
             key: self.key.clone(),
             delimiter: self.delimiter,
-            duplicates: match self.duplicates {
+            duplicates: self.duplicates.map(|duplicates| match duplicates {
                 DuplicatesArg::Refuse => Duplicates::Refuse,
                 DuplicatesArg::All => Duplicates::All,
-            },
-            ..Options::default()
+            }),
+            ..Settings::default()
         }
+    }
+
+    /// The same for the library, with what is remembered of the sheet.
+    pub fn options(&self) -> tickoff::Result<Options> {
+        self.options_with(self.settings())
+    }
+
+    /// The same, if the command line says this.
+    pub fn options_with(&self, typed: Settings) -> tickoff::Result<Options> {
+        let kept = Settings::of(&self.file)?;
+        Ok(typed.or(kept).put_into(Options::default()))
     }
 }
 
@@ -63,12 +68,9 @@ pub enum DuplicatesArg {
     All,
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        b"tab" | b"\\t" => Ok(b'\t'),
-        &[byte] if byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n') => Ok(byte),
-        _ => Err("it must be one ASCII character, and no quote or line break; or tab".into()),
-    }
+fn delimiter(text: &str) -> Result<u8, &'static str> {
+    parse_delimiter(text)
+        .ok_or("it must be one ASCII character, and no quote or line break; or tab")
 }
 
 /// How results get into the sheet.

@@ -220,13 +220,14 @@ mod tests {
             (args.timeout, args.halt, args.limit),
             (None, Halt::Never, None)
         );
+        let options = args.sheet.options().unwrap();
         assert_eq!(
-            (args.sheet.key.as_str(), args.sheet.delimiter),
+            (options.key.as_str(), options.delimiter),
             ("PO_NUMBER", None)
         );
-        assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);
+        assert_eq!(options.duplicates, Duplicates::Refuse);
+        assert_eq!(options.done, [ProcessingStatus::Completed]);
         assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
-        assert_eq!(args.done.statuses(), [ProcessingStatus::Completed]);
         assert_eq!(
             (args.log.log_format, args.write.formulas),
             (LogFormat::Human, Formulas::Warn)

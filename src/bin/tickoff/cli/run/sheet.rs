@@ -1,6 +1,6 @@
 //! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
 
-use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
+use tickoff::{Error, Options, Selection, Session, Settings, Sheet, create_output};
 
 use super::args::RunArgs;
 use super::jobs;
@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
 /// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
@@ -38,7 +38,7 @@ pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args);
+    let options = options(args)?;
     let Some(copy) = &args.output else {
         return Ok(Sheet::read(&args.sheet.file, &options)?);
     };
@@ -49,18 +49,20 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> Options {
-    let done = if args.force {
-        Vec::new()
-    } else {
-        args.done.statuses()
+fn options(args: &RunArgs) -> tickoff::Result<Options> {
+    let typed = args.done.put_into(args.sheet.settings());
+    let kept = match &args.output {
+        Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
+        None => Settings::of(&args.sheet.file)?,
     };
-    let allow_network_fs = args.write.allow_network_fs;
-    args.backup.put_into(Options {
-        done,
-        allow_network_fs,
-        ..args.sheet.options()
-    })
+    let mut options = args.backup.put_into(Options {
+        allow_network_fs: args.write.allow_network_fs,
+        ..typed.or(kept).put_into(Options::default())
+    });
+    if args.force {
+        options.done.clear();
+    }
+    Ok(options)
 }
 
 /// Two names of one sheet are a mistake on the command line.
