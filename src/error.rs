@@ -67,6 +67,8 @@ pub enum Error {
         line: u64,
         /// The key column that was looked for.
         key: String,
+        /// The delimiter with which the header was read.
+        delimiter: u8,
         /// The columns that are there.
         columns: Vec<String>,
         /// Those of them that are like the key column, at most three.

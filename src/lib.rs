@@ -92,6 +92,7 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
@@ -118,5 +119,5 @@ pub use sheet::{
     Conflict, CsvRecord, Diagnostic, Duplicates, Level, NotUtf8, OperationId, Options,
     ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
-pub use store::{CsvHandler, Decision, create_output, diagnose};
+pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

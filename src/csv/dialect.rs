@@ -67,7 +67,7 @@ pub(crate) fn detect(
     };
     let mut found: Option<(Dialect, Vec<String>)> = None;
     let mut first_problem = None;
-    let mut refused: (usize, Vec<String>) = Default::default();
+    let mut refused: Vec<(Dialect, Vec<String>)> = Vec::new();
     for &delimiter in candidates {
         match read_header(bytes, delimiter) {
             Ok(None) => {
@@ -85,10 +85,7 @@ pub(crate) fn detect(
                     found = Some((dialect, names));
                 }
             }
-            Ok(Some((dialect, names))) if names.len() > refused.1.len() => {
-                refused = (dialect.header_start, names);
-            }
-            Ok(Some(_)) => {}
+            Ok(Some(header)) => refused.push(header),
             Err(problem) => first_problem = first_problem.or(Some(problem)),
         }
     }
@@ -101,18 +98,39 @@ pub(crate) fn detect(
         (Some(found), _) => Ok(found),
         (None, Some(problem)) => Err(malformed(problem)),
         (None, None) => {
-            let (start, names) = refused;
+            let (dialect, names) = likeliest(bytes, refused);
+            let start = dialect.header_start;
             let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
             Err(Error::NoKeyColumn {
                 path: path.to_owned(),
                 line: grammar::position(bytes, start).0,
                 key: key.to_owned(),
+                delimiter: dialect.delimiter,
                 close: close_to(key, &columns),
                 columns,
                 excerpt: Excerpt::of(bytes, start),
             })
         }
     }
+}
+
+/// Of headers that were read with different delimiters, the one with which most of the first rows have as many
+/// fields; where none has a second column, the first.
+fn likeliest(bytes: &[u8], headers: Vec<(Dialect, Vec<String>)>) -> (Dialect, Vec<String>) {
+    const ROWS: usize = 1_000;
+    let as_long = |(dialect, names): &(Dialect, Vec<String>)| {
+        let mut records = Records::new(bytes, dialect.delimiter, dialect.header_end);
+        let mut rows = 0;
+        for _ in 0..ROWS {
+            match records.next_record() {
+                Ok(Some(_)) => rows += usize::from(records.fields().len() == names.len()),
+                _ => break,
+            }
+        }
+        (names.len() > 1, rows, names.len())
+    };
+    let likeliest = headers.into_iter().rev().max_by_key(as_long);
+    likeliest.expect("each delimiter gave a header, or a problem")
 }
 
 /// The first record, read with a delimiter; `None` if there is none.
@@ -155,6 +173,44 @@ fn read_header(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_the_key_column_the_delimiter_is_that_of_most_rows() {
+        let columns = |sheet: &str, given| match detect(
+            sheet.as_bytes(),
+            "PO_NUMBER",
+            given,
+            Path::new("in.csv"),
+        ) {
+            Err(Error::NoKeyColumn {
+                columns, delimiter, ..
+            }) => (columns, delimiter),
+            other => panic!("{other:?}"),
+        };
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            columns("id;a,b,c\n1;x\n2;y,z\n", None),
+            (names(&["id", "a,b,c"]), b';')
+        );
+        assert_eq!(
+            columns("id,a;b\n1,x;y\n2,z\n", None),
+            (names(&["id", "a;b"]), b',')
+        );
+        assert_eq!(
+            columns("id;a,b,c\n", None),
+            (names(&["id;a", "b", "c"]), b',')
+        );
+        assert_eq!(columns("id\n1\n", None), (names(&["id"]), b';'));
+        assert_eq!(
+            columns("id|b\n1|2\n", Some(b'|')),
+            (names(&["id", "b"]), b'|')
+        );
+    }
 
     #[track_caller]
     fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {

@@ -10,6 +10,7 @@ mod diagnose;
 mod first;
 mod fitness;
 mod handler;
+mod key_candidates;
 mod left_behind;
 mod output;
 pub(crate) mod patience;
@@ -20,6 +21,7 @@ pub(crate) mod writer;
 
 pub use diagnose::diagnose;
 pub use handler::CsvHandler;
+pub use key_candidates::key_candidates;
 pub use output::create_output;
 pub use writer::Decision;
 pub(crate) use writer::Kept;

@@ -363,3 +363,24 @@ fn a_copy_has_settings_of_its_own_and_the_input_s_where_it_says_nothing() {
     assert!(fs::read_to_string(&copy).unwrap().contains("8,ERROR,"));
     assert_eq!(sheet.leftovers(), ["tickoff.toml"]);
 }
+
+#[test]
+fn a_sheet_without_the_key_column_is_answered_with_the_command_that_names_it() {
+    let sheet = TempSheet::new("name|customer no|mail\nAda|7|a@x\nAda|8|\n||\n");
+    let mut status = sheet.tickoff("status");
+    let said = end(status.args(["--delimiter", "|"])).with(3).stderr;
+    let (before, command) = said.trim_end().rsplit_once(": ").unwrap();
+    assert_eq!(
+        sheet.without_folder(before),
+        "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has name, customer no, mail\n    name|customer no|mail\n    ^\ntickoff: filled in every row and different in each: customer no; if customer no is the key"
+    );
+    assert_eq!(
+        command,
+        "tickoff init input.csv --key 'customer no' --delimiter '|'"
+    );
+    let program = env!("CARGO_BIN_EXE_tickoff");
+    let script = command.replacen("tickoff", program, 1);
+    let mut shell = Command::new("sh");
+    end(shell.args(["-c", &script]).current_dir(sheet.folder())).with(0);
+    assert_eq!(end(&mut sheet.tickoff("pending")).with(0).stdout, "7\n8\n");
+}
