@@ -72,7 +72,7 @@ pub enum Error {
         /// The columns that are there.
         columns: Vec<String>,
         /// Those of them that are like the key column, at most three.
-        close: Vec<String>,
+        close: Box<[String]>,
         /// The header.
         excerpt: Excerpt,
     },

@@ -106,7 +106,7 @@ pub(crate) fn detect(
                 line: grammar::position(bytes, start).0,
                 key: key.to_owned(),
                 delimiter: dialect.delimiter,
-                close: close_to(key, &columns),
+                close: close_to(key, &columns).into(),
                 columns,
                 excerpt: Excerpt::of(bytes, start),
             })
