@@ -253,6 +253,15 @@ fn an_edit_that_is_saved_while_settings_are_written_is_kept() {
 }
 
 #[test]
+fn what_a_killed_init_left_is_removed_by_the_next() {
+    let sheet = TempSheet::new("id,STATUS\n7,\n");
+    let left = sheet.folder().join(".tickoff.toml.0123456789abcdef.tmp");
+    fs::write(left, "half of").unwrap();
+    sheet.init("--key id");
+    assert_eq!(sheet.leftovers(), [".tickoff.toml.lock", "tickoff.toml"]);
+}
+
+#[test]
 fn a_file_of_a_stranger_is_refused() {
     let sheet = TempSheet::new("id,STATUS\n7,\n");
     sheet.write_settings("['input.csv']\nkey = 'id'\n");

@@ -19,12 +19,13 @@ pub struct SheetArgs {
     #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
     pub key: Option<String>,
 
-    /// Delimiter, one ASCII character or tab [default: the one of ; , tab with which the header has
-    /// the key column]
+    /// Delimiter, one ASCII character or tab [default: that of tickoff.toml, or the one of ; , tab
+    /// with which the header has the key column]
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
-    /// A PO that stands in several rows: refuse the sheet, or write to all of them [default: refuse]
+    /// A PO that stands in several rows: refuse the sheet, or write to all of them
+    /// [default: as tickoff.toml says, or refuse]
     #[arg(
         long,
         value_name = "refuse|all",
