@@ -244,6 +244,8 @@ fn table_behind(document: &DocumentMut) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -280,5 +282,67 @@ mod tests {
             "\u{feff}# head\r\n['a.csv']\r\nkey = 'x'\r\n",
             "\u{feff}# head\r\n['a.csv']\r\nkey = \"id\"\r\ndelimiter = \",\"\r\n",
         );
+    }
+
+    fn parse(text: &str, sheet: &str) -> Result<Settings> {
+        let place = Place::of(&std::env::temp_dir().join(sheet)).unwrap();
+        place.parse(text.as_bytes())
+    }
+
+    /// A sheet's table as somebody may have written it.
+    fn table(sheet: &'static str) -> impl Strategy<Value = String> {
+        let lines = [
+            "key = 'x'",
+            "key=\"y\" # which",
+            "# alone",
+            "",
+            "  duplicates = 'all'",
+            "done = [ 'ERROR', # and\n ]",
+        ];
+        let lines = prop::sample::subsequence(lines.to_vec(), 0..=6).prop_shuffle();
+        let one_key =
+            |lines: &Vec<&str>| lines.iter().filter(|line| line.starts_with("key")).count() < 2;
+        let header = prop_oneof![
+            Just(format!("[\"{sheet}\"]")),
+            Just(format!("['{sheet}'] # its own"))
+        ];
+        (
+            header,
+            lines.prop_filter("a name stands there once", one_key),
+        )
+            .prop_map(|(header, lines)| format!("{header}\n{}\n", lines.join("\n")))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_there_already_stays(
+            tables in prop::sample::subsequence(vec![0, 1, 2], 0..=3).prop_shuffle(),
+            (a, b, c) in (table("a.csv"), table("b.csv"), table("c.csv")),
+            (head, end) in ("(# [a-z]{1,5}\n)?", "(# [a-z]{1,5}\n?)?"),
+            is_crlf: bool,
+        ) {
+            let tables: String = tables.iter().map(|&at| [&a, &b, &c][at].as_str()).collect();
+            let mut text = format!("{head}{tables}{end}");
+            if is_crlf {
+                text = text.replace('\n', "\r\n");
+            }
+            let typed = Settings {
+                key: Some("id".into()),
+                delimiter: Some(b','),
+                ..Settings::default()
+            };
+            let there = parse(&text, "a.csv").unwrap();
+            let now = changed(text.as_bytes(), "a.csv", &typed.new_beside(&there));
+            let now = String::from_utf8(now).unwrap();
+            prop_assert_eq!(parse(&now, "a.csv").unwrap(), typed.or(there));
+            for other in ["b.csv", "c.csv"] {
+                prop_assert_eq!(parse(&now, other).unwrap(), parse(&text, other).unwrap());
+            }
+            let kept = text.lines().filter(|line| !line.starts_with("key"));
+            for line in kept.filter(|line| !line.trim().is_empty()) {
+                prop_assert!(now.lines().any(|now| now == line), "{line:?} is not in {now:?}");
+            }
+            prop_assert_eq!(now.contains("\r\n"), text.contains("\r\n"));
+        }
     }
 }

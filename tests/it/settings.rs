@@ -387,6 +387,9 @@ fn a_sheet_without_the_key_column_is_answered_with_the_command_that_names_it() {
         command,
         "tickoff init input.csv --key 'customer no' --delimiter '|'"
     );
+    let mut check = sheet.tickoff("check");
+    let check = end(check.args(["--delimiter", "|"])).with(3);
+    assert!(check.stderr.trim_end().ends_with(command), "{check:?}");
     let program = env!("CARGO_BIN_EXE_tickoff");
     let script = command.replacen("tickoff", program, 1);
     let mut shell = Command::new("sh");
