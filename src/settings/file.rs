@@ -23,7 +23,7 @@ const NAME: &str = "tickoff.toml";
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 /// Writable by everybody.
-const BY_OTHERS: u32 = 0o002;
+pub(super) const BY_OTHERS: u32 = 0o002;
 
 impl Settings {
     /// What `tickoff.toml` beside a sheet says of it; nothing if there is no such file, or no table in it with the

@@ -4,13 +4,15 @@
 //! does. An edit that is saved in the same moment is in the file that was displaced: then the settings are
 //! written into that edit.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-use super::file::{Place, Taken};
+use super::file::{BY_OTHERS, Place, Taken};
 use super::table::{NAMES, Settings, line};
 use crate::disk::replace::leftovers;
 use crate::disk::{Displaced, Publication, Replacement, Staged, Target, Version, WriteLock};
@@ -156,7 +158,7 @@ struct Edit {
     displaced: Displaced,
 }
 
-fn write<'t>(target: &'t Target, old: &std::fs::File, text: &[u8]) -> Result<Replacement<'t>> {
+fn write<'t>(target: &'t Target, old: &File, text: &[u8]) -> Result<Replacement<'t>> {
     Replacement::write(
         target,
         old,
@@ -178,12 +180,15 @@ fn create(target: &Target, text: &[u8]) -> Result<bool> {
     let written = file
         .write_all(text)
         .and_then(|()| target.share(file))
-        .and_then(|()| {
-            let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata()?);
-            rights::set_mode(file, mode & MODE)
-        })
+        .and_then(|()| rights::set_mode(file, file.metadata()?.mode() & MODE))
         .and_then(|()| file.sync_all());
     written.map_err(failed())?;
+    if file.metadata().map_err(failed())?.mode() & BY_OTHERS != 0 {
+        return Err(Error::Unsuitable {
+            path: target.path().to_owned(),
+            problem: "is not made, since everybody may write every file on this filesystem, and such settings are not followed: give the options with each command".into(),
+        });
+    }
     let published = staged.publish(target.name()).map_err(failed())?;
     target.sync_folder()?;
     Ok(published)
