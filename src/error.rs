@@ -125,6 +125,29 @@ pub enum Error {
         /// 1-based first line of each of its rows.
         lines: Vec<u64>,
     },
+    /// A column in which tickoff would write holds what it did not write: words of STATUS that nobody knows,
+    /// or text in a column that belongs to a STATUS which is not there. Nothing was changed.
+    #[error(
+        "{}:{line}:{column}: {}",
+        Escaped::path(path),
+        foreign_column(name, words)
+    )]
+    ForeignColumn {
+        /// The sheet.
+        path: PathBuf,
+        /// 1-based line of the file on which the first of them stands.
+        line: u64,
+        /// 1-based byte within that line.
+        column: u64,
+        /// The column's name in the header.
+        name: String,
+        /// Whether it is the STATUS column, so that its words can be declared.
+        is_status: bool,
+        /// What it holds, the commonest first.
+        words: Vec<ForeignWord>,
+        /// The first of them.
+        excerpt: Excerpt,
+    },
     /// The PO of an update is not in the sheet. Nothing was changed.
     #[error("no row has the PO {}{}", Escaped::text(po), DidYouMean(close))]
     UnknownPo {
@@ -146,6 +169,18 @@ pub enum Error {
         /// The columns that are there.
         columns: Vec<String>,
         /// Columns that are like it, at most three; they are there, or may be added.
+        close: Vec<String>,
+    },
+    /// A word that was asked for as a STATUS is neither known nor in the sheet.
+    #[error(
+        "no row has the STATUS {}, and nobody knows such a word{}",
+        Escaped::text(word),
+        DidYouMean(close)
+    )]
+    UnknownStatus {
+        /// The word that was asked for.
+        word: String,
+        /// Words that are like it, at most three; they are known, or in the sheet.
         close: Vec<String>,
     },
     /// A value that may not be written. Nothing was changed.
@@ -276,8 +311,9 @@ pub enum Error {
     },
     /// Nobody but a person can tell what is to become of the results in the journal. Nothing was changed.
     #[error(
-        "{} {found}: its journal has results for {rows} rows that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",
+        "{} {found}: its journal has results for {rows} row{} that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",
         Escaped::path(path),
+        if *rows == 1 { "" } else { "s" },
         command_line([path].into_iter())
     )]
     Undecided {
@@ -370,6 +406,7 @@ impl Error {
         match self {
             Error::Malformed { excerpt, .. }
             | Error::NoKeyColumn { excerpt, .. }
+            | Error::ForeignColumn { excerpt, .. }
             | Error::Settings { excerpt, .. } => Some(excerpt),
             Error::NotDurable { source, .. }
             | Error::NotVisible { source, .. }
@@ -388,6 +425,44 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+/// A word that is not tickoff's, in a column in which tickoff would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignWord {
+    /// The word, without blanks around it; a long text is shortened.
+    pub word: String,
+    /// How many rows have it.
+    pub rows: usize,
+    /// 1-based lines of the first of them.
+    pub lines: Vec<u64>,
+}
+
+/// What is wrong with a column that is somebody else's.
+pub(crate) fn foreign_column(name: &str, words: &[ForeignWord]) -> String {
+    let (name, words) = (Escaped::text(name), ForeignWords(words));
+    format!("the column {name} holds what is not tickoff's: {words}")
+}
+
+/// Words with their rows, cut after a few.
+struct ForeignWords<'a>(&'a [ForeignWord]);
+
+impl fmt::Display for ForeignWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        for (i, ForeignWord { word, rows, lines }) in self.0.iter().take(SHOWN).enumerate() {
+            let (comma, word) = (if i > 0 { ", " } else { "" }, Escaped::text(word));
+            match rows {
+                1 => write!(f, "{comma}{word} in 1 row (line {}", Lines(lines))?,
+                _ => write!(f, "{comma}{word} in {rows} rows (lines {}", Lines(lines))?,
+            }
+            f.write_str(if *rows > lines.len() { ", …)" } else { ")" })?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more words"),
+        }
     }
 }
 

@@ -196,10 +196,10 @@ pub fn apply(sheet: &[u8], po: &str, updates: Updates, force: bool) -> (Vec<u8>,
         timestamp: DateTime::UNIX_EPOCH,
         force,
         is_result: true,
-        ..WriteOperation::new(po, updates.fit(po, may_be_pending))
+        ..WriteOperation::new(po, updates.fit(po, may_be_pending, &options))
     };
     let frame = writer::frame_of(&sheet, &options, &operation).expect("no result is refused");
-    let unplaced = merge::apply(&sheet, frame.iter().flat_map(|frame| &frame.rows));
+    let unplaced = frame::apply(&sheet, frame.as_slice());
     (
         next_version(&sheet),
         unplaced.into_iter().flat_map(triples).collect(),

@@ -96,15 +96,17 @@ pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
+#[doc(hidden)]
+pub use domain::columns::same_column;
 pub use domain::{
-    Holder, InvalidValue, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem,
-    ProcessingStatus,
+    Holder, InvalidValue, MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS,
+    Problem, ProcessingStatus,
 };
-pub use error::{Error, Result};
+pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt,
-    RecordCommand, WorkerProcesses, is_ignored,
+    RecordCommand, RetryOn, WorkerProcesses, is_ignored,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
@@ -116,8 +118,8 @@ pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, NotUtf8, OperationId, Options,
-    ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
+    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, Level, NotUtf8,
+    OperationId, Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tickoff::fuzzing::{Update, apply, read};
 use tickoff::{
-    COLUMNS, CsvRecord, MAX_ERROR_CHARS, MAX_VALUE_CHARS, ProcessingStatus, Sheet, Updates,
+    COLUMNS, CsvRecord, MAX_ADDED_COLUMNS, MAX_ERROR_CHARS, MAX_VALUE_CHARS, ProcessingStatus, Sheet, Updates,
 };
 
 #[allow(dead_code)]
@@ -198,7 +198,8 @@ impl Applied<'_> {
             word => word,
         });
         let stays = to.as_ref().is_some_and(|to| {
-            !self.force && was.status == ProcessingStatus::Completed && *to != was.status
+            let is_taken = was.status == ProcessingStatus::Completed && *to != was.status;
+            !self.force && (is_taken || is_other)
         });
         match &to {
             Some(to) if !stays => assert_eq!(is.status, *to),
@@ -253,9 +254,18 @@ impl Applied<'_> {
     }
 
     fn has_place(&self, column: &str) -> bool {
-        let columns = self.before.columns();
-        let known = columns.iter().map(String::as_str).chain(COLUMNS);
-        known.into_iter().any(|known| same(known, column))
+        let is_in = |columns: &[String]| columns.iter().any(|known| same(known, column));
+        let own = COLUMNS.iter().any(|known| same(known, column));
+        let (before, after) = (self.before.columns(), self.after.columns());
+        let mut added = after[before.len()..].iter();
+        added.clone().for_each(|name| assert!(may_be_added(name)));
+        let is_own = |name: &&String| COLUMNS.iter().any(|own| same(own, name));
+        let others = added.clone().filter(|name| !is_own(name)).count();
+        assert!(others <= MAX_ADDED_COLUMNS);
+        let is_added = added.any(|name| same(name, column));
+        let must_be = may_be_added(column) && others < MAX_ADDED_COLUMNS;
+        assert!(own || is_in(&before) || is_added || !must_be);
+        own || is_in(&before) || is_added
     }
 
     fn leaves_other_rows(&self) {
@@ -269,6 +279,15 @@ impl Applied<'_> {
             assert!(other.cells().all(|(name, value)| cell(&now, name) == value));
         }
     }
+}
+
+fn may_be_added(name: &str) -> bool {
+    let name = name.trim();
+    let is_key = |part: &str| same(part.trim().trim_matches('"'), "PO_NUMBER");
+    !name.is_empty()
+        && !name.chars().any(char::is_control)
+        && name.chars().count() <= 255
+        && ![';', ',', '\t'].into_iter().any(|delimiter| name.split(delimiter).any(is_key))
 }
 
 fn cell<'a>(record: &'a CsvRecord, name: &str) -> &'a str {

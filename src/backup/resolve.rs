@@ -9,10 +9,12 @@ use crate::text::{DidYouMean, Escaped, close_to, escape};
 
 /// The word for the newest backup.
 const LATEST: &str = "latest";
+/// The word for the sheet as it was before anything was written to it.
+const ORIGINAL: &str = "original";
 
 impl BackupManager {
-    /// The file that a user means: `latest`, the name of a file in the folder of backups, a session
-    /// id, or a path.
+    /// The file that a user means: `latest`, `original` (the newest of them), the name of a file in the folder of
+    /// backups, a session id, or a path.
     ///
     /// # Errors
     ///
@@ -31,6 +33,11 @@ impl BackupManager {
         }
         // What retention has deleted may be there as an original still.
         let originals = self.original_entries()?;
+        if which == ORIGINAL
+            && let Some(newest) = originals.first()
+        {
+            return Ok(newest.path.clone());
+        }
         let of_session = entries
             .iter()
             .chain(&originals)
@@ -105,6 +112,8 @@ mod tests {
         );
         assert_eq!(backups.resolve("s2").unwrap(), s2);
         assert_eq!(backups.resolve("input_20260102_101500_s2.csv").unwrap(), s2);
+        let original = place.write("backup/input_20260101_101500_s1.original.csv", CSV);
+        assert_eq!(backups.resolve("original").unwrap(), original);
         let elsewhere = place.write("other.csv", CSV);
         assert_eq!(
             backups.resolve(elsewhere.to_str().unwrap()).unwrap(),

@@ -25,7 +25,7 @@ pub(crate) struct Dialect {
 }
 
 /// The delimiters that are tried, in this order.
-const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
+pub(crate) const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
 /// A delimiter as people write it: one character, `tab` or `\\t`. `None`: it cannot be one.
 pub fn parse_delimiter(text: &str) -> Option<u8> {

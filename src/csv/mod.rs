@@ -12,7 +12,7 @@ pub(crate) mod grammar;
 mod index;
 mod scan;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::{DELIMITERS, Dialect};
 pub(crate) use grammar::{Malformed, Records, decode, encode};
 pub(crate) use index::{Index, RecordIndex};
 pub(crate) use scan::{Fields, Record, fields_at};

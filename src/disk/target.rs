@@ -40,6 +40,27 @@ impl Target {
         Ok(target)
     }
 
+    /// The place of a link itself, and not that of what it leads to; `None` if the path is none.
+    pub(crate) fn of_link(path: &Path) -> Option<Target> {
+        let is_link = path.symlink_metadata().is_ok_and(|link| link.is_symlink());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        is_link.then(|| Target::at(folder.join(path.file_name()?)).ok())?
+    }
+
+    /// Where the folder is by now, if that is elsewhere than its path leads to.
+    pub(crate) fn moved_to(&self) -> Option<PathBuf> {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let ours = identity(self.folder.metadata().ok()?);
+        let there = std::fs::metadata(&self.folder_path).ok().map(identity);
+        match there == Some(ours) {
+            true => None,
+            false => place::of(&self.folder),
+        }
+    }
+
     /// The place of a sheet that may be missing; the files beside it then get the rights of another
     /// file.
     pub(crate) fn open_or_missing(path: &Path, like: &Metadata) -> Result<Target> {

@@ -35,7 +35,7 @@ pub(crate) fn addable(name: &str) -> Option<&'static str> {
 }
 
 /// Whether two column names mean the same column.
-pub(crate) fn same_column(a: &str, b: &str) -> bool {
+pub fn same_column(a: &str, b: &str) -> bool {
     if a == b {
         return true;
     }

@@ -10,6 +10,11 @@ pub(crate) const MAX_RECORDS: usize = u32::MAX as usize - 1;
 /// The longest value that an update may write, in characters: what a spreadsheet's cell holds.
 pub const MAX_VALUE_CHARS: usize = 32_767;
 
+/// How many columns beside the original system's results may add to one sheet.
+pub const MAX_ADDED_COLUMNS: usize = 64;
+/// The longest name of a column that a result adds, in characters.
+pub(crate) const MAX_NAME_CHARS: usize = 255;
+
 /// The most bytes of a result: what a command may write to its `TICKOFF_RESULT`.
 pub const MAX_RESULT_BYTES: u64 = 1 << 20;
 /// The longest line that a worker may answer, in bytes without its line feed.

@@ -13,10 +13,10 @@ mod status;
 mod time;
 
 pub use holder::Holder;
-pub use limits::{MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
+pub use limits::{MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
 pub use problem::{InvalidValue, Problem};
 pub use status::ProcessingStatus;
 
-pub(crate) use limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS};
+pub(crate) use limits::{MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS};
 pub(crate) use status::KNOWN;
 pub(crate) use time::{format_timestamp, parse_timestamp};

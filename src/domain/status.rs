@@ -63,6 +63,11 @@ impl ProcessingStatus {
         )
     }
 
+    /// Whether both are the same word, without regard to case.
+    pub(crate) fn is_same_word(&self, other: &ProcessingStatus) -> bool {
+        self == other || self.as_str().to_lowercase() == other.as_str().to_lowercase()
+    }
+
     /// Whether a result may take a PO from this status to `to`.
     ///
     /// Nothing leaves COMPLETED, and what has a result does not go back to PENDING; only a forced update

@@ -22,10 +22,11 @@ const MAX_VALUES: usize = 8;
 const ROWS_PER_FRAME: usize = 10_000;
 
 /// The frames of a closed log. `is_kept` tells which cells, by key and column, have their place in the sheet:
-/// what had none is in a copy by now.
+/// what had none is in a copy by now. `added` are the columns of its own that tickoff added, and are in it.
 pub(crate) fn compact(
     history: &History,
     sample: Option<Sample>,
+    added: Vec<CompactString>,
     is_kept: impl Fn(&str, &str) -> bool,
 ) -> Vec<Frame> {
     let mut by_version: BTreeMap<usize, Vec<RowUpdate>> = BTreeMap::new();
@@ -77,8 +78,12 @@ pub(crate) fn compact(
     let mut sample = sample;
     let judged: Vec<Public> = history.judged_saves().map(Public::judged).collect();
     let mut log: Vec<Frame> = Vec::new();
-    if !judged.is_empty() {
-        log.push(Frame::telling(judged));
+    if !judged.is_empty() || !added.is_empty() {
+        log.push(Frame {
+            public_columns: added.clone(),
+            columns: added,
+            ..Frame::telling(judged)
+        });
     }
     for (frames, version) in pieces.into_iter().rev() {
         log.extend(frames);
@@ -129,9 +134,12 @@ mod tests {
             Frame::of(vec![update("A", "2", "1"), update("gone", "1", "")]),
             version(9, 4, None),
         ];
-        let closed = compact(&history(&frames), Some(sampled.clone()), |po, _| {
-            po != "gone"
-        });
+        let closed = compact(
+            &history(&frames),
+            Some(sampled.clone()),
+            Vec::new(),
+            |po, _| po != "gone",
+        );
         assert_eq!(sample(&closed), Some(&sampled));
         let history = history(&closed);
         let hashes: Vec<_> = history

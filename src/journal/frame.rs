@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
 use crate::disk::ContentHash;
-use crate::domain::columns::same_column;
+use crate::domain::columns::{addable, same_column};
 use crate::error::{Error, Result};
 use crate::sheet::{History, RowUpdate, Sample, Sheet, merge};
 use crate::text::escape;
@@ -49,7 +49,8 @@ pub(crate) struct Frame {
     pub(crate) public: Vec<Public>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rows: Vec<RowUpdate>,
-    /// Columns that were added to the sheet's end, before the updates of the frame.
+    /// Columns that were added to the sheet's end, before the updates of the frame. A closed log names here those
+    /// that are in the sheet, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) columns: Vec<CompactString>,
     /// Columns that were added and have become public since. If the sheet lacks one of these, a person
@@ -173,9 +174,19 @@ pub(crate) fn updates(frames: &[Frame]) -> impl Iterator<Item = &RowUpdate> {
 /// that found no place.
 pub(crate) fn apply(sheet: &Sheet, frames: &[Frame]) -> Vec<RowUpdate> {
     for frame in frames {
-        add_columns(sheet, &frame.columns);
+        let is_public = |name: &&CompactString| {
+            let mut public = frame.public_columns.iter();
+            public.any(|public| same_column(public, name))
+        };
+        add_columns(sheet, frame.columns.iter().filter(|name| !is_public(name)));
     }
     merge::apply(sheet, updates(frames))
+}
+
+/// The columns of its own that tickoff added, as a log tells it.
+pub(crate) fn added(frames: &[Frame]) -> impl Iterator<Item = &CompactString> {
+    let names = frames.iter().flat_map(|frame| &frame.columns);
+    names.filter(|name| addable(name).is_none())
 }
 
 /// Adds the columns that were to be added and have not become public yet; one that has, and is missing, a
@@ -192,7 +203,7 @@ pub(crate) fn add_waiting_columns(sheet: &Sheet, frames: &[Frame]) {
     add_columns(sheet, &waiting);
 }
 
-fn add_columns(sheet: &Sheet, names: &[CompactString]) {
+fn add_columns<'n>(sheet: &Sheet, names: impl IntoIterator<Item = &'n CompactString>) {
     for name in names {
         if sheet.schema().position(name).is_none() {
             sheet.add_column(name);
@@ -203,6 +214,7 @@ fn add_columns(sheet: &Sheet, names: &[CompactString]) {
 /// What the public versions showed, as a log's frames tell it.
 pub(crate) fn history(frames: &[Frame]) -> History {
     let mut history = History::default();
+    added(frames).for_each(|name| history.added(name));
     for (number, frame) in frames.iter().enumerate() {
         for update in &frame.rows {
             history.wrote(number as u64, update);

@@ -466,18 +466,6 @@ impl Journal {
         self.target.sibling_name(NAME)
     }
 
-    /// Takes a log away from the sheet and keeps it under another name.
-    pub(crate) fn keep_aside(target: &Target, why: &str) -> Result<Option<PathBuf>> {
-        if Journal::find(target)?.is_none() {
-            return Ok(None);
-        }
-        let kept = Journal::link_aside(target, why)?;
-        names::unlink(target.folder(), &target.sibling_name(NAME))
-            .map_err(Error::io("remove", target.sibling(NAME)))?;
-        target.sync_folder()?;
-        Ok(Some(kept))
-    }
-
     /// Gives the log another name as well.
     fn link_aside(target: &Target, why: &str) -> Result<PathBuf> {
         let (folder, name) = (target.folder(), target.sibling_name(NAME));

@@ -9,23 +9,27 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::error::Result;
+use crate::process::ends::Ends;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
-use crate::process::result_file::ResultFiles;
-use crate::process::running::Running;
+use crate::process::result_file::{NO_UNICODE, ResultFiles};
+use crate::process::retry_on::RetryOn;
+use crate::process::running::{Running, Spools};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{no_folder, not_kept, not_started, outcome};
 use crate::run::ending::Start;
 use crate::run::{Ending, Job, Outcome, StopLevel};
 use crate::sheet::Updates;
-use crate::text::error_message;
+use crate::text::{Escaped, error_message};
 
 /// Runs a command for each record.
 ///
-/// The command has an empty stdin, the program's own stdout unless its output is kept in files, and in
-/// its environment:
+/// The command has an empty stdin, the program's own stdout unless its output is kept in files or goes to a
+/// cell, and in its environment:
 ///
 /// | variable | value |
 /// |---|---|
@@ -38,23 +42,26 @@ use crate::text::error_message;
 /// What it says counts as follows; "message" is the end of its stderr in one line, escaped, line
 /// breaks shown as ` | `, at most [`MAX_ERROR_CHARS`](crate::MAX_ERROR_CHARS) characters.
 ///
-/// | it | the PO | the JSON object in `TICKOFF_RESULT` |
+/// | it | the PO | what it left in `TICKOFF_RESULT` |
 /// |---|---|---|
 /// | exits with 0 | COMPLETED | is written; its STATUS wins |
-/// | exits with 75 | is tried again later | is ignored |
+/// | exits with 75, or a code of [`retry_on`](RecordCommand::retry_on) | is tried again later | is ignored |
+/// | exits with 75, the last time | ERROR, `exit 75: message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED |
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
-/// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED |
+/// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
 /// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
 /// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
 /// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
 ///
-/// An ERROR that the object gives without an ERROR_MESSAGE gets `exit 0: message`.
+/// That is a JSON object if its first byte but for blanks is `{`, or else lines: `NAME=value`, or `NAME<<MARK`
+/// and the lines of the value up to `MARK`. An ERROR that it gives without an ERROR_MESSAGE gets
+/// `exit 0: message`.
 ///
-/// Where the object counts and is no JSON object, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
+/// Where it counts and is neither, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
 /// regular file, or the folder for it was removed while the command ran, the PO becomes ERROR with that
-/// reason, and what can be read of the answer is kept beside the backups, in the column `RAW_ANSWER` of
+/// reason, the lines that can be read are written, and the answer is kept beside the backups, in the column `RAW_ANSWER` of
 /// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
 /// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
 #[derive(Debug)]
@@ -63,6 +70,8 @@ pub struct RecordCommand {
     session_id: String,
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
+    stdout_to: Option<String>,
+    retry_on: RetryOn,
     broken: Broken,
     pub(super) results: ResultFiles,
 }
@@ -83,6 +92,8 @@ impl RecordCommand {
             session_id: session_id.to_owned(),
             timeout: None,
             output: None,
+            stdout_to: None,
+            retry_on: RetryOn::default(),
             broken: Broken::default(),
             results,
         })
@@ -97,6 +108,20 @@ impl RecordCommand {
     /// Keeps what the command says, instead of its stdout being the program's own.
     pub fn keep_output(mut self, output: KeptOutput) -> Self {
         self.output = Some(output);
+        self
+    }
+
+    /// Takes what the command says on stdout for the cell of a column, instead of its stdout being the
+    /// program's own: without the line ends at its end, and whatever becomes of the PO, if it has a result.
+    /// What the command leaves in `TICKOFF_RESULT` for that column counts instead.
+    pub fn stdout_to(mut self, column: &str) -> Self {
+        self.stdout_to = Some(column.to_owned());
+        self
+    }
+
+    /// With which exit codes the command asks to be tried again, beside 75.
+    pub fn retry_on(mut self, codes: RetryOn) -> Self {
+        self.retry_on = codes;
         self
     }
 
@@ -126,17 +151,18 @@ impl RecordCommand {
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", result_file.path());
         let kept = match self.output.as_ref().map(|output| output.files(job.po)) {
-            None => None,
-            Some(Ok(files)) => {
-                command.stdout(files.stdout);
-                Some(files.stderr)
-            }
+            None => Spools::default(),
+            Some(Ok(files)) => Spools {
+                stdout: Some(files.stdout),
+                stderr: Some(files.stderr),
+            },
             Some(Err(error)) => {
                 job.process_ended(&start.ended(Ending::NotStarted(126)));
                 return not_kept(&error);
             }
         };
-        let running = match Running::spawn(&mut command, kept, job.stop) {
+        let is_stdout_wanted = self.stdout_to.is_some();
+        let running = match Running::spawn(&mut command, kept, is_stdout_wanted, job.stop) {
             Ok(Some(running)) => running,
             Ok(None) => return Outcome::Stopped,
             Err(error) => {
@@ -151,15 +177,35 @@ impl RecordCommand {
         let waited = running.wait(self.timeout, job.stop);
         let ending = waited
             .as_ref()
-            .map_or(Ending::Unknown, |(ending, _)| *ending);
+            .map_or(Ending::Unknown, |ended| ended.ending);
         job.process_ended(&start.ended(ending));
         match waited {
-            Ok((ending, stderr)) => outcome(ending, &stderr, result_file.take(job.po)),
+            Ok(ended) => {
+                let left = result_file.take(job.po);
+                let (codes, is_last) = (&self.retry_on, job.is_last);
+                let outcome = outcome(ended.ending, &ended.stderr, left, codes, is_last);
+                self.with_stdout(outcome, &ended.stdout, job.po)
+            }
             Err(error) => {
                 let message =
                     error_message("cannot tell how the command ended", &error.to_string());
                 Outcome::Done(Updates::error(message))
             }
+        }
+    }
+
+    /// The outcome with what the command said on stdout, if that is wanted.
+    fn with_stdout(&self, outcome: Outcome, stdout: &Ends, po: &str) -> Outcome {
+        match (outcome, &self.stdout_to) {
+            (Outcome::Done(updates), Some(column)) if updates.get(column).is_none() => {
+                let (text, is_odd) = stdout.text();
+                if is_odd {
+                    let (po, column) = (Escaped::text(po), Escaped::text(column));
+                    warn!(%po, %column, "{NO_UNICODE}");
+                }
+                Outcome::Done(updates.set(column, text))
+            }
+            (outcome, _) => outcome,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! This room never knows where results go: no file of the sheet, no journal, no queue.
 
 mod command;
+mod ends;
 mod group;
 mod kept_output;
 mod placeholder;
@@ -13,6 +14,8 @@ mod poll;
 mod program;
 mod result_file;
 mod result_folder;
+mod result_lines;
+mod retry_on;
 mod running;
 #[cfg(test)]
 mod sample;
@@ -28,6 +31,7 @@ pub use group::GRACE;
 pub use kept_output::KeptOutput;
 pub use placeholder::Misspelt;
 pub use program::CannotRun;
+pub use retry_on::RetryOn;
 pub use signals::is_ignored;
 pub use template::{CommandTemplate, InvalidTemplate};
 pub use worker::{FAREWELL, WorkerProcesses};

@@ -1,4 +1,4 @@
-//! The result file of an attempt: a JSON object of cells, in `TICKOFF_RESULT`.
+//! The result file of an attempt: a JSON object of cells, or lines, in `TICKOFF_RESULT`.
 //!
 //! Every attempt has a file of its own name, in a folder that only the user can enter. A background
 //! process that an earlier attempt left behind can therefore not write into the result of another PO.
@@ -9,6 +9,7 @@
 //! anew under another name before an attempt; if that happened while a command ran, what the command
 //! wanted to leave could not come, and its PO is not COMPLETED without it.
 
+use std::borrow::Cow;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,11 +23,12 @@ use tracing::warn;
 use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
 use crate::process::result_folder;
+use crate::process::result_lines;
 use crate::process::verdict::{Left, Malformed};
 use crate::run::stop::lock;
-use crate::sheet::Answer;
+use crate::sheet::{Answer, JsonObject};
 use crate::sys::regular;
-use crate::text::Escaped;
+use crate::text::{BOM, Escaped};
 
 /// The result files of a run.
 #[derive(Debug)]
@@ -190,6 +192,9 @@ impl ResultFile {
     }
 }
 
+/// What is said of a value that was read otherwise than it was written.
+pub(super) const NO_UNICODE: &str = "what is no UTF-8 is written as U+FFFD";
+
 const FOLDER_IS_GONE: &str = "the folder for it was removed or changed while the command ran";
 
 /// As much of a file as a result may hold, and one byte more if it is larger.
@@ -206,10 +211,27 @@ fn read(file: File) -> std::result::Result<Answer, Malformed> {
         let problem = format!("it is larger than {MAX_RESULT_BYTES} bytes");
         return Err(Malformed::new(problem, &json));
     }
-    Answer::from_json(&json).map_err(|problem| {
-        let problem = format!("it is not a JSON object of cells: {problem}");
-        Malformed::new(problem, &json)
-    })
+    if JsonObject::is_begun(&json) {
+        return Answer::from_json(&json).map_err(|problem| {
+            let problem = format!("it is not a JSON object of cells: {problem}");
+            Malformed::new(problem, &json)
+        });
+    }
+    let text = String::from_utf8_lossy(json.strip_prefix(BOM).unwrap_or(&json));
+    let (updates, problem) = result_lines::read(&text);
+    match problem {
+        None => Ok(Answer {
+            updates,
+            notes: match text {
+                Cow::Borrowed(_) => Vec::new(),
+                Cow::Owned(_) => vec![NO_UNICODE.to_owned()],
+            },
+        }),
+        Some(problem) => Err(Malformed {
+            good: Box::new(updates),
+            ..Malformed::new(format!("it is no JSON object, and {problem}"), &json)
+        }),
+    }
 }
 
 fn unreadable(error: &io::Error) -> String {

@@ -1,16 +1,17 @@
 //! One run of a command: waiting for its end or bringing that about, while its stderr is taken in.
 //!
-//! The thread of the worker does both, with one wait for the exit and the pipe together. What is in the
+//! The thread of the worker does both, with one wait for the exit and the pipes together. What is in a
 //! pipe when the command exits is read, and no more: a background process may hold it open for ever.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use crate::process::ends::Ends;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{next_look, until};
 use crate::process::tail::Tail;
@@ -20,34 +21,52 @@ use crate::sys::poll::{Pipe, bytes_in, ready_within};
 /// A started command that has not been reaped.
 pub(super) struct Running {
     group: Group,
-    stderr: Stderr,
+    stderr: Output<ChildStderr, Tail>,
+    /// Open only if it is wanted.
+    stdout: Output<ChildStdout, Ends>,
+}
+
+/// How a command ended, and what it said.
+pub(super) struct Ended {
+    pub(super) ending: Ending,
+    /// The end of it.
+    pub(super) stderr: String,
+    /// Empty unless it was wanted.
+    pub(super) stdout: Ends,
+}
+
+/// Files for all that a command says.
+#[derive(Default)]
+pub(super) struct Spools {
+    pub(super) stdout: Option<File>,
+    pub(super) stderr: Option<File>,
 }
 
 impl Running {
-    /// Starts the command, as [`Group::spawn`] does. What it says on stderr goes to `kept` as well.
+    /// Starts the command, as [`Group::spawn`] does. What it says goes to these files, if there are any; what
+    /// it says on stdout comes back besides if that is wanted.
     pub(super) fn spawn(
         command: &mut Command,
-        kept: Option<File>,
+        mut kept: Spools,
+        is_stdout_wanted: bool,
         stop: &Stop,
     ) -> io::Result<Option<Running>> {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
+        if is_stdout_wanted {
+            command.stdout(Stdio::piped());
+        } else if let Some(file) = kept.stdout.take() {
+            command.stdout(file);
+        }
         let started = Group::spawn(command, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,
-            stderr: Stderr {
-                pipe: pipes.stderr,
-                kept,
-                tail: Tail::default(),
-            },
+            stderr: Output::of("stderr", pipes.stderr, kept.stderr),
+            stdout: Output::of("stdout", pipes.stdout, kept.stdout),
         }))
     }
 
     /// Waits for the end, or brings it about; no process of the group is left in that case.
-    pub(super) fn wait(
-        mut self,
-        timeout: Option<Duration>,
-        stop: &Stop,
-    ) -> io::Result<(Ending, String)> {
+    pub(super) fn wait(mut self, timeout: Option<Duration>, stop: &Stop) -> io::Result<Ended> {
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut broken_off = None;
         while !self.exits_within(next_look(deadline))? {
@@ -74,36 +93,79 @@ impl Running {
                 if until(at).is_zero() {
                     break;
                 }
-                self.stderr.read_within(until(at))?;
+                let pipes = [self.stdout.readable(), self.stderr.readable()];
+                let ready = ready_within(pipes, until(at))?;
+                self.read(ready)?;
             }
             self.group.kill();
         }
+        self.stdout.read_what_is_there()?;
         self.stderr.read_what_is_there()?;
         let ending = self.group.reap()?;
-        Ok((broken_off.unwrap_or(ending), self.stderr.tail.text()))
+        Ok(Ended {
+            ending: broken_off.unwrap_or(ending),
+            stderr: self.stderr.end.text(),
+            stdout: self.stdout.end,
+        })
     }
 
     /// Takes in what the command says until it exits or the time is over; whether it has exited.
     fn exits_within(&mut self, time: Duration) -> io::Result<bool> {
-        let pipe = self.stderr.readable();
-        let (has_exited, [has_said]) = self.group.exits_or_ready_within([pipe], time)?;
-        if has_said {
+        let pipes = [self.stdout.readable(), self.stderr.readable()];
+        let (has_exited, ready) = self.group.exits_or_ready_within(pipes, time)?;
+        self.read(ready)?;
+        Ok(has_exited)
+    }
+
+    fn read(&mut self, [stdout, stderr]: [bool; 2]) -> io::Result<()> {
+        if stdout {
+            self.stdout.read()?;
+        }
+        if stderr {
             self.stderr.read()?;
         }
-        Ok(has_exited)
+        Ok(())
     }
 }
 
-/// The end of what a command writes to stderr, and a file for all of it.
-///
-/// The command itself writes to a pipe in any case: its end tells when the last process is gone.
-struct Stderr {
-    pipe: Option<ChildStderr>,
-    kept: Option<File>,
-    tail: Tail,
+/// What is kept of an output in memory.
+trait Keep: Default {
+    fn push(&mut self, bytes: &[u8]);
 }
 
-impl Stderr {
+impl Keep for Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        Tail::push(self, bytes);
+    }
+}
+
+impl Keep for Ends {
+    fn push(&mut self, bytes: &[u8]) {
+        Ends::push(self, bytes);
+    }
+}
+
+/// What a command writes to one of its outputs: as much as is wanted of it, and a file for all of it.
+///
+/// To stderr the command writes through a pipe in any case: its end tells when the last process is gone.
+struct Output<P, K> {
+    name: &'static str,
+    pipe: Option<P>,
+    kept: Option<File>,
+    end: K,
+}
+
+impl<P: Read + AsFd, K: Keep> Output<P, K> {
+    fn of(name: &'static str, pipe: Option<P>, kept: Option<File>) -> Self {
+        let end = K::default();
+        Output {
+            name,
+            pipe,
+            kept,
+            end,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.pipe.is_some()
     }
@@ -130,19 +192,12 @@ impl Stderr {
             .as_mut()
             .map(|file| file.write_all(&chunk[..length]))
         {
-            warn!(%error, "the rest of what a command says on stderr is not kept");
+            let name = self.name;
+            warn!(%error, "the rest of what a command says on {name} is not kept");
             self.kept = None;
         }
-        self.tail.push(&chunk[..length]);
+        self.end.push(&chunk[..length]);
         Ok(length)
-    }
-
-    fn read_within(&mut self, time: Duration) -> io::Result<()> {
-        let [has_said] = ready_within([self.readable()], time)?;
-        if has_said {
-            self.read()?;
-        }
-        Ok(())
     }
 
     /// Empties the pipe of what it holds now, however fast others go on filling it.

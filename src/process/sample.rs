@@ -25,6 +25,7 @@ pub(super) fn job<'a>(po: &'a str, stop: &'a Stop) -> Job<'a> {
         record: Some(record),
         worker: 1,
         attempt: 2,
+        is_last: false,
         stop,
         on_event: None,
     }

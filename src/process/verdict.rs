@@ -9,6 +9,7 @@ use std::io;
 
 use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
+use crate::process::retry_on::{RetryOn, TRY_AGAIN};
 use crate::process::signals::killed_by;
 use crate::run::{Ending, Outcome};
 use crate::sheet::Updates;
@@ -22,6 +23,8 @@ pub(super) struct Malformed {
     pub(super) problem: String,
     /// As it came, as far as it came; empty if there was nothing to keep.
     pub(super) raw: String,
+    /// What could be read of it.
+    pub(super) good: Box<Updates>,
 }
 
 impl Malformed {
@@ -29,26 +32,35 @@ impl Malformed {
         Malformed {
             problem: problem.into(),
             raw: String::from_utf8_lossy(raw).into_owned(),
+            good: Box::default(),
         }
     }
 
     /// The ERROR that a PO has because of it. The answer is kept beside the backups.
     pub(super) fn error(&self, what: &str) -> Updates {
-        Updates::error(error_message(what, &self.problem)).keep_aside(RAW_ANSWER, &self.raw)
+        let error = Updates::error(error_message(what, &self.problem));
+        and_other_cells(error, &self.good).keep_aside(RAW_ANSWER, &self.raw)
     }
 }
 
 /// What a command left as its result, if it left one.
 pub(super) type Left = std::result::Result<Option<Updates>, Malformed>;
 
-/// The exit code with which a command asks to be tried again: EX_TEMPFAIL of sysexits.h.
-pub(super) const TRY_AGAIN: i32 = 75;
-
-/// What becomes of a PO whose command has ended.
-pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
+/// What becomes of a PO whose command has ended; `may_retry` tells which exit codes ask for another attempt, and
+/// `is_last` that there is none.
+pub(super) fn outcome(
+    ending: Ending,
+    stderr: &str,
+    result: Left,
+    may_retry: &RetryOn,
+    is_last: bool,
+) -> Outcome {
     match ending {
         Ending::Stopped => Outcome::Stopped,
-        Ending::Exit(TRY_AGAIN) => Outcome::Retry(error_message("exit 75", stderr)),
+        Ending::Exit(code) if may_retry.contains(code) && !is_last => {
+            Outcome::Retry(error_message(&format!("exit {code}"), stderr))
+        }
+        Ending::Exit(TRY_AGAIN) => Outcome::Done(after_kill("exit 75", stderr, result)),
         Ending::Exit(code) => Outcome::Done(after_exit(code, stderr, result)),
         Ending::Signal(number) => Outcome::Done(after_kill(&killed_by(number), stderr, result)),
         Ending::TimedOut(timeout) => Outcome::Done(after_kill(
@@ -91,22 +103,26 @@ fn after_exit(code: i32, stderr: &str, result: Left) -> Updates {
 }
 
 fn after_kill(what: &str, stderr: &str, result: Left) -> Updates {
-    let decided = |column| {
+    let killed = Updates::error(error_message(what, stderr));
+    match result {
+        Ok(result) => and_other_cells(killed, &result.unwrap_or_default()),
+        Err(malformed) => {
+            and_other_cells(killed, &malformed.good).keep_aside(RAW_ANSWER, malformed.raw)
+        }
+    }
+}
+
+/// These updates, and those cells of a result that do not say what became of its PO.
+fn and_other_cells(updates: Updates, result: &Updates) -> Updates {
+    let is_decided = |column| {
         [STATUS, ERROR_MESSAGE, LAST_PROCESSED]
             .iter()
             .any(|own| same_column(own, column))
     };
-    let killed = Updates::error(error_message(what, stderr));
-    match result {
-        Ok(result) => {
-            let result = result.unwrap_or_default();
-            let others = result.iter().filter(|(column, _)| !decided(column));
-            others.fold(killed, |updates, (column, value)| {
-                updates.set(column, value)
-            })
-        }
-        Err(malformed) => killed.keep_aside(RAW_ANSWER, malformed.raw),
-    }
+    let others = result.iter().filter(|(column, _)| !is_decided(column));
+    others.fold(updates, |updates, (column, value)| {
+        updates.set(column, value)
+    })
 }
 
 /// What becomes of a PO whose process could not be started.
@@ -239,8 +255,8 @@ mod tests {
         };
         let no_object = "it is not a JSON object of cells:";
         check(
-            "",
-            &format!("{no_object} EOF while parsing a value at line 1 column 0"),
+            "{",
+            &format!("{no_object} EOF while parsing an object at line 1 column 1"),
         );
         check(
             r#"{"x":1} 2"#,
@@ -248,9 +264,7 @@ mod tests {
         );
         check(
             "[]",
-            &format!(
-                "{no_object} invalid type: sequence, expected a JSON object at line 1 column 0"
-            ),
+            "it is no JSON object, and line 1 is no NAME=value or NAME<<MARK",
         );
     }
 

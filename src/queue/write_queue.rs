@@ -139,9 +139,12 @@ impl WriteQueue {
     /// It is never refused for what is in it. What has a place is written, a value that no cell holds as
     /// far as it can be, and an ERROR_MESSAGE as one line of at most
     /// [`MAX_ERROR_CHARS`](crate::MAX_ERROR_CHARS) characters. A STATUS that no result has makes the row
-    /// ERROR. Cells whose row or column is gone go to `….unplaced.csv` beside the backups; so do status,
-    /// time and message where the result would take its PO out of COMPLETED or back to PENDING, unless
-    /// it is `forced`.
+    /// ERROR. A column that is missing is added, up to [`MAX_ADDED_COLUMNS`](crate::MAX_ADDED_COLUMNS) beside the
+    /// original system's, unless [`Options::add_columns`](crate::Options::add_columns) says no. Cells whose row or
+    /// column is not there go to `….unplaced.csv` beside the backups; so do status,
+    /// time and message where the result would take its PO out of COMPLETED or back to PENDING, or where
+    /// the row's STATUS is a word that nobody knows ([`Options::todo`](crate::Options::todo)), unless it is
+    /// `forced`.
     ///
     /// # Errors
     /// [`Error::QueueStopped`]: it was not accepted.
@@ -156,7 +159,12 @@ impl WriteQueue {
         let operation = WriteOperation {
             force: forced,
             is_result: true,
-            ..WriteOperation::new(po, updates.into().fit(po.trim(), may_be_pending))
+            ..WriteOperation::new(
+                po,
+                updates
+                    .into()
+                    .fit(po.trim(), may_be_pending, self.handler.options()),
+            )
         };
         self.shared.submit(Some(operation), Full::Wait)
     }

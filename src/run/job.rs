@@ -21,6 +21,8 @@ pub struct Job<'a> {
     pub worker: usize,
     /// 1-based number of the attempt.
     pub attempt: u32,
+    /// Whether it is the last one: no other follows if it ends in [`Outcome::Retry`].
+    pub is_last: bool,
     /// Where a long job looks whether it is to break off ([`StopLevel::Now`](crate::StopLevel::Now)).
     pub stop: &'a Stop,
     pub(crate) on_event: Option<&'a OnEvent<'a>>,

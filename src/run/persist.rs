@@ -50,10 +50,10 @@ impl<'a> Recorder<'a> {
     /// The sheet refuses none; one that cannot be made durable leaves its PO as it was, and the run is
     /// stopped, because no later one could be recorded either.
     pub(super) fn record(&self, po: &str, updates: &Updates) -> (Verdict, Result<()>) {
-        let verdict = Verdict::of(updates);
+        let verdict = Verdict::of(updates, self.queue.handler().options());
         let persisted = self.persist(po, updates);
         match &persisted {
-            Ok(()) if self.was_completed_meanwhile(po, updates) => (Verdict::Skipped, persisted),
+            Ok(()) if self.was_taken_meanwhile(po, updates) => (Verdict::Skipped, persisted),
             Ok(()) => (verdict, persisted),
             Err(refused) => {
                 error!(po = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
@@ -68,13 +68,16 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Whether the row's state is not this result's but that of somebody who completed it.
-    fn was_completed_meanwhile(&self, po: &str, updates: &Updates) -> bool {
+    /// Whether the row's state is not this result's but that of somebody who completed it, or gave it a word
+    /// that nobody knows.
+    fn was_taken_meanwhile(&self, po: &str, updates: &Updates) -> bool {
         let completed = ProcessingStatus::Completed;
-        let status = updates.new_status();
-        !self.forced
-            && status.is_some_and(|status| status != completed)
-            && self.queue.handler().status(po) == Some(completed)
+        let handler = self.queue.handler();
+        let status = updates.new_status().filter(|_| !self.forced);
+        status.is_some_and(|status| {
+            handler.sheet().is_left_alone(po)
+                || status != completed && handler.status(po) == Some(completed)
+        })
     }
 
     /// Submits a result until it is durable, or until that cannot or may not be waited for.

@@ -9,7 +9,7 @@
 //! (`job`), how its result becomes durable (`persist`), and when a run ends early (`halt`, `stop`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use crate::run::po_list::PoList;
 use crate::run::schedule::{Next, Schedule, Task, backoff};
 use crate::run::stop::{Stop, StopLevel, lock};
 use crate::run::summary::{PoolSummary, Verdict};
-use crate::sheet::{CsvRecord, Updates};
+use crate::sheet::{CsvRecord, Options, Updates};
 use crate::text::{Escaped, one_line, panic_message};
 
 /// A number of workers that process a list of POs and record each result as they go.
@@ -132,7 +132,8 @@ impl<'a> WorkerPool<'a> {
 
     /// Processes the POs and returns when every one has a result or the run was stopped.
     ///
-    /// With a queue, a PO that is done or gone when its turn comes is skipped; any other gets what
+    /// With a queue, a PO that is done or gone when its turn comes is skipped, and so is one whose STATUS is
+    /// a word that nobody knows ([`Options::todo`]); any other gets what
     /// `work` made of it, durable before that worker takes its next PO: see
     /// [`WriteQueue::submit_result`] for what cannot be written as it is. On a full disk results wait,
     /// and their workers with them, until there is room or the run is stopped: 5 s longer after
@@ -209,6 +210,13 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         }
     }
 
+    /// Which words of STATUS mean what.
+    fn options(&self) -> &Options {
+        static ORIGINAL: LazyLock<Options> = LazyLock::new(Options::default);
+        let queue = self.pool.queue;
+        queue.map_or(&ORIGINAL, |queue| queue.handler().options())
+    }
+
     fn next_task(&self) -> Option<Task> {
         loop {
             if self.pool.stop.is_requested() {
@@ -225,6 +233,10 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
 
     fn process(&self, worker: usize, task: Task) {
         let po = &*self.pos.po(task.index);
+        if let Some(queue) = self.pool.queue.filter(|_| task.attempt > 1) {
+            // Nothing may have been written since the last attempt, so nothing was looked at.
+            queue.handler().take_in_edits();
+        }
         let record = match self.pool.queue.map(|queue| present(queue, po)) {
             None => None,
             Some(Some(record)) => Some(record),
@@ -244,6 +256,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             record,
             worker,
             attempt: task.attempt,
+            is_last: task.attempt > self.pool.retries,
             stop: &self.pool.stop,
             on_event: self.pool.on_event.as_deref(),
         };
@@ -266,7 +279,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             Outcome::Retry(message) => Updates::error(message),
             Outcome::Stopped => return self.tell(&Event::BrokenOff(&job)),
         };
-        let updates = updates.fit(po, self.pool.forced);
+        let updates = updates.fit(po, self.pool.forced, self.options());
         let (verdict, persisted) = self.record(po, &updates);
         self.conclude(Conclusion {
             po,
@@ -307,7 +320,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
     /// how it counts.
     fn record(&self, po: &str, updates: &Updates) -> (Verdict, Result<()>) {
         let Some(recorder) = self.recorder.as_ref().filter(|_| !updates.is_empty()) else {
-            return (Verdict::of(updates), Ok(()));
+            return (Verdict::of(updates, self.options()), Ok(()));
         };
         let began = Instant::now();
         let recorded = recorder.record(po, updates);
@@ -393,12 +406,11 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// The PO's row, unless it is done or gone.
+/// The PO's row, unless it is done or gone, or has a status that nobody knows.
 fn present(queue: &WriteQueue, po: &str) -> Option<CsvRecord> {
-    let handler = queue.handler();
-    handler
-        .record(po)
-        .filter(|record| !handler.is_done(&record.status))
+    let sheet = queue.handler().sheet();
+    let record = sheet.record(po)?;
+    (!sheet.is_done(&record.status) && !sheet.is_left_alone(po)).then_some(record)
 }
 
 #[cfg(test)]

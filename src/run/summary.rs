@@ -5,29 +5,30 @@
 use std::time::Duration;
 
 use crate::domain::ProcessingStatus;
-use crate::sheet::Updates;
+use crate::sheet::{Options, Updates};
 
 /// How a PO counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Its status is COMPLETED.
     Completed,
-    /// Its status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND.
+    /// Its status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND or one of [`Options::failed`].
     Error,
     /// Its status is NO_ATTACHMENTS.
     NoAttachments,
     /// It got cells but none of these statuses.
     Other,
-    /// It was done or gone when its turn came, or somebody else completed it meanwhile: then the cells of
-    /// its result are written, and its status, time and message kept beside the backups.
+    /// It was done, gone or had a word that nobody knows as its STATUS when its turn came, or somebody else
+    /// completed it or typed such a word meanwhile: then the cells of its result are written, and its
+    /// status, time and message kept beside the backups.
     Skipped,
 }
 
 impl Verdict {
-    pub(super) fn of(updates: &Updates) -> Self {
+    pub(super) fn of(updates: &Updates, options: &Options) -> Self {
         match updates.new_status() {
             Some(ProcessingStatus::Completed) => Verdict::Completed,
-            Some(status) if status.is_failure() => Verdict::Error,
+            Some(status) if options.is_failure(&status) => Verdict::Error,
             Some(ProcessingStatus::NoAttachments) => Verdict::NoAttachments,
             _ => Verdict::Other,
         }
@@ -45,7 +46,8 @@ pub struct PoolSummary {
     pub no_attachments: usize,
     /// POs whose result has none of these statuses.
     pub other: usize,
-    /// POs that were done or gone when their turn came, or that somebody else completed meanwhile.
+    /// POs that were done or gone when their turn came, or that somebody else completed meanwhile; and those
+    /// that are left alone because their STATUS is a word that nobody knows.
     pub skipped: usize,
     /// POs that a stop left as they were: not begun, waiting for another attempt, or broken off.
     pub not_run: usize,

@@ -17,13 +17,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::backup::BackupMetadata;
+use crate::domain::ProcessingStatus;
 use crate::error::{Error, Result};
 use crate::queue::{DEFAULT_CAPACITY, WriteQueue};
 use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, Options, Selection, Sheet, new_rows, not_followed};
+use crate::sheet::{Conflict, NotFollowed, Options, Selection, Sheet, new_rows};
 use crate::store::{CsvHandler, Decision, clean_up};
 use crate::text::escape_list;
 
@@ -62,6 +63,8 @@ pub struct Summary {
     pub session: String,
     /// What came of each PO.
     pub pool: PoolSummary,
+    /// The words of STATUS, with the number of their POs, that nobody knows: these rows are left alone.
+    pub left_alone: Vec<(ProcessingStatus, usize)>,
     /// What was recovered when it began.
     pub recovered: Recovered,
     /// Cells that another program had changed as well; the results were kept.
@@ -78,6 +81,10 @@ pub struct Summary {
     pub not_visible: Option<Error>,
     /// Where the results are that could not be made durable.
     pub rescued: Option<PathBuf>,
+    /// Whether another session took the sheet over, and ended this one by that.
+    pub taken_over: bool,
+    /// Where the sheet's folder is now, if it was moved meanwhile: the results are there.
+    pub moved_to: Option<PathBuf>,
 }
 
 impl Session {
@@ -85,23 +92,38 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::SessionHeld`] with the holder's pid, host, session and start time. As
-    /// [`CsvHandler::open`]. [`Error::NotVisible`] if what was left cannot be written.
+    /// [`CsvHandler::open`]. [`Error::ForeignColumn`]. [`Error::NotVisible`] if what was left cannot be
+    /// written.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
-        Session::open_decided(path, options, None)
+        let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
+        Session::open_unless(path.as_ref(), options, None, refuse)
     }
 
-    /// The same, with what a person wants where [`Error::Undecided`] would be the answer.
+    /// The same for a session that gives no row a status, with what a person wants where
+    /// [`Error::Undecided`] would be the answer.
     ///
     /// # Errors
-    /// As [`Session::open`], without [`Error::Undecided`] if there is a decision.
+    /// As [`Session::open`], without [`Error::ForeignColumn`], and without [`Error::Undecided`] if there is a
+    /// decision.
     pub fn open_decided(
         path: impl AsRef<Path>,
         options: &Options,
         decision: Option<Decision>,
     ) -> Result<Session> {
+        Session::open_unless(path.as_ref(), options, decision, |_| Ok(()))
+    }
+
+    /// Opens a session unless the sheet is refused, before anything of it is changed.
+    fn open_unless(
+        path: &Path,
+        options: &Options,
+        decision: Option<Decision>,
+        refuse: impl Fn(&Sheet) -> Result<()>,
+    ) -> Result<Session> {
         let started = Instant::now();
         let mut id = new_id();
-        let (handler, recovery) = CsvHandler::open_in(path.as_ref(), options, Some(&id), decision)?;
+        let (handler, recovery) = CsvHandler::open_in(path, options, Some(&id), decision)?;
+        refuse(&handler.sheet())?;
         let since = match &recovery.left {
             Some(left) if recovery.behind > 0 || left.session.is_some() => {
                 let begun = left.session.as_ref().map(|(_, since)| *since);
@@ -131,12 +153,14 @@ impl Session {
             }
             if writer.is_behind() {
                 if backup.is_none() && !recovery.is_as_left {
-                    backup = Some(writer.back_up_as_it_is(&id)?.backup_path);
+                    let made = writer.back_up_as_it_is(&id)?.backup_path;
+                    clean_up(writer.backups(), std::slice::from_ref(&made));
+                    backup = Some(made);
                 }
                 writer
                     .checkpoint_patiently()
                     .map_err(|error| Error::NotVisible {
-                        path: path.as_ref().to_owned(),
+                        path: path.to_owned(),
                         source: Box::new(error),
                     })?;
             }
@@ -192,10 +216,18 @@ impl Session {
         self.backup.as_deref()
     }
 
+    /// For which words of STATUS a run with this selection leaves rows alone: see [`Sheet::left_alone`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
+    pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
+        self.handler.sheet().left_alone(selection)
+    }
+
     /// How many POs a run with this selection would process.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`].
     pub fn count(&self, selection: &Selection) -> Result<usize> {
         Ok(Selected::of(self.handler.sheet(), selection)?.len())
     }
@@ -207,7 +239,7 @@ impl Session {
     /// tells of results that are only in the journal.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`] in the selection; [`Error::Io`],
+    /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`] in the selection; [`Error::Io`],
     /// [`Error::Backup`] if there can be no backup: nothing was changed. [`Error::NotVisible`] if they cannot be written.
     pub fn run(
         mut self,
@@ -216,9 +248,14 @@ impl Session {
         work: impl Fn(&Job<'_>) -> Outcome + Sync,
     ) -> Result<Summary> {
         let mut selected = Selected::of(self.handler.sheet(), selection)?;
+        let left_alone = selection.left_alone(&self.handler.sheet())?.len();
         if selected.len() == 0 {
             self.handler.finish()?;
-            return Ok(self.summary(PoolSummary::default(), None));
+            let done = PoolSummary {
+                skipped: left_alone,
+                ..PoolSummary::default()
+            };
+            return Ok(self.summary(done, selection, None));
         }
         self.prepare_for(selected.len(), pool.stopper())?;
         let sheet = self.handler.sheet();
@@ -227,16 +264,22 @@ impl Session {
         }
         let queue = WriteQueue::new(Arc::clone(&self.handler), DEFAULT_CAPACITY);
         queue.start_writer_thread()?;
-        let done = pool.queue(&queue).run_list(&selected, work);
-        self.keeper = None;
+        let mut done = pool.queue(&queue).run_list(&selected, work);
+        done.skipped += left_alone;
+        let keeper = self.keeper.take();
+        let taken_over = keeper.as_ref().is_some_and(Keeper::was_taken_over);
+        drop(keeper);
         let drained = queue.stop_writer_thread(Duration::MAX);
         let (finished, rescued) = match drained {
             Err(died @ Error::WriterDied { .. }) => (Err(died), None),
             _ => self.handler.finish_with(&done.unpersisted),
         };
+        let moved_to = self.handler.moved_to();
         Ok(Summary {
             rescued,
-            ..self.summary(done, finished.err())
+            taken_over,
+            moved_to,
+            ..self.summary(done, selection, finished.err())
         })
     }
 
@@ -284,10 +327,18 @@ impl Session {
     /// how many there were.
     ///
     /// # Errors
-    /// As [`Session::run`]; [`Error::Busy`] if another program takes them away each time.
+    /// As [`Session::run`]; [`Error::ForeignColumn`] of the other sheet, unless this one has results;
+    /// [`Error::Busy`] if another program takes them away each time.
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
+        if !self.handler.sheet().has_own_status() {
+            input.refuse_foreign_status()?;
+        }
         self.input = Some(input.path().to_owned());
-        let (columns, gone) = not_followed(input, &self.handler.sheet());
+        let NotFollowed {
+            columns,
+            gone,
+            changed,
+        } = NotFollowed::of(input, &self.handler.sheet());
         if !columns.is_empty() {
             tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
         }
@@ -295,6 +346,12 @@ impl Session {
             tracing::warn!(
                 rows = gone,
                 "rows that are not in the input any more stay in the copy"
+            );
+        }
+        if changed > 0 {
+            tracing::warn!(
+                rows = changed,
+                "rows have other cells in the input: the copy keeps its own"
             );
         }
         let mut added = 0;
@@ -352,10 +409,21 @@ impl Session {
         Ok(Some(made))
     }
 
-    fn summary(self, pool: PoolSummary, not_visible: Option<Error>) -> Summary {
+    fn summary(
+        self,
+        pool: PoolSummary,
+        selection: &Selection,
+        not_visible: Option<Error>,
+    ) -> Summary {
         Summary {
             session: self.id,
             pool,
+            // Nothing of it is missing if a column of the selection has gone meanwhile.
+            left_alone: self
+                .handler
+                .sheet()
+                .left_alone(selection)
+                .unwrap_or_default(),
             recovered: self.recovered,
             conflicts: self.handler.take_conflicts(),
             unplaced: self.handler.kept_unplaced(),
@@ -363,6 +431,8 @@ impl Session {
             elapsed: self.started.elapsed(),
             not_visible,
             rescued: None,
+            taken_over: false,
+            moved_to: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A session looks after its files: every second, whether somebody took them away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,12 +17,15 @@ pub(super) struct Keeper {
     /// Dropped to end it.
     until: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    was_taken_over: Arc<AtomicBool>,
 }
 
 impl Keeper {
     /// Begins to look. Should another session or another sheet have taken this one's place, `stop` is requested.
     pub(super) fn start(handler: Arc<CsvHandler>, stop: Stop) -> Keeper {
         let (until, ended) = channel::<()>();
+        let was_taken_over = Arc::new(AtomicBool::new(false));
+        let taken_over = Arc::clone(&was_taken_over);
         let look = move || {
             let mut is_failing = false;
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
@@ -31,6 +35,7 @@ impl Keeper {
                         tracing::error!(
                             "another session has taken the sheet over, since the file that tells of this one was taken away: no more work is handed out"
                         );
+                        taken_over.store(true, Ordering::SeqCst);
                         stop.soon();
                         return;
                     }
@@ -55,7 +60,13 @@ impl Keeper {
         Keeper {
             until: Some(until),
             thread: thread.ok(),
+            was_taken_over,
         }
+    }
+
+    /// Whether another session has the sheet by now.
+    pub(super) fn was_taken_over(&self) -> bool {
+        self.was_taken_over.load(Ordering::SeqCst)
     }
 }
 

@@ -12,8 +12,9 @@ impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
     /// nothing to replace. Atomic and durable.
     ///
-    /// A sheet that can no longer be read as one is backed up as it is, and its journal kept aside:
-    /// results that only the journal holds cannot be shown in what is lost.
+    /// A sheet that can no longer be read as one is backed up as it is. Where the journal of such a sheet, or of
+    /// one that is gone, holds results, it stays, and whoever opens the sheet next is asked
+    /// ([`Error::Undecided`](crate::Error::Undecided)).
     ///
     /// # Errors
     /// [`Error::SessionHeld`](crate::Error::SessionHeld); what makes the backup unfit as a sheet; [`Error::Io`](crate::Error::Io),
@@ -25,7 +26,7 @@ impl Session {
     ) -> Result<Option<BackupMetadata>> {
         let path = path.as_ref();
         let session = match path.exists() {
-            true => Session::open(path, options),
+            true => Session::open_decided(path, options, None),
             false => return restore_unreadable(path, options, &new_id(), backup),
         };
         match session {

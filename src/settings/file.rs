@@ -226,6 +226,11 @@ impl Place {
                 },
             )?;
         }
+        if let Some(word) = settings.contradiction() {
+            let at = place(table.get_key_value("todo").map(|(key, _)| key));
+            let problem = format!("{} cannot be done and to be done at once", word.as_str());
+            return Err(self.wrong(bytes, at, problem));
+        }
         Ok(settings)
     }
 
@@ -301,7 +306,8 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let text = "['orders.csv']\nkey = 'id'\ndelimiter = 'tab'\nduplicates = 'all'\ndone = ['completed', 'NO_ATTACHMENTS']\n";
+        let text = "['orders.csv']\nkey = 'id'\ndelimiter = 'tab'\nduplicates = 'all'\ndone = ['completed', 'NO_ATTACHMENTS', 'Shipped']\nfailed = ['error', 'lost']\ntodo = ['PENDING', ' on hold ']\n";
+        let other = |word: &str| ProcessingStatus::Other(word.into());
         assert_eq!(
             parse(text).unwrap(),
             Settings {
@@ -310,8 +316,11 @@ mod tests {
                 duplicates: Some(Duplicates::All),
                 done: Some(vec![
                     ProcessingStatus::Completed,
-                    ProcessingStatus::NoAttachments
+                    ProcessingStatus::NoAttachments,
+                    other("Shipped")
                 ]),
+                failed: Some(vec![ProcessingStatus::Error, other("lost")]),
+                todo: Some(vec![ProcessingStatus::Pending, other("on hold")]),
             }
         );
     }
@@ -325,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused_with_its_place() {
-        let all = "they are key, delimiter, duplicates, done";
+        let all = "they are key, delimiter, duplicates, done, failed, todo";
         check_refused(
             "['a.csv']\n\n  kye = 'id'\n",
             &format!("3:3: no setting kye, {all}"),
@@ -368,7 +377,27 @@ mod tests {
         );
         check(
             "done = ['COMPLETED',\n  'PENDING']",
-            "3:3: only COMPLETED, NO_ATTACHMENTS and ERROR can count as done",
+            "3:3: an empty cell and PENDING are never done",
+        );
+        check(
+            "failed = ['lost', 'completed']",
+            "2:19: PENDING, COMPLETED and NO_ATTACHMENTS are no failures",
+        );
+        check(
+            "todo = [' ']",
+            "2:9: an empty cell is always to be processed; name a word",
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_done_and_to_be_done_is_refused_with_its_place() {
+        check_refused(
+            "['a.csv']\ntodo = ['new', 'ÉTÉ']\ndone = ['été']\n",
+            "2:1: ÉTÉ cannot be done and to be done at once",
+        );
+        check_refused(
+            "['a.csv']\ntodo = ['completed']\n",
+            "2:1: COMPLETED cannot be done and to be done at once",
         );
     }
 }

@@ -21,6 +21,10 @@ pub struct Settings {
     pub duplicates: Option<Duplicates>,
     /// The statuses that count as done; COMPLETED always does.
     pub done: Option<Vec<ProcessingStatus>>,
+    /// The statuses that count as failures, as in [`Options::failed`].
+    pub failed: Option<Vec<ProcessingStatus>>,
+    /// The statuses that are still to be processed, as in [`Options::todo`].
+    pub todo: Option<Vec<ProcessingStatus>>,
 }
 
 impl Settings {
@@ -31,6 +35,8 @@ impl Settings {
             delimiter: self.delimiter.or(other.delimiter),
             duplicates: self.duplicates.or(other.duplicates),
             done: self.done.or(other.done),
+            failed: self.failed.or(other.failed),
+            todo: self.todo.or(other.todo),
         }
     }
 
@@ -47,7 +53,55 @@ impl Settings {
             delimiter: self.delimiter.or(options.delimiter),
             duplicates: self.duplicates.unwrap_or(options.duplicates),
             done: done.unwrap_or(options.done),
+            failed: self.failed.unwrap_or(options.failed),
+            todo: self.todo.unwrap_or(options.todo),
             ..options
+        }
+    }
+
+    /// A word that is said to be done, and to be processed as well.
+    pub fn contradiction(&self) -> Option<&ProcessingStatus> {
+        let done = || {
+            self.done
+                .iter()
+                .flatten()
+                .chain([&ProcessingStatus::Completed])
+        };
+        let mut todo = self.todo.iter().flatten();
+        todo.find(|word| done().any(|done| done.is_same_word(word)))
+    }
+
+    /// A word of STATUS that can count as done.
+    ///
+    /// # Errors
+    /// What else it is.
+    pub fn done_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match ProcessingStatus::parse(text) {
+            ProcessingStatus::Pending => Err("an empty cell and PENDING are never done"),
+            status => Ok(status),
+        }
+    }
+
+    /// A word of STATUS that can be a failure.
+    ///
+    /// # Errors
+    /// What else it is.
+    pub fn failed_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match ProcessingStatus::parse(text) {
+            status if status.is_failure() => Ok(status),
+            status @ ProcessingStatus::Other(_) => Ok(status),
+            _ => Err("PENDING, COMPLETED and NO_ATTACHMENTS are no failures"),
+        }
+    }
+
+    /// A word of STATUS that can be still to be processed.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn todo_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match text.trim() {
+            "" => Err("an empty cell is always to be processed; name a word"),
+            word => Ok(ProcessingStatus::parse(word)),
         }
     }
 }
@@ -109,19 +163,29 @@ pub(super) const NAMES: &[Name] = &[
     Name {
         name: "done",
         read: |settings, value| {
-            settings.done = Some(words(
-                value,
-                "done must be a list of statuses: [\"COMPLETED\", \"NO_ATTACHMENTS\"]",
-                can_be_done,
-            )?);
+            let wanted = "done must be a list of statuses: [\"COMPLETED\", \"NO_ATTACHMENTS\"]";
+            settings.done = Some(words(value, wanted, Settings::done_word)?);
             Ok(())
         },
-        write: |settings| {
-            let words = settings.done.as_ref()?.iter();
-            Some(Value::from(
-                words.map(ProcessingStatus::as_str).collect::<Array>(),
-            ))
+        write: |settings| settings.done.as_deref().map(list),
+    },
+    Name {
+        name: "failed",
+        read: |settings, value| {
+            let wanted = "failed must be a list of statuses: [\"lost\", \"broken\"]";
+            settings.failed = Some(words(value, wanted, Settings::failed_word)?);
+            Ok(())
         },
+        write: |settings| settings.failed.as_deref().map(list),
+    },
+    Name {
+        name: "todo",
+        read: |settings, value| {
+            let wanted = "todo must be a list of statuses: [\"new\", \"open\"]";
+            settings.todo = Some(words(value, wanted, Settings::todo_word)?);
+            Ok(())
+        },
+        write: |settings| settings.todo.as_deref().map(list),
     },
 ];
 
@@ -146,7 +210,7 @@ fn text(value: &Value) -> Option<&str> {
 fn words(
     value: &Value,
     wanted: &'static str,
-    passes: fn(&ProcessingStatus) -> Result<(), &'static str>,
+    parse: fn(&str) -> Result<ProcessingStatus, &'static str>,
 ) -> Result<Vec<ProcessingStatus>, Wrong> {
     let list = value.as_array().ok_or(wanted)?;
     let read = |value: &Value| {
@@ -155,20 +219,18 @@ fn words(
             problem,
         };
         let word = text(value).ok_or_else(|| wrong(wanted))?;
-        let status = ProcessingStatus::parse(word);
-        passes(&status).map_err(wrong)?;
-        Ok(status)
+        parse(word).map_err(wrong)
     };
     list.iter().map(read).collect()
 }
 
-fn can_be_done(status: &ProcessingStatus) -> Result<(), &'static str> {
-    match status {
-        ProcessingStatus::Pending | ProcessingStatus::Other(_) => {
-            Err("only COMPLETED, NO_ATTACHMENTS and ERROR can count as done")
-        }
-        _ => Ok(()),
-    }
+fn list(words: &[ProcessingStatus]) -> Value {
+    Value::from(
+        words
+            .iter()
+            .map(ProcessingStatus::as_str)
+            .collect::<Array>(),
+    )
 }
 
 /// A value as it stands behind its name.
@@ -207,6 +269,11 @@ mod tests {
             delimiter: Some(b'\t'),
             duplicates: Some(Duplicates::All),
             done: Some(vec![ProcessingStatus::Completed, ProcessingStatus::Error]),
+            failed: Some(vec![ProcessingStatus::Other("lost, \"broken\"".into())]),
+            todo: Some(vec![
+                ProcessingStatus::Pending,
+                ProcessingStatus::Other("é".into()),
+            ]),
         };
         let mut read = Settings::default();
         for name in NAMES {

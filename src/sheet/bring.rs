@@ -8,7 +8,6 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::addable;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict};
@@ -75,7 +74,7 @@ pub(crate) fn bring(
             places,
             homeless,
             removed,
-        } = places(sheet, reading, row);
+        } = places(sheet, history, reading, row);
         if !homeless.is_empty() {
             brought.merged.unplaced.push(RowUpdate {
                 po: po.clone(),
@@ -168,7 +167,7 @@ struct Places<'p> {
 }
 
 /// Finds them; a column that may be added is, unless the save's author removed it.
-fn places<'p>(sheet: &Sheet, reading: Reading, row: &'p [Past]) -> Places<'p> {
+fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &'p [Past]) -> Places<'p> {
     let mut found = Places {
         places: SmallVec::new(),
         homeless: Vec::new(),
@@ -179,7 +178,7 @@ fn places<'p>(sheet: &Sheet, reading: Reading, row: &'p [Past]) -> Places<'p> {
         let column = schema.position(&past.column);
         let is_in_save = column.is_some_and(|column| column < schema.header_width);
         let has_nothing = past.last.is_empty() || past.is_outside;
-        let addable = addable(&past.column).filter(|_| !has_nothing);
+        let addable = history.addable(&past.column).filter(|_| !has_nothing);
         let column = match (column, addable) {
             (Some(column), _) if is_in_save || has_nothing => column,
             (_, Some(_)) if reading.verdict(past, "") == Verdict::Theirs => {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use compact_str::CompactString;
 
 use crate::disk::ContentHash;
-use crate::domain::columns::same_column;
+use crate::domain::columns::{addable, same_column};
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
 
 /// How many old versions are told to a log that begins anew, and judged saves to one that is closed.
@@ -31,6 +31,8 @@ pub(crate) struct History {
     judged: Vec<(usize, ContentHash)>,
     /// What had no place in the sheet when it was written, or must not be written.
     unplaced: Vec<RowUpdate>,
+    /// Columns that results added, but for those of the original system.
+    added: Vec<CompactString>,
 }
 
 /// One version that was made public.
@@ -128,6 +130,19 @@ impl Past {
 }
 
 impl History {
+    /// A result added this column.
+    pub(crate) fn added(&mut self, name: &CompactString) {
+        if !self.added.iter().any(|known| same_column(known, name)) {
+            self.added.push(name.clone());
+        }
+    }
+
+    /// The name under which a column that a save lacks may be added again.
+    pub(crate) fn addable(&self, name: &str) -> Option<&str> {
+        let mut added = self.added.iter().map(CompactString::as_str);
+        addable(name).or_else(|| added.find(|added| same_column(added, name)))
+    }
+
     /// Takes an update of the frame with this number.
     pub(crate) fn wrote(&mut self, frame: u64, update: &RowUpdate) {
         // What had a place knows what the cell held before.

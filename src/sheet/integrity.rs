@@ -150,18 +150,16 @@ impl Findings<'_> {
 
     fn record(&mut self, row: RecordIndex, record: &CsvRecord) {
         let schema = self.sheet.schema();
+        let options = self.sheet.options();
         let mut warn = |name: &str, message: String| {
             let column = schema.position(name).unwrap_or(schema.key);
             self.warn(row, column, message);
         };
         match &record.status {
-            ProcessingStatus::Other(word) => {
+            status if !options.is_known(status) => {
                 warn(
                     STATUS,
-                    format!(
-                        "{} is none of the known statuses; it counts as pending",
-                        crate::text::escape(word)
-                    ),
+                    format!("{status} is none of the known statuses; a run leaves the row alone"),
                 );
             }
             ProcessingStatus::Completed
@@ -174,7 +172,7 @@ impl Findings<'_> {
                     "the PO is COMPLETED without a valid LAST_PROCESSED".into(),
                 );
             }
-            status if status.is_failure() && record.error_message.is_none() => {
+            status if options.is_failure(status) && record.error_message.is_none() => {
                 warn(
                     ERROR_MESSAGE,
                     format!("the PO is {status} without a message"),

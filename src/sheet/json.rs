@@ -69,6 +69,7 @@ impl Answer {
     ///
     /// # Errors
     /// What is wrong with it, in one sentence: it is no JSON, no object, or a value is an object.
+    #[cfg(any(test, feature = "cli"))]
     pub fn from_json(json: &[u8]) -> Result<Answer, String> {
         match JsonObject::read(json) {
             (object, None) => Answer::of(object),
@@ -78,15 +79,24 @@ impl Answer {
 
     fn of(object: JsonObject) -> Result<Answer, String> {
         let mut pairs: Vec<(String, String)> = Vec::with_capacity(object.members.len());
+        let mut spoilt: Vec<String> = Vec::new();
         for (name, value) in object.members {
-            let value = cell_text(&value).ok_or_else(|| {
+            let text = cell_text(&value).ok_or_else(|| {
                 format!("the value of {name:?} must be a text, a number, true, false, null or a list of texts")
             })?;
-            pairs.push((name, value));
+            if is_spoilt(&text, value.get(), object.is_spoilt) {
+                spoilt.push(name.trim().to_owned());
+            }
+            pairs.push((name, text));
+        }
+        let mut notes = object.notes;
+        if !spoilt.is_empty() {
+            let names = escape_list(&spoilt);
+            notes.push(format!("what is no Unicode is written as U+FFFD: {names}"));
         }
         Ok(Answer {
             updates: pairs.into_iter().collect(),
-            notes: object.notes,
+            notes,
         })
     }
 }
@@ -104,8 +114,10 @@ impl<'de> Deserialize<'de> for Answer {
 pub struct JsonObject {
     /// In the object's order; no two have the same name.
     members: Vec<(String, Box<RawValue>)>,
-    /// What was read otherwise than it was written: a text that is no Unicode, a name that is there twice.
+    /// What was read otherwise than it was written: a name that is there twice, updates that are no Unicode.
     pub notes: Vec<String>,
+    /// Whether it holds bytes that are no UTF-8.
+    is_spoilt: bool,
 }
 
 impl JsonObject {
@@ -123,7 +135,11 @@ impl JsonObject {
             .seed()
             .deserialize(&mut source)
             .and_then(|()| source.end());
-        (members.into(), read.err().map(|error| error.to_string()))
+        let object = JsonObject {
+            is_spoilt: std::str::from_utf8(without_mark(json)).is_err(),
+            ..members.into()
+        };
+        (object, read.err().map(|error| error.to_string()))
     }
 
     /// Takes the value of a name out, as it is written.
@@ -160,7 +176,9 @@ impl JsonObject {
             None => Ok(None),
             Some(value) if value.get() == "null" => Ok(None),
             Some(value) => {
-                let answer = Answer::from_json(value.get().as_bytes())?;
+                let (mut object, problem) = JsonObject::read(value.get().as_bytes());
+                object.is_spoilt = self.is_spoilt;
+                let answer = problem.map_or_else(|| Answer::of(object), Err)?;
                 self.notes.extend(answer.notes);
                 Ok(Some(answer.updates))
             }
@@ -264,6 +282,16 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// Whether a value has a U+FFFD that nobody wrote there: in its JSON it is neither itself nor escaped, or may stand
+/// for bytes that are no UTF-8.
+fn is_spoilt(text: &str, json: &str, may_stand_for_bytes: bool) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
+        && match json.contains(char::REPLACEMENT_CHARACTER) {
+            true => may_stand_for_bytes,
+            false => !json.to_ascii_lowercase().contains("\\ufffd"),
+        }
+}
+
 fn without_surrogates(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -348,6 +376,22 @@ mod tests {
             b"{\"A\":\"M\xfcller\",\"B\":[\"\\udcfc\"]}",
             &[("A", "M\u{fffd}ller"), ("B", "\u{fffd}")],
         );
+    }
+
+    #[test]
+    fn what_is_no_unicode_is_said_and_a_replacement_character_of_its_own_is_not() {
+        let notes = |json: &[u8]| Answer::from_json(json).unwrap().notes;
+        let said = |names: &str| vec![format!("what is no Unicode is written as U+FFFD: {names}")];
+        assert_eq!(
+            notes(b"{\"A\":\"M\xfcller\",\"B\":1,\"C\":[\"\\udcfc\"]}"),
+            said("A, C")
+        );
+        assert_eq!(notes("{\"A\":\"\u{fffd} \\uFFFD\"}".as_bytes()), [""; 0]);
+        assert_eq!(notes("{\"A\":\"\u{fffd}\n\"}".as_bytes()), [""; 0]);
+        let line = b"{\"updates\":{\"A\":\"\xfc\"}}";
+        let (mut object, _) = JsonObject::read(line);
+        object.take_updates("updates").unwrap();
+        assert_eq!(object.notes, said("A"));
     }
 
     #[test]

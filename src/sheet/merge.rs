@@ -332,7 +332,12 @@ pub(crate) fn log(merged: &Merged) {
     let mut placeless: Vec<String> = placeless.map(|update| update.po.to_string()).collect();
     placeless.dedup();
     if !placeless.is_empty() {
-        tracing::warn!(pos = %escape_list(&placeless), "the sheet has no place for results");
+        let of = merged.unplaced.iter().filter(|update| !update.aside);
+        let cells = of.flat_map(|update| &update.cells);
+        let mut columns: Vec<String> = cells.map(|cell| cell.column.to_string()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        tracing::warn!(pos = %escape_list(&placeless), columns = %escape_list(&columns), "the sheet has no place for results");
     }
 }
 

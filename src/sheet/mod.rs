@@ -8,6 +8,7 @@
 
 mod bring;
 pub(crate) mod change;
+mod condition;
 mod history;
 pub(crate) mod integrity;
 mod json;
@@ -26,6 +27,7 @@ mod table;
 mod unplaced;
 pub(crate) mod update;
 
+pub use condition::{Condition, InvalidCondition};
 pub use integrity::{Diagnostic, Level, NotUtf8};
 pub use json::JsonObject;
 pub use merge::Conflict;
@@ -42,7 +44,7 @@ pub(crate) use history::{History, Past, PublicVersion};
 pub(crate) use json::Answer;
 pub(crate) use judge::{Reading, Verdict, is_same};
 pub(crate) use kin::Sample;
-pub(crate) use new_rows::{new_rows, not_followed};
+pub(crate) use new_rows::{NotFollowed, new_rows};
 pub(crate) use schema::Schema;
 pub(crate) use table::{Shown, text};
 pub(crate) use unplaced::as_table;

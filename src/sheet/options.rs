@@ -17,7 +17,15 @@ pub struct Options {
     pub duplicates: Duplicates,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
-    /// Whether a result may add those of the 14 columns that the sheet lacks: yes.
+    /// The statuses that count as failures besides ERROR, FAILED, PARTIAL and `PO_NOT_FOUND`: none.
+    pub failed: Vec<ProcessingStatus>,
+    /// The words of STATUS that say that a row is still to be processed, besides PENDING: none. A row with
+    /// a word that is neither known nor among these three lists is left alone by a run.
+    pub todo: Vec<ProcessingStatus>,
+    /// Whether a run processes rows with a word of STATUS that nobody knows as well: no.
+    pub take_unknown: bool,
+    /// Whether columns that the sheet lacks are added for what is written: yes. An update adds those of
+    /// the 14, the result of a job any, up to [`MAX_ADDED_COLUMNS`](crate::MAX_ADDED_COLUMNS) of its own.
     pub add_columns: bool,
     /// The folder for backups. `None`: `backup` beside the sheet.
     pub backup_dir: Option<PathBuf>,
@@ -34,12 +42,51 @@ impl Default for Options {
             delimiter: None,
             duplicates: Duplicates::Refuse,
             done: vec![ProcessingStatus::Completed],
+            failed: Vec::new(),
+            todo: Vec::new(),
+            take_unknown: false,
             add_columns: true,
             backup_dir: None,
             keep: 5,
             allow_network_fs: false,
         }
     }
+}
+
+impl Options {
+    /// Whether a status counts as done.
+    pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
+        contains(&self.done, status)
+    }
+
+    /// Whether a status says that the last attempt failed.
+    pub(crate) fn is_failure(&self, status: &ProcessingStatus) -> bool {
+        status.is_failure() || contains(&self.failed, status)
+    }
+
+    /// Whether it is said what a status means: by us, or by whoever declared the word.
+    pub(crate) fn is_known(&self, status: &ProcessingStatus) -> bool {
+        let declared = [&self.done, &self.failed, &self.todo];
+        !matches!(status, ProcessingStatus::Other(_))
+            || declared.into_iter().any(|words| contains(words, status))
+    }
+
+    /// Whether a run leaves a row with this status alone.
+    pub(crate) fn leaves_alone(&self, status: &ProcessingStatus) -> bool {
+        !self.take_unknown && !self.is_known(status)
+    }
+
+    /// Whether a result may take a PO from one status to another one: see [`ProcessingStatus::may_become`].
+    pub(crate) fn may_become(&self, from: &ProcessingStatus, to: &ProcessingStatus) -> bool {
+        match self.is_failure(from) {
+            true => *to != ProcessingStatus::Pending,
+            false => from.may_become(to),
+        }
+    }
+}
+
+fn contains(words: &[ProcessingStatus], status: &ProcessingStatus) -> bool {
+    words.iter().any(|word| word.is_same_word(status))
 }
 
 /// What to do with a PO that stands in several rows.

@@ -12,19 +12,20 @@ use tracing::warn;
 
 use crate::domain::columns::{ERROR_MESSAGE, STATUS, same_column};
 use crate::domain::{MAX_VALUE_CHARS, ProcessingStatus};
+use crate::sheet::options::Options;
 use crate::sheet::update::Updates;
 use crate::text::{Escaped, error_message, escape, escape_list, one_line, shortened};
 
 impl Updates {
     /// What a result of a job at this PO comes to. Fit updates stay as they are.
-    pub(crate) fn fit(mut self, po: &str, may_be_pending: bool) -> Updates {
+    pub(crate) fn fit(mut self, po: &str, may_be_pending: bool, options: &Options) -> Updates {
         let twice = self.keep_last();
         say(
             po,
             &twice,
             "named twice in one result: the last value counts",
         );
-        if let Some(word) = self.no_result(may_be_pending) {
+        if let Some(word) = self.no_result(may_be_pending, options) {
             self = self.made_an_error(&word);
         }
         let (mut with_nul, mut long) = (Vec::new(), Vec::new());
@@ -52,13 +53,13 @@ impl Updates {
     }
 
     /// The word that stands where a result has its status, if it is none.
-    fn no_result(&self, may_be_pending: bool) -> Option<String> {
+    fn no_result(&self, may_be_pending: bool, options: &Options) -> Option<String> {
         let word = self.get(STATUS)?;
-        match ProcessingStatus::parse(word) {
-            ProcessingStatus::Pending if may_be_pending => None,
-            ProcessingStatus::Pending | ProcessingStatus::Other(_) => Some(word.trim().to_owned()),
-            _ => None,
-        }
+        let is_result = match ProcessingStatus::parse(word) {
+            ProcessingStatus::Pending => may_be_pending,
+            status => options.is_known(&status),
+        };
+        (!is_result).then(|| word.trim().to_owned())
     }
 
     fn made_an_error(self, word: &str) -> Updates {
@@ -87,9 +88,13 @@ mod tests {
 
     #[track_caller]
     fn check(updates: Updates, want: &[(&str, &str)]) -> Updates {
-        let fit = updates.fit("P1", false);
+        let fit = updates.fit("P1", false, &Options::default());
         assert_eq!(fit.iter().collect::<Vec<_>>(), want);
-        assert_eq!(fit.clone().fit("P1", false), fit, "fit twice");
+        assert_eq!(
+            fit.clone().fit("P1", false, &Options::default()),
+            fit,
+            "fit twice"
+        );
         fit
     }
 
@@ -107,7 +112,7 @@ mod tests {
             &[("A", "x\u{fffd}y"), ("B", "z")],
         );
         assert!(fit.aside().is_empty());
-        let fit = Updates::from([("A", long)]).fit("P1", false);
+        let fit = Updates::from([("A", long)]).fit("P1", false, &Options::default());
         let value = fit.get("A").unwrap();
         assert_eq!(value.chars().count(), MAX_VALUE_CHARS);
         assert!(value.starts_with("firsté") && value.ends_with("élast"));
@@ -132,11 +137,28 @@ mod tests {
             &[("A", "3"), ("B", "2")],
         );
         let many = (0..40_000).map(|n| (format!("C{}", n % 30_000), n.to_string()));
-        let fit = many.collect::<Updates>().fit("P1", false);
+        let fit = many
+            .collect::<Updates>()
+            .fit("P1", false, &Options::default());
         assert_eq!(
             (fit.iter().count(), fit.get("C9999")),
             (30_000, Some("39999"))
         );
+    }
+
+    #[test]
+    fn a_status_that_was_declared_is_one() {
+        let word = |word: &str| vec![ProcessingStatus::Other(word.into())];
+        let options = Options {
+            done: word("shipped"),
+            failed: word("lost"),
+            todo: word("open"),
+            ..Options::default()
+        };
+        for status in ["Shipped", " lost", "OPEN"] {
+            let result = Updates::from([("STATUS", status)]);
+            assert_eq!(result.clone().fit("P1", false, &options), result);
+        }
     }
 
     #[test]
@@ -153,6 +175,9 @@ mod tests {
             assert_eq!(kept.collect::<String>(), word);
         }
         let pending = Updates::from([("STATUS", "PENDING")]);
-        assert_eq!(pending.clone().fit("P1", true), pending);
+        assert_eq!(
+            pending.clone().fit("P1", true, &Options::default()),
+            pending
+        );
     }
 }

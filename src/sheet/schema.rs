@@ -7,6 +7,7 @@ use crate::domain::Problem;
 use crate::domain::columns::{COLUMNS, STATUS, same_column};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
+use crate::text::close_to;
 
 /// The columns of one version of the sheet, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,13 @@ impl Schema {
 
     /// The error for a column that is not there.
     pub(crate) fn unknown(&self, name: &str, options: &Options) -> Error {
-        let addable: &[&str] = if options.add_columns { &COLUMNS } else { &[] };
-        Error::unknown_column(name, &self.columns, addable)
+        Error::unknown_column(name, &self.columns, addable(options))
+    }
+
+    /// Columns that are there, or may be added, whose names are like this one.
+    pub(crate) fn close_to(&self, name: &str, options: &Options) -> Vec<String> {
+        let columns = self.columns.iter().map(String::as_str);
+        close_to(name, columns.chain(addable(options).iter().copied()))
     }
 
     /// This schema with a column more at its end.
@@ -77,6 +83,11 @@ impl Schema {
         schema.status = schema.position(STATUS);
         schema
     }
+}
+
+/// The columns that may be added whatever a sheet has.
+fn addable(options: &Options) -> &'static [&'static str] {
+    if options.add_columns { &COLUMNS } else { &[] }
 }
 
 #[cfg(test)]

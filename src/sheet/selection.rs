@@ -4,16 +4,18 @@
 //! order hangs on nothing but the seed and the POs: it is the same on every machine, and a run that
 //! goes on after another one takes what is left in the order that the first one would have taken.
 
+use std::collections::HashMap;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::csv::RecordIndex;
 use crate::domain::ProcessingStatus;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sheet::condition::{Condition, InSheet};
 use crate::sheet::record::CsvRecord;
-use crate::sheet::table::Sheet;
+use crate::sheet::table::{Sheet, by_number};
 
-/// A choice among the POs that are not done.
+/// A choice among the POs that are not done, and that a run does not leave alone.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -30,8 +32,8 @@ use crate::sheet::table::Sheet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     only: Option<Vec<String>>,
-    /// Column, value. All must hold.
-    conditions: Vec<(String, String)>,
+    /// All must hold.
+    conditions: Vec<Condition>,
     is_failed: bool,
     seed: Option<u64>,
     limit: usize,
@@ -49,7 +51,8 @@ impl Selection {
         }
     }
 
-    /// Of these POs alone, in the sheet's order whatever theirs is.
+    /// Of these POs alone, in the sheet's order whatever theirs is. Those with a word of STATUS that nobody
+    /// knows are among them only with [`Options::take_unknown`](crate::Options::take_unknown).
     pub fn only<S: Into<String>>(mut self, pos: impl IntoIterator<Item = S>) -> Self {
         self.only = Some(pos.into_iter().map(Into::into).collect());
         self
@@ -61,8 +64,13 @@ impl Selection {
     ///
     /// A STATUS is compared as a status: an empty cell is PENDING. Result columns that a run would
     /// add are empty.
-    pub fn whose(mut self, column: impl Into<String>, value: impl Into<String>) -> Self {
-        self.conditions.push((column.into(), value.into()));
+    pub fn whose(self, column: impl Into<String>, value: impl Into<String>) -> Self {
+        self.matching(Condition::is(column.into(), value.into()))
+    }
+
+    /// Only rows in which this is so; of several conditions all must hold.
+    pub fn matching(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
         self
     }
 
@@ -88,26 +96,42 @@ impl Selection {
     /// The rows that are selected in a sheet as it is now.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
     pub(crate) fn rows(&self, sheet: &Sheet) -> Result<Box<[RecordIndex]>> {
-        let conditions = self.conditions(sheet)?;
-        let holds = |row: &RecordIndex| {
-            conditions.iter().all(|one| one.holds(sheet, *row))
-                && (!self.is_failed || sheet.status_at(*row).is_failure())
-        };
-        match &self.only {
-            None => Ok(self.in_order(sheet, sheet.pending_rows().filter(holds))),
-            Some(pos) => {
-                let named = pending_among(sheet, pos)?;
-                Ok(self.in_order(sheet, named.into_iter().filter(holds)))
-            }
-        }
+        let rows = self.pending(sheet)?;
+        Ok(self.in_order(sheet, rows.filter(|&row| !sheet.is_row_left_alone(row))))
     }
 
-    fn conditions(&self, sheet: &Sheet) -> Result<Vec<Condition<'_>>> {
+    /// The rows that would be selected if their status were not a word that nobody knows.
+    pub(crate) fn left_alone(&self, sheet: &Sheet) -> Result<Vec<RecordIndex>> {
+        if !sheet.has_unknown_word() {
+            return Ok(Vec::new());
+        }
+        let rows = self.pending(sheet)?;
+        Ok(rows.filter(|&row| sheet.is_row_left_alone(row)).collect())
+    }
+
+    /// The rows that are not done, and of which all else holds that is asked for.
+    fn pending<'s>(
+        &'s self,
+        sheet: &'s Sheet,
+    ) -> Result<Box<dyn Iterator<Item = RecordIndex> + 's>> {
+        let conditions = self.conditions(sheet)?;
+        let holds = move |row: &RecordIndex| {
+            conditions.iter().all(|one| one.holds(sheet, *row))
+                && (!self.is_failed || sheet.options().is_failure(&sheet.status_at(*row)))
+        };
+        Ok(match &self.only {
+            None => Box::new(sheet.pending_rows().filter(holds)),
+            Some(pos) => Box::new(pending_among(sheet, pos)?.into_iter().filter(holds)),
+        })
+    }
+
+    fn conditions(&self, sheet: &Sheet) -> Result<Vec<InSheet<'_>>> {
         let conditions = self.conditions.iter();
         conditions
-            .map(|(column, value)| Condition::new(sheet, column, value))
+            .map(|condition| InSheet::new(sheet, condition))
             .collect()
     }
 
@@ -136,40 +160,6 @@ impl Default for Selection {
     }
 }
 
-/// What must be so in a row.
-enum Condition<'a> {
-    Status(ProcessingStatus),
-    /// The column's place, and the value.
-    Cell(usize, &'a str),
-    /// The same in every row.
-    Always(bool),
-}
-
-impl<'a> Condition<'a> {
-    fn new(sheet: &Sheet, column: &str, value: &'a str) -> Result<Condition<'a>> {
-        let schema = sheet.schema();
-        let is = |name| same_column(column, name);
-        if is(STATUS) {
-            return Ok(Condition::Status(ProcessingStatus::parse(value)));
-        }
-        match schema.position(column) {
-            None if is(LAST_PROCESSED) || is(ERROR_MESSAGE) => {
-                Ok(Condition::Always(value.trim().is_empty()))
-            }
-            Some(place) => Ok(Condition::Cell(place, value.trim())),
-            None => Err(Error::unknown_column(column, schema.columns(), &[])),
-        }
-    }
-
-    fn holds(&self, sheet: &Sheet, row: RecordIndex) -> bool {
-        match self {
-            Condition::Status(status) => sheet.status_at(row) == *status,
-            Condition::Cell(column, value) => sheet.cell(row, *column).trim() == *value,
-            Condition::Always(holds) => *holds,
-        }
-    }
-}
-
 /// The rows of these POs that are not done, in the sheet's order, each once.
 fn pending_among(sheet: &Sheet, pos: &[String]) -> Result<Vec<RecordIndex>> {
     let mut rows = Vec::with_capacity(pos.len());
@@ -185,10 +175,25 @@ fn pending_among(sheet: &Sheet, pos: &[String]) -> Result<Vec<RecordIndex>> {
 }
 
 impl Sheet {
+    /// The words of STATUS for which a run with this selection leaves rows alone, since nobody knows them,
+    /// each with the number of its POs; the commonest first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
+    pub fn left_alone(&self, selection: &Selection) -> Result<Vec<(ProcessingStatus, usize)>> {
+        let mut words: HashMap<ProcessingStatus, usize> = HashMap::new();
+        for row in selection.left_alone(self)? {
+            *words.entry(self.unknown_word(row)).or_default() += 1;
+        }
+        Ok(by_number(words))
+    }
+
     /// The rows that a run with this selection would process, in its order.
     ///
     /// # Errors
-    /// [`Error::UnknownPo`], [`Error::UnknownColumn`].
+    /// [`Error::UnknownPo`](crate::Error::UnknownPo), [`Error::UnknownColumn`](crate::Error::UnknownColumn),
+    /// [`Error::UnknownStatus`](crate::Error::UnknownStatus).
     pub fn select<'s>(
         &'s self,
         selection: &Selection,
@@ -202,14 +207,25 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::disk::Snapshot;
+    use crate::error::Error;
     use crate::sheet::options::{Duplicates, Options};
 
     const SHEET: &str = "PO_NUMBER;status;SUPPLIER; Spend Type \nP1;;Acme;a\nP2;error;  Acme ;b\nP3;COMPLETED;Acme;a\nP4;PENDING;Globex\nP5;Strange;acme;a\n";
 
     fn sheet(text: &str) -> Sheet {
+        sheet_with(
+            text,
+            Options {
+                take_unknown: true,
+                ..Options::default()
+            },
+        )
+    }
+
+    fn sheet_with(text: &str, options: Options) -> Sheet {
         let options = Options {
             duplicates: Duplicates::All,
-            ..Options::default()
+            ..options
         };
         let bytes = Snapshot::Owned(text.as_bytes().to_vec());
         Sheet::build(bytes, "input.csv".as_ref(), &options).unwrap()
@@ -256,8 +272,46 @@ mod tests {
         check(Selection::all().whose("status", ""), "P1 P4");
         check(Selection::all().whose("status", "Error"), "P2");
         check(Selection::all().failed(), "P2");
-        check(Selection::all().whose("status", "Strange"), "P5");
+        check(Selection::all().whose("status", "strange"), "P5");
         check(Selection::all().whose("status", "COMPLETED"), "");
+    }
+
+    #[test]
+    fn rows_with_a_word_that_nobody_knows_are_left_alone_and_counted() {
+        let check = |options: Options, selected: &str, left_alone: &[(&str, usize)]| {
+            let text = "PO_NUMBER;STATUS;X\nP1;;a\nP2;Odd;a\nP3;odd;b\nP4;lost;a\nP4;;a\n";
+            let sheet = sheet_with(text, options);
+            assert_eq!(pos(&sheet, &Selection::all()), selected);
+            let found = sheet.left_alone(&Selection::all().whose("X", "a")).unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|(word, pos)| (word.as_str(), *pos))
+                .collect();
+            assert_eq!(found, left_alone);
+        };
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| ProcessingStatus::parse(word))
+                .collect()
+        };
+        // A PO in several rows is left alone if one of them is.
+        check(Options::default(), "P1", &[("Odd", 1), ("lost", 1)]);
+        let todo = Options {
+            todo: words(&["ODD"]),
+            ..Options::default()
+        };
+        check(todo, "P1 P2 P3", &[("lost", 1)]);
+        let failed = Options {
+            failed: words(&["Lost"]),
+            ..Options::default()
+        };
+        check(failed, "P1 P4", &[("Odd", 1)]);
+        let done = Options {
+            done: words(&["odd"]),
+            ..Options::default()
+        };
+        check(done, "P1", &[("lost", 1)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -20,9 +20,10 @@ use crate::csv::{
     grammar,
 };
 use crate::disk::Snapshot;
-use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS};
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::{KNOWN, ProcessingStatus, parse_timestamp};
 use crate::error::{Error, Result};
+use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::record::CsvRecord;
@@ -39,7 +40,7 @@ pub struct ProcessingProgress {
     pub completed: usize,
     /// PENDING or empty.
     pub pending: usize,
-    /// ERROR, and the original system's FAILED, PARTIAL and `PO_NOT_FOUND`.
+    /// ERROR, the original system's FAILED, PARTIAL and `PO_NOT_FOUND`, and what [`Options::failed`] names.
     pub error: usize,
     /// `NO_ATTACHMENTS`.
     pub no_attachments: usize,
@@ -66,6 +67,9 @@ pub struct Sheet {
     /// Rows by code. Written by the writer alone, read by anybody; each count is right, and a
     /// reader may see one row between two of them.
     counts: [AtomicUsize; CODES],
+    /// Whether the sheet's journal has statuses that tickoff wrote. Written once by whoever reads both, before
+    /// anybody asks.
+    has_written_statuses: AtomicBool,
     /// How many keys may still be compared with POs that are not there. Any thread takes from it.
     comparisons_left: AtomicUsize,
 }
@@ -77,20 +81,25 @@ const MAX_COMPARISONS: usize = 10_000_000;
 
 /// A known status has its place among [`KNOWN`] as its code.
 const OTHER: u8 = KNOWN.len() as u8;
-const UNKEYED: u8 = OTHER + 1;
+/// Another word, which was declared to be a failure.
+const DECLARED_FAILURE: u8 = OTHER + 1;
+const UNKEYED: u8 = DECLARED_FAILURE + 1;
 const CODES: usize = UNKEYED as usize + 1;
 
-fn code(status: &ProcessingStatus) -> u8 {
-    let known = KNOWN.iter().position(|known| known == status);
-    known.map_or(OTHER, |at| at as u8)
+fn code(status: &ProcessingStatus, options: &Options) -> u8 {
+    match KNOWN.iter().position(|known| known == status) {
+        Some(known) => known as u8,
+        None if options.is_failure(status) => DECLARED_FAILURE,
+        None => OTHER,
+    }
 }
 
 /// The code of a raw status field.
-fn status_code(raw: &[u8]) -> u8 {
+fn status_code(raw: &[u8], options: &Options) -> u8 {
     match raw {
         b"" | b"PENDING" => 0,
         b"COMPLETED" => 1,
-        raw => code(&ProcessingStatus::parse(&text(decode(raw)))),
+        raw => code(&ProcessingStatus::parse(&text(decode(raw))), options),
     }
 }
 
@@ -110,7 +119,7 @@ impl Sheet {
         let code = |record: &Record<'_>, has_key| {
             let raw = schema.status.and_then(|column| record.field(column));
             match has_key {
-                true => raw.map_or(0, |field| status_code(&bytes[field])),
+                true => raw.map_or(0, |field| status_code(&bytes[field], options)),
                 false => UNKEYED,
             }
         };
@@ -141,6 +150,7 @@ impl Sheet {
             overlay,
             statuses,
             counts: counts.map(AtomicUsize::new),
+            has_written_statuses: AtomicBool::new(false),
             comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
         };
         match options.duplicates {
@@ -177,6 +187,21 @@ impl Sheet {
             .collect()
     }
 
+    /// Remembers of the sheet's own journal whether tickoff wrote statuses.
+    pub(crate) fn know(&self, history: &History) {
+        let mut cells = history.cells();
+        let is_written =
+            cells.any(|(_, past)| !past.is_outside && same_column(&past.column, STATUS));
+        // Relaxed: a flag, by which nothing else is read.
+        self.has_written_statuses
+            .store(is_written, Ordering::Relaxed);
+    }
+
+    /// Whether the sheet's journal has statuses that tickoff wrote.
+    pub(crate) fn has_written_statuses(&self) -> bool {
+        self.has_written_statuses.load(Ordering::Relaxed)
+    }
+
     /// Rows by status.
     pub fn progress(&self) -> ProcessingProgress {
         let mut progress = ProcessingProgress::default();
@@ -187,8 +212,8 @@ impl Sheet {
                 Some(ProcessingStatus::Completed) => &mut progress.completed,
                 Some(ProcessingStatus::NoAttachments) => &mut progress.no_attachments,
                 Some(ProcessingStatus::Pending) => &mut progress.pending,
-                Some(_) => &mut progress.error,
-                None => &mut progress.other,
+                None if code == usize::from(OTHER) => &mut progress.other,
+                Some(_) | None => &mut progress.error,
             } += count;
         }
         progress
@@ -201,18 +226,14 @@ impl Sheet {
         let known = KNOWN.iter().cloned().enumerate();
         let mut words: Vec<_> = known.map(|(at, status)| (status, count(at))).collect();
         words.retain(|(_, count)| *count > 0);
-        if count(OTHER as usize) > 0 {
+        if count(OTHER as usize) + count(DECLARED_FAILURE as usize) > 0 {
             let mut others: HashMap<ProcessingStatus, usize> = HashMap::new();
             for row in self.keyed_rows() {
                 if let status @ ProcessingStatus::Other(_) = self.status_at(row) {
                     *others.entry(status).or_default() += 1;
                 }
             }
-            let mut others: Vec<_> = others.into_iter().collect();
-            others.sort_by(|(a, more), (b, less)| {
-                less.cmp(more).then_with(|| a.as_str().cmp(b.as_str()))
-            });
-            words.extend(others);
+            words.extend(by_number(others));
         }
         words
     }
@@ -259,7 +280,7 @@ impl Sheet {
     /// Every row that has a key and whose last attempt failed, in the sheet's order.
     pub fn failed_records(&self) -> impl Iterator<Item = CsvRecord> {
         self.keyed_rows()
-            .filter(|&row| self.status_at(row).is_failure())
+            .filter(|&row| self.options.is_failure(&self.status_at(row)))
             .map(|row| self.record_at(row))
     }
 
@@ -270,7 +291,8 @@ impl Sheet {
         cells.filter_map(|cell| parse_timestamp(&cell)).max()
     }
 
-    /// The POs that a run would process, in the sheet's order, each once.
+    /// The POs that are not done, in the sheet's order, each once. A run leaves those of them alone whose
+    /// status is a word that nobody knows: see [`Sheet::select`].
     pub fn pending_pos(&self) -> impl Iterator<Item = String> {
         self.pending_rows().map(|row| self.po(row))
     }
@@ -287,12 +309,20 @@ impl Sheet {
 
     /// Whether a status counts as done.
     pub fn is_done(&self, status: &ProcessingStatus) -> bool {
-        self.options.done.contains(status)
+        self.options.is_done(status)
     }
 
     /// The columns, as the header names them, without surrounding blanks.
     pub fn columns(&self) -> Vec<String> {
         self.schema.load().columns().to_vec()
+    }
+
+    /// Refuses the name of a column that the sheet does not have.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`].
+    pub fn require_column(&self, name: &str) -> Result<()> {
+        self.schema.load().require(name, &self.options).map(drop)
     }
 
     /// The columns, and those that a run adds.
@@ -309,6 +339,36 @@ impl Sheet {
             .into_iter()
             .filter(|name| schema.position(name).is_none())
             .collect()
+    }
+
+    /// Whether a run leaves a PO alone, because the status in one of its rows is a word that nobody knows.
+    pub fn is_left_alone(&self, po: &str) -> bool {
+        self.has_unknown_word() && self.rows(po).any(|row| self.leaves_alone(row))
+    }
+
+    /// The same for the PO of a row.
+    pub(crate) fn is_row_left_alone(&self, row: RecordIndex) -> bool {
+        match self.has_repeated() {
+            true => self.is_left_alone(&self.key(row)),
+            false => self.leaves_alone(row),
+        }
+    }
+
+    /// The word for which the PO of a row is left alone.
+    pub(crate) fn unknown_word(&self, row: RecordIndex) -> ProcessingStatus {
+        let key = self.key(row);
+        let row = self.rows(&key).find(|&row| self.leaves_alone(row));
+        row.map(|row| self.status_at(row)).unwrap_or_default()
+    }
+
+    fn leaves_alone(&self, row: RecordIndex) -> bool {
+        self.statuses[row.slot()].load(Ordering::Acquire) == OTHER
+            && self.options.leaves_alone(&self.status_at(row))
+    }
+
+    /// Whether a word may be among the statuses that nobody knows.
+    pub(crate) fn has_unknown_word(&self) -> bool {
+        self.counts[usize::from(OTHER)].load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn pending_rows(&self) -> impl Iterator<Item = RecordIndex> {
@@ -444,7 +504,7 @@ impl Sheet {
             .load()
             .status
             .and_then(|column| cells.get(column));
-        let new = status.map(|cell| code(&ProcessingStatus::parse(&cell.value)));
+        let new = status.map(|cell| code(&ProcessingStatus::parse(&cell.value), &self.options));
         self.overlay.publish(row, cells);
         if let Some(new) = new {
             let old = self.statuses[row.slot()].swap(new, Ordering::AcqRel);
@@ -459,6 +519,13 @@ impl Sheet {
         self.schema.store(Arc::new(schema.with(name)));
         schema.columns().len()
     }
+}
+
+/// The commonest first.
+pub(crate) fn by_number(words: HashMap<ProcessingStatus, usize>) -> Vec<(ProcessingStatus, usize)> {
+    let mut words: Vec<_> = words.into_iter().collect();
+    words.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.as_str().cmp(b.as_str())));
+    words
 }
 
 /// What was read when it was indexed can be read again: a snapshot never changes.
@@ -517,5 +584,25 @@ mod tests {
             assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
         }
         assert_eq!(ask(), "no row has the PO PO1O1");
+    }
+
+    #[test]
+    fn a_word_that_is_declared_a_failure_counts_as_one() {
+        let bytes = b"PO_NUMBER;STATUS\nP1;lost\nP2;odd\nP3;ERROR\n".to_vec();
+        let options = Options {
+            failed: vec![ProcessingStatus::Other("Lost".into())],
+            ..Options::default()
+        };
+        let sheet = Sheet::build(Snapshot::Owned(bytes), Path::new("in.csv"), &options).unwrap();
+        let progress = sheet.progress();
+        assert_eq!((progress.total, progress.error, progress.other), (3, 2, 1));
+        let failed: Vec<_> = sheet.failed_records().map(|row| row.po_number).collect();
+        assert_eq!(failed, ["P1", "P3"]);
+        let words: Vec<_> = sheet
+            .words()
+            .into_iter()
+            .map(|(word, _)| word.as_str().to_owned())
+            .collect();
+        assert_eq!(words, ["ERROR", "lost", "odd"]);
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, folded, same
 use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus};
 use crate::error::{Error, Result};
 use crate::sheet::json::Answer;
+use crate::sheet::options::Options;
 
 /// New values for some cells of one row: column name → value.
 ///
@@ -188,7 +189,7 @@ impl Updates {
     /// The cells that are really to be written: a recognised status in its canonical spelling,
     /// `LAST_PROCESSED` with every status that does not bring its own, and no message left over
     /// from an earlier error.
-    pub(crate) fn cells<'a>(&'a self, now: &'a str) -> SmallVec<[Cell<'a>; 4]> {
+    pub(crate) fn cells<'a>(&'a self, now: &'a str, options: &Options) -> SmallVec<[Cell<'a>; 4]> {
         let mut cells = SmallVec::new();
         cells.extend(self.iter().map(|(column, value)| Cell {
             column,
@@ -213,7 +214,7 @@ impl Updates {
         if self.get(LAST_PROCESSED).is_none() {
             imply(LAST_PROCESSED, now);
         }
-        if !status.is_failure() && self.get(ERROR_MESSAGE).is_none() {
+        if !options.is_failure(&status) && self.get(ERROR_MESSAGE).is_none() {
             imply(ERROR_MESSAGE, "");
         }
         cells
@@ -321,7 +322,7 @@ mod tests {
 
     #[track_caller]
     fn check(updates: Updates, want: &[(&str, &str)]) {
-        let cells = updates.cells("2026-11-24T08:00:00Z");
+        let cells = updates.cells("2026-11-24T08:00:00Z", &Options::default());
         let got: Vec<_> = cells
             .iter()
             .map(|cell| (cell.column, &*cell.value))
@@ -350,6 +351,17 @@ mod tests {
                 ("LAST_PROCESSED", "2026-11-24T08:00:00Z"),
             ],
         );
+    }
+
+    #[test]
+    fn a_word_that_is_declared_a_failure_keeps_its_message_too() {
+        let options = Options {
+            failed: vec![ProcessingStatus::Other("lost".into())],
+            ..Options::default()
+        };
+        let updates = Updates::from([("STATUS", "Lost")]);
+        let cells = updates.cells("then", &options);
+        assert!(cells.iter().all(|cell| cell.column != ERROR_MESSAGE));
     }
 
     #[test]

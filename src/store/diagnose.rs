@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, foreign_column};
 use crate::sheet::integrity::findings_with;
 use crate::sheet::{Diagnostic, Duplicates, Level, Options};
 use crate::store::read::read_and_ask;
@@ -34,6 +34,9 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
     match read_and_ask(path, &all) {
         Ok((sheet, asked)) => {
             findings.extend(asked.map(|asked| of_place(Level::Error, asked.chain())));
+            if let Err(error) = sheet.refuse_foreign_status() {
+                findings.push(of_contents(error)?);
+            }
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
                 findings.push(of_contents(error)?);
             }
@@ -86,6 +89,14 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
             );
             (line, 1, message, Some(excerpt))
         }
+        Error::ForeignColumn {
+            line,
+            column,
+            name,
+            words,
+            excerpt,
+            ..
+        } => (line, column, foreign_column(&name, &words), Some(excerpt)),
         Error::Empty { key, .. } => {
             let message = format!(
                 "the file is empty: a header with the column {} is needed",

@@ -50,7 +50,7 @@ pub(crate) fn is_original(sheet: &Sheet, shown: Shown, backups: &BackupManager) 
     Ok(true)
 }
 
-fn has_results(sheet: &Sheet, shown: Shown) -> bool {
+pub(crate) fn has_results(sheet: &Sheet, shown: Shown) -> bool {
     let Some(column) = sheet.schema().position(LAST_PROCESSED) else {
         return false;
     };

@@ -106,11 +106,12 @@ impl CsvHandler {
 
     /// Whether a status counts as done.
     pub fn is_done(&self, status: &ProcessingStatus) -> bool {
-        self.options.done.contains(status)
+        self.options.is_done(status)
     }
 
     /// Every row that is to be processed, in the sheet's order: its status is anything that does
-    /// not count as done. A PO in several rows is there once.
+    /// not count as done. A PO in several rows is there once. A run does not take all of them: it leaves
+    /// those alone whose status is a word that nobody knows.
     pub fn get_pending_records(&self) -> Vec<CsvRecord> {
         self.sheet.load().pending().collect()
     }
@@ -256,6 +257,13 @@ impl CsvHandler {
         self.sheet.load().missing_columns()
     }
 
+    /// Takes in what other programs did to the public file, if that can be done now.
+    pub(crate) fn take_in_edits(&self) {
+        if let Ok(mut writer) = self.writer() {
+            writer.look_for_edits();
+        }
+    }
+
     /// Makes everything visible and closes the journal, unless a session of another process still
     /// needs it. Dropping a handler does the same for what is visible already, and reports nothing.
     ///
@@ -334,9 +342,18 @@ impl CsvHandler {
             .unwrap_or_default()
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The sheet's canonical path.
     pub fn path(&self) -> PathBuf {
         self.sheet.load().path().to_owned()
+    }
+
+    /// Where the sheet's folder is by now, if not at its path.
+    pub(crate) fn moved_to(&self) -> Option<PathBuf> {
+        self.writer().ok()?.target().moved_to()
     }
 
     pub(crate) fn writes(&self) -> Writes {

@@ -17,6 +17,7 @@ use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
+use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
 
 /// A journal that lies beside another name, and holds results of a sheet.
@@ -31,11 +32,39 @@ pub(crate) struct LeftBehind {
 /// # Errors
 /// As [`Target::open`]; where the sheet is gone and its journal still holds results, that is said.
 pub(crate) fn open(path: &Path) -> Result<Target> {
-    Target::open(path).map_err(|error| match &error {
+    let target = Target::open(path).map_err(|error| match &error {
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             gone(path).unwrap_or(error)
         }
         _ => error,
+    })?;
+    refuse_link_over_results(path, &target)?;
+    Ok(target)
+}
+
+/// A sheet that was moved, and a link put in its place, is worked on where the link leads to: what its journal
+/// holds beside the link would be forgotten.
+fn refuse_link_over_results(path: &Path, target: &Target) -> Result<()> {
+    let Some(link) = Target::of_link(path) else {
+        return Ok(());
+    };
+    let Ok(Some((_, frames))) = Journal::peek(&link) else {
+        return Ok(());
+    };
+    let rows = waiting(&frame::history(&frames), None);
+    if rows == 0 {
+        return Ok(());
+    }
+    let (from, to) = (Journal::path_beside(&link), Journal::path_beside(target));
+    Err(Error::Unsuitable {
+        problem: format!(
+            "is a link, and beside it {} holds results for {rows} rows of the sheet that had this name: if that is the one that the link leads to, mv -n {} {} and run tickoff recover {} --apply",
+            escape(&from.display().to_string()),
+            command_line([&from].into_iter()),
+            command_line([&to].into_iter()),
+            command_line([path].into_iter()),
+        ),
+        path: path.to_owned(),
     })
 }
 
@@ -61,6 +90,12 @@ fn gone(path: &Path) -> Option<Error> {
         problem,
         path: path.to_owned(),
     })
+}
+
+/// How many keys have results in the journal that lies beside a place.
+pub(crate) fn results_beside(place: &Target) -> usize {
+    let log = Journal::peek(place).ok().flatten();
+    log.map_or(0, |(_, frames)| results(&frame::history(&frames)))
 }
 
 /// How many keys have a value that tickoff wrote.

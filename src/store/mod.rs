@@ -13,6 +13,7 @@ mod handler;
 mod key_candidates;
 mod left_behind;
 mod output;
+mod ownership;
 pub(crate) mod patience;
 mod read;
 mod standing;

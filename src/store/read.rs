@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::disk::{ContentHash, Snapshot, Stamp, Target, hash_bytes};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
+use crate::sheet::render::{self, Next};
 use crate::sheet::{Options, Sheet, bring, merge, new_rows};
 use crate::store::left_behind;
 use crate::store::output::refuse_same_file;
@@ -70,16 +72,35 @@ impl Sheet {
     }
 
     /// Reads the input of a copy, which stays untouched, once it is whole: a program that is still writing
-    /// it is waited for, 10 s at most. Its journal is nobody's business.
+    /// it is waited for, 10 s at most. Results that only its journal has are in what is read.
     ///
     /// # Errors
-    /// As [`Sheet::read`], without [`Error::Journal`]; [`Error::Busy`] if it does not rest.
+    /// As [`Sheet::read`]; [`Error::Busy`] if it does not rest; [`Error::Undecided`] where a person has to decide
+    /// about its journal.
     pub fn read_input(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let target = Target::open(path.as_ref())?;
         let path = target.path();
-        whole::read(path, options, |file| {
+        let input = whole::read(path, options, |file| {
             read_all(file, path).map(Snapshot::Owned)
-        })
+        })?;
+        if Journal::find(&target)?.is_none() {
+            return Ok(input);
+        }
+        let (shown, asked) = read_and_ask(path, options)?;
+        // What has changed since then may be half written.
+        if shown.bytes() != input.bytes() {
+            return Ok(input);
+        }
+        match asked {
+            Some(asked) => Err(asked),
+            None if !render::differs(&shown) => Ok(input),
+            None => {
+                let mut bytes = Vec::new();
+                let rendered = Next::of(&Arc::new(shown)).render(&mut bytes);
+                rendered.map_err(Error::io("read", path))?;
+                Sheet::build(Snapshot::Owned(bytes), path, options)
+            }
+        }
     }
 }
 
@@ -111,13 +132,23 @@ fn show(
         return Ok(left.map(|left| left.question(sheet.path())));
     };
     let history = frame::history(frames);
-    frame::add_waiting_columns(sheet, frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    match standing(frames, &history, sheet, hash, is_of_session) {
-        Standing::Current(from) => drop(merge::replay(sheet, frame::updates(&frames[from..]))),
-        Standing::Saved(reading) => drop(bring(&history, reading, sheet, None)),
+    let standing = standing(frames, &history, sheet, hash, is_of_session);
+    if !matches!(standing, Standing::Anew | Standing::Asked(_)) {
+        frame::add_waiting_columns(sheet, frames);
+    }
+    match standing {
+        Standing::Current(from) => {
+            sheet.know(&history);
+            drop(merge::replay(sheet, frame::updates(&frames[from..])));
+        }
+        Standing::Saved(reading) => {
+            sheet.know(&history);
+            drop(bring(&history, reading, sheet, None));
+        }
         Standing::Anew => {}
         Standing::Asked(question) => {
+            sheet.know(&history);
             return Ok(Some(Error::Undecided {
                 path: sheet.path().to_owned(),
                 found: question.found.to_owned(),

@@ -12,7 +12,7 @@ use crate::journal::{Frame, frame};
 use crate::sheet::{History, Past, Reading, Sheet, Verdict, text};
 
 /// What is to be done with what the journal holds.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Standing {
     /// The sheet shows all that stands before this frame; the rest is applied in order.
     Current(usize),
@@ -25,7 +25,7 @@ pub(crate) enum Standing {
 }
 
 /// Why it has to be asked.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Question {
     /// By which the cells are judged if the results are to be applied.
     pub(crate) reading: Reading,
@@ -117,7 +117,7 @@ pub(crate) fn standing(
                 (true, None) => {
                     let question = ask(
                         reading,
-                        "shows no time of its results (LAST_PROCESSED), by which it could be told whether they had been seen",
+                        "was saved without the times of its results (LAST_PROCESSED), as an old version is",
                     );
                     match question.rows {
                         0 => Standing::Saved(reading),

@@ -141,7 +141,7 @@ impl Writer {
             site,
             lock,
             session: session_lock,
-            durable: Durable::new(journal, is_of_session),
+            durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
@@ -173,11 +173,16 @@ impl Writer {
         let history = frame::history(frames);
         let public = self.outside.public().hash;
         let is_of_session = self.durable.is_of_session();
-        frame::add_waiting_columns(&sheet, frames);
         let standing = standing(frames, &history, &sheet, public, is_of_session);
         let is_as_left = matches!(standing, Standing::Current(_));
+        if !matches!(standing, Standing::Anew) {
+            sheet.know(&history);
+        }
         let gives_up =
             decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
+        if !gives_up && standing != Standing::Anew {
+            frame::add_waiting_columns(&sheet, frames);
+        }
         let merged = match standing {
             _ if gives_up => {
                 let kept = self.durable.discard(&self.site, &history, &sheet, public)?;

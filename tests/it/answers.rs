@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tickoff::{
-    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_VALUE_CHARS, Outcome, ProcessingStatus,
-    Until, Updates, WorkerPool, WriteQueue,
+    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_VALUE_CHARS, Options, Outcome,
+    ProcessingStatus, Until, Updates, WorkerPool, WriteQueue,
 };
 
 use crate::command_line::{Ended, end};
@@ -68,11 +68,9 @@ mod commands {
     #[test]
     fn a_cell_without_a_column_goes_to_a_copy_and_the_row_gets_its_state() {
         let sheet = TempSheet::new(ONE);
-        let ended = leaves(
-            &sheet,
-            r#"{"SUPPLIER":"Acme","Suplier":"y","Colour":"red"}"#,
-            "",
-        );
+        let result = r#"{"SUPPLIER":"Acme","Suplier":"y","Colour":"red"}"#;
+        std::fs::write(sheet.folder().join("result"), result).unwrap();
+        let ended = end(&mut sheet.run("--no-new-columns", "cp result $TICKOFF_RESULT"));
         let ended = ended.with(1);
         assert_eq!(row(&sheet, "P1"), ["COMPLETED", "Acme", ""]);
         assert_eq!(sheet.unplaced(), "PO_NUMBER;Suplier;Colour\nP1;y;red\n");
@@ -302,7 +300,11 @@ mod library {
     use super::*;
 
     fn started(sheet: &TempSheet) -> (Arc<CsvHandler>, WriteQueue) {
-        let handler = Arc::new(sheet.open());
+        started_with(sheet.open())
+    }
+
+    fn started_with(handler: CsvHandler) -> (Arc<CsvHandler>, WriteQueue) {
+        let handler = Arc::new(handler);
         let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
         queue.start_writer_thread().unwrap();
         (handler, queue)
@@ -356,7 +358,14 @@ mod library {
     #[test]
     fn a_cell_whose_column_vanished_meanwhile_is_written_when_it_comes_back() {
         let sheet = TempSheet::new(TWO);
-        let (handler, queue) = started(&sheet);
+        let handler = CsvHandler::open_with(
+            sheet.path(),
+            &Options {
+                add_columns: false,
+                ..Options::default()
+            },
+        );
+        let (handler, queue) = started_with(handler.unwrap());
         let without = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\nP2;;;;\n";
         replace(&sheet, without);
         until(&handler, |handler| {
@@ -400,8 +409,9 @@ mod library {
         handler.finish().unwrap();
         assert_eq!(
             sheet.unplaced(),
-            "PO_NUMBER;Colour;STATUS\nP1;blue;\nP1;;finished\nP2;blue;\nP2;;PENDING\n"
+            "PO_NUMBER;STATUS\nP1;finished\nP2;PENDING\n"
         );
+        assert_eq!(sheet.cell("P2", "Colour"), "blue");
     }
 
     #[test]

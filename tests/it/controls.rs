@@ -55,6 +55,83 @@ mod which {
         assert_eq!(pending("URL="), "P2\n");
     }
 
+    const PRICES: &str = "PO_NUMBER;STATUS;Name;Price;LAST_PROCESSED\nP1;;Acme;9;\nP2;ERROR;Globex, Inc.;10.5;\nP3;COMPLETED;Acme;200;2026-01-05T10:00:00Z\nP4;PARTIAL;acme;none;\nP5;on hold;Initech;30;\n";
+
+    /// The POs that `pending` lists for these conditions.
+    #[track_caller]
+    fn pending_where(conditions: &[&str], expected: &str) {
+        let sheet = TempSheet::new(PRICES);
+        let mut pending = sheet.tickoff("pending");
+        for condition in conditions {
+            pending.args(["--where", condition]);
+        }
+        let listed = end(&mut pending).with(0).stdout;
+        assert_eq!(
+            listed.split_whitespace().collect::<Vec<_>>().join(" "),
+            expected,
+            "{conditions:?}"
+        );
+    }
+
+    #[test]
+    fn a_cell_is_one_of_a_list_or_none_of_it() {
+        pending_where(&["STATUS=ERROR,partial"], "P2 P4");
+        pending_where(&["STATUS!=ERROR,partial"], "P1");
+        pending_where(&["STATUS="], "P1");
+        pending_where(&["STATUS!="], "P2 P4");
+        pending_where(&["Name=Acme,\"Globex, Inc.\""], "P1 P2");
+        pending_where(&["Name!=Acme"], "P2 P4");
+    }
+
+    #[test]
+    fn a_cell_matches_a_regular_expression_or_does_not() {
+        pending_where(&["Name~(?i)^acme$"], "P1 P4");
+        pending_where(&["Name !~ (?i)^acme$"], "P2");
+        pending_where(&["STATUS~^P"], "P1 P4");
+        pending_where(&["error_message!~."], "P1 P2 P4");
+    }
+
+    #[test]
+    fn cells_are_compared_as_numbers_and_otherwise_as_texts() {
+        pending_where(&["Price<10"], "P1");
+        pending_where(&["Price>=10", "Price<=10.50"], "P2");
+        pending_where(&["Price>100"], "P4");
+        pending_where(&["Name<B"], "P1");
+    }
+
+    #[test]
+    fn a_status_that_is_neither_known_nor_in_the_sheet_is_a_usage_error() {
+        let sheet = TempSheet::new(PRICES);
+        let ask = |options: &[&str]| end(sheet.tickoff("pending").args(options));
+        for condition in ["STATUS=EROR", "status!=ERROR,EROR"] {
+            let ended = ask(&["--where", condition]).with(2);
+            let says = "tickoff: no row has the STATUS EROR, and nobody knows such a word: did you mean ERROR?\n";
+            assert_eq!(ended.stderr, says);
+            for more in ["", "--dry-run", "--output copy.csv"] {
+                let options = format!("--where {condition} {more}");
+                end(&mut sheet.run(&options, NOTE)).with(2);
+                assert_eq!(sheet.text(), PRICES);
+                assert_eq!(sheet.leftovers(), [""; 0]);
+                assert!(!sheet.backups().exists());
+            }
+        }
+        assert_eq!(ask(&["--where", "STATUS=ON HOLD"]).with(0).stdout, "");
+        let told = ["--where", "STATUS=lost,on hold", "--todo", "on hold,lost"];
+        assert_eq!(ask(&told).with(0).stdout, "P5\n");
+        ask(&["--where", "STATUS~EROR"]).with(0);
+    }
+
+    #[test]
+    fn a_regular_expression_that_is_none_is_a_usage_error_that_shows_the_place() {
+        let sheet = TempSheet::new(PRICES);
+        let ended = end(sheet.tickoff("pending").args(["--where", "Name~a(b"])).with(2);
+        assert!(
+            ended.stderr.contains("    a(b\n     ^\n"),
+            "{}",
+            ended.stderr
+        );
+    }
+
     #[test]
     fn pending_shows_what_where_would_process() {
         let sheet = TempSheet::new(SHEET);
@@ -76,7 +153,11 @@ mod which {
             1,
             "no column Colour in the sheet, which has PO_NUMBER, STATUS, SUPPLIER, LAST_PROCESSED, ERROR_MESSAGE",
         );
-        check_refused("--where Colour", 2, "the value that its cell has");
+        check_refused(
+            "--where Colour",
+            2,
+            "the value that its cell is compared with",
+        );
     }
 
     #[test]

@@ -541,6 +541,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             (0 | -9, _) => {}
             // A session that cannot sync its log before it begins does not begin.
             (3, _) if ended.stderr.contains("cannot sync") => {}
+            // After another program's turn, a person decides; that is the end of this history.
+            (3, _) if ended.stderr.contains("tickoff recover") => break,
             // Durable, and its version could not be announced.
             (6, Some(value)) if ended.stderr.contains("kept in its journal") => {
                 recorder.steps.push(Step::Told(value));

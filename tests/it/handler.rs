@@ -290,7 +290,7 @@ fn findings_name_line_column_and_po() {
         [
             "2:13 A the PO is COMPLETED without a valid LAST_PROCESSED",
             "3:1  the row has no key; it is kept and never processed",
-            "5:3 B odd is none of the known statuses; it counts as pending",
+            "5:3 B odd is none of the known statuses; a run leaves the row alone",
             "5:8 B ATTACHMENTS_FOUND is not a whole number",
         ]
     );

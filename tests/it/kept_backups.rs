@@ -434,3 +434,24 @@ fn a_link_that_somebody_else_put_in_the_folders_place_is_refused_before_any_comm
     run(&sheet, "");
     assert!(!is_empty(elsewhere.path()), "one's own link is followed");
 }
+
+#[test]
+fn retention_holds_also_for_a_sheet_that_is_edited_between_runs() {
+    let sheet = TempSheet::new("PO_NUMBER;note;STATUS\nP1;;\nP2;;\nP3;;\nP4;;\nP5;a;\n");
+    for run in 0..4 {
+        end(&mut sheet.run("--limit 1 --keep 2", "true")).with(0);
+        let text = sheet.text();
+        let edited: Vec<String> = text
+            .lines()
+            .map(|line| match line.starts_with("P5;") {
+                true => format!("P5;e{run};"),
+                false => line.to_owned(),
+            })
+            .collect();
+        std::fs::write(sheet.path(), edited.join("\n") + "\n").unwrap();
+        crate::fixture::rested(sheet.path());
+    }
+    let mut kept = sheet.backup_names();
+    kept.retain(|name| !name.contains("original"));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+}

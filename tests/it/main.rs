@@ -19,6 +19,8 @@ mod campaign;
 #[cfg(feature = "cli")]
 mod columns;
 #[cfg(feature = "cli")]
+mod comes_back;
+#[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
 mod controls;
@@ -94,6 +96,8 @@ mod thin_disk;
 mod watch;
 #[cfg(feature = "cli")]
 mod without_tmpfile;
+#[cfg(feature = "cli")]
+mod words;
 #[cfg(feature = "cli")]
 mod workers;
 

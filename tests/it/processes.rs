@@ -242,7 +242,7 @@ fn a_second_session_is_refused_at_once_and_told_who_holds_the_sheet() {
         .trim_end_matches('Z');
     let message = format!(
         "tickoff: DIR/input.csv is in use by process {0} on {host} (session {session}, started {started}Z)\n\
-         tickoff: wait until it has ended, or end it with kill -INT {0}, at which it writes what it has; status, pending, get, check and set work meanwhile\n",
+         tickoff: wait until it has ended, or end it with kill {0}, at which it writes what it has; status, pending, get, check and set work meanwhile\n",
         run.id()
     );
     wait_until("the first result is visible", || {

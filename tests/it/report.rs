@@ -258,6 +258,25 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
+fn a_file_that_is_no_report_is_not_replaced() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    let other = sheet.folder().join("other.csv");
+    for option in ["--html", "--xlsx"] {
+        fs::write(&other, "mine").unwrap();
+        let refused = end(sheet.tickoff("report").args([option, "other.csv"])).with(2);
+        assert!(
+            refused.stderr.contains("is there already and is no report"),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+        fs::write(&other, "").unwrap();
+        for _ in 0..2 {
+            end(sheet.tickoff("report").args([option, "other.csv"])).with(0);
+        }
+    }
+}
+
+#[test]
 fn a_sheet_without_rows_or_columns_has_a_report_too() {
     for text in [
         "PO_NUMBER\n",
@@ -522,7 +541,7 @@ fn a_report_takes_the_place_of_an_older_one_behind_its_link() {
     let sheet = TempSheet::new(SHEET);
     fs::set_permissions(sheet.path(), fs::Permissions::from_mode(0o600)).unwrap();
     fs::create_dir(sheet.folder().join("www")).unwrap();
-    fs::write(sheet.folder().join("www/old"), "old").unwrap();
+    fs::write(sheet.folder().join("www/old"), "<!doctype html>old").unwrap();
     symlink("www/old", sheet.folder().join("r.html")).unwrap();
     assert!(page(&sheet, &[]).contains("<h1>input.csv</h1>"));
     assert_eq!(
@@ -553,13 +572,17 @@ fn a_report_for_which_there_is_no_room_leaves_the_older_one() {
         let Some(sheet) = TempSheet::on_small_disk(size, &text) else {
             return;
         };
-        fs::write(sheet.folder().join("r"), "old").unwrap();
+        let old = match option {
+            "--html" => "<!DOCTYPE html>old",
+            _ => "PK\u{3}\u{4}old",
+        };
+        fs::write(sheet.folder().join("r"), old).unwrap();
         let ended = report(&sheet, &[option, "r"]).with(3);
         assert_eq!(
             sheet.without_folder(&ended.stderr),
             "tickoff: cannot write DIR/r: No space left on device (os error 28)\n"
         );
-        assert_eq!(fs::read_to_string(sheet.folder().join("r")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(sheet.folder().join("r")).unwrap(), old);
         assert_eq!(sheet.leftovers(), ["r"]);
     }
 }

@@ -298,8 +298,7 @@ fn an_interrupted_run_with_a_copy_resumes_from_the_copy() {
 fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_file() {
     let sheet = TempSheet::new("PO_NUMBER;STATUS;note\nP1;;\nP2;;mine\nP3;;\n");
     let elsewhere = tempfile::tempdir().unwrap();
-    let script =
-        "echo '{\"note\":\"n\"}' > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
+    let script = "printf 'note=n\\nonly %s=n' $TICKOFF_PO > $TICKOFF_RESULT; [ $TICKOFF_PO != P2 ] || rm -r \"$FOLDER\"";
     let mut run = sheet.run("-j 1", script);
     run.env("TMPDIR", elsewhere.path())
         .env("FOLDER", sheet.folder());
@@ -314,7 +313,7 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
     assert!(
         ended
             .stderr
-            .contains(&format!("cp {kept} {}", sheet.path().display())),
+            .contains(&format!("cp -i {kept} {}", sheet.path().display())),
         "{ended:?}"
     );
     // That of P2 could not be made durable, and the third was not begun.
@@ -325,6 +324,10 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
     assert_eq!(
         ["P1", "P2", "P3"].map(shown),
         ["COMPLETED n", "COMPLETED n", " "]
+    );
+    assert_eq!(
+        ["P1", "P2"].map(|po| &*table[po][&format!("only {po}")]),
+        ["n", "n"]
     );
 }
 
@@ -352,4 +355,90 @@ fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
         assert!(ended.stderr.contains("pos=P2"), "{ended:?}");
         assert!(ended.stderr.contains(".unplaced.csv"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_run_whose_folder_is_renamed_meanwhile_says_where_its_results_are() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+    let moved = sheet.folder().with_extension("moved");
+    let script = "[ $TICKOFF_PO != P1 ] || mv \"$FOLDER\" \"$FOLDER.moved\"";
+    let ended = end(sheet.run("-j 1", script).env("FOLDER", sheet.folder())).with(0);
+    let said = format!("the results are in {}\n", moved.display());
+    assert!(ended.stderr.contains(&said), "{ended:?}");
+    assert!(!ended.stderr.contains("was removed"), "{ended:?}");
+    std::fs::rename(&moved, sheet.folder()).unwrap();
+    assert_eq!(sheet.cell("P2", "STATUS"), "COMPLETED");
+}
+
+#[test]
+fn results_beside_a_link_that_took_the_sheets_name_are_not_forgotten() {
+    let sheet = TempSheet::pending(6);
+    killed_after_three(&sheet, true);
+    let other = sheet.folder().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::rename(sheet.path(), other.join("input.csv")).unwrap();
+    std::os::unix::fs::symlink("other/input.csv", sheet.path()).unwrap();
+    let refused = end(&mut sheet.run("", "true")).with(3);
+    let (_, advice) = refused
+        .stderr
+        .split_once("that the link leads to, ")
+        .unwrap();
+    let (moves, recovers) = advice.split_once(" and run ").unwrap();
+    let done = std::process::Command::new("sh")
+        .args(["-c", moves])
+        .status()
+        .unwrap();
+    assert!(done.success(), "{moves}");
+    assert!(recovers.starts_with("tickoff recover "), "{recovers}");
+    end(sheet.tickoff("recover").arg("--apply")).with(0);
+    assert!(
+        std::fs::read_to_string(other.join("input.csv"))
+            .unwrap()
+            .contains("COMPLETED")
+    );
+}
+
+#[test]
+fn a_run_that_another_session_took_over_ends_with_4() {
+    let sheet = TempSheet::pending(8);
+    let first = Running::start(&mut sheet.run("-j 1", "touch began; sleep 0.8"));
+    wait_until("a job runs", || sheet.folder().join("began").exists());
+    // What tells of the session is removed while it cannot put it back.
+    first.signal(rustix::process::Signal::STOP);
+    for name in [
+        ".input.csv.session",
+        ".input.csv.lock",
+        ".input.csv.journal",
+    ] {
+        std::fs::remove_file(sheet.folder().join(name)).unwrap();
+    }
+    let second = Running::start(&mut sheet.run("-j 1 --limit 2", "sleep 1; touch second"));
+    wait_until("the second one has the sheet", || {
+        sheet.folder().join(".input.csv.journal").exists()
+    });
+    first.signal(rustix::process::Signal::CONT);
+    let ended = first.end();
+    assert!(
+        ended
+            .stderr
+            .contains("another session has taken the sheet over"),
+        "{ended:?}"
+    );
+    ended.with(4);
+    second.end();
+}
+
+#[test]
+fn a_copy_begins_with_what_only_the_inputs_journal_has() {
+    let sheet = TempSheet::pending(6);
+    killed_after_three(&sheet, true);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING");
+    let before = sheet.text();
+    end(&mut sheet.run("--output copy.csv", "echo $TICKOFF_PO >> again")).with(0);
+    assert_eq!(sheet.text(), before);
+    let mut again = sheet.lines("again");
+    again.sort();
+    assert_eq!(again, ["PO3", "PO4", "PO5"]);
+    let copy = std::fs::read_to_string(sheet.folder().join("copy.csv")).unwrap();
+    assert_eq!(copy.matches(";COMPLETED;").count(), 6, "{copy}");
 }

@@ -87,7 +87,7 @@ fn every_command_refuses_settings_that_are_wrong_with_their_place() {
         let ended = end(&mut command).with(3);
         assert_eq!(
             sheet.without_folder(&ended.stderr),
-            "tickoff: DIR/tickoff.toml:3:1: no setting delimitr, they are key, delimiter, duplicates, done: did you mean delimiter?\n    delimitr = \",\"\n    ^\n",
+            "tickoff: DIR/tickoff.toml:3:1: no setting delimitr, they are key, delimiter, duplicates, done, failed, todo: did you mean delimiter?\n    delimitr = \",\"\n    ^\n",
             "{command:?}"
         );
     }
@@ -117,6 +117,51 @@ fn an_option_wins_over_what_is_remembered_and_a_list_replaces_it() {
         .tickoff("run")
         .args(["--force", "--dry-run", "--", "echo", "{}"]));
     assert_eq!(forced.with(0).stdout, "echo 7\n");
+}
+
+#[test]
+fn words_that_are_remembered_make_a_status_column_the_sheets_own() {
+    let sheet = TempSheet::new("PO_NUMBER,STATUS\nP1,active\nP2,sold\nP3,lost\n");
+    end(sheet.tickoff("init").args(["--key", "PO_NUMBER"])).with(3);
+    assert!(!sheet.settings().exists());
+    let said = sheet.init("--done sold --failed lost --todo active");
+    assert_eq!(
+        said.stdout,
+        "remembered done = [\"sold\"]\nremembered failed = [\"lost\"]\nremembered todo = [\"active\"]\nadded LAST_PROCESSED\nadded ERROR_MESSAGE\n"
+    );
+    assert_eq!(
+        sheet.read_settings(),
+        "[\"input.csv\"]\ndone = [\"sold\"]\nfailed = [\"lost\"]\ntodo = [\"active\"]\n"
+    );
+    assert_eq!(sheet.counts()["error"], 1);
+    assert_eq!(
+        end(&mut sheet.tickoff("pending")).with(0).stdout,
+        "P1\nP3\n"
+    );
+    end(&mut sheet.tickoff("check")).with(0);
+    let other = end(sheet.tickoff("status").args(["--failed", "sold", "--json"])).json();
+    assert_eq!(other["error"], 1);
+    // With a list that replaces the file's, a word is unknown again.
+    let replaced = ["--todo", "waiting", "--dry-run", "--", "echo", "{}"];
+    let refused = end(sheet.tickoff("run").args(replaced)).with(3);
+    assert!(refused.stderr.contains("active in 1 row"), "{refused:?}");
+    let ran = end(sheet.tickoff("run").args(["--dry-run", "--", "echo", "{}"])).with(0);
+    assert_eq!(ran.stdout, "echo P1\necho P3\n");
+}
+
+#[test]
+fn init_remembers_no_words_that_contradict_those_that_are_there() {
+    let sheet = TempSheet::pending(1);
+    sheet.init("--done shipped");
+    let settings = sheet.read_settings();
+    let refused = end(sheet.tickoff("init").args(["--todo", "Shipped"])).with(2);
+    assert!(
+        refused
+            .stderr
+            .contains("--done or --todo replaces its list"),
+        "{refused:?}"
+    );
+    assert_eq!(sheet.read_settings(), settings);
 }
 
 #[test]

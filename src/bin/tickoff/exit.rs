@@ -80,6 +80,7 @@ impl Exit {
             | Error::UnknownColumn { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
+            Error::UnknownStatus { .. } => Exit::Usage,
             Error::SessionHeld { .. } | Error::LockTimeout { .. } | Error::Busy { .. } => {
                 Exit::Held
             }

@@ -107,14 +107,23 @@ impl Process {
                 let line = std::mem::take(&mut self.received);
                 return Err(self.failed(Nonsense::of(problem, &line)));
             }
-            match timeout {
-                _ if is_over => return Err(Failure::Ended),
-                _ if job.stop.level() == StopLevel::Now => return Err(Failure::Stopped),
+            let failure = match timeout {
+                _ if is_over => Failure::Ended,
+                _ if job.stop.level() == StopLevel::Now => Failure::Stopped,
                 Some(timeout) if deadline.is_some_and(|at| until(at).is_zero()) => {
-                    return Err(Failure::TimedOut(timeout));
+                    Failure::TimedOut(timeout)
                 }
-                _ => {}
-            }
+                _ => continue,
+            };
+            return self.last_words(request.id).ok_or(failure);
+        }
+    }
+
+    /// A whole answer that only lacks the end of its line.
+    fn last_words(&mut self, id: u64) -> Option<Answer> {
+        match Said::parse(&std::mem::take(&mut self.received), id) {
+            Ok(Said::Answer(answer)) => Some(answer),
+            _ => None,
         }
     }
 

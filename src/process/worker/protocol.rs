@@ -8,7 +8,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::process::verdict::{Malformed, TRY_AGAIN};
+use crate::process::retry_on::TRY_AGAIN;
+use crate::process::verdict::Malformed;
 use crate::run::Ending;
 use crate::sheet::{CsvRecord, JsonObject, Updates};
 use crate::text::Escaped;
@@ -234,7 +235,7 @@ mod tests {
             b"\xef\xbb\xbf{\"id\":7,\"updates\":{\"A\":\"M\xfcller\",\"B\":\"\\udcfc\",\"C\":1.10}}",
             done(
                 [("A", "M\u{fffd}ller"), ("B", "\u{fffd}"), ("C", "1.10")].into(),
-                &[],
+                &["what is no Unicode is written as U+FFFD: A, B"],
             ),
         );
         check(

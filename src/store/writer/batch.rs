@@ -7,17 +7,20 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use compact_str::CompactString;
 use smallvec::SmallVec;
 
-use crate::csv::RecordIndex;
+use crate::csv::{DELIMITERS, RecordIndex};
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, addable, same_column};
-use crate::domain::{InvalidValue, MAX_FIELDS, ProcessingStatus};
+use crate::domain::{
+    InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, ProcessingStatus,
+};
 use crate::error::{Error, Result};
 use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
-use crate::text::{escape, escape_list};
+use crate::text::{DidYouMean, escape, escape_list};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -26,6 +29,10 @@ pub(super) struct Batch {
     by_row: HashMap<RecordIndex, usize>,
     /// Cells of results that have no place.
     unplaced: Vec<RowUpdate>,
+    /// Columns of their own that results add.
+    columns: Vec<CompactString>,
+    /// How many more they may add.
+    room: usize,
     /// What is to be said once the frame is durable.
     notes: Vec<Note>,
 }
@@ -34,6 +41,8 @@ pub(super) struct Batch {
 struct Note {
     po: String,
     said: String,
+    /// Whether something may be wrong.
+    is_odd: bool,
 }
 
 struct BatchRow {
@@ -60,8 +69,10 @@ impl BatchRow {
 }
 
 impl Batch {
-    pub(super) fn with_capacity(operations: usize) -> Batch {
+    /// For so many operations, whose results may add so many columns of their own.
+    pub(super) fn new(operations: usize, room: usize) -> Batch {
         Batch {
+            room,
             rows: Vec::with_capacity(operations),
             by_row: HashMap::with_capacity(operations),
             ..Batch::default()
@@ -81,14 +92,14 @@ impl Batch {
             if !operation.is_result {
                 return Err(sheet.unknown_po(po));
             }
-            self.keep_without_row(po, operation, now);
+            self.keep_without_row(po, options, operation, now);
             return Ok(());
         };
         if !operation.is_result {
             operation.updates.validate(po)?;
         }
         let known = self.by_row.get(&first).copied();
-        let forbidden = self.forbidden(sheet, &rows, operation);
+        let forbidden = self.forbidden(sheet, options, &rows, operation);
         if let Some((from, to)) = &forbidden {
             if !operation.is_result {
                 let (po, from, to) = (po.to_owned(), from.clone(), to.clone());
@@ -101,13 +112,17 @@ impl Batch {
         }
         let state_stays = forbidden.is_some();
         let mut schema = sheet.schema();
-        let cells = operation.updates.cells(now);
-        let mut places = places(&schema, options, operation, &cells, state_stays)?;
+        let cells = operation.updates.cells(now, options);
+        let mut places = self.places(&schema, options, operation, &cells, state_stays)?;
         // Only now that nothing is refused any more may the sheet change.
-        for place in &mut places {
-            if let Place::New(name) = place {
-                *place = Place::At(sheet.add_column(name));
-                schema = sheet.schema();
+        for (place, cell) in places.iter_mut().zip(&cells) {
+            match place {
+                Place::New(name) => {
+                    *place = Place::At(sheet.add_column(name));
+                    schema = sheet.schema();
+                }
+                Place::Own => self.add_column(po, cell.column, &schema, options),
+                _ => {}
             }
         }
         let at = known.unwrap_or_else(|| {
@@ -134,6 +149,9 @@ impl Batch {
                 Place::At(column) => row.write(&schema.columns()[column], cell.value, || {
                     before(&shown, column)
                 }),
+                Place::Own => row.write(own_name(&self.columns, cell.column), cell.value, || {
+                    Before::from_elem(CompactString::default(), 1)
+                }),
                 Place::Missing => missing.push(unplaced(cell.column, &cell.value)),
                 Place::Aside => aside.push(unplaced(cell.column, &cell.value)),
                 // Beside the row's own key, which stands there too.
@@ -147,7 +165,16 @@ impl Batch {
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
-            let (names, why) = (escape_list(&names), schema.unknown(&first.column, options));
+            let names = escape_list(&names);
+            let why = match options.add_columns
+                && self.room == 0
+                && may_be_added(&first.column, &schema)
+            {
+                true => format!(
+                    "{MAX_ADDED_COLUMNS} columns were added to this sheet by results, and no more are"
+                ),
+                false => schema.unknown(&first.column, options).to_string(),
+            };
             self.note(
                 po,
                 format!("cells without a column go to ….unplaced.csv ({names}): {why}"),
@@ -159,10 +186,12 @@ impl Batch {
         Ok(())
     }
 
-    /// From which status to which other one the operation may not take its rows, if it wants to.
+    /// From which status to which other one the operation may not take its rows, if it wants to. A result
+    /// does not take the place of a word that nobody knows: a person's, typed while the job ran.
     fn forbidden(
         &self,
         sheet: &Sheet,
+        options: &Options,
         rows: &[RecordIndex],
         operation: &WriteOperation,
     ) -> Option<(ProcessingStatus, ProcessingStatus)> {
@@ -172,18 +201,73 @@ impl Batch {
             .filter(|_| !operation.force)?;
         let known = self.by_row.get(rows.first()?);
         let from = match known.and_then(|&at| self.rows[at].status.clone()) {
-            Some(set_before) => (!set_before.may_become(&to)).then_some(set_before),
+            Some(set_before) => (!options.may_become(&set_before, &to)).then_some(set_before),
             None => {
                 let mut shown = rows.iter().map(|&row| sheet.status_at(row));
-                shown.rfind(|status| !status.may_become(&to))
+                shown.rfind(|status| {
+                    !options.may_become(status, &to)
+                        || operation.is_result && options.leaves_alone(status)
+                })
             }
         };
         Some((from?, to))
     }
 
+    /// The place of each cell of an operation. Only what a person or a library call asks for is refused.
+    fn places(
+        &self,
+        schema: &Schema,
+        options: &Options,
+        operation: &WriteOperation,
+        cells: &[Cell<'_>],
+        state_stays: bool,
+    ) -> Result<SmallVec<[Place; 4]>> {
+        let po = operation.po_number.trim();
+        // Which of its columns an operation adds is decided in its order.
+        let mut own: Vec<&str> = self.columns.iter().map(CompactString::as_str).collect();
+        let most = own.len() + self.room;
+        let mut places = SmallVec::with_capacity(cells.len());
+        for cell in cells {
+            let mut place = place_for(schema, options, operation.is_result, cell);
+            if let Place::Own = place {
+                let is_known = own.iter().any(|known| same_column(known, cell.column));
+                let has_room = own.len() < most && schema.columns().len() + own.len() < MAX_FIELDS;
+                match (is_known, has_room) {
+                    (true, _) => {}
+                    (false, true) => own.push(cell.column),
+                    (false, false) => place = Place::Missing,
+                }
+            }
+            places.push(match place {
+                Place::At(_) | Place::New(_) if state_stays && is_of_state(cell.column) => {
+                    Place::Aside
+                }
+                Place::Key if operation.is_result && *cell.value == *po => Place::None,
+                Place::Key if !operation.is_result => {
+                    return Err(Error::InvalidValue {
+                        po: po.to_owned(),
+                        column: cell.column.trim().to_owned(),
+                        reason: InvalidValue::Key,
+                    });
+                }
+                Place::Missing | Place::Aside if !operation.is_result => {
+                    return Err(schema.unknown(cell.column, options));
+                }
+                place => place,
+            });
+        }
+        Ok(places)
+    }
+
     /// A result whose row is gone waits for the row to come back.
-    fn keep_without_row(&mut self, po: &str, operation: &WriteOperation, now: &str) {
-        let cells = operation.updates.cells(now);
+    fn keep_without_row(
+        &mut self,
+        po: &str,
+        options: &Options,
+        operation: &WriteOperation,
+        now: &str,
+    ) {
+        let cells = operation.updates.cells(now, options);
         let cells = cells
             .iter()
             .filter(|cell| cell.named || !cell.value.is_empty());
@@ -207,18 +291,46 @@ impl Batch {
     }
 
     fn note(&mut self, po: &str, said: String) {
+        self.tell(po, said, true);
+    }
+
+    fn tell(&mut self, po: &str, said: String, is_odd: bool) {
         let po = po.to_owned();
-        self.notes.push(Note { po, said });
+        self.notes.push(Note { po, said, is_odd });
+    }
+
+    /// Adds a column of a result's own, unless the operations before did.
+    fn add_column(&mut self, po: &str, column: &str, schema: &Schema, options: &Options) {
+        let name = column.trim();
+        if self.columns.iter().any(|known| same_column(known, name)) {
+            return;
+        }
+        let close = schema.close_to(name, options);
+        let said = format!(
+            "a result adds the column {} at the end{}",
+            escape(name),
+            DidYouMean(&close)
+        );
+        self.tell(po, said, !close.is_empty());
+        self.columns.push(name.into());
+        self.room -= 1;
     }
 
     /// The frame, and what is to be said once it is durable.
     pub(super) fn into_frame(self) -> (Option<Frame>, impl FnOnce()) {
         let rows = self.rows.into_iter().map(|row| row.update);
         let rows: Vec<RowUpdate> = rows.chain(self.unplaced).collect();
-        let frame = (!rows.is_empty()).then(|| Frame::of(rows));
+        let columns = self.columns;
+        let frame = (!rows.is_empty()).then(|| Frame {
+            columns,
+            ..Frame::of(rows)
+        });
         let say = move || {
-            for Note { po, said } in self.notes {
-                tracing::warn!(po = %escape(&po), "{said}");
+            for Note { po, said, is_odd } in self.notes {
+                match is_odd {
+                    true => tracing::warn!(po = %escape(&po), "{said}"),
+                    false => tracing::info!(po = %escape(&po), "{said}"),
+                }
             }
         };
         (frame, say)
@@ -259,17 +371,41 @@ pub(crate) fn frame_of(
     options: &Options,
     operation: &WriteOperation,
 ) -> Result<Option<Frame>> {
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(1, MAX_ADDED_COLUMNS);
     let now = crate::domain::format_timestamp(operation.timestamp);
     batch.add(sheet, options, operation, &now)?;
     Ok(batch.into_frame().0)
 }
 
+/// A result's own column as the frame adds it.
+fn own_name<'c>(columns: &'c [CompactString], column: &str) -> &'c str {
+    let mut names = columns.iter();
+    let name = names.find(|name| same_column(name, column));
+    name.expect("the batch has added it")
+}
+
+/// Whether a column may have this name that somebody made up.
+fn may_be_added(name: &str, schema: &Schema) -> bool {
+    let name = name.trim();
+    let key = &schema.columns()[schema.key];
+    // By the key the header's delimiter is found: read with another one, it must not show there.
+    let shows_key = |delimiter: u8| {
+        let mut parts = name.split(char::from(delimiter));
+        parts.any(|part| same_column(part.trim().trim_matches('"'), key))
+    };
+    !name.is_empty()
+        && !name.chars().any(char::is_control)
+        && name.chars().take(MAX_NAME_CHARS + 1).count() <= MAX_NAME_CHARS
+        && !DELIMITERS.into_iter().any(shows_key)
+}
+
 /// Where a value goes.
 enum Place {
     At(usize),
-    /// A column that the sheet lacks and that may be added.
+    /// One of the original system's columns that the sheet lacks, and that may be added.
     New(&'static str),
+    /// A column of the result's own, which the batch adds.
+    Own,
     /// It needs none.
     None,
     /// The key, which never changes.
@@ -280,45 +416,22 @@ enum Place {
     Aside,
 }
 
-/// The place of each cell of an operation. Only what a person or a library call asks for is refused.
-fn places(
-    schema: &Schema,
-    options: &Options,
-    operation: &WriteOperation,
-    cells: &[Cell<'_>],
-    state_stays: bool,
-) -> Result<SmallVec<[Place; 4]>> {
-    let po = operation.po_number.trim();
-    let place = |cell: &Cell<'_>| match place_for(schema, options, cell) {
-        Place::At(_) | Place::New(_) if state_stays && is_of_state(cell.column) => Ok(Place::Aside),
-        Place::Key if operation.is_result && *cell.value == *po => Ok(Place::None),
-        Place::Key if !operation.is_result => Err(Error::InvalidValue {
-            po: po.to_owned(),
-            column: cell.column.trim().to_owned(),
-            reason: InvalidValue::Key,
-        }),
-        Place::Missing | Place::Aside if !operation.is_result => {
-            Err(schema.unknown(cell.column, options))
-        }
-        place => Ok(place),
-    };
-    cells.iter().map(place).collect()
-}
-
-/// The place of a value; what only follows from the status needs none.
-fn place_for(schema: &Schema, options: &Options, cell: &Cell<'_>) -> Place {
+/// The place of a value, as far as columns can be added without an end; what only follows from the status needs
+/// none.
+fn place_for(schema: &Schema, options: &Options, is_result: bool, cell: &Cell<'_>) -> Place {
     if let Some(column) = schema.position(cell.column) {
         return match column == schema.key {
             true => Place::Key,
             false => Place::At(column),
         };
     }
+    // A result's state has a place in any case.
+    let may_add = options.add_columns || is_result && is_of_state(cell.column);
     match addable(cell.column) {
-        Some(_) if !cell.named && (cell.value.is_empty() || !options.add_columns) => Place::None,
-        Some(name) if options.add_columns && schema.columns().len() < MAX_FIELDS => {
-            Place::New(name)
-        }
+        Some(_) if !cell.named && (cell.value.is_empty() || !may_add) => Place::None,
+        Some(name) if may_add && schema.columns().len() < MAX_FIELDS => Place::New(name),
         Some(_) => Place::Aside,
+        None if is_result && options.add_columns && may_be_added(cell.column, schema) => Place::Own,
         None => Place::Missing,
     }
 }

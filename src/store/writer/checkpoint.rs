@@ -118,6 +118,14 @@ impl Rewrite {
     }
 }
 
+/// What stands in the sheet's place once all that could be taken in is.
+enum Public {
+    /// The version that we know.
+    Known,
+    /// Nothing.
+    Gone,
+}
+
 enum Begun {
     Rewrite(Rewrite),
     /// There is nothing to write, or it cannot be begun.
@@ -186,29 +194,53 @@ impl Writer {
         self.publish(&rewrite, replacement, held)
     }
 
+    /// Takes in what other programs did to the public file, before results are checked against it: a person's
+    /// word may stand in a row by now. What cannot be taken in yet, or fails, is for the next rewrite.
+    pub(super) fn take_in_edits(&mut self, _held: &WriteGuard) {
+        if self.outside.may_be_edited(&self.site.target)
+            && let Err(error) = self.take_in_outside()
+        {
+            tracing::debug!(error = %error.chain(), "what another program did is not taken in yet");
+        }
+    }
+
+    /// The same for somebody who is about to act on what a row says.
+    pub(crate) fn look_for_edits(&mut self) {
+        if let Ok(held) = self.lock.acquire()
+            && let Ok(true) = self.catch_up()
+        {
+            self.take_in_edits(&held);
+        }
+    }
+
+    /// Takes in what other programs did to the public file. `None`: not yet.
+    fn take_in_outside(&mut self) -> Result<Option<Public>> {
+        self.outside.look_at_watched(&self.site)?;
+        if !self.merge_displaced()? {
+            return Ok(None);
+        }
+        let target = &self.site.target;
+        Ok(match self.outside.look(target, self.visible.is_behind())? {
+            Seen::Known => Some(Public::Known),
+            Seen::Changed(file, stamp) => {
+                let is_merged = self.merge_public(&file, stamp)?;
+                is_merged.then_some(Public::Known)
+            }
+            Seen::Missing => None,
+            Seen::Gone => Some(Public::Gone),
+        })
+    }
+
     /// Takes in what others did, and plans the version that is to replace the public one.
     fn begin_rewrite(&mut self, _held: &WriteGuard) -> Result<Begun> {
         let later = Ok(Begun::Nothing(Checkpoint::Later));
         if !self.catch_up()? {
             return later;
         }
-        self.outside.look_at_watched(&self.site)?;
-        if !self.merge_displaced()? {
-            return later;
-        }
-        let is_gone = match self
-            .outside
-            .look(&self.site.target, self.visible.is_behind())?
-        {
-            Seen::Known => false,
-            Seen::Changed(file, stamp) => {
-                if !self.merge_public(&file, stamp)? {
-                    return later;
-                }
-                false
-            }
-            Seen::Missing => return later,
-            Seen::Gone => {
+        let is_gone = match self.take_in_outside()? {
+            None => return later,
+            Some(Public::Known) => false,
+            Some(Public::Gone) => {
                 tracing::warn!("the sheet was deleted; it is written anew");
                 true
             }

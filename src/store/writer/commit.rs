@@ -2,17 +2,18 @@
 //!
 //! A batch is checked in the order of submission, coalesced per cell, made durable by one journal
 //! frame, and only then published to readers. It takes in first what other tickoff processes
-//! appended: its own place in the log is behind theirs.
+//! appended: its own place in the log is behind theirs. Before results, it takes in what other programs
+//! saved as well: a person may have typed a word into a row while its job ran.
 
 use std::sync::Arc;
 
 use chrono::Utc;
 
 use crate::disk::WriteGuard;
-use crate::domain::format_timestamp;
+use crate::domain::{MAX_ADDED_COLUMNS, format_timestamp};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, frame};
-use crate::sheet::WriteOperation;
+use crate::sheet::{Sheet, WriteOperation};
 use crate::store::patience::patiently;
 
 use super::Writer;
@@ -71,14 +72,23 @@ impl Writer {
             let held = self.lock.acquire()?;
             Ok(self.catch_up()?.then_some(held))
         })?;
+        if operations.iter().any(|operation| operation.is_result) {
+            self.take_in_edits(&held);
+        }
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
-        let mut batch = Batch::with_capacity(operations.len());
+        let mut batch = Batch::new(operations.len(), self.columns_left(&sheet));
         let answers = operations
             .iter()
             .map(|operation| batch.add(&sheet, &self.site.options, operation, &now))
             .collect();
         Ok((held, answers, batch))
+    }
+
+    /// How many more columns of their own results may add.
+    pub(super) fn columns_left(&self, sheet: &Sheet) -> usize {
+        let added = self.durable.added(&sheet.schema()).count();
+        MAX_ADDED_COLUMNS.saturating_sub(added)
     }
 
     /// Makes a frame durable and shows it to readers; after an error it is neither. The caller holds

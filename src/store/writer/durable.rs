@@ -5,10 +5,13 @@
 
 use std::path::PathBuf;
 
+use compact_str::CompactString;
+
 use crate::disk::ContentHash;
+use crate::domain::columns::same_column;
 use crate::error::Result;
 use crate::journal::{Frame, Journal, News, Public, compact, frame};
-use crate::sheet::{History, Past, RowUpdate, Sample, Sheet, as_table, merge};
+use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, merge};
 use crate::store::patience::{RETRIES, again};
 use crate::text::escape;
 
@@ -45,11 +48,13 @@ pub(super) struct Durable {
     announced: Option<u64>,
     /// One that has, and the journal does not know yet: the next frame tells it.
     confirmed: Option<u64>,
+    /// Columns that results added to this sheet, but for those of the original system. Some may be gone again.
+    added: Vec<CompactString>,
 }
 
 impl Durable {
-    pub(super) fn new(journal: Journal, is_of_session: bool) -> Durable {
-        Durable {
+    pub(super) fn new(journal: Journal, frames: &[Frame], is_of_session: bool) -> Durable {
+        let mut durable = Durable {
             journal,
             is_of_session,
             unplaced: Vec::new(),
@@ -60,7 +65,24 @@ impl Durable {
             retried: 0,
             announced: None,
             confirmed: None,
+            added: Vec::new(),
+        };
+        durable.remember_added(frames);
+        durable
+    }
+
+    fn remember_added(&mut self, frames: &[Frame]) {
+        for name in frame::added(frames) {
+            if !self.added.iter().any(|known| same_column(known, name)) {
+                self.added.push(name.clone());
+            }
         }
+    }
+
+    /// The columns that results added to this sheet and that are there, but for those of the original system.
+    pub(super) fn added<'d>(&'d self, schema: &Schema) -> impl Iterator<Item = &'d CompactString> {
+        let is_there = |name: &&CompactString| schema.position(name).is_some();
+        self.added.iter().filter(is_there)
     }
 
     /// Makes a frame durable; after an error it is not. `sheet` shows all that was written before it, and
@@ -97,6 +119,7 @@ impl Durable {
         if done.is_ok() {
             self.wrote = true;
             self.confirmed = None;
+            self.remember_added(std::slice::from_ref(frame));
         }
         done
     }
@@ -108,13 +131,16 @@ impl Durable {
         let rows: Vec<RowUpdate> = merge::written(sheet)
             .chain(self.unplaced.iter().cloned())
             .collect();
+        let schema = sheet.schema();
+        let waiting = schema.added().iter().map(|name| name.as_str().into());
+        let is_public = |name: &&CompactString| {
+            let place = schema.position(name);
+            place.is_some_and(|place| place < schema.header_width)
+        };
+        let public_columns: Vec<_> = self.added(&schema).filter(is_public).cloned().collect();
         let mut frames = vec![Frame {
-            columns: sheet
-                .schema()
-                .added()
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
+            columns: waiting.chain(public_columns.iter().cloned()).collect(),
+            public_columns,
             ..Frame::telling(beginning(public, sheet).into())
         }];
         frames.extend(
@@ -200,13 +226,17 @@ impl Durable {
                 frames
             }
         };
+        self.remember_added(&frames);
         self.is_of_session |= frames.iter().any(|frame| frame.session.is_some());
         Ok((!self.stale).then_some(frames))
     }
 
     /// All that is in the log that is there now.
     pub(super) fn read_log(&mut self) -> Result<Vec<Frame>> {
-        self.journal.load()
+        let frames = self.journal.load()?;
+        self.added.clear();
+        self.remember_added(&frames);
+        Ok(frames)
     }
 
     /// The sheet was read anew, with all that is in the log.
@@ -266,6 +296,7 @@ impl Durable {
         let begin = || self.journal.start_over(std::slice::from_ref(&frame));
         again(RETRIES, "the journal could not be begun anew", begin).0?;
         self.is_of_session = false;
+        self.added.clear();
         (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
@@ -297,7 +328,8 @@ impl Durable {
         history.settle();
         let sample = Some(Sample::of(sheet));
         let schema = sheet.schema();
-        let frames = compact(&history, sample, |po, column| {
+        let added = self.added(&schema).cloned().collect();
+        let frames = compact(&history, sample, added, |po, column| {
             schema.position(column).is_some() && sheet.rows(po).next().is_some()
         });
         let close = || self.journal.start_over(&frames);
@@ -342,7 +374,7 @@ impl Durable {
         sheet: &Sheet,
         public: ContentHash,
     ) -> Result<String> {
-        let rows: Vec<RowUpdate> = history
+        let mut rows: Vec<RowUpdate> = history
             .rows()
             .map(|(po, row)| RowUpdate {
                 po: po.clone(),
@@ -351,6 +383,7 @@ impl Durable {
             })
             .chain(history.unplaced().iter().cloned())
             .collect();
+        rows.sort_by(|one, other| one.po.cmp(&other.po));
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
         self.begin_anew(site, sheet, public)?;
         Ok(escape(&kept.display().to_string()))

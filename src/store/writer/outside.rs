@@ -35,6 +35,9 @@ pub(super) struct Outside {
     /// A glance at the public file was wrong: somebody wrote to it before its stamp was taken, or in the same
     /// tick of the clock. The next look is a thorough one, or the same rewrite would be tried for ever.
     is_doubted: bool,
+    /// What the last glance before a commit found: a version that cannot be taken in yet is not read again
+    /// for each result.
+    glanced_at: Option<Stamp>,
     /// How long the version that was looked at last has been left alone.
     rest: Rest,
     /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
@@ -112,6 +115,7 @@ impl Outside {
         Outside {
             public,
             is_doubted: false,
+            glanced_at: None,
             rest: Rest::default(),
             displaced: Vec::new(),
             watched: Vec::new(),
@@ -170,6 +174,18 @@ impl Outside {
     /// Whether another program changed the public file.
     pub(super) fn has_changed(&mut self, target: &Target) -> Result<bool> {
         Ok(matches!(self.public.look(target)?, Look::Other(..)))
+    }
+
+    /// Whether a glance at the public file finds another version than the one that we know, and not the one
+    /// that it found last.
+    pub(super) fn may_be_edited(&mut self, target: &Target) -> bool {
+        let Ok((_, metadata)) = target.open_sheet() else {
+            return false;
+        };
+        let stamp = Stamp::of(&metadata);
+        let is_news = stamp != self.public.stamp && self.glanced_at != Some(stamp);
+        self.glanced_at = Some(stamp);
+        is_news
     }
 
     /// Looks at the public file. If it `will_be_replaced`, it is compared once more before it is, and a

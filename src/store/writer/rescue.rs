@@ -36,19 +36,22 @@ impl Writer {
     pub(crate) fn rescue(&self, unsaved: &[WriteOperation], is_written: bool) -> Result<Rescued> {
         let sheet = self.sheet.load();
         let now = format_timestamp(Utc::now());
-        let mut batch = Batch::with_capacity(unsaved.len());
+        let mut batch = Batch::new(unsaved.len(), self.columns_left(&sheet));
         for operation in unsaved {
             batch.add(&sheet, &self.site.options, operation, &now)?;
         }
-        let rows = batch.into_frame().0.map_or(Vec::new(), |frame| frame.rows);
+        let frame = batch
+            .into_frame()
+            .0
+            .unwrap_or_else(|| Frame::of(Vec::new()));
         // Where that cannot be read, nothing is there for anybody.
         if is_written || self.durable.is_beside_the_sheet().unwrap_or(false) {
             return Ok(Rescued {
                 sheet: None,
-                results: keep_rows(&self.site, &rows)?,
+                results: keep_rows(&self.site, &frame.rows)?,
             });
         }
-        let mut without_place = frame::apply(&sheet, &[Frame::of(rows)]);
+        let mut without_place = frame::apply(&sheet, &[frame]);
         without_place.extend_from_slice(self.durable.unplaced());
         let whole = |out: &mut dyn io::Write| Next::of(&sheet).render(&mut { out });
         Ok(Rescued {

@@ -13,12 +13,11 @@ use crate::disk::{
     Publication, Replacement, SessionLock, Snapshot, Target, WriteLock, open_file, take,
 };
 use crate::error::{Error, Result};
-use crate::journal::Journal;
 use crate::sheet::render::Next;
 use crate::sheet::{Options, Sheet};
 use crate::store::first::Shown;
 use crate::store::patience::patiently;
-use crate::store::{fitness, whole};
+use crate::store::{fitness, left_behind, whole};
 use crate::text::escape;
 
 use super::Writer;
@@ -53,7 +52,8 @@ impl Writer {
 }
 
 /// Restores a backup where there is no sheet, or none that can be read as one; that one is backed up
-/// as it is. A journal that is there is kept aside: what it holds cannot be shown in what was lost.
+/// as it is. A journal that is there stays: whether its results belong to what is restored only a person knows,
+/// and every command asks from here on. It was set aside once, and then no command found the results any more.
 pub(crate) fn restore_unreadable(
     path: &Path,
     options: &Options,
@@ -69,13 +69,11 @@ pub(crate) fn restore_unreadable(
     let restored = Arc::new(read(&target, backup, options)?);
     let site = Site::new(target, options, Some(session))?;
     let target = &*site.target;
-    if let Some(kept) = Journal::keep_aside(target, "not-restored")? {
-        tracing::warn!(kept = %escape(&kept.display().to_string()), "the journal of the sheet that was replaced is kept");
-    }
     if !target.path().exists() {
         return match write(target, &source, &restored)?.publish_anew()? {
             Publication::Done(..) => {
                 session_lock.settle();
+                tell_of_results(target);
                 Ok(None)
             }
             _ => Err(busy(target)),
@@ -95,7 +93,19 @@ pub(crate) fn restore_unreadable(
     }
     outside.watch_to_the_end(&site)?;
     session_lock.settle();
+    tell_of_results(target);
     Ok(Some(made))
+}
+
+fn tell_of_results(target: &Target) {
+    let rows = left_behind::results_beside(target);
+    if rows > 0 {
+        let path = escape(&target.path().display().to_string());
+        tracing::warn!(
+            rows,
+            "the journal holds results that the backup may not show: tickoff recover {path} --apply writes them, --discard gives them up and keeps them in a copy"
+        );
+    }
 }
 
 /// A backup, once it is whole: somebody may still be copying it to where it is.

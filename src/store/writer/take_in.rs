@@ -62,8 +62,11 @@ impl Writer {
         }
         self.outside.forget_bases();
         let history = frame::history(&frames);
-        frame::add_waiting_columns(&sheet, &frames);
-        let merged = match standing(&frames, &history, &sheet, version.hash, false) {
+        let standing = standing(&frames, &history, &sheet, version.hash, false);
+        if standing != Standing::Anew {
+            frame::add_waiting_columns(&sheet, &frames);
+        }
+        let merged = match standing {
             Standing::Current(from) => merge::replay(&sheet, frame::updates(&frames[from..])),
             Standing::Anew => Merged::default(),
             Standing::Saved(reading) | Standing::Asked(Question { reading, .. }) => {

@@ -1,10 +1,12 @@
 //! What a file lies on.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::fstatfs;
+use rustix::fs::{fstatfs, getpath};
 
 /// The network filesystem that a file lies on, if it does: one that the system does not call local, by
 /// the names of mount(8).
@@ -26,6 +28,13 @@ pub(crate) fn network_filesystem(file: &File) -> io::Result<Option<&'static str>
         b"webdav" => "WebDAV",
         _ => "of another host",
     }))
+}
+
+/// The path that an open folder has by now; `None` if it has none.
+pub(crate) fn of(folder: &File) -> Option<PathBuf> {
+    let path = getpath(folder).ok()?;
+    let path = PathBuf::from(OsStr::from_bytes(path.as_bytes()));
+    path.exists().then_some(path)
 }
 
 /// Whether a file is mounted by itself: only folders are.

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, fstatfs, statx};
 
@@ -21,6 +22,12 @@ pub(crate) fn network_filesystem(file: &File) -> io::Result<Option<&'static str>
         0x564c => "NCP",
         _ => return Ok(None),
     }))
+}
+
+/// The path that an open folder has by now; `None` if it has none.
+pub(crate) fn of(folder: &File) -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok()?;
+    path.exists().then_some(path)
 }
 
 /// Whether a file is mounted by itself, so that nothing can take its place.

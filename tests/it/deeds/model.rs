@@ -271,6 +271,9 @@ impl Model {
                     } else if is_unknown {
                         // The journal does not know the version that its author had open.
                         is_fresh = false;
+                        if let Some(values) = self.written.get_mut(&cell) {
+                            values.insert(theirs.to_owned());
+                        }
                         None
                     } else if knows >= since && !has_seen && self.shows(knows, &cell, &value) {
                         // It goes back to a save that changed it on purpose, which was not taken over.

@@ -135,7 +135,7 @@ fn a_sheet_without_any_of_its_result_columns_is_asked_about() {
     assert!(
         ended
             .stderr
-            .contains("shows no time of its results (LAST_PROCESSED)"),
+            .contains("was saved without the times of its results (LAST_PROCESSED)"),
         "{ended:?}"
     );
     assert_eq!(sheet.text(), edited);

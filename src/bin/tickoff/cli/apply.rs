@@ -15,9 +15,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use tickoff::{DEFAULT_CAPACITY, Operation, Options, Session, Until, Updates, WriteQueue};
+use tickoff::{
+    DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
+};
 
-use super::args::{BackupArgs, LogArgs, SheetArgs, WriteArgs};
+use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, WordArgs, WriteArgs};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -34,8 +36,8 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 /// in the answer. A line is refused only if it is no such object, or its PO was never in the sheet;
 /// that is reported with its number, and the others are applied.
 ///
-/// A result is not refused for what is in it. What has no place in the sheet (a column that is not
-/// there, a row that is gone, a status for a COMPLETED row) goes to a file ….unplaced.csv beside the
+/// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
+/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word) goes to a file ….unplaced.csv beside the
 /// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
@@ -50,13 +52,19 @@ pub struct ApplyArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Answer each line on stdout once its result is durable
     #[arg(long)]
     ack: bool,
 
-    /// Let operations take a PO out of COMPLETED or back to PENDING
+    /// Let operations take a PO out of COMPLETED or back to PENDING, and replace an unknown word in STATUS
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    columns: ColumnArgs,
 
     #[command(flatten)]
     write: WriteArgs,
@@ -72,10 +80,21 @@ pub struct ApplyArgs {
 pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
-        ..args.sheet.options()?
+        take_unknown: args.force,
+        ..args
+            .sheet
+            .options_with(args.words.put_into(args.sheet.settings()))?
     };
-    let mut session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
-    session.prepare(0)?;
+    let options = args.columns.put_into(args.backup.put_into(options));
+    let opened = Session::open(&args.sheet.file, &options).and_then(|mut session| {
+        session.prepare(0)?;
+        Ok(session)
+    });
+    let session = opened.inspect_err(|error| {
+        if matches!(error, Error::NotVisible { .. }) {
+            display.report("no line was read: an earlier session's results cannot be written");
+        }
+    })?;
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
@@ -97,6 +116,10 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
         io::stdin().lock(),
         answers,
         args.write.formulas,
+        |column| {
+            let columns = queue.handler().columns();
+            columns.iter().any(|known| same_column(known, column))
+        },
         |po, updates| {
             if queue.handler().status(po).is_none() && first.status(po).is_none() {
                 return Err(queue.handler().sheet().unknown_po(po));
@@ -112,6 +135,7 @@ fn pump<O: Send>(
     mut input: impl BufRead,
     answers: Answers<impl Write + Send, impl Fn(String) + Send>,
     formulas: Formulas,
+    is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
     wait: impl Fn(&O) -> tickoff::Result<()> + Send,
 ) -> Result<Exit, Failure> {
@@ -136,7 +160,7 @@ fn pump<O: Send>(
                 ),
             };
             let mut warnings = std::mem::take(&mut line.notes);
-            let outcome = submit_line(&mut line, formulas, &submit, &mut warnings);
+            let outcome = submit_line(&mut line, formulas, &is_known, &submit, &mut warnings);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
@@ -163,6 +187,7 @@ fn pump<O: Send>(
 fn submit_line<O>(
     line: &mut Request,
     formulas: Formulas,
+    is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
     warnings: &mut Vec<String>,
 ) -> Result<O, Refusal> {
@@ -172,7 +197,7 @@ fn submit_line<O>(
         .po_number
         .as_deref()
         .expect("updates without a PO are refused");
-    let (updates, finding) = formulas.judge_result(po, updates);
+    let (updates, finding) = formulas.judge_result(po, updates, is_known);
     warnings.extend(finding);
     Ok(submit(po, updates)?)
 }
@@ -244,6 +269,7 @@ mod tests {
                 reports.lock().unwrap().push(message)
             }),
             formulas,
+            |_| true,
             |po, updates| {
                 submitted
                     .lock()
@@ -466,6 +492,7 @@ mod tests {
             REQUEST.repeat(3).as_slice(),
             Answers::new(Some(to), |_| {}),
             Formulas::Warn,
+            |_| true,
             |po, _| {
                 *submitted.lock().unwrap() += 1;
                 submit_known(po)
@@ -502,6 +529,7 @@ mod tests {
                     BufReader::new(requests),
                     answers,
                     Formulas::Warn,
+                    |_| true,
                     |po, _| submit_known(po),
                     |po: &String| wait_known(po),
                 );

@@ -63,12 +63,13 @@ Example:
     #[command(after_help = "\
 Examples:
   tickoff backup restore orders.csv
+  tickoff backup restore orders.csv original
   tickoff backup restore orders.csv orders_20260105_101500_nightly.csv")]
     Restore {
         #[command(flatten)]
         sheet: SheetArgs,
 
-        /// latest, a session id, the name of a file in the folder of backups, or a path
+        /// latest, original (before anything was written to it), a session id, the name of a file in the folder of backups, or a path
         #[arg(value_name = "BACKUP", default_value = "latest")]
         which: String,
 
@@ -163,7 +164,7 @@ fn manager(file: &Path, args: &BackupArgs) -> tickoff::Result<BackupManager> {
     BackupManager::new(file, args.backup_dir.clone(), args.keep.get())
 }
 
-fn options(sheet: &SheetArgs, allow_network_fs: bool) -> tickoff::Result<Options> {
+fn options(sheet: &SheetArgs, allow_network_fs: bool) -> Result<Options, Failure> {
     Ok(Options {
         allow_network_fs,
         ..sheet.options()?

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
 
-use super::args::SheetArgs;
+use super::args::{SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure, advice};
 use crate::stderr::Display;
 use crate::stdout::{json_line, print};
@@ -24,6 +24,9 @@ pub struct CheckArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    words: WordArgs,
+
     /// Print each finding as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
@@ -37,7 +40,9 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.sheet.options()?
+        ..args
+            .sheet
+            .options_with(args.words.put_into(args.sheet.settings()))?
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {

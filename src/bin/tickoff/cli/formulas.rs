@@ -22,15 +22,23 @@ pub enum Finding {
 }
 
 impl Formulas {
-    /// Looks at the values of a job's result before it is submitted: what is to be written of it, and
-    /// what is to be said.
-    pub fn judge_result(self, po: &str, result: Updates) -> (Updates, Option<String>) {
-        match self.judge(po, &result) {
+    /// Looks at the values of a job's result before it is submitted, and at the names of columns that it may
+    /// add, which are not known: what is to be written of it, and what is to be said.
+    pub fn judge_result(
+        self,
+        po: &str,
+        result: Updates,
+        is_known: impl Fn(&str) -> bool,
+    ) -> (Updates, Option<String>) {
+        let is_name = |column: &str| is_formula(column.trim()) && !is_known(column);
+        match self.judge_by(po, &result, is_name) {
             None => (result, None),
             Some(Finding::Warning(message)) => (result, Some(message)),
             Some(Finding::Refusal(message)) => (
                 // A status that is none makes an error of its row by itself.
-                result.set_aside(|column, value| is_formula(value) && !is_status(column)),
+                result.set_aside(|column, value| {
+                    is_name(column) || is_formula(value) && !is_status(column)
+                }),
                 Some(format!("{message}: it goes to ….unplaced.csv")),
             ),
         }
@@ -38,10 +46,18 @@ impl Formulas {
 
     /// Looks at the values of an update before it is submitted.
     pub fn judge(self, po: &str, updates: &Updates) -> Option<Finding> {
-        let column = updates
+        self.judge_by(po, updates, |_| false)
+    }
+
+    fn judge_by(
+        self,
+        po: &str,
+        updates: &Updates,
+        is_name: impl Fn(&str) -> bool,
+    ) -> Option<Finding> {
+        let (column, _) = updates
             .iter()
-            .find(|(_, value)| is_formula(value))
-            .map(|(column, _)| column)?;
+            .find(|(column, value)| is_formula(value) || is_name(column))?;
         let message = format!(
             "{}: {} would run as a formula in a spreadsheet",
             escape(po),
@@ -106,11 +122,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_become_a_columns_is_looked_at_as_well() {
+        let result = || Updates::from([("=1+1", "x"), ("A", "1")]);
+        let judge =
+            |formulas: Formulas, is_known| formulas.judge_result("P1", result(), |_| is_known);
+        assert_eq!(judge(Formulas::Reject, true), (result(), None));
+        let (written, said) = judge(Formulas::Warn, false);
+        assert_eq!((written, said.is_some()), (result(), true));
+        let (written, _) = judge(Formulas::Reject, false);
+        assert_eq!(written.iter().collect::<Vec<_>>(), [("A", "1")]);
+    }
+
+    #[test]
     fn of_a_result_that_is_rejected_the_rest_is_written() {
         let result = || Updates::from([("STATUS", "=1"), ("A", "1"), ("B", "=1"), ("C", "@x")]);
-        let (written, said) = Formulas::Warn.judge_result("P1", result());
+        let (written, said) = Formulas::Warn.judge_result("P1", result(), |_| true);
         assert_eq!((written, said.is_some()), (result(), true));
-        let (written, said) = Formulas::Reject.judge_result("P1", result());
+        let (written, said) = Formulas::Reject.judge_result("P1", result(), |_| true);
         assert_eq!(
             written.iter().collect::<Vec<_>>(),
             [("STATUS", "=1"), ("A", "1")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tickoff::{Options, Session, escape};
 
-use super::args::{BackupArgs, DoneArgs, SheetArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -12,9 +12,9 @@ use crate::stdout::print;
 ///
 /// A run does the same when it starts. A backup is made first.
 ///
-/// What is said of the sheet (--key, --delimiter, --duplicates, --done) is written to tickoff.toml
-/// beside it, where every command finds it from then on; an option of a command wins over it. The
-/// file is made to be edited by hand: comments, and what is said of other sheets, are kept.
+/// What is said of the sheet (--key, --delimiter, --duplicates, --done, --failed, --todo) is written to
+/// tickoff.toml beside it, where every command finds it from then on; an option of a command wins
+/// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub struct InitArgs {
     sheet: SheetArgs,
 
     #[command(flatten)]
-    done: DoneArgs,
+    words: WordArgs,
 
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
@@ -37,7 +37,7 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
-    let typed = args.done.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings());
     let options = Options {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options_with(typed.clone())?

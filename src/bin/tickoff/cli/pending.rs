@@ -2,13 +2,14 @@
 
 use tickoff::{Selection, Sheet, escape};
 
-use super::args::{ConditionArgs, DoneArgs, SheetArgs};
+use super::args::{ConditionArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
 /// List the POs that a run would process
 ///
-/// One PO a line, in the sheet's order. Control characters are shown as escapes; use -0 to hand POs
+/// One PO a line, in the sheet's order. POs with an unknown word as their STATUS are not among them, as a
+/// run leaves them alone; --todo says which words mean that a row is to be processed. Control characters are shown as escapes; use -0 to hand POs
 /// on to another program as they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,7 +24,7 @@ pub struct PendingArgs {
     conditions: ConditionArgs,
 
     #[command(flatten)]
-    done: DoneArgs,
+    words: WordArgs,
 
     /// Print each record as a JSON object on a line of its own
     #[arg(long)]
@@ -36,7 +37,7 @@ pub struct PendingArgs {
 
 /// Prints the POs that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let typed = args.done.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings());
     let options = args.sheet.options_with(typed)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;

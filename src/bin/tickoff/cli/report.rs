@@ -16,7 +16,7 @@ use crate::stderr::Display;
 /// suppliers, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
 /// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
 ///
-/// A file that is there is replaced, once the new one is whole. FILE may be in use by a run.
+/// A report that is there is replaced, once the new one is whole; any other file is not. FILE may be in use by a run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,10 +45,18 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     let options = args.sheet.options()?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let joblog = args.joblog.as_deref();
-    let create = |path: &PathBuf| Output::create(path, &sheet, joblog);
+    let create = |path: &PathBuf, mark| Output::create(path, mark, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
-    let page = args.html.as_ref().map(create).transpose()?;
-    let workbook = args.xlsx.as_ref().map(create).transpose()?;
+    let page = args
+        .html
+        .as_ref()
+        .map(|path| create(path, html::MARK))
+        .transpose()?;
+    let workbook = args
+        .xlsx
+        .as_ref()
+        .map(|path| create(path, xlsx::MARK))
+        .transpose()?;
     must_differ(page.as_ref(), workbook.as_ref())?;
     if workbook.is_some() {
         xlsx::must_hold(sheet.path(), sheet.progress().total)?;

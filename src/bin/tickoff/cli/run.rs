@@ -80,7 +80,11 @@ fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> 
         Outcome::Retry(message) if job.attempt > retries => Updates::error(message),
         outcome => return outcome,
     };
-    let (result, finding) = formulas.judge_result(job.po, result);
+    let is_known = |column: &str| {
+        let record = job.record.as_ref();
+        record.is_some_and(|record| record.get(column).is_some())
+    };
+    let (result, finding) = formulas.judge_result(job.po, result, is_known);
     if let Some(message) = finding {
         tracing::warn!("{message}");
     }
@@ -94,6 +98,7 @@ fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
             Exit::SomeFailed,
         ),
         (summary.pool.halted, Exit::Halted),
+        (summary.taken_over, Exit::Held),
         (
             !summary.pool.unpersisted.is_empty() || summary.not_visible.is_some(),
             Exit::NotWritten,

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
 
-use super::args::SheetArgs;
+use super::args::{FailedArgs, SheetArgs};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::stderr::view::duration;
@@ -23,7 +23,7 @@ const BAR: usize = 40;
 
 /// Show how many POs there are in each state, the commonest errors, and who is at it
 ///
-/// ERROR, FAILED, PARTIAL and PO_NOT_FOUND count as error; each word of STATUS is shown besides with
+/// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
 /// its number.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -35,6 +35,9 @@ pub struct StatusArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
+    #[command(flatten)]
+    failed: FailedArgs,
+
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
     /// last_result, session, errors
     #[arg(long)]
@@ -43,7 +46,8 @@ pub struct StatusArgs {
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options()?)?;
+    let typed = args.failed.put_into(args.sheet.settings());
+    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options_with(typed)?)?;
     let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
     print(|out| {
         if args.json {

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use tickoff::{COLUMNS, Error, Holder, KeyCandidates, Problem, escape, key_candidates};
+use tickoff::{
+    COLUMNS, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
+};
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
@@ -25,6 +27,9 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             ..
         } => return Some(on_missing_key(path, *delimiter, key, columns, close).into()),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
+        Error::ForeignColumn {
+            is_status, words, ..
+        } => return Some(on_foreign_column(*is_status, words).into()),
         Error::DuplicatePo { .. } => {
             "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them"
         }
@@ -59,7 +64,8 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::Rescued { path, kept, .. } => {
             return Some(
                 format!(
-                    "copy it to where the sheet was, cp {} {}, and run the same command again",
+                    "put it where the sheet was, unless something else is there by now, and run the same command again: mkdir -p {} && cp -i {} {}",
+                    for_a_shell(&path.parent().unwrap_or(path).to_string_lossy()),
                     for_a_shell(&kept.to_string_lossy()),
                     for_a_shell(&path.to_string_lossy())
                 )
@@ -78,6 +84,21 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     Some(text.into())
+}
+
+fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
+    const RENAME: &str = "rename the column in the sheet, and tickoff adds one of its own";
+    if !is_status {
+        return RENAME.to_owned();
+    }
+    let words: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
+    let words = match words.len() <= 8 && words.iter().all(|word| !word.contains(',')) {
+        true => for_a_shell(&words.join(",")),
+        false => "WORDS".to_owned(),
+    };
+    format!(
+        "say what these words mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed; or {RENAME}"
+    )
 }
 
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
@@ -233,7 +254,7 @@ fn on_held(sheet: &Path, holder: &Holder) -> String {
         );
     }
     format!(
-        "wait until it has ended, or end it with kill -INT {}, at which it writes what it has; {MEANWHILE}",
+        "wait until it has ended, or end it with kill {}, at which it writes what it has; {MEANWHILE}",
         holder.pid
     )
 }
@@ -446,7 +467,7 @@ mod tests {
         );
         check(
             &held(77, true),
-            "wait until it has ended, or end it with kill -INT 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
+            "wait until it has ended, or end it with kill 77, at which it writes what it has; status, pending, get, check and set work meanwhile",
         );
         check(
             &held(0, false),

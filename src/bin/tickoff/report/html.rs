@@ -18,6 +18,9 @@ use super::suppliers::{Supplier, is_unfinished};
 use super::timeline::{Histogram, Kind, PAUSE, Stretch};
 use crate::errors::Group;
 
+/// How a page begins.
+pub const MARK: &[u8] = b"<!DOCTYPE html>";
+
 /// Above this number the page holds only rows that failed or have no result, and no more than this.
 const MOST_ROWS: usize = 20_000;
 

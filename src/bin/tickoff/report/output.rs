@@ -5,7 +5,7 @@
 //! sheet.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,9 +20,15 @@ pub struct Output(NewFile);
 impl Output {
     /// Begins a file for a report over this sheet, unless the name is that of something else that
     /// has to stay.
-    pub fn create(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> Result<Output, Failure> {
+    /// A file that is there is only replaced if it begins like a report of this kind.
+    pub fn create(
+        path: &Path,
+        mark: &[u8],
+        sheet: &Sheet,
+        joblog: Option<&Path>,
+    ) -> Result<Output, Failure> {
         let path = resolve(path)?;
-        refuse_what_must_stay(&path, sheet, joblog)?;
+        refuse_what_must_stay(&path, mark, sheet, joblog)?;
         let sheet_mode = std::fs::metadata(sheet.path())
             .map_err(|error| failure("read", sheet.path().to_owned(), error))?
             .mode();
@@ -87,7 +93,12 @@ fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn refuse_what_must_stay(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> Result<(), Failure> {
+fn refuse_what_must_stay(
+    path: &Path,
+    mark: &[u8],
+    sheet: &Sheet,
+    joblog: Option<&Path>,
+) -> Result<(), Failure> {
     let is_same = |there: &Metadata, other: &Path| {
         std::fs::metadata(other)
             .is_ok_and(|other| (other.dev(), other.ino()) == (there.dev(), there.ino()))
@@ -102,6 +113,9 @@ fn refuse_what_must_stay(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> R
         if !there.is_file() {
             return Err(refusal(path, "is not a regular file"));
         }
+        if there.len() > 0 && !begins_with(path, mark) {
+            return Err(refusal(path, "is there already and is no report"));
+        }
     }
     let of_sheet = |path: &Path| {
         path.file_name()
@@ -114,6 +128,12 @@ fn refuse_what_must_stay(path: &Path, sheet: &Sheet, joblog: Option<&Path>) -> R
         return Err(refusal(path, "is a name that tickoff keeps for itself"));
     }
     Ok(())
+}
+
+fn begins_with(path: &Path, mark: &[u8]) -> bool {
+    let mut beginning = vec![0; mark.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+    read.is_ok() && beginning.eq_ignore_ascii_case(mark)
 }
 
 fn refusal(path: &Path, why: &str) -> Failure {

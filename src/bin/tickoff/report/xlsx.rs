@@ -21,6 +21,9 @@ use super::output::Output;
 use super::panics;
 use crate::exit::{Exit, Failure};
 
+/// How a workbook begins.
+pub const MARK: &[u8] = b"PK\x03\x04";
+
 /// Rows that a worksheet holds below its header.
 const MOST_ROWS: usize = 1_048_575;
 

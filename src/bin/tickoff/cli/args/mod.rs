@@ -9,5 +9,5 @@ mod rows;
 mod sheet;
 
 pub use log::LogArgs;
-pub use rows::{Assignment, ConditionArgs, DoneArgs};
-pub use sheet::{BackupArgs, SheetArgs, WriteArgs};
+pub use rows::{Assignment, ConditionArgs, FailedArgs, WordArgs};
+pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged};

@@ -2,47 +2,82 @@
 
 use std::str::FromStr;
 
-use tickoff::{ProcessingStatus, Selection, Settings};
+use tickoff::{Condition, ProcessingStatus, Selection, Settings};
 
 /// What must be so in a row.
 #[derive(Debug, clap::Args)]
 pub struct ConditionArgs {
-    /// Only rows in which the cell of COLUMN is VALUE, apart from blanks around it; if repeated, all
-    /// must hold. An empty STATUS is PENDING
-    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition, help_heading = "What to process")]
-    cells: Vec<Assignment>,
+    /// Only rows in which the cell of COLUMN is VALUE, or one of several that are separated by commas,
+    /// apart from blanks around it; if repeated, all must hold. An empty STATUS is PENDING. != is not,
+    /// ~ and !~ a regular expression, < <= > >= compare numbers, and texts if one is none
+    #[arg(
+        long = "where",
+        value_name = "COLUMN=VALUE",
+        help_heading = "What to process"
+    )]
+    conditions: Vec<Condition>,
 }
 
 impl ConditionArgs {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.conditions.is_empty()
     }
 
     /// The selection with these conditions.
     pub fn put_into(&self, selection: Selection) -> Selection {
-        let put = |selection: Selection, cell: &Assignment| {
-            selection.whose(cell.column.as_str(), cell.value.as_str())
-        };
-        self.cells.iter().fold(selection, put)
+        let conditions = self.conditions.iter().cloned();
+        conditions.fold(selection, Selection::matching)
     }
 }
 
-/// What counts as done.
+/// Which words of STATUS mean what.
 #[derive(Debug, clap::Args)]
-pub struct DoneArgs {
-    /// Statuses that count as done, separated by commas; COMPLETED always does
+pub struct WordArgs {
+    /// Words of STATUS that count as done, separated by commas; COMPLETED always does
     /// [default: those of tickoff.toml, or COMPLETED]
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = done_status,
-        help_heading = "What to process")]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::done_word,
+        help_heading = WORDS)]
     done: Option<Vec<ProcessingStatus>>,
+
+    #[command(flatten)]
+    failed: FailedArgs,
+
+    /// Words of STATUS that say that a row is still to be processed, separated by commas; a row with a
+    /// word that nobody knows is left alone [default: those of tickoff.toml]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::todo_word,
+        help_heading = WORDS)]
+    todo: Option<Vec<ProcessingStatus>>,
 }
 
-impl DoneArgs {
-    /// These settings with what was said of that.
+/// Which words of STATUS are failures.
+#[derive(Debug, clap::Args)]
+pub struct FailedArgs {
+    /// Words of STATUS that count as failures, separated by commas; ERROR, FAILED, PARTIAL and
+    /// PO_NOT_FOUND always do [default: those of tickoff.toml]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::failed_word,
+        help_heading = WORDS)]
+    failed: Option<Vec<ProcessingStatus>>,
+}
+
+const WORDS: &str = "What STATUS means";
+
+impl WordArgs {
+    /// These settings with what was said of words.
+    pub fn put_into(&self, settings: Settings) -> Settings {
+        self.failed.put_into(Settings {
+            done: self.done.clone(),
+            todo: self.todo.clone(),
+            ..settings
+        })
+    }
+}
+
+impl FailedArgs {
+    /// These settings with what was said of failures.
     pub fn put_into(&self, settings: Settings) -> Settings {
         Settings {
-            done: self.done.clone(),
+            failed: self.failed.clone(),
             ..settings
         }
     }
@@ -71,47 +106,82 @@ impl FromStr for Assignment {
     }
 }
 
-fn condition(text: &str) -> Result<Assignment, String> {
-    let wrong = |_| "it must be a column's name, =, and the value that its cell has".to_owned();
-    text.parse().map_err(wrong)
-}
-
-fn done_status(word: &str) -> Result<ProcessingStatus, String> {
-    match ProcessingStatus::parse(word) {
-        ProcessingStatus::Pending | ProcessingStatus::Other(_) => {
-            Err("only COMPLETED, NO_ATTACHMENTS and ERROR can count as done".into())
-        }
-        status => Ok(status),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tickoff::Options;
 
     use super::*;
+    use crate::cli::args::merged;
     use crate::cli::tests::{check_refused, parse_run};
+    use crate::exit::{Exit, Failure};
+
+    fn options(line: &str) -> Result<Options, Failure> {
+        let typed = parse_run(line).words.put_into(Settings::default());
+        merged(typed, Settings::default())
+    }
 
     #[test]
     fn done_widens_and_never_drops_completed() {
-        let done = |line| {
-            let settings = parse_run(line).done.put_into(Settings::default());
-            settings.put_into(Options::default()).done
-        };
+        let done = |line| options(line).unwrap().done;
         use ProcessingStatus::*;
         assert_eq!(
             done("tickoff run in.csv --done completed,no_attachments -- x"),
             [Completed, NoAttachments]
         );
         assert_eq!(
-            done("tickoff run in.csv --done NO_ATTACHMENTS -- x"),
-            [NoAttachments, Completed]
+            done("tickoff run in.csv --done NO_ATTACHMENTS,Shipped -- x"),
+            [NoAttachments, Other("Shipped".into()), Completed]
         );
+        check_refused("tickoff run in.csv --done PENDING -- x", "never done");
+        check_refused("tickoff run in.csv --done COMPLETED, -- x", "never done");
+    }
+
+    #[test]
+    fn words_are_declared_and_do_not_contradict_each_other() {
+        let other = |word: &str| ProcessingStatus::Other(word.into());
+        let declared =
+            options("tickoff run in.csv --failed lost,error --todo open,new -- x").unwrap();
+        assert_eq!(declared.failed, [other("lost"), ProcessingStatus::Error]);
+        assert_eq!(declared.todo, [other("open"), other("new")]);
         check_refused(
-            "tickoff run in.csv --done PENDING -- x",
-            "can count as done",
+            "tickoff run in.csv --failed completed -- x",
+            "are no failures",
         );
-        check_refused("tickoff run in.csv --done DONE -- x", "can count as done");
+        check_refused("tickoff run in.csv --todo a,,b -- x", "name a word");
+        for line in [
+            "tickoff run in.csv --todo a,OPEN --done open -- x",
+            "tickoff run in.csv --todo completed -- x",
+        ] {
+            let refused = options(line).unwrap_err();
+            assert_eq!(refused.exit(), Exit::Usage);
+            assert!(
+                refused
+                    .to_string()
+                    .contains("cannot be done and to be done")
+            );
+        }
+    }
+
+    #[test]
+    fn a_word_that_contradicts_what_is_remembered_is_refused_and_a_list_replaces_it() {
+        let other = |word: &str| ProcessingStatus::Other(word.into());
+        let kept = || Settings {
+            done: Some(vec![other("shipped")]),
+            failed: Some(vec![other("lost")]),
+            ..Settings::default()
+        };
+        let options = |line| merged(parse_run(line).words.put_into(Settings::default()), kept());
+        let refused = options("tickoff run in.csv --todo Shipped -- x").unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(
+            refused.to_string().ends_with(
+                "tickoff.toml says one of the two, and --done or --todo replaces its list"
+            )
+        );
+        let options = options("tickoff run in.csv --todo Shipped --done COMPLETED -- x").unwrap();
+        assert_eq!(options.done, [ProcessingStatus::Completed]);
+        assert_eq!(options.todo, [other("Shipped")]);
+        assert_eq!(options.failed, [other("lost")]);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tickoff::{DEFAULT_KEEP, Duplicates, Options, Settings, parse_delimiter};
+use tickoff::{DEFAULT_KEEP, Duplicates, Options, Settings, escape, parse_delimiter};
 
 use crate::cli::formulas::Formulas;
+use crate::exit::{Exit, Failure};
 
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
@@ -50,15 +51,32 @@ impl SheetArgs {
     }
 
     /// The same for the library, with what is remembered of the sheet.
-    pub fn options(&self) -> tickoff::Result<Options> {
+    pub fn options(&self) -> Result<Options, Failure> {
         self.options_with(self.settings())
     }
 
     /// The same, if the command line says this.
-    pub fn options_with(&self, typed: Settings) -> tickoff::Result<Options> {
-        let kept = Settings::of(&self.file)?;
-        Ok(typed.or(kept).put_into(Options::default()))
+    pub fn options_with(&self, typed: Settings) -> Result<Options, Failure> {
+        merged(typed, Settings::of(&self.file)?)
     }
+}
+
+/// What a command line says of a sheet, with what is remembered where it leaves that open.
+pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
+    let by_itself = typed.contradiction().is_some();
+    let settings = typed.or(kept);
+    if let Some(word) = settings.contradiction() {
+        let way_on = match by_itself {
+            true => "--force processes what is done as well",
+            false => "tickoff.toml says one of the two, and --done or --todo replaces its list",
+        };
+        let message = format!(
+            "{} cannot be done and to be done at once; {way_on}",
+            escape(word.as_str())
+        );
+        return Err(Failure::Other(Exit::Usage, message));
+    }
+    Ok(settings.put_into(Options::default()))
 }
 
 /// The library's [`Duplicates`] as clap needs it.
@@ -91,6 +109,25 @@ pub struct WriteArgs {
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
     pub allow_network_fs: bool,
+}
+
+/// Whether results may add columns.
+#[derive(Debug, clap::Args)]
+pub struct ColumnArgs {
+    /// Add no column for a result: a cell whose column is not there goes to ….unplaced.csv beside the
+    /// backups [default: the column is added]
+    #[arg(long, help_heading = "Results")]
+    pub no_new_columns: bool,
+}
+
+impl ColumnArgs {
+    /// These options with what was said of columns.
+    pub fn put_into(&self, options: Options) -> Options {
+        Options {
+            add_columns: !self.no_new_columns,
+            ..options
+        }
+    }
 }
 
 /// Where backups are, and how many.

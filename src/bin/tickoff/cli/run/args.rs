@@ -6,18 +6,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tickoff::Halt;
+use tickoff::{Halt, RetryOn};
 
-use crate::cli::args::{BackupArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, WriteArgs};
+use crate::cli::args::{
+    BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
+};
 
 /// Run a command once for every PO that is not done
 ///
 /// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
 /// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
 /// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
-/// and TICKOFF_RESULT: the name of a file to which it may write a JSON object of column updates.
+/// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
+/// NAME=value. A column that is not there is added.
 ///
-/// Exit code 0 of CMD means COMPLETED, 75 "try again later", any other ERROR with the end of its
+/// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", any other ERROR with the end of its
 /// stderr as the message.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
@@ -27,6 +30,7 @@ Examples:
   tickoff run orders.csv -j 8 --timeout 2m -- ./fetch.sh {}
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
+  tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -49,6 +53,16 @@ pub struct RunArgs {
     /// Try a PO again up to N times when CMD exits with 75
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Running")]
     pub retries: u32,
+
+    /// Try a PO again when CMD exits with one of these codes, too: 7, or 7,100-120, or any for every code
+    /// but 0
+    #[arg(
+        long,
+        value_name = "CODES|any",
+        conflicts_with = "worker_protocol",
+        help_heading = "Running"
+    )]
+    pub retry_on: Option<RetryOn>,
 
     /// Wait this long before the first retry, and twice as long before each further one
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]
@@ -99,11 +113,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub conditions: ConditionArgs,
 
-    /// Only this PO; may be repeated
+    /// Only this PO, whatever word its STATUS is; may be repeated
     #[arg(long, value_name = "PO", help_heading = "What to process")]
     pub only: Vec<String>,
 
-    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL or PO_NOT_FOUND
+    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND, or a word of --failed
     #[arg(long, help_heading = "What to process")]
     pub retry_failed: bool,
 
@@ -125,9 +139,10 @@ pub struct RunArgs {
     pub seed: Option<u64>,
 
     #[command(flatten)]
-    pub done: DoneArgs,
+    pub words: WordArgs,
 
-    /// Process the POs that are done as well, and let a result replace COMPLETED
+    /// Process the POs that are done as well, and those with an unknown word as their STATUS, and let a
+    /// result replace COMPLETED
     #[arg(long, help_heading = "What to process")]
     pub force: bool,
 
@@ -135,6 +150,19 @@ pub struct RunArgs {
     /// that are new in FILE. A program that is still writing FILE is waited for, 10 s at most
     #[arg(long, value_name = "COPY", help_heading = "Results")]
     pub output: Option<PathBuf>,
+
+    /// Write what CMD says on stdout, without the line ends at its end, to the cell of COLUMN instead of
+    /// showing it; at most 32,767 characters
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        conflicts_with = "worker_protocol",
+        help_heading = "Results"
+    )]
+    pub stdout_to: Option<String>,
+
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     #[command(flatten)]
     pub write: WriteArgs,

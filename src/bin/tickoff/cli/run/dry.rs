@@ -20,6 +20,7 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
             .is_some_and(|status| sheet.is_done(&status))
     });
     rows::tell_not_utf8(&sheet, display);
+    rows::tell_left_alone(display, &sheet.left_alone(selection)?);
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {
         display.say(rows::NOTHING_TO_DO);

@@ -63,6 +63,12 @@ impl Jobs {
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
             }
+            if let Some(column) = &args.stdout_to {
+                command = command.stdout_to(column);
+            }
+            if let Some(codes) = &args.retry_on {
+                command = command.retry_on(codes.clone());
+            }
             if let Some(folder) = &args.results {
                 command = command.keep_output(KeptOutput::in_folder(folder)?);
             }

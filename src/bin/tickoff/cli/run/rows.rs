@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use tickoff::{Selection, Sheet, escape};
+use tickoff::{ProcessingStatus, Selection, Sheet, escape};
 
 use super::args::RunArgs;
 use crate::stderr::Display;
@@ -40,6 +40,24 @@ pub fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
         selection = selection.shuffled(seed);
     }
     selection
+}
+
+/// Says which POs are left alone for a word that nobody knows, if any are.
+pub fn tell_left_alone(display: &Display, words: &[(ProcessingStatus, usize)]) {
+    const SHOWN: usize = 8;
+    if words.is_empty() {
+        return;
+    }
+    let total: usize = words.iter().map(|(_, pos)| pos).sum();
+    let shown = words.iter().take(SHOWN);
+    let mut shown: Vec<String> = shown.map(|(word, pos)| format!("{word} ({pos})")).collect();
+    if let more @ 1.. = words.len().saturating_sub(SHOWN) {
+        shown.push(format!("{more} more words"));
+    }
+    display.say(&format!(
+        "left alone, because nobody has said what their STATUS means: {total} POs: {}; --todo, --done or --failed says it, --only or --force takes them as they are",
+        shown.join(", ")
+    ));
 }
 
 /// Says which of the POs that were named need nothing.

@@ -1,15 +1,19 @@
 //! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
 
-use tickoff::{Error, Options, Selection, Session, Settings, Sheet, create_output};
+use tickoff::{
+    Error, Options, Selection, Session, Settings, Sheet, create_output, escape, same_column,
+};
 
 use super::args::RunArgs;
 use super::jobs;
+use crate::cli::args::merged;
 use crate::exit::{Exit, Failure};
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
 /// fit its columns.
 pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     let options = options(args)?;
+    refuse_unfit_stdout(args, &options)?;
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
@@ -21,6 +25,7 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
     }
     let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
+        input.refuse_foreign_status()?;
         jobs::must_fit(args, &input.columns_of_a_run())?;
     }
     create_output(&input, copy).map_err(as_usage)?;
@@ -32,9 +37,35 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
 
 /// Reads it, changes nothing, and refuses what a run would refuse.
 pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
+    let options = options(args)?;
+    refuse_unfit_stdout(args, &options)?;
     let sheet = read(args)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
+}
+
+/// Refuses a column that cannot take what the commands say.
+fn refuse_unfit_stdout(args: &RunArgs, options: &Options) -> Result<(), Failure> {
+    let Some(column) = &args.stdout_to else {
+        return Ok(());
+    };
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &options.key];
+    if own.iter().any(|own| same_column(own, column)) {
+        let column = escape(column.trim());
+        return Err(Failure::Other(
+            Exit::Usage,
+            format!(
+                "--stdout-to {column}: the key and what became of a row are not a command's to print; name another column"
+            ),
+        ));
+    }
+    if args.columns.no_new_columns {
+        let sheet = read(args)?;
+        sheet
+            .require_column(column)
+            .map_err(|error| Failure::Other(Exit::BadSheet, format!("--stdout-to: {error}")))?;
+    }
+    Ok(())
 }
 
 fn read(args: &RunArgs) -> Result<Sheet, Failure> {
@@ -49,18 +80,19 @@ fn read(args: &RunArgs) -> Result<Sheet, Failure> {
     Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> tickoff::Result<Options> {
-    let typed = args.done.put_into(args.sheet.settings());
+fn options(args: &RunArgs) -> Result<Options, Failure> {
+    let typed = args.words.put_into(args.sheet.settings());
     let kept = match &args.output {
         Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
         None => Settings::of(&args.sheet.file)?,
     };
-    let mut options = args.backup.put_into(Options {
-        allow_network_fs: args.write.allow_network_fs,
-        ..typed.or(kept).put_into(Options::default())
-    });
+    let options = args.columns.put_into(merged(typed, kept)?);
+    let mut options = args.backup.put_into(options);
+    options.allow_network_fs = args.write.allow_network_fs;
+    options.take_unknown = args.force || !args.only.is_empty();
     if args.force {
-        options.done.clear();
+        // Known as before, and to be processed.
+        options.todo.append(&mut options.done);
     }
     Ok(options)
 }

@@ -4,6 +4,7 @@ use chrono::Utc;
 use tickoff::{Error, Event, Summary, escape};
 
 use super::{Beginning, Observer};
+use crate::cli::run::rows::tell_left_alone;
 use crate::exit::advice;
 use crate::stderr::board::Board;
 use crate::stderr::{Display, Progress};
@@ -48,12 +49,19 @@ impl Observer for Shown {
 
 /// Where the sheet of before is, and which results are not where they belong.
 fn tell(display: &Display, summary: &Summary) {
+    tell_left_alone(display, &summary.left_alone);
     if let Some(backup) = &summary.backup {
         let path = escape(&backup.to_string_lossy());
-        display.say(&match backup.exists() {
+        display.say(&match backup.exists() || summary.moved_to.is_some() {
             true => format!("the sheet as it was before: {path}"),
             false => format!("the backup of the sheet as it was before was removed: {path}"),
         });
+    }
+    if let Some(folder) = &summary.moved_to {
+        display.report(format!(
+            "the sheet's folder was moved while the run went on: the results are in {}",
+            escape(&folder.to_string_lossy())
+        ));
     }
     let unsaved = &summary.pool.unpersisted;
     if !unsaved.is_empty() && !matches!(summary.not_visible, Some(Error::Rescued { .. })) {

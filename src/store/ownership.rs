@@ -1,0 +1,108 @@
+//! Whether the columns in which tickoff would write are its own.
+//!
+//! A sheet from elsewhere may have a column STATUS with words of its own ("active", "sold"). They are not
+//! taken over: such a sheet is refused before anything is done, with the words and the ways on. The column is
+//! tickoff's if the journal has statuses that tickoff wrote, if a row has a valid LAST_PROCESSED, or if it
+//! holds no word that nobody knows: those that the options declare, also as the sheet's settings say them, are known.
+
+use std::collections::HashMap;
+
+use crate::csv::{RecordIndex, grammar};
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED};
+use crate::error::{Error, ForeignWord, Result};
+use crate::sheet::Sheet;
+use crate::store::first::{Shown, has_results};
+use crate::text::{Excerpt, shortened};
+
+/// How many lines of a word are named.
+const LINES: usize = 3;
+/// How much of a text is shown, in characters.
+const WORD_CHARS: usize = 60;
+
+impl Sheet {
+    /// Refuses a sheet whose status column is somebody else's.
+    ///
+    /// # Errors
+    /// [`Error::ForeignColumn`].
+    pub fn refuse_foreign_status(&self) -> Result<()> {
+        let schema = self.schema();
+        let place = |name| schema.position(name);
+        match schema.status {
+            Some(status) if self.has_unknown_word() && !self.has_own_status() => {
+                let status_at = |row| match self.status_at(row) {
+                    status if self.options().is_known(&status) => None,
+                    status => Some(status.as_str().to_owned()),
+                };
+                self.refuse_words(status, true, status_at)
+            }
+            None if !self.has_written_statuses() => {
+                let mut columns = [ERROR_MESSAGE, LAST_PROCESSED].into_iter();
+                columns.try_for_each(|name| place(name).map_or(Ok(()), |at| self.refuse_text(at)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the status column is tickoff's, whatever words it holds.
+    pub(crate) fn has_own_status(&self) -> bool {
+        self.has_written_statuses() || has_results(self, Shown::Now)
+    }
+
+    /// Refuses any text in a column.
+    fn refuse_text(&self, column: usize) -> Result<()> {
+        self.refuse_words(column, false, |row| {
+            let cell = self.cell(row, column);
+            let text = cell.trim();
+            (!text.is_empty()).then(|| shortened(text, WORD_CHARS).into_owned())
+        })
+    }
+
+    fn refuse_words(
+        &self,
+        column: usize,
+        is_status: bool,
+        foreign: impl Fn(RecordIndex) -> Option<String>,
+    ) -> Result<()> {
+        let mut words: Vec<ForeignWord> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut first = None;
+        let keyed = self.all_rows().filter(|&row| !self.key(row).is_empty());
+        for (row, word) in keyed.filter_map(|row| Some((row, foreign(row)?))) {
+            first.get_or_insert(row);
+            let place = *places.entry(word).or_insert_with_key(|word| {
+                words.push(ForeignWord {
+                    word: word.clone(),
+                    rows: 0,
+                    lines: Vec::new(),
+                });
+                words.len() - 1
+            });
+            words[place].rows += 1;
+            if words[place].lines.len() < LINES {
+                words[place].lines.push(self.line(row));
+            }
+        }
+        let Some(first) = first else { return Ok(()) };
+        words.sort_by_key(|word| std::cmp::Reverse(word.rows));
+        let offset = self.offset(first, column);
+        let before = &self.bytes()[..offset];
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let row_start = self.base_span(first).start;
+        Err(Error::ForeignColumn {
+            path: self.path().to_owned(),
+            line: self.line(first) + grammar::count_lines(&before[row_start..]),
+            column: (offset - line_start) as u64 + 1,
+            name: self.schema().columns()[column].clone(),
+            is_status,
+            words,
+            excerpt: Excerpt::of(self.bytes(), offset),
+        })
+    }
+
+    /// Where a cell begins in the file, or its row ends if it is too short.
+    fn offset(&self, row: RecordIndex, column: usize) -> usize {
+        let fields = self.base_fields(row);
+        let field = fields.get(column).map(|field| field.start);
+        field.unwrap_or_else(|| self.base_span(row).end)
+    }
+}
