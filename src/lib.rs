@@ -111,7 +111,7 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, Level, NotUtf8, OperationId, Options,
+    Conflict, CsvRecord, Diagnostic, Duplicates, JobEnd, JobList, Level, NotUtf8, OperationId, Options,
     ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};

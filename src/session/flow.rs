@@ -286,16 +286,9 @@ impl Session {
     /// # Errors
     /// As [`Session::run`]; [`Error::Busy`] if another program takes them away each time.
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
-        self.input = Some(input.path().to_owned());
-        let (columns, gone) = not_followed(input, &self.handler.sheet());
-        if !columns.is_empty() {
-            tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
-        }
-        if gone > 0 {
-            tracing::warn!(
-                rows = gone,
-                "rows that are not in the input any more stay in the copy"
-            );
+        self.input = input.file().map(Path::to_owned);
+        if input.file().is_some() {
+            tell_what_is_not_followed(input, &self.handler.sheet());
         }
         let mut added = 0;
         let mut attempts = 0..ADD_ROWS_ATTEMPTS;
@@ -364,6 +357,19 @@ impl Session {
             not_visible,
             rescued: None,
         }
+    }
+}
+
+fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
+    let (columns, gone) = not_followed(input, copy);
+    if !columns.is_empty() {
+        tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
+    }
+    if gone > 0 {
+        tracing::warn!(
+            rows = gone,
+            "rows that are not in the input any more stay in the copy"
+        );
     }
 }
 

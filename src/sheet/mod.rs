@@ -10,6 +10,7 @@ mod bring;
 pub(crate) mod change;
 mod history;
 pub(crate) mod integrity;
+mod jobs;
 mod json;
 mod judge;
 mod kin;
@@ -27,6 +28,7 @@ mod unplaced;
 pub(crate) mod update;
 
 pub use integrity::{Diagnostic, Level, NotUtf8};
+pub use jobs::{JobEnd, JobList};
 pub use json::JsonObject;
 pub use merge::Conflict;
 pub use options::{Duplicates, Options};

@@ -50,6 +50,8 @@ pub struct ProcessingProgress {
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
     path: PathBuf,
+    /// Whether a file at `path` holds it; otherwise that only says in errors what it is.
+    has_file: bool,
     options: Options,
     bytes: Snapshot,
     dialect: Dialect,
@@ -132,6 +134,7 @@ impl Sheet {
         let overlay = Overlay::new(index.len());
         let sheet = Sheet {
             path: path.to_owned(),
+            has_file: true,
             options: options.clone(),
             bytes,
             dialect,
@@ -330,6 +333,18 @@ impl Sheet {
     /// The sheet's canonical path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that holds it; `None` if it was made of jobs from a stream.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.has_file.then_some(&self.path)
+    }
+
+    pub(super) fn without_file(self) -> Sheet {
+        Sheet {
+            has_file: false,
+            ..self
+        }
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -4,6 +4,7 @@
 mod args;
 mod rows;
 mod sheet;
+mod standard_input;
 
 // What it does, who follows it, what ends it.
 mod interruption;
@@ -26,14 +27,15 @@ pub use args::RunArgs;
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
+    let input = standard_input::read(args, display)?;
     let seed = rows::seed(args, display);
     let selection = rows::selection(args, seed);
     if args.dry_run {
-        return dry::run(args, &selection, display);
+        return dry::run(args, input, &selection, display);
     }
     let interruption = Interruption::watch()?;
 
-    let session = sheet::open(args, &selection)?;
+    let session = sheet::open(args, input, &selection)?;
     let total = session.count(&selection)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);

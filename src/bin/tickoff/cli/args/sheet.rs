@@ -15,14 +15,9 @@ pub struct SheetArgs {
     /// The sheet: a CSV with a row for each PO
     pub file: PathBuf,
 
-    /// Column that holds the PO
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "PO_NUMBER",
-        help_heading = "Sheet"
-    )]
-    pub key: String,
+    /// Column that holds the key of each job [default: PO_NUMBER]
+    #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
+    pub key: Option<String>,
 
     /// Delimiter, one ASCII character or tab [default: the one of ; , tab with which the header has
     /// the key column]
@@ -43,8 +38,9 @@ pub struct SheetArgs {
 impl SheetArgs {
     /// The same for the library.
     pub fn options(&self) -> Options {
+        let default = Options::default();
         Options {
-            key: self.key.clone(),
+            key: self.key.clone().unwrap_or(default.key),
             delimiter: self.delimiter,
             duplicates: match self.duplicates {
                 DuplicatesArg::Refuse => Duplicates::Refuse,

@@ -21,13 +21,18 @@ use crate::cli::args::{BackupArgs, ConditionArgs, DoneArgs, LogArgs, SheetArgs, 
 /// stderr as the message.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
+///
+/// With - as FILE, jobs come from standard input, one a line. --output and --key are needed then: COPY is
+/// made, with the jobs in that column, and keeps the results. Every job of it that is not done runs; so
+/// does one that is new in the input. With </dev/null the run goes on with those that are there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   tickoff run orders.csv -j 8 --timeout 2m -- ./fetch.sh {}
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
-  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
+  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
+  tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
 pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
@@ -136,6 +141,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "COPY", help_heading = "Results")]
     pub output: Option<PathBuf>,
 
+    /// Jobs from standard input end with a NUL byte, as find -print0 writes them, instead of a line end
+    #[arg(short = '0', long, help_heading = "What to process")]
+    pub null: bool,
+
     #[command(flatten)]
     pub write: WriteArgs,
 
@@ -221,7 +230,7 @@ mod tests {
             (None, Halt::Never, None)
         );
         assert_eq!(
-            (args.sheet.key.as_str(), args.sheet.delimiter),
+            (args.sheet.options().key.as_str(), args.sheet.delimiter),
             ("PO_NUMBER", None)
         );
         assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);

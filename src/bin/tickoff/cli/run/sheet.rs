@@ -1,4 +1,7 @@
-//! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
+//! The sheet that a run works on: FILE, or the copy of it, or of jobs from standard input, that keeps the
+//! results (`--output`).
+
+use std::path::Path;
 
 use tickoff::{Error, Options, Selection, Session, Sheet, create_output};
 
@@ -6,20 +9,27 @@ use super::args::RunArgs;
 use super::jobs;
 use crate::exit::{Exit, Failure};
 
-/// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
-/// fit its columns.
-pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
+/// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
+/// is known to fit its columns.
+pub fn open(
+    args: &RunArgs,
+    jobs: Option<Sheet>,
+    selection: &Selection,
+) -> Result<Session, Failure> {
     let options = options(args);
     let Some(copy) = &args.output else {
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
         return Ok(session);
     };
+    let input = input(args, jobs)?;
     if !args.only.is_empty() || !args.conditions.is_empty() {
         // What is selected must be there before a copy is made or gets new rows.
-        drop(read(args)?.select(selection)?);
+        match resumed(args, copy, &input)? {
+            Some(copy) => drop(copy.select(selection)?),
+            None => drop(input.select(selection)?),
+        }
     }
-    let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
         jobs::must_fit(args, &input.columns_of_a_run())?;
     }
@@ -31,25 +41,38 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
 }
 
 /// Reads it, changes nothing, and refuses what a run would refuse.
-pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
-    let sheet = read(args)?;
+pub fn read_fit(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
+    let sheet = read(args, jobs)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
 }
 
-fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args);
+fn read(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
     let Some(copy) = &args.output else {
-        return Ok(Sheet::read(&args.sheet.file, &options)?);
+        return Ok(Sheet::read(&args.sheet.file, &options(args))?);
     };
-    let input = Sheet::read_input(&args.sheet.file, &options)?;
-    if !copy.exists() {
-        return Ok(input);
-    }
-    Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
+    let input = input(args, jobs)?;
+    Ok(resumed(args, copy, &input)?.unwrap_or(input))
 }
 
-fn options(args: &RunArgs) -> Options {
+fn input(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
+    match jobs {
+        Some(jobs) => Ok(jobs),
+        None => Ok(Sheet::read_input(&args.sheet.file, &options(args))?),
+    }
+}
+
+/// The copy, if it is there, and what is new in the input.
+fn resumed(args: &RunArgs, copy: &Path, input: &Sheet) -> Result<Option<Sheet>, Failure> {
+    if !copy.exists() {
+        return Ok(None);
+    }
+    let sheet = Sheet::read_with_new_rows(copy, &options(args), input);
+    sheet.map(Some).map_err(as_usage)
+}
+
+/// How the sheet is read and kept.
+pub fn options(args: &RunArgs) -> Options {
     let done = if args.force {
         Vec::new()
     } else {
