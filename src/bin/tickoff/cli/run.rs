@@ -18,7 +18,7 @@ use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
-use interruption::Interruption;
+use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
 
@@ -27,6 +27,7 @@ pub use args::RunArgs;
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
+    let reading = EndAtOnce::at_signals()?;
     let input = standard_input::read(args, display)?;
     let seed = rows::seed(args, display);
     let selection = rows::selection(args, seed);
@@ -34,6 +35,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         return dry::run(args, input, &selection, display);
     }
     let interruption = Interruption::watch()?;
+    drop(reading);
 
     let session = sheet::open(args, input, &selection)?;
     let total = session.count(&selection)?;

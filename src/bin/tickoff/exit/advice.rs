@@ -162,6 +162,15 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::JobNotUtf8 => {
+            "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
+        }
+        Problem::NulInJob => {
+            "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
+        }
+        Problem::JobTooLong => {
+            "keep what is long in a file, and give the file's name as the job"
+        }
         _ => return None,
     })
 }

@@ -1,7 +1,6 @@
 //! Jobs from standard input: `tickoff run - --output COPY --key COLUMN`.
 //!
-//! All of it is read before anything is made or locked, and before signals are handled: whoever interrupts the
-//! list ends the program, and nothing has changed.
+//! All of it is read before anything is made or locked, so that whoever interrupts it has changed nothing.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -41,6 +40,7 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
     };
     let jobs = JobList::read(stdin, end, NAME, &options(args))?;
     display.say(&summary(&jobs));
+    args.write.formulas.judge_keys(&jobs.sheet)?;
     Ok(Some(jobs.sheet))
 }
 
@@ -95,7 +95,7 @@ fn must_be_another_file(copy: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     usage(format!(
-        "{} is the standard input itself: name another file for the results; to go on with its jobs, add </dev/null",
+        "{} is the standard input itself: name another file for the results, or go on with its jobs by </dev/null",
         escape(&copy.to_string_lossy())
     ))
 }
