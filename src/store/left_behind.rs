@@ -81,7 +81,8 @@ pub(crate) fn look_for(
         return Ok(None);
     };
     for name in Journal::names_of_others(target)? {
-        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), Some(&like)) else {
+        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), Some(&like))
+        else {
             continue;
         };
         // What cannot be read has something to say to whoever opens that sheet.

@@ -85,6 +85,8 @@ mod samples;
 #[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
+mod standard_input;
+#[cfg(feature = "cli")]
 mod starting;
 #[cfg(feature = "cli")]
 mod thin_disk;

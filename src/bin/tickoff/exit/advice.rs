@@ -168,9 +168,7 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NulInJob => {
             "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
         }
-        Problem::JobTooLong => {
-            "keep what is long in a file, and give the file's name as the job"
-        }
+        Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
 }

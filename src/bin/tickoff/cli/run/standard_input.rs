@@ -49,8 +49,11 @@ fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
     let key = args.sheet.key.as_deref().map(str::trim);
     let (Some(copy), Some(key)) = (&args.output, key) else {
         let missing = [
-            args.output.is_none().then_some("--output, the sheet that keeps them and their results"),
-            key.is_none().then_some("--key, the name of its column for them"),
+            args.output
+                .is_none()
+                .then_some("--output, the sheet that keeps them and their results"),
+            key.is_none()
+                .then_some("--key, the name of its column for them"),
         ];
         let missing: Vec<&str> = missing.into_iter().flatten().collect();
         return usage(format!(
@@ -62,8 +65,7 @@ fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
     if key.is_empty() {
         return usage("--key may not be blank: name the column for the jobs".into());
     }
-    let is_taken = |name: &&str| name.eq_ignore_ascii_case(key);
-    if OF_RESULTS.iter().any(|name| is_taken(&name)) {
+    if OF_RESULTS.iter().any(|name| name.eq_ignore_ascii_case(key)) {
         return usage(format!(
             "--key {}: that column keeps how a job went; name another one for the jobs",
             escape(key)
