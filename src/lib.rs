@@ -111,8 +111,8 @@ pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Conflict, CsvRecord, Diagnostic, Duplicates, JobEnd, JobList, Level, NotUtf8, OperationId,
-    Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
+    Conflict, CsvRecord, Diagnostic, Duplicates, JobEnd, JobList, Level, NotUtf8, Numbered,
+    OperationId, Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

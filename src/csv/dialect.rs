@@ -102,6 +102,56 @@ pub(crate) fn detect(
     }
 }
 
+/// Finds the dialect of a sheet without a key column: the delimiter with which most rows have as many fields
+/// as the header has names.
+pub(crate) fn detect_without_key(
+    bytes: &[u8],
+    given: Option<u8>,
+    path: &Path,
+) -> Result<(Dialect, Vec<String>)> {
+    let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
+    let header = |delimiter| read_header(bytes, delimiter).map_err(malformed);
+    let candidates = match &given {
+        Some(delimiter) => std::slice::from_ref(delimiter),
+        None => &DELIMITERS,
+    };
+    let mut best: Option<(usize, Dialect, Vec<String>)> = None;
+    for &delimiter in candidates {
+        // A quote may be open with one and not with the other.
+        let Ok(Some((dialect, names))) = header(delimiter) else {
+            continue;
+        };
+        let fitting = match names.len() {
+            1 => 0,
+            width => rows_of_width(bytes, &dialect, width),
+        };
+        if best.as_ref().is_none_or(|(most, ..)| fitting > *most) {
+            best = Some((fitting, dialect, names));
+        }
+    }
+    match best {
+        Some((_, dialect, names)) => Ok((dialect, names)),
+        None => header(candidates[0])?.ok_or_else(|| Error::Empty {
+            path: path.to_owned(),
+            key: String::new(),
+        }),
+    }
+}
+
+/// How many of the rows have so many fields, as far as they can be read. The first ones tell.
+fn rows_of_width(bytes: &[u8], dialect: &Dialect, width: usize) -> usize {
+    const LOOKED_AT: usize = 10_000;
+    let mut records = Records::new(bytes, dialect.delimiter, dialect.header_end);
+    let mut fitting = 0;
+    for _ in 0..LOOKED_AT {
+        match records.next_record() {
+            Ok(Some(_)) => fitting += usize::from(records.fields().len() == width),
+            _ => break,
+        }
+    }
+    fitting
+}
+
 /// The first record, read with a delimiter; `None` if there is none.
 fn read_header(
     bytes: &[u8],
@@ -158,6 +208,24 @@ mod tests {
         check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
         check("A\tpo_number \n", b'\t', &["A", "po_number "]);
         check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[track_caller]
+    fn check_without_key(sheet: &str, delimiter: u8, names: &[&str]) {
+        let path = Path::new("in.csv");
+        let (dialect, found) = detect_without_key(sheet.as_bytes(), None, path).unwrap();
+        assert_eq!(dialect.delimiter, delimiter);
+        assert_eq!(found, names);
+    }
+
+    #[test]
+    fn without_a_key_the_delimiter_is_the_one_that_most_rows_fit() {
+        check_without_key("a;b\n1;2\n", b';', &["a", "b"]);
+        check_without_key("a,b\n1,2\n", b',', &["a", "b"]);
+        check_without_key("a\tb\n1\t2\n", b'\t', &["a", "b"]);
+        check_without_key("a,b;c\n1,x\n2,y\n3;z\n", b',', &["a", "b;c"]);
+        check_without_key("name\nA, B\n", b';', &["name"]);
+        check_without_key("a,\"b;\"\n1,2\n", b',', &["a", "b;"]);
     }
 
     #[test]

@@ -100,8 +100,33 @@ impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
         let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let sheet = Sheet::index(bytes, path, options, dialect, &names)?;
+        match options.duplicates {
+            Duplicates::Refuse => sheet.refuse_duplicates()?,
+            Duplicates::All => {}
+        }
+        Ok(sheet)
+    }
+
+    /// Takes a version that is yet to get its key column: no row has a key.
+    pub(super) fn build_without_key(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Sheet> {
+        let (dialect, names) = dialect::detect_without_key(&bytes, options.delimiter, path)?;
+        Sheet::index(bytes, path, options, dialect, &names)
+    }
+
+    fn index(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+        dialect: Dialect,
+        names: &[String],
+    ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
-        let schema = Schema::new(&names, &options.key).map_err(|(column, problem)| {
+        let schema = Schema::new(names, &options.key).map_err(|(column, problem)| {
             let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
             malformed(Malformed {
                 offset: field.map_or(dialect.header_start, |field| field.start),
@@ -132,7 +157,7 @@ impl Sheet {
         }
 
         let overlay = Overlay::new(index.len());
-        let sheet = Sheet {
+        Ok(Sheet {
             path: path.to_owned(),
             has_file: true,
             options: options.clone(),
@@ -145,12 +170,7 @@ impl Sheet {
             statuses,
             counts: counts.map(AtomicUsize::new),
             comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
-        };
-        match options.duplicates {
-            Duplicates::Refuse => sheet.refuse_duplicates()?,
-            Duplicates::All => {}
-        }
-        Ok(sheet)
+        })
     }
 
     fn refuse_duplicates(&self) -> Result<()> {

@@ -57,6 +57,8 @@ mod kills;
 #[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
+mod numbering;
+#[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
 mod placeholders;

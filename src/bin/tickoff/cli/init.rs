@@ -11,13 +11,22 @@ use crate::stdout::print;
 /// Add STATUS, LAST_PROCESSED and ERROR_MESSAGE where they are missing
 ///
 /// A run does the same when it starts. A backup is made first.
+///
+/// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
+/// run: tickoff run FILE --key COLUMN.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  tickoff init orders.csv")]
+Examples:
+  tickoff init orders.csv
+  tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
+
+    /// Number the rows that have no key in COLUMN, which is added if it is not there; the numbers go on
+    /// behind the highest
+    #[arg(long, value_name = "COLUMN", value_parser = key_column, conflicts_with = "key", help_heading = "Sheet")]
+    add_key: Option<String>,
 
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
@@ -33,7 +42,12 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options()
     };
-    let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    let options = args.backup.put_into(options);
+    if let Some(key) = &args.add_key {
+        let key = key.clone();
+        return number_rows(args, &Options { key, ..options });
+    }
+    let session = Session::open(&args.sheet.file, &options)?;
     let handler = Arc::clone(session.handler());
     let added = session.init()?;
     print(|out| {
@@ -42,4 +56,35 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
     Ok(Exit::for_unplaced(&handler.kept_unplaced()))
+}
+
+fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
+    let numbered = Session::number_rows(&args.sheet.file, options)?;
+    print(|out| {
+        if numbered.added_column {
+            writeln!(out, "added {}", escape(&options.key))?;
+        }
+        match numbered.rows {
+            0 => writeln!(out, "no row lacks a key"),
+            1 => writeln!(out, "numbered 1 row: {}", numbered.first),
+            rows => writeln!(
+                out,
+                "numbered {rows} rows: {} to {}",
+                numbered.first,
+                numbered.first + rows as u64 - 1
+            ),
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn key_column(name: &str) -> Result<String, String> {
+    const OF_TICKOFF: [&str; 3] = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
+    match name.trim() {
+        "" => Err("it may not be blank".into()),
+        name if OF_TICKOFF.iter().any(|of| of.eq_ignore_ascii_case(name)) => {
+            Err("that column keeps how a job went".into())
+        }
+        name => Ok(name.to_owned()),
+    }
 }

@@ -46,6 +46,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if total == 0 && selection != Selection::all() {
         display.say(rows::NOTHING_TO_DO);
     }
+    rows::tell_without_key(&session.handler().sheet(), args, display);
     if total > 0 {
         rows::tell_not_utf8(&session.handler().sheet(), display);
     }

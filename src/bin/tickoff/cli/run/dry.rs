@@ -24,6 +24,7 @@ pub fn run(
             .status(po)
             .is_some_and(|status| sheet.is_done(&status))
     });
+    rows::tell_without_key(&sheet, args, display);
     rows::tell_not_utf8(&sheet, display);
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {
