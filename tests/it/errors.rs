@@ -60,7 +60,7 @@ fn a_header_without_the_key_column() {
             "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has PO, Status\\u{1b}[2J",
             "    PO;Status\\u{1b}[2J",
             "    ^",
-            "tickoff: name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+            "tickoff: name the column that holds the keys with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab; if there is no such column, tickoff init FILE --add-key ID numbers the rows",
         ],
     );
     check(

@@ -114,7 +114,7 @@ fn on_missing_key(key: &str, columns: &[String], close: &[String]) -> Cow<'stati
         )
         .into();
     }
-    "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab".into()
+    "name the column that holds the keys with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab; if there is no such column, tickoff init FILE --add-key ID numbers the rows".into()
 }
 
 /// The character by which a header has to be split so that one of its names is the key.
@@ -277,7 +277,7 @@ mod tests {
         );
         check_sheet(
             "STATUS;order\n",
-            "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+            "name the column that holds the keys with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab; if there is no such column, tickoff init FILE --add-key ID numbers the rows",
         );
     }
 

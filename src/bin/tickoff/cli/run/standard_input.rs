@@ -40,6 +40,12 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
     };
     let jobs = JobList::read(stdin, end, NAME, &options(args))?;
     display.say(&summary(&jobs));
+    if jobs.sheet.progress().total == 0 && !copy.exists() {
+        display.say(&format!(
+            "{} is not there: nothing is gone on with",
+            escape(&copy.to_string_lossy())
+        ));
+    }
     args.write.formulas.judge_keys(&jobs.sheet)?;
     Ok(Some(jobs.sheet))
 }
