@@ -4,10 +4,14 @@
 //! exchanged under one hold of the write lock; if another program wrote to it meanwhile, all of that is begun
 //! anew.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{Publication, Replacement, SessionLock, Stamp, Target, WriteLock, take};
+use crate::disk::{
+    Displaced, Publication, Replacement, SessionLock, Snapshot, Stamp, Target, WriteLock, take,
+};
 use crate::error::Result;
 use crate::sheet::render::Next;
 use crate::sheet::{Numbered, Options, number};
@@ -72,7 +76,11 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
         let mut outside = Outside::new(public);
         match outside.exchange(replacement)? {
             Publication::Done(..) => {}
-            Publication::Displaced(_, edit) => outside.keep_displaced(edit, &site)?,
+            Publication::Displaced(version, edit) => {
+                outside.set_public(version);
+                put_back(&mut outside, edit, &site)?;
+                return Ok(None);
+            }
             Publication::Busy | Publication::Edited => return Ok(None),
         }
         outside.watch_to_the_end(&site)?;
@@ -83,4 +91,32 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
     }
     session_lock.settle();
     Ok(numbered)
+}
+
+/// Puts an edit that the exchange took out of sight back in its place, in which the numbers are that it lacks.
+fn put_back(outside: &mut Outside, edit: Displaced, site: &Site) -> Result<()> {
+    let target = &*site.target;
+    let quiet = patiently(site.path(), || {
+        Ok(outside.is_quiet(&edit, site)?.0.then_some(()))
+    });
+    if quiet.is_err() {
+        return outside.keep_displaced(edit, site);
+    }
+    let theirs = Snapshot::copy(target, &edit.file)?;
+    let is_theirs = |written: &[u8]| match *written == *theirs {
+        true => Ok(()),
+        false => Err("it is not the version that was displaced".into()),
+    };
+    let size = theirs.len() as u64;
+    let render = |out: &mut BufWriter<&File>| out.write_all(&theirs);
+    let replacement = Replacement::write(target, &edit.file, size, render, is_theirs)?;
+    match outside.exchange(replacement)? {
+        Publication::Done(..) => edit.remove(target),
+        Publication::Displaced(_, newer) => {
+            edit.remove(target)?;
+            outside.keep_displaced(newer, site)
+        }
+        // Somebody goes on from the numbered version.
+        Publication::Busy | Publication::Edited => outside.keep_displaced(edit, site),
+    }
 }
