@@ -452,6 +452,7 @@ fn a_version_that_is_put_in_place_while_rows_are_numbered_is_numbered_as_well() 
     wait_until("the new version has its temporary name", || {
         has_told(&sheet)
     });
+    std::thread::sleep(Duration::from_millis(100));
     let theirs = sheet.folder().join("theirs");
     std::fs::write(&theirs, "name;note\nAnn;theirs\nBo;\n").unwrap();
     std::fs::rename(&theirs, sheet.path()).unwrap();
