@@ -114,20 +114,47 @@ pub(crate) fn detect(
     }
 }
 
+/// Finds the dialect of a sheet without a key column.
+pub(crate) fn detect_without_key(
+    bytes: &[u8],
+    given: Option<u8>,
+    path: &Path,
+) -> Result<(Dialect, Vec<String>)> {
+    let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
+    let candidates = match &given {
+        Some(delimiter) => std::slice::from_ref(delimiter),
+        None => &DELIMITERS,
+    };
+    // A quote may be open with one and not with the other.
+    let header = |&delimiter: &u8| read_header(bytes, delimiter).ok().flatten();
+    let headers: Vec<_> = candidates.iter().filter_map(header).collect();
+    if !headers.is_empty() {
+        return Ok(likeliest(bytes, headers));
+    }
+    let first = read_header(bytes, candidates[0]).map_err(malformed)?;
+    first.ok_or_else(|| Error::Empty {
+        path: path.to_owned(),
+        key: String::new(),
+    })
+}
+
 /// Of headers that were read with different delimiters, the one with which most of the first rows have as many
-/// fields; where none has a second column, the first.
+/// fields. One that has several names, and a row that is as long or longer, comes before all others; of
+/// equals it is the longest, then the first.
 fn likeliest(bytes: &[u8], headers: Vec<(Dialect, Vec<String>)>) -> (Dialect, Vec<String>) {
     const ROWS: usize = 1_000;
     let as_long = |(dialect, names): &(Dialect, Vec<String>)| {
         let mut records = Records::new(bytes, dialect.delimiter, dialect.header_end);
-        let mut rows = 0;
+        let (mut as_long, mut wide) = (0, 0);
         for _ in 0..ROWS {
-            match records.next_record() {
-                Ok(Some(_)) => rows += usize::from(records.fields().len() == names.len()),
-                _ => break,
-            }
+            let Ok(Some(_)) = records.next_record() else {
+                break;
+            };
+            let fields = records.fields().len();
+            as_long += usize::from(fields == names.len());
+            wide += usize::from(fields >= names.len());
         }
-        (names.len() > 1, rows, names.len())
+        (names.len() > 1 && wide > 0, as_long, names.len())
     };
     let likeliest = headers.into_iter().rev().max_by_key(as_long);
     likeliest.expect("each delimiter gave a header, or a problem")
@@ -227,6 +254,26 @@ mod tests {
         check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
         check("A\tpo_number \n", b'\t', &["A", "po_number "]);
         check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[track_caller]
+    fn check_without_key(sheet: &str, delimiter: u8, names: &[&str]) {
+        let path = Path::new("in.csv");
+        let (dialect, found) = detect_without_key(sheet.as_bytes(), None, path).unwrap();
+        assert_eq!(dialect.delimiter, delimiter);
+        assert_eq!(found, names);
+    }
+
+    #[test]
+    fn without_a_key_the_delimiter_is_the_one_that_most_rows_fit() {
+        check_without_key("a;b\n1;2\n", b';', &["a", "b"]);
+        check_without_key("a,b\n1,2\n", b',', &["a", "b"]);
+        check_without_key("a\tb\n1\t2\n", b'\t', &["a", "b"]);
+        check_without_key("a,b;c\n1,x\n2,y\n3;z\n", b',', &["a", "b;c"]);
+        check_without_key("name\nA, B\n", b';', &["name"]);
+        check_without_key("name, first\nAnn\n", b';', &["name, first"]);
+        check_without_key("a;b\n1;2;note\n", b';', &["a", "b"]);
+        check_without_key("a,\"b;\"\n1,2\n", b',', &["a", "b;"]);
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl Target {
     }
 
     /// The place of a sheet that may be missing; the files beside it then get the rights of another
-    /// file.
-    pub(crate) fn open_or_missing(path: &Path, like: &Metadata) -> Result<Target> {
+    /// file, if there is one.
+    pub(crate) fn open_or_missing(path: &Path, like: Option<&Metadata>) -> Result<Target> {
         if path.exists() {
             return Target::open(path);
         }
@@ -76,7 +76,9 @@ impl Target {
             path: path.to_owned(),
         })?;
         let mut target = Target::at(folder.join(name))?;
-        target.take_rights_of(like);
+        if let Some(like) = like {
+            target.take_rights_of(like);
+        }
         Ok(target)
     }
 

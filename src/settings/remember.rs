@@ -42,7 +42,7 @@ impl Settings {
         }
         let like = std::fs::metadata(sheet).map_err(Error::io("read", sheet))?;
         // The lock is there for all who may have the sheet, whoever has the file of settings.
-        let target = Target::open_or_missing(&place.path, &like)?.with_rights_of(&like);
+        let target = Target::open_or_missing(&place.path, None)?.with_rights_of(&like);
         let target = Arc::new(target);
         if target.path() != place.path {
             return Err(place.unsuitable("was replaced by a link: remove it".into()));

@@ -3,8 +3,8 @@
 //! A schema only ever grows, at its end: a column that is added has a place beyond the header's
 //! width until a rewrite has put it into the file.
 
-use crate::domain::Problem;
 use crate::domain::columns::{COLUMNS, STATUS, same_column};
+use crate::domain::{MAX_FIELDS, Problem};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
 use crate::text::close_to;
@@ -16,13 +16,16 @@ pub(crate) struct Schema {
     columns: Vec<String>,
     /// How many of them the file's header has.
     pub(crate) header_width: usize,
+    /// [`NO_KEY`] in a sheet that has no key column yet.
     pub(crate) key: usize,
     pub(crate) status: Option<usize>,
 }
 
+/// A column that no row reaches.
+const NO_KEY: usize = MAX_FIELDS;
+
 impl Schema {
-    /// Takes the header's names, in which the key column is known to be; or says at which of them
-    /// there is a problem.
+    /// Takes the header's names, or says at which of them there is a problem.
     pub(crate) fn new(
         names: &[String],
         key: &str,
@@ -37,7 +40,7 @@ impl Schema {
         }
         Ok(Schema {
             header_width: columns.len(),
-            key: find(key).expect("the dialect was chosen by its key column"),
+            key: find(key).unwrap_or(NO_KEY),
             status: find(STATUS),
             columns,
         })

@@ -24,8 +24,10 @@ impl Sheet {
     /// [`Error::Unsuitable`], [`Error::NotAFile`], [`Error::Io`] and [`Error::Backup`] for the place;
     /// [`Error::ForeignColumn`]; [`Error::Malformed`] if the columns that a run adds have no room.
     pub fn refuse_unfit(&self, place: &Path) -> Result<()> {
-        let like = std::fs::metadata(self.path()).map_err(Error::io("read", self.path()))?;
-        let target = Target::open_or_missing(place, &like)?;
+        let like = self
+            .file()
+            .map(|file| std::fs::metadata(file).map_err(Error::io("read", file)));
+        let target = Target::open_or_missing(place, like.transpose()?.as_ref())?;
         refuse_for_a_run(&target, self.options())?;
         self.refuse_foreign_status()?;
         refuse_without_room(self, &self.missing_columns())

@@ -28,4 +28,4 @@ pub use writer::Decision;
 pub(crate) use writer::Kept;
 
 pub(crate) use backups::clean_up;
-pub(crate) use writer::{Checkpoint, Writes, restore_unreadable};
+pub(crate) use writer::{Checkpoint, Writes, number_rows, restore_unreadable};

@@ -10,7 +10,8 @@
 //! under the write lock. A [`Writer`] consists of what it needs for either (the lock, the session, the
 //! sheet, its site) and of three parts, each with its own invariants: what is [durable](Durable), what
 //! came from [outside](Outside), and what is [visible](Visible). The flows between them are the other
-//! files: `commit`, `checkpoint`, `take_in`, `append`, `back_up`, `restore`.
+//! files: `commit`, `checkpoint`, `take_in`, `append`, `back_up`, `restore`. `number` comes before there is a
+//! writer: it makes the keys by which one writes.
 
 mod append;
 mod back_up;
@@ -18,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod number;
 mod outside;
 mod rescue;
 mod restore;
@@ -28,6 +30,7 @@ mod visible;
 #[cfg(feature = "fuzzing")]
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
+pub(crate) use number::number_rows;
 pub(crate) use rescue::Rescued;
 pub(crate) use restore::restore_unreadable;
 

@@ -59,6 +59,8 @@ mod kills;
 #[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
+mod numbering;
+#[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
 mod placeholders;
@@ -88,6 +90,8 @@ mod samples;
 mod settings;
 #[cfg(feature = "cli")]
 mod signals;
+#[cfg(feature = "cli")]
+mod standard_input;
 #[cfg(feature = "cli")]
 mod starting;
 #[cfg(feature = "cli")]

@@ -466,3 +466,33 @@ fn an_edit_of_the_settings_that_is_saved_just_before_their_exchange_is_kept() {
         [".tickoff.toml.lock", "tickoff.toml", "trace"]
     );
 }
+
+#[test]
+fn a_version_that_is_put_in_place_while_rows_are_numbered_is_numbered_as_well() {
+    if is_lost_without_exchange() {
+        return;
+    }
+    let sheet = TempSheet::new("name;note\nAnn;\n");
+    let init = ["init", "input.csv", "--add-key", "ID"];
+    let (call, which) = its_exchange();
+    let delays = format!("delay_enter=500000{which}");
+    let Some(mut init) = with_delays(&sheet, &init, call, &delays) else {
+        return;
+    };
+    wait_until("the new version has its temporary name", || {
+        has_told(&sheet)
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let theirs = sheet.folder().join("theirs");
+    std::fs::write(&theirs, "name;note\nAnn;theirs\nBo;\n").unwrap();
+    std::fs::rename(&theirs, sheet.path()).unwrap();
+    assert!(init.wait().unwrap().success());
+    assert_eq!(sheet.text(), "name;note;ID\nAnn;theirs;1\nBo;;2\n");
+    assert_eq!(sheet.leftovers(), ["trace"]);
+    let backups: Vec<usize> = sheet
+        .backup_names()
+        .iter()
+        .map(|name| std::fs::read(sheet.backups().join(name)).unwrap().len())
+        .collect();
+    assert_eq!(backups.len(), 2, "of both versions");
+}

@@ -62,7 +62,7 @@ pub(crate) fn restore_unreadable(
 ) -> Result<Option<BackupMetadata>> {
     let source = patiently(backup, || open_file(backup).map(Some))?;
     let like = source.metadata().map_err(Error::io("read", backup))?;
-    let target = Arc::new(Target::open_or_missing(path, &like)?);
+    let target = Arc::new(Target::open_or_missing(path, Some(&like))?);
     let lock = WriteLock::open(&target)?;
     let held = lock.acquire()?;
     let mut session_lock = SessionLock::acquire(&target, &held, session)?;

@@ -15,14 +15,23 @@ use crate::stdout::print;
 /// What is said of the sheet (--key, --delimiter, --duplicates, --done, --failed, --todo) is written to
 /// tickoff.toml beside it, where every command finds it from then on; an option of a command wins
 /// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
+///
+/// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
+/// run: tickoff run FILE --key COLUMN.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   tickoff init orders.csv
-  tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS")]
+  tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
+  tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
+
+    /// Number the rows that have no key in COLUMN, which is added if it is not there; the numbers go on
+    /// behind the highest
+    #[arg(long, value_name = "COLUMN", value_parser = key_column, conflicts_with = "key", help_heading = "Sheet")]
+    add_key: Option<String>,
 
     #[command(flatten)]
     words: WordArgs,
@@ -42,8 +51,13 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options_with(typed.clone())?
     };
+    let options = args.backup.put_into(options);
+    if let Some(key) = &args.add_key {
+        let key = key.clone();
+        return number_rows(args, &Options { key, ..options });
+    }
     // Only settings with which the sheet can be read are remembered.
-    let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    let session = Session::open(&args.sheet.file, &options)?;
     let handler = Arc::clone(session.handler());
     let remembered = typed.remember(&args.sheet.file)?;
     print(|out| {
@@ -58,4 +72,35 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
     Ok(Exit::for_unplaced(&handler.kept_unplaced()))
+}
+
+fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
+    let numbered = Session::number_rows(&args.sheet.file, options)?;
+    print(|out| {
+        if numbered.added_column {
+            writeln!(out, "added {}", escape(&options.key))?;
+        }
+        match numbered.rows {
+            0 => writeln!(out, "no row lacks a key"),
+            1 => writeln!(out, "numbered 1 row: {}", numbered.first),
+            rows => writeln!(
+                out,
+                "numbered {rows} rows: {} to {}",
+                numbered.first,
+                numbered.first + rows as u64 - 1
+            ),
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn key_column(name: &str) -> Result<String, String> {
+    const OF_TICKOFF: [&str; 3] = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
+    match name.trim() {
+        "" => Err("it may not be blank".into()),
+        name if OF_TICKOFF.iter().any(|of| of.eq_ignore_ascii_case(name)) => {
+            Err("that column keeps how a job went".into())
+        }
+        name => Ok(name.to_owned()),
+    }
 }

@@ -140,15 +140,22 @@ fn on_missing_key(
     let could_be = key_candidates(path, delimiter).unwrap_or_default();
     let mut said = said_of(&could_be);
     let likeliest = close.first().or(could_be.columns.first());
+    let file = from_here(path);
+    let delimiter_too = match delimiter {
+        b';' | b',' | b'\t' => String::new(),
+        other => format!(
+            " --delimiter {}",
+            for_a_shell(&char::from(other).to_string())
+        ),
+    };
     match likeliest {
         Some(name) => said += &format!("if {} is the key: ", escape(name)),
         None => said += "name the column that is the key: ",
     }
     let name = likeliest.map_or("COLUMN".to_owned(), |name| for_a_shell(name));
-    said += &format!("tickoff init {} --key {name}", from_here(path));
-    if !matches!(delimiter, b';' | b',' | b'\t') {
-        let delimiter = char::from(delimiter).to_string();
-        said += &format!(" --delimiter {}", for_a_shell(&delimiter));
+    said += &format!("tickoff init {file} --key {name}{delimiter_too}");
+    if likeliest.is_none() && could_be.rows > 0 {
+        said += &format!("; or number the rows: tickoff init {file} --add-key ID{delimiter_too}");
     }
     if let [header] = columns
         && header.contains(|c: char| c.is_ascii_punctuation() && !"_-.\"".contains(c))
@@ -231,6 +238,13 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::JobNotUtf8 => {
+            "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
+        }
+        Problem::NulInJob => {
+            "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
+        }
+        Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
 }
@@ -353,7 +367,7 @@ mod tests {
         );
         check_sheet(
             "name;STATUS\nAda;1\nAda;2\n",
-            "no column is filled in every row and different in each; name the column that is the key: tickoff init DIR/in.csv --key COLUMN",
+            "no column is filled in every row and different in each; name the column that is the key: tickoff init DIR/in.csv --key COLUMN; or number the rows: tickoff init DIR/in.csv --add-key ID",
         );
         check_sheet(
             "a|b\n1|x\n2|x\n",

@@ -24,6 +24,10 @@ use crate::cli::args::{
 /// stderr as the message.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
+///
+/// With - as FILE, jobs come from standard input, one a line. --output and --key are needed then: COPY is
+/// made, with the jobs in that column, and keeps the results. Every job of it that is not done runs; so
+/// does one that is new in the input. With </dev/null the run goes on with those that are there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +35,8 @@ Examples:
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
-  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}")]
+  tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
+  tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
 pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
@@ -163,6 +168,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub columns: ColumnArgs,
+
+    /// Jobs from standard input end with a NUL byte, as find -print0 writes them, instead of a line end
+    #[arg(short = '0', long, help_heading = "What to process")]
+    pub null: bool,
 
     #[command(flatten)]
     pub write: WriteArgs,
