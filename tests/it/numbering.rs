@@ -19,7 +19,10 @@ fn add_key(sheet: &TempSheet) -> std::process::Command {
 fn the_rows_of_a_sheet_without_a_key_column_are_numbered_and_can_be_run() {
     let sheet = TempSheet::new(GUESTS);
     let ended = end(&mut add_key(&sheet)).with(0);
-    assert_eq!(ended.stdout, "added ID\nnumbered 2 rows: 1 to 2\n");
+    assert_eq!(
+        ended.stdout,
+        "added ID\nnumbered 2 rows: 1 to 2\nremembered key = \"ID\"\n"
+    );
     assert_eq!(
         sheet.text(),
         "name,mail,ID\r\nAnn,ann@x,1\r\n\"Bo, jr\",,2\r\n"
@@ -28,9 +31,9 @@ fn the_rows_of_a_sheet_without_a_key_column_are_numbered_and_can_be_run() {
     assert_eq!((backups.len(), sheet.original_names().len()), (1, 1));
     let backup = std::fs::read_to_string(sheet.backups().join(&backups[0])).unwrap();
     assert_eq!(backup, GUESTS);
-    assert_eq!(sheet.leftovers(), [""; 0]);
+    assert_eq!(sheet.leftovers(), [".tickoff.toml.lock", "tickoff.toml"]);
 
-    let mut run = sheet.run("-j 1 --key ID", "echo $TICKOFF_PO >> log");
+    let mut run = sheet.run("-j 1", "echo $TICKOFF_PO >> log");
     end(&mut run).with(0);
     assert_eq!(sheet.lines("log"), ["1", "2"]);
 }
@@ -43,7 +46,10 @@ fn rows_that_came_since_are_numbered_from_the_highest_on_and_results_stay() {
     std::fs::write(sheet.path(), format!("{done}Bo;;;;\n;;;;\nCy;;;;\n")).unwrap();
     rested(sheet.path());
     let ended = end(&mut add_key(&sheet)).with(0);
-    assert_eq!(ended.stdout, "numbered 2 rows: 8 to 9\n");
+    assert_eq!(
+        ended.stdout,
+        "numbered 2 rows: 8 to 9\nremembered key = \"ID\"\n"
+    );
     assert_eq!(
         sheet.text(),
         format!("{done}Bo;8;;;\n;;;;\nCy;9;;;\n"),
@@ -58,9 +64,32 @@ fn rows_that_came_since_are_numbered_from_the_highest_on_and_results_stay() {
 fn a_sheet_in_which_every_row_has_a_key_is_left_alone() {
     let sheet = TempSheet::new("name;ID\nAnn;7\n");
     let ended = end(&mut add_key(&sheet)).with(0);
-    assert_eq!(ended.stdout, "no row lacks a key\n");
+    assert_eq!(
+        ended.stdout,
+        "no row lacks a key\nremembered key = \"ID\"\n"
+    );
     assert_eq!(sheet.text(), "name;ID\nAnn;7\n");
     assert!(!sheet.backups().exists());
+}
+
+#[test]
+fn the_key_that_was_added_takes_the_place_of_the_one_that_was_remembered() {
+    let sheet = TempSheet::new("name;ID\nAnn;\n");
+    let settings = sheet.folder().join("tickoff.toml");
+    std::fs::write(
+        &settings,
+        "# mine\n['input.csv']\nkey = 'name' # not unique\n",
+    )
+    .unwrap();
+    let ended = end(add_key(&sheet).args(["--delimiter", ";"])).with(0);
+    assert_eq!(
+        ended.stdout,
+        "numbered 1 row: 1\nremembered key = \"ID\"\nremembered delimiter = \";\"\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(settings).unwrap(),
+        "# mine\n['input.csv']\nkey = \"ID\" # not unique\ndelimiter = \";\"\n"
+    );
 }
 
 #[test]
@@ -89,7 +118,10 @@ fn an_edit_meanwhile_is_numbered_as_well() {
     editor.write_all(b"Cy,cy@x\r\n").unwrap();
     drop(editor);
     let ended = init.end().with(0);
-    assert_eq!(ended.stdout, "added ID\nnumbered 3 rows: 1 to 3\n");
+    assert_eq!(
+        ended.stdout,
+        "added ID\nnumbered 3 rows: 1 to 3\nremembered key = \"ID\"\n"
+    );
     assert_eq!(
         sheet.text(),
         "name,mail,ID\r\nAnn,ann@x,1\r\n\"Bo, jr\",,2\r\nCy,cy@x,3\r\n"
@@ -122,6 +154,7 @@ fn a_journal_by_another_key_column_is_not_passed_over() {
         "{ended:?}"
     );
     assert_eq!(sheet.text(), text);
+    assert!(!sheet.folder().join("tickoff.toml").exists());
 }
 
 #[test]

@@ -286,7 +286,11 @@ fn the_key_column_may_be_in_the_settings_of_the_copy_and_nothing_is_read_of_a_sh
     };
     let ended = end(run().stdin(sheet.list("a\n"))).with(2);
     assert!(ended.stderr.contains("need --key"), "{ended:?}");
-    std::fs::write(&settings, "['input.csv']\nkey = 'url'\n").unwrap();
+    std::fs::write(
+        &settings,
+        "['-']\ndelimiter = ','\n['input.csv']\nkey = 'url'\n",
+    )
+    .unwrap();
     end(run().stdin(sheet.list("a\n"))).with(0);
     end(&mut run()).with(0);
     assert_eq!(

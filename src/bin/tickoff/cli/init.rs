@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickoff::{Options, Session, escape};
+use tickoff::{Options, Session, Settings, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
@@ -17,7 +17,7 @@ use crate::stdout::print;
 /// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
 ///
 /// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
-/// run: tickoff run FILE --key COLUMN.
+/// run, and remembers COLUMN as its --key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,24 +47,22 @@ pub struct InitArgs {
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let typed = args.words.put_into(args.sheet.settings());
+    let key = args.add_key.clone().or(typed.key);
+    let typed = Settings { key, ..typed };
     let options = Options {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options_with(typed.clone())?
     };
     let options = args.backup.put_into(options);
-    if let Some(key) = &args.add_key {
-        let key = key.clone();
-        return number_rows(args, &Options { key, ..options });
+    if args.add_key.is_some() {
+        number_rows(args, &options)?;
+        remember(args, &typed)?;
+        return Ok(Exit::Done);
     }
     // Only settings with which the sheet can be read are remembered.
     let session = Session::open(&args.sheet.file, &options)?;
     let handler = Arc::clone(session.handler());
-    let remembered = typed.remember(&args.sheet.file)?;
-    print(|out| {
-        remembered
-            .iter()
-            .try_for_each(|line| writeln!(out, "remembered {}", escape(line)))
-    })?;
+    remember(args, &typed)?;
     let added = session.init()?;
     print(|out| {
         added
@@ -74,9 +72,18 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     Ok(Exit::for_unplaced(&handler.kept_unplaced()))
 }
 
-fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
+fn remember(args: &InitArgs, typed: &Settings) -> Result<(), Failure> {
+    let remembered = typed.remember(&args.sheet.file)?;
+    Ok(print(|out| {
+        remembered
+            .iter()
+            .try_for_each(|line| writeln!(out, "remembered {}", escape(line)))
+    })?)
+}
+
+fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
     let numbered = Session::number_rows(&args.sheet.file, options)?;
-    print(|out| {
+    Ok(print(|out| {
         if numbered.added_column {
             writeln!(out, "added {}", escape(&options.key))?;
         }
@@ -90,8 +97,7 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
                 numbered.first + rows as u64 - 1
             ),
         }
-    })?;
-    Ok(Exit::Done)
+    })?)
 }
 
 fn key_column(name: &str) -> Result<String, String> {
