@@ -94,12 +94,9 @@ fn the_key_that_was_added_takes_the_place_of_the_one_that_was_remembered() {
 
 #[test]
 fn a_status_column_that_is_somebody_elses_does_not_matter() {
-    for contents in ["name;status\nAnn;active\n", "name;ID;status\nAnn;;active\n"] {
-        let sheet = TempSheet::new(contents);
-        end(&mut add_key(&sheet)).with(0);
-        assert!(sheet.text().contains(";active"), "{}", sheet.text());
-        assert!(sheet.text().contains(";1"), "{}", sheet.text());
-    }
+    let sheet = TempSheet::new("name;ID;status\nAnn;5;active\nBo;;sold\n");
+    end(&mut add_key(&sheet)).with(0);
+    assert_eq!(sheet.text(), "name;ID;status\nAnn;5;active\nBo;6;sold\n");
 }
 
 #[test]
