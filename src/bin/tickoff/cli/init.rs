@@ -74,16 +74,16 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
 
 fn remember(args: &InitArgs, typed: &Settings) -> Result<(), Failure> {
     let remembered = typed.remember(&args.sheet.file)?;
-    Ok(print(|out| {
+    print(|out| {
         remembered
             .iter()
             .try_for_each(|line| writeln!(out, "remembered {}", escape(line)))
-    })?)
+    })
 }
 
 fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
     let numbered = Session::number_rows(&args.sheet.file, options)?;
-    Ok(print(|out| {
+    print(|out| {
         if numbered.added_column {
             writeln!(out, "added {}", escape(&options.key))?;
         }
@@ -97,7 +97,7 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
                 numbered.first + rows as u64 - 1
             ),
         }
-    })?)
+    })
 }
 
 fn key_column(name: &str) -> Result<String, String> {
