@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use fastrand::Rng;
 use tickoff::{Decision, Error, Session, Until, Updates};
 
-use super::model::{Want, cell};
 use super::table::Table;
 use super::world::{Check, Live, World};
 use crate::command_line::{Ended, end, tickoff};
