@@ -75,7 +75,7 @@ mod what_a_command_is_given {
     #[test]
     fn the_environment_names_the_po_the_session_the_worker_the_attempt_and_the_result_file() {
         let sheet = TempSheet::new(ONE);
-        let script = "test ! -e $TICKOFF_RESULT && test -w ${TICKOFF_RESULT%/*} && echo $TICKOFF_PO $TICKOFF_WORKER $TICKOFF_ATTEMPT $TICKOFF_SESSION";
+        let script = "test ! -e $TICKOFF_RESULT && test $TICKOFF_KEY = $TICKOFF_PO && test -w ${TICKOFF_RESULT%/*} && echo $TICKOFF_PO $TICKOFF_WORKER $TICKOFF_ATTEMPT $TICKOFF_SESSION";
         let ended = end(&mut sheet.run("", script)).with(0);
         let session = sheet.backup_names()[0]
             .rsplit_once('_')

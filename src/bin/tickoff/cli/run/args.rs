@@ -16,7 +16,7 @@ use crate::cli::args::{
 ///
 /// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
 /// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
-/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO (and TICKOFF_KEY, the same), TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
