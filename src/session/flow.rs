@@ -421,11 +421,7 @@ impl Session {
 }
 
 fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
-    let NotFollowed {
-        columns,
-        gone,
-        changed,
-    } = NotFollowed::of(input, copy);
+    let NotFollowed { columns, gone } = NotFollowed::of(input, copy);
     if !columns.is_empty() {
         tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
     }
@@ -433,12 +429,6 @@ fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
         tracing::warn!(
             rows = gone,
             "rows that are not in the input any more stay in the copy"
-        );
-    }
-    if changed > 0 {
-        tracing::warn!(
-            rows = changed,
-            "rows have other cells in the input: the copy keeps its own"
         );
     }
 }
