@@ -42,12 +42,14 @@ impl Target {
 
     /// The place of a link itself, and not that of what it leads to; `None` if the path is none.
     pub(crate) fn of_link(path: &Path) -> Option<Target> {
-        let is_link = path.symlink_metadata().is_ok_and(|link| link.is_symlink());
+        if !path.is_symlink() {
+            return None;
+        }
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
-        is_link.then(|| Target::at(folder.join(path.file_name()?)).ok())?
+        Target::at(folder.join(path.file_name()?)).ok()
     }
 
     /// Where the folder is by now, if that is elsewhere than its path leads to.

@@ -3,8 +3,9 @@
 //!
 //! It has four parts. What makes bytes unfit as a sheet is said by [`Sheet::build`], through which
 //! everybody reads one. What makes a *place* unfit is in [`refuse_place`], whether the columns that a run
-//! adds have room in [`refuse_without_room`], and whether its status column is tickoff's in `ownership.rs`. Nothing here changes anything; what only shows when it is
-//! tried, keeping the sheet's owner and mode, is tried on a file without a name.
+//! adds have room in [`refuse_without_room`], and whether its status column is tickoff's in `ownership.rs`.
+//! Nothing here changes anything; what only shows when it is tried, keeping the sheet's owner and mode, is
+//! tried on a file without a name.
 
 use std::path::Path;
 

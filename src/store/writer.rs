@@ -34,6 +34,7 @@ pub(crate) use number::number_rows;
 pub(crate) use rescue::Rescued;
 pub(crate) use restore::restore_unreadable;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_sess
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
-use crate::sheet::{Conflict, Options, Sheet, bring, render};
+use crate::sheet::render::{self, Next};
+use crate::sheet::{Conflict, Options, Sheet, bring};
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
@@ -355,6 +357,17 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// A new version of the sheet, with the rights of another file.
+fn replacement<'t>(target: &'t Target, like: &File, next: &Next) -> Result<Replacement<'t>> {
+    Replacement::write(
+        target,
+        like,
+        next.sheet().bytes().len() as u64,
+        |out| next.render(out),
+        |written| next.verify(written),
+    )
 }
 
 /// Whose the sheet is that a session works on.

@@ -15,13 +15,14 @@ use crate::disk::{
 use crate::error::Result;
 use crate::sheet::render::Next;
 use crate::sheet::{Numbered, Options, number};
-use crate::store::first::{Shown, is_original};
+use crate::store::first::Shown;
 use crate::store::patience::patiently;
 use crate::store::whole::Settling;
 use crate::store::{clean_up, fitness};
 
 use super::outside::Outside;
 use super::site::Site;
+use super::{back_up, replacement};
 
 /// Numbers the rows of a sheet that have no key, in a session of its own, after a backup. With none to number
 /// it changes nothing.
@@ -59,22 +60,12 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
             fitness::refuse_without_room(&sheet, &[])?;
         }
         if backed_up != Some(public.hash) {
-            let is_first = is_original(&sheet, Shown::Base, &site.backups)?;
-            let made = site.backups.create_backup_of(&old, session, sheet.len())?;
-            if is_first {
-                site.backups.keep_original(&made)?;
-            }
+            back_up::copy(&old, &sheet, Shown::Base, &site.backups, session)?;
             backed_up = Some(public.hash);
         }
-        let replacement = Replacement::write(
-            &site.target,
-            &old,
-            sheet.bytes().len() as u64,
-            |out| next.render(out),
-            |written| next.verify(written),
-        )?;
+        let numbers = replacement(&site.target, &old, &next)?;
         let mut outside = Outside::new(public);
-        match outside.exchange(replacement)? {
+        match outside.exchange(numbers)? {
             Publication::Done(..) => {}
             Publication::Displaced(version, edit) => {
                 outside.set_public(version);
