@@ -67,11 +67,27 @@ pub enum Error {
         line: u64,
         /// The key column that was looked for.
         key: String,
+        /// The delimiter with which the header was read.
+        delimiter: u8,
         /// The columns that are there.
         columns: Vec<String>,
         /// Those of them that are like the key column, at most three.
-        close: Vec<String>,
+        close: Box<[String]>,
         /// The header.
+        excerpt: Excerpt,
+    },
+    /// The settings beside a sheet cannot be used as they are.
+    #[error("{}:{line}:{column}: {}", Escaped::path(path), Escaped::text(problem))]
+    Settings {
+        /// The file of settings.
+        path: PathBuf,
+        /// 1-based line of that file.
+        line: u64,
+        /// 1-based byte within that line.
+        column: u64,
+        /// What is wrong there.
+        problem: String,
+        /// That place in its line.
         excerpt: Excerpt,
     },
     /// What was given as the delimiter cannot be one.
@@ -403,7 +419,8 @@ impl Error {
         match self {
             Error::Malformed { excerpt, .. }
             | Error::NoKeyColumn { excerpt, .. }
-            | Error::ForeignColumn { excerpt, .. } => Some(excerpt),
+            | Error::ForeignColumn { excerpt, .. }
+            | Error::Settings { excerpt, .. } => Some(excerpt),
             Error::NotDurable { source, .. }
             | Error::NotVisible { source, .. }
             | Error::Rescued { source, .. } => source.excerpt(),

@@ -76,6 +76,8 @@ mod backup;
 //
 mod store;
 //
+mod settings;
+//
 mod queue;
 //
 mod run;
@@ -90,6 +92,8 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use csv::candidates::KeyCandidates;
+pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
 pub use domain::columns::COLUMNS;
 #[doc(hidden)]
@@ -110,11 +114,13 @@ pub use run::{
     Outcome, PoolSummary, ProcessEnd, Stop, StopLevel, Verdict, WorkerPool,
 };
 pub use session::{Recovered, RunningSession, Session, Summary, Teller};
+pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, Level, NotUtf8,
-    OperationId, Options, ProcessingProgress, Selection, Sheet, Updates, WriteOperation,
+    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, JobEnd, JobList,
+    Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet, Updates,
+    WriteOperation,
 };
-pub use store::{CsvHandler, Decision, create_output, diagnose};
+pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -19,6 +19,7 @@ const ROWS: &[&[&str]] = &[
     &["sheet"],
     &["journal", "backup"],
     &["store"],
+    &["settings"],
     &["queue"],
     &["run"],
     &["process"],

@@ -9,7 +9,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tickoff::fuzzing::{Update, apply, read};
 use tickoff::{
-    COLUMNS, CsvRecord, MAX_ADDED_COLUMNS, MAX_ERROR_CHARS, MAX_VALUE_CHARS, ProcessingStatus, Sheet, Updates,
+    COLUMNS, CsvRecord, MAX_ADDED_COLUMNS, MAX_ERROR_CHARS, MAX_VALUE_CHARS, ProcessingStatus,
+    Sheet, Updates,
 };
 
 #[allow(dead_code)]
@@ -287,7 +288,9 @@ fn may_be_added(name: &str) -> bool {
     !name.is_empty()
         && !name.chars().any(char::is_control)
         && name.chars().count() <= 255
-        && ![';', ',', '\t'].into_iter().any(|delimiter| name.split(delimiter).any(is_key))
+        && ![';', ',', '\t']
+            .into_iter()
+            .any(|delimiter| name.split(delimiter).any(is_key))
 }
 
 fn cell<'a>(record: &'a CsvRecord, name: &str) -> &'a str {

@@ -27,6 +27,19 @@ pub(crate) struct Dialect {
 /// The delimiters that are tried, in this order.
 pub(crate) const DELIMITERS: [u8; 3] = [b';', b',', b'\t'];
 
+/// A delimiter as people write it: one character, `tab` or `\\t`. `None`: it cannot be one.
+pub fn parse_delimiter(text: &str) -> Option<u8> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Some(b'\t'),
+        &[delimiter] if is_delimiter(delimiter) => Some(delimiter),
+        _ => None,
+    }
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n')
+}
+
 /// Finds the dialect with which the header has the key column, and the header's names, as written.
 ///
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
@@ -43,7 +56,7 @@ pub(crate) fn detect(
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
     if let Some(delimiter) = given
-        && (!delimiter.is_ascii() || matches!(delimiter, 0 | b'"' | b'\r' | b'\n'))
+        && !is_delimiter(delimiter)
     {
         return Err(Error::Delimiter { delimiter });
     }
@@ -54,7 +67,7 @@ pub(crate) fn detect(
     };
     let mut found: Option<(Dialect, Vec<String>)> = None;
     let mut first_problem = None;
-    let mut refused: (usize, Vec<String>) = Default::default();
+    let mut refused: Vec<(Dialect, Vec<String>)> = Vec::new();
     for &delimiter in candidates {
         match read_header(bytes, delimiter) {
             Ok(None) => {
@@ -72,10 +85,7 @@ pub(crate) fn detect(
                     found = Some((dialect, names));
                 }
             }
-            Ok(Some((dialect, names))) if names.len() > refused.1.len() => {
-                refused = (dialect.header_start, names);
-            }
-            Ok(Some(_)) => {}
+            Ok(Some(header)) => refused.push(header),
             Err(problem) => first_problem = first_problem.or(Some(problem)),
         }
     }
@@ -88,18 +98,66 @@ pub(crate) fn detect(
         (Some(found), _) => Ok(found),
         (None, Some(problem)) => Err(malformed(problem)),
         (None, None) => {
-            let (start, names) = refused;
+            let (dialect, names) = likeliest(bytes, refused);
+            let start = dialect.header_start;
             let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
             Err(Error::NoKeyColumn {
                 path: path.to_owned(),
                 line: grammar::position(bytes, start).0,
                 key: key.to_owned(),
-                close: close_to(key, &columns),
+                delimiter: dialect.delimiter,
+                close: close_to(key, &columns).into(),
                 columns,
                 excerpt: Excerpt::of(bytes, start),
             })
         }
     }
+}
+
+/// Finds the dialect of a sheet without a key column.
+pub(crate) fn detect_without_key(
+    bytes: &[u8],
+    given: Option<u8>,
+    path: &Path,
+) -> Result<(Dialect, Vec<String>)> {
+    let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
+    let candidates = match &given {
+        Some(delimiter) => std::slice::from_ref(delimiter),
+        None => &DELIMITERS,
+    };
+    // A quote may be open with one and not with the other.
+    let header = |&delimiter: &u8| read_header(bytes, delimiter).ok().flatten();
+    let headers: Vec<_> = candidates.iter().filter_map(header).collect();
+    if !headers.is_empty() {
+        return Ok(likeliest(bytes, headers));
+    }
+    let first = read_header(bytes, candidates[0]).map_err(malformed)?;
+    first.ok_or_else(|| Error::Empty {
+        path: path.to_owned(),
+        key: String::new(),
+    })
+}
+
+/// Of headers that were read with different delimiters, the one with which most of the first rows have as many
+/// fields. One that has several names, and a row that is as long or longer, comes before all others; of
+/// equals it is the longest, then the first.
+fn likeliest(bytes: &[u8], headers: Vec<(Dialect, Vec<String>)>) -> (Dialect, Vec<String>) {
+    const ROWS: usize = 1_000;
+    let as_long = |(dialect, names): &(Dialect, Vec<String>)| {
+        let mut records = Records::new(bytes, dialect.delimiter, dialect.header_end);
+        let (mut as_long, mut wide) = (0, 0);
+        for _ in 0..ROWS {
+            let Ok(Some(_)) = records.next_record() else {
+                break;
+            };
+            let fields = records.fields().len();
+            as_long += usize::from(fields == names.len());
+            wide += usize::from(fields >= names.len());
+        }
+        (names.len() > 1 && wide > 0, as_long, names.len())
+    };
+    let likeliest = headers.into_iter().rev().max_by_key(as_long);
+    likeliest.expect("each delimiter gave a header, or a problem")
 }
 
 /// The first record, read with a delimiter; `None` if there is none.
@@ -143,6 +201,44 @@ fn read_header(
 mod tests {
     use super::*;
 
+    #[test]
+    fn without_the_key_column_the_delimiter_is_that_of_most_rows() {
+        let columns = |sheet: &str, given| match detect(
+            sheet.as_bytes(),
+            "PO_NUMBER",
+            given,
+            Path::new("in.csv"),
+        ) {
+            Err(Error::NoKeyColumn {
+                columns, delimiter, ..
+            }) => (columns, delimiter),
+            other => panic!("{other:?}"),
+        };
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            columns("id;a,b,c\n1;x\n2;y,z\n", None),
+            (names(&["id", "a,b,c"]), b';')
+        );
+        assert_eq!(
+            columns("id,a;b\n1,x;y\n2,z\n", None),
+            (names(&["id", "a;b"]), b',')
+        );
+        assert_eq!(
+            columns("id;a,b,c\n", None),
+            (names(&["id;a", "b", "c"]), b',')
+        );
+        assert_eq!(columns("id\n1\n", None), (names(&["id"]), b';'));
+        assert_eq!(
+            columns("id|b\n1|2\n", Some(b'|')),
+            (names(&["id", "b"]), b'|')
+        );
+    }
+
     #[track_caller]
     fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
         let (dialect, found) =
@@ -158,6 +254,26 @@ mod tests {
         check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
         check("A\tpo_number \n", b'\t', &["A", "po_number "]);
         check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[track_caller]
+    fn check_without_key(sheet: &str, delimiter: u8, names: &[&str]) {
+        let path = Path::new("in.csv");
+        let (dialect, found) = detect_without_key(sheet.as_bytes(), None, path).unwrap();
+        assert_eq!(dialect.delimiter, delimiter);
+        assert_eq!(found, names);
+    }
+
+    #[test]
+    fn without_a_key_the_delimiter_is_the_one_that_most_rows_fit() {
+        check_without_key("a;b\n1;2\n", b';', &["a", "b"]);
+        check_without_key("a,b\n1,2\n", b',', &["a", "b"]);
+        check_without_key("a\tb\n1\t2\n", b'\t', &["a", "b"]);
+        check_without_key("a,b;c\n1,x\n2,y\n3;z\n", b',', &["a", "b;c"]);
+        check_without_key("name\nA, B\n", b';', &["name"]);
+        check_without_key("name, first\nAnn\n", b';', &["name, first"]);
+        check_without_key("a;b\n1;2;note\n", b';', &["a", "b"]);
+        check_without_key("a,\"b;\"\n1,2\n", b',', &["a", "b;"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! This room never knows where the bytes come from, or what a value means.
 
+pub(crate) mod candidates;
 pub(crate) mod dialect;
 pub(crate) mod grammar;
 mod index;

@@ -42,12 +42,14 @@ impl Target {
 
     /// The place of a link itself, and not that of what it leads to; `None` if the path is none.
     pub(crate) fn of_link(path: &Path) -> Option<Target> {
-        let is_link = path.symlink_metadata().is_ok_and(|link| link.is_symlink());
+        if !path.is_symlink() {
+            return None;
+        }
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = std::fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
-        is_link.then(|| Target::at(folder.join(path.file_name()?)).ok())?
+        Target::at(folder.join(path.file_name()?)).ok()
     }
 
     /// Where the folder is by now, if that is elsewhere than its path leads to.
@@ -62,8 +64,8 @@ impl Target {
     }
 
     /// The place of a sheet that may be missing; the files beside it then get the rights of another
-    /// file.
-    pub(crate) fn open_or_missing(path: &Path, like: &Metadata) -> Result<Target> {
+    /// file, if there is one.
+    pub(crate) fn open_or_missing(path: &Path, like: Option<&Metadata>) -> Result<Target> {
         if path.exists() {
             return Target::open(path);
         }
@@ -76,8 +78,16 @@ impl Target {
             path: path.to_owned(),
         })?;
         let mut target = Target::at(folder.join(name))?;
-        target.take_rights_of(like);
+        if let Some(like) = like {
+            target.take_rights_of(like);
+        }
         Ok(target)
+    }
+
+    /// The same place, whose files beside it get the rights of another file.
+    pub(crate) fn with_rights_of(mut self, file: &Metadata) -> Target {
+        self.take_rights_of(file);
+        self
     }
 
     fn at(path: PathBuf) -> Result<Target> {

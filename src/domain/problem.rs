@@ -29,6 +29,12 @@ pub enum Problem {
     NoRoomFor(Vec<String>),
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
+    /// A job of a list that is not UTF-8.
+    JobNotUtf8,
+    /// A NUL byte in a list of jobs that line ends separate.
+    NulInJob,
+    /// A job of a list that is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
+    JobTooLong,
 }
 
 impl fmt::Display for Problem {
@@ -51,6 +57,11 @@ impl fmt::Display for Problem {
             ),
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))
+            }
+            Problem::JobNotUtf8 => f.write_str("a job must be UTF-8"),
+            Problem::NulInJob => f.write_str("a NUL byte in a line"),
+            Problem::JobTooLong => {
+                write!(f, "a job of more than {MAX_VALUE_CHARS} characters")
             }
         }
     }

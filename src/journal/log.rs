@@ -444,7 +444,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a log is there that this writer knows of.
     /// Whether the log that is held open, if there is one, is still the file that has its name.
     pub(crate) fn has_its_name(&self) -> Result<bool> {
         let there = Journal::identity(&self.target)?;
@@ -454,6 +453,7 @@ impl Journal {
             .is_none_or(|log| there == Some(log.inode)))
     }
 
+    /// Whether a log is there that this writer knows of.
     pub(crate) fn exists(&self) -> bool {
         self.open.is_some()
     }

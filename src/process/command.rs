@@ -156,6 +156,7 @@ impl RecordCommand {
         let mut command = self.template.command(job, &self.stage);
         command
             .env("TICKOFF_PO", job.po)
+            .env("TICKOFF_KEY", job.po)
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())

@@ -333,26 +333,9 @@ impl Session {
         if !self.handler.sheet().has_own_status() {
             input.refuse_foreign_status()?;
         }
-        self.input = Some(input.path().to_owned());
-        let NotFollowed {
-            columns,
-            gone,
-            changed,
-        } = NotFollowed::of(input, &self.handler.sheet());
-        if !columns.is_empty() {
-            tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
-        }
-        if gone > 0 {
-            tracing::warn!(
-                rows = gone,
-                "rows that are not in the input any more stay in the copy"
-            );
-        }
-        if changed > 0 {
-            tracing::warn!(
-                rows = changed,
-                "rows have other cells in the input: the copy keeps its own"
-            );
+        self.input = input.file().map(Path::to_owned);
+        if input.file().is_some() {
+            tell_what_is_not_followed(input, &self.handler.sheet());
         }
         let mut added = 0;
         let mut attempts = 0..ADD_ROWS_ATTEMPTS;
@@ -434,6 +417,19 @@ impl Session {
             taken_over: false,
             moved_to: None,
         }
+    }
+}
+
+fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
+    let NotFollowed { columns, gone } = NotFollowed::of(input, copy);
+    if !columns.is_empty() {
+        tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
+    }
+    if gone > 0 {
+        tracing::warn!(
+            rows = gone,
+            "rows that are not in the input any more stay in the copy"
+        );
     }
 }
 

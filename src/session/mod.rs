@@ -7,6 +7,7 @@
 
 mod flow;
 mod keeper;
+mod number;
 mod restore;
 mod selected;
 mod watch;

@@ -58,43 +58,20 @@ pub(crate) struct NotFollowed {
     pub(crate) columns: Vec<String>,
     /// How many of its rows are gone there.
     pub(crate) gone: usize,
-    /// How many of its rows have another text there, outside of what tells of their state.
-    pub(crate) changed: usize,
 }
 
 impl NotFollowed {
     pub(crate) fn of(input: &Sheet, copy: &Sheet) -> NotFollowed {
-        let (from, to) = (input.schema(), copy.schema());
+        let schema = copy.schema();
         let mut columns = input.columns();
-        columns.retain(|column| to.position(column).is_none());
-        let shared: Vec<(usize, usize)> = from
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !to.is_state(name))
-            .filter_map(|(column, name)| Some((column, to.position(name)?)))
-            .collect();
-        let (mut gone, mut changed) = (0, 0);
-        for row in copy.all_rows() {
-            let po = copy.po(row);
-            if po.is_empty() {
-                continue;
-            }
-            let Some(there) = input.rows(&po).next() else {
-                gone += 1;
-                continue;
-            };
-            // What is empty there may be a result here.
-            let differs = |&(from, to): &(usize, usize)| {
-                let theirs = input.base_cell(there, from);
-                !theirs.is_empty() && theirs != copy.base_cell(row, to)
-            };
-            changed += usize::from(shared.iter().any(differs));
-        }
+        columns.retain(|column| schema.position(column).is_none());
+        let is_gone = |row: &RecordIndex| {
+            let po = copy.po(*row);
+            !po.is_empty() && input.rows(&po).next().is_none()
+        };
         NotFollowed {
             columns,
-            gone,
-            changed,
+            gone: copy.all_rows().filter(is_gone).count(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! width until a rewrite has put it into the file.
 
 use crate::domain::columns::{COLUMNS, same_column};
-use crate::domain::{Problem, Stage, is_state};
+use crate::domain::{MAX_FIELDS, Problem, Stage, is_state};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
 use crate::text::close_to;
@@ -16,14 +16,17 @@ pub(crate) struct Schema {
     columns: Vec<String>,
     /// How many of them the file's header has.
     pub(crate) header_width: usize,
+    /// [`NO_KEY`] in a sheet that has no key column yet.
     pub(crate) key: usize,
     /// Where the status of the stage stands that is worked on.
     pub(crate) status: Option<usize>,
 }
 
+/// A column that no row reaches.
+const NO_KEY: usize = MAX_FIELDS;
+
 impl Schema {
-    /// Takes the header's names, in which the key column is known to be; or says at which of them
-    /// there is a problem.
+    /// Takes the header's names, or says at which of them there is a problem.
     pub(crate) fn new(
         names: &[String],
         key: &str,
@@ -39,7 +42,7 @@ impl Schema {
         }
         Ok(Schema {
             header_width: columns.len(),
-            key: find(key).expect("the dialect was chosen by its key column"),
+            key: find(key).unwrap_or(NO_KEY),
             status: find(stage.status()),
             columns,
         })

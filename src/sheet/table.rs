@@ -51,6 +51,8 @@ pub struct ProcessingProgress {
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
     path: PathBuf,
+    /// Whether a file at `path` holds it; otherwise that only says in errors what it is.
+    has_file: bool,
     options: Options,
     bytes: Snapshot,
     dialect: Dialect,
@@ -107,8 +109,33 @@ impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
         let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let sheet = Sheet::index(bytes, path, options, dialect, &names)?;
+        match options.duplicates {
+            Duplicates::Refuse => sheet.refuse_duplicates()?,
+            Duplicates::All => {}
+        }
+        Ok(sheet)
+    }
+
+    /// Takes a version that is yet to get its key column: no row has a key.
+    pub(super) fn build_without_key(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Sheet> {
+        let (dialect, names) = dialect::detect_without_key(&bytes, options.delimiter, path)?;
+        Sheet::index(bytes, path, options, dialect, &names)
+    }
+
+    fn index(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+        dialect: Dialect,
+        names: &[String],
+    ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
-        let schema = Schema::new(&names, &options.key, &options.stage);
+        let schema = Schema::new(names, &options.key, &options.stage);
         let schema = schema.map_err(|(column, problem)| {
             let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
             malformed(Malformed {
@@ -140,8 +167,9 @@ impl Sheet {
         }
 
         let overlay = Overlay::new(index.len());
-        let sheet = Sheet {
+        Ok(Sheet {
             path: path.to_owned(),
+            has_file: true,
             options: options.clone(),
             bytes,
             dialect,
@@ -153,12 +181,7 @@ impl Sheet {
             counts: counts.map(AtomicUsize::new),
             has_written_statuses: AtomicBool::new(false),
             comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
-        };
-        match options.duplicates {
-            Duplicates::Refuse => sheet.refuse_duplicates()?,
-            Duplicates::All => {}
-        }
-        Ok(sheet)
+        })
     }
 
     fn refuse_duplicates(&self) -> Result<()> {
@@ -317,6 +340,11 @@ impl Sheet {
         self.options.is_done(status)
     }
 
+    /// The name of the key column, as it was asked for.
+    pub fn key_column(&self) -> &str {
+        self.options.key.trim()
+    }
+
     /// The columns, as the header names them, without surrounding blanks.
     pub fn columns(&self) -> Vec<String> {
         self.schema.load().columns().to_vec()
@@ -395,6 +423,18 @@ impl Sheet {
     /// The sheet's canonical path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that holds it; `None` if it was made of jobs from a stream.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.has_file.then_some(&self.path)
+    }
+
+    pub(super) fn without_file(self) -> Sheet {
+        Sheet {
+            has_file: false,
+            ..self
+        }
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -68,7 +68,7 @@ impl BackupManager {
 fn sessions_at_work(sheet: &Path) -> Result<Vec<String>> {
     let folder = sheet.parent().expect("a canonical file has a folder");
     let like = folder.metadata().map_err(Error::io("read", folder))?;
-    let target = Target::open_or_missing(sheet, &like)?;
+    let target = Target::open_or_missing(sheet, Some(&like))?;
     let holder = target
         .open_sibling_to_read("session")?
         .and_then(|mut file| read_holder(&mut file));

@@ -3,8 +3,9 @@
 //!
 //! It has four parts. What makes bytes unfit as a sheet is said by [`Sheet::build`], through which
 //! everybody reads one. What makes a *place* unfit is in [`refuse_place`], whether the columns that a run
-//! adds have room in [`refuse_without_room`], and whether its status column is tickoff's in `ownership.rs`. Nothing here changes anything; what only shows when it is
-//! tried, keeping the sheet's owner and mode, is tried on a file without a name.
+//! adds have room in [`refuse_without_room`], and whether its status column is tickoff's in `ownership.rs`.
+//! Nothing here changes anything; what only shows when it is tried, keeping the sheet's owner and mode, is
+//! tried on a file without a name.
 
 use std::path::Path;
 
@@ -24,8 +25,10 @@ impl Sheet {
     /// [`Error::Unsuitable`], [`Error::NotAFile`], [`Error::Io`] and [`Error::Backup`] for the place;
     /// [`Error::ForeignColumn`]; [`Error::Malformed`] if the columns that a run adds have no room.
     pub fn refuse_unfit(&self, place: &Path) -> Result<()> {
-        let like = std::fs::metadata(self.path()).map_err(Error::io("read", self.path()))?;
-        let target = Target::open_or_missing(place, &like)?;
+        let like = self
+            .file()
+            .map(|file| std::fs::metadata(file).map_err(Error::io("read", file)));
+        let target = Target::open_or_missing(place, like.transpose()?.as_ref())?;
         refuse_for_a_run(&target, self.options())?;
         self.refuse_foreign_status()?;
         refuse_without_room(self, &self.missing_columns())

@@ -74,7 +74,7 @@ fn gone(path: &Path) -> Option<Error> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let like = std::fs::metadata(folder.unwrap_or(Path::new("."))).ok()?;
-    let place = Target::open_or_missing(path, &like).ok()?;
+    let place = Target::open_or_missing(path, Some(&like)).ok()?;
     let history = frame::history(&Journal::peek(&place).ok()??.1);
     let journal = escape(&Journal::path_beside(&place).display().to_string());
     let problem = match (waiting(&history, None), results(&history)) {
@@ -116,7 +116,8 @@ pub(crate) fn look_for(
         return Ok(None);
     };
     for name in Journal::names_of_others(target)? {
-        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), &like) else {
+        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), Some(&like))
+        else {
             continue;
         };
         // What cannot be read has something to say to whoever opens that sheet.

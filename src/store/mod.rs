@@ -10,6 +10,7 @@ mod diagnose;
 mod first;
 mod fitness;
 mod handler;
+mod key_candidates;
 mod left_behind;
 mod output;
 mod ownership;
@@ -21,9 +22,10 @@ pub(crate) mod writer;
 
 pub use diagnose::diagnose;
 pub use handler::CsvHandler;
+pub use key_candidates::key_candidates;
 pub use output::create_output;
 pub use writer::Decision;
 pub(crate) use writer::Kept;
 
 pub(crate) use backups::clean_up;
-pub(crate) use writer::{Checkpoint, Writes, restore_unreadable};
+pub(crate) use writer::{Checkpoint, Writes, number_rows, restore_unreadable};

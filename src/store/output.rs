@@ -2,7 +2,8 @@
 //!
 //! The copy appears whole or not at all, and never in the place of a file that is there. It is made of what
 //! was read of the input and judged, and not of what the input has become since. Of an input that has grown
-//! since, only the rows that are new come into the copy.
+//! since, only the rows that are new come into the copy. An input may be jobs from a stream, which no file
+//! holds.
 
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -19,9 +20,16 @@ use crate::sheet::Sheet;
 /// # Errors
 /// [`Error::SameFile`] if both are one file; [`Error::Io`]. There is no half copy.
 pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
-    match refuse_same_file(input.path(), copy) {
+    let Some(file) = input.file() else {
+        return match copy.exists() {
+            true => Ok(()),
+            false => create(copy, input, 0o666),
+        };
+    };
+    match refuse_same_file(file, copy) {
         Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            create(copy, input)
+            let like = std::fs::metadata(file).map_err(Error::io("read", file))?;
+            create(copy, input, like.mode() & 0o666 | 0o600)
         }
         there => there,
     }
@@ -42,11 +50,10 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
     }
 }
 
-/// Makes a sheet that is not there, with the contents and at most the mode of another one. If somebody
-/// else is quicker, theirs is the copy.
-fn create(path: &Path, input: &Sheet) -> Result<()> {
-    let like = std::fs::metadata(input.path()).map_err(Error::io("read", input.path()))?;
-    let new = NewFile::create(path, like.mode() & 0o666 | 0o600)?;
+/// Makes a sheet that is not there, with the contents of another one. If somebody else is quicker, theirs is
+/// the copy.
+fn create(path: &Path, input: &Sheet, mode: u32) -> Result<()> {
+    let new = NewFile::create(path, mode)?;
     let written = new.file().write_all(input.bytes());
     written.map_err(Error::io("create", path))?;
     new.publish().map(drop)

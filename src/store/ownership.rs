@@ -3,7 +3,7 @@
 //! A sheet from elsewhere may have a column STATUS with words of its own ("active", "sold"). They are not
 //! taken over: such a sheet is refused before anything is done, with the words and the ways on. The column is
 //! tickoff's if the journal has statuses that tickoff wrote, if a row has a valid LAST_PROCESSED, or if it
-//! holds no word that nobody knows. Settings that name it would be asked in [`Sheet::has_own_status`], and nowhere else.
+//! holds no word that nobody knows: those that the options declare, also as the sheet's settings say them, are known.
 
 use std::collections::HashMap;
 

@@ -40,7 +40,9 @@ impl Sheet {
         input: &Sheet,
     ) -> Result<Sheet> {
         let path = path.as_ref();
-        refuse_same_file(input.path(), path)?;
+        if let Some(file) = input.file() {
+            refuse_same_file(file, path)?;
+        }
         let (mut bytes, log, target) = read_settled(path, options)?;
         let hash = hash_bytes(&bytes);
         let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;

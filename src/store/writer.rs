@@ -10,7 +10,8 @@
 //! under the write lock. A [`Writer`] consists of what it needs for either (the lock, the session, the
 //! sheet, its site) and of three parts, each with its own invariants: what is [durable](Durable), what
 //! came from [outside](Outside), and what is [visible](Visible). The flows between them are the other
-//! files: `commit`, `checkpoint`, `take_in`, `append`, `back_up`, `restore`.
+//! files: `commit`, `checkpoint`, `take_in`, `append`, `back_up`, `restore`. `number` comes before there is a
+//! writer: it makes the keys by which one writes.
 
 mod append;
 mod back_up;
@@ -18,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod number;
 mod outside;
 mod rescue;
 mod restore;
@@ -28,9 +30,11 @@ mod visible;
 #[cfg(feature = "fuzzing")]
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
+pub(crate) use number::number_rows;
 pub(crate) use rescue::Rescued;
 pub(crate) use restore::restore_unreadable;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,7 +46,8 @@ use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_sess
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
-use crate::sheet::{Conflict, Options, Sheet, bring, render};
+use crate::sheet::render::{self, Next};
+use crate::sheet::{Conflict, Options, Sheet, bring};
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
@@ -352,6 +357,17 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// A new version of the sheet, with the rights of another file.
+fn replacement<'t>(target: &'t Target, like: &File, next: &Next) -> Result<Replacement<'t>> {
+    Replacement::write(
+        target,
+        like,
+        next.sheet().bytes().len() as u64,
+        |out| next.render(out),
+        |written| next.verify(written),
+    )
 }
 
 /// Whose the sheet is that a session works on.

@@ -27,6 +27,6 @@ pub(crate) use system::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use system::{disposition, exit};
-pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, rights};
+pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, regular, rights};
 #[cfg(feature = "cli")]
-pub(crate) use unix::{group, poll, program, regular, signals};
+pub(crate) use unix::{group, poll, program, signals};

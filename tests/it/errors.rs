@@ -60,7 +60,7 @@ fn a_header_without_the_key_column() {
             "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has PO, Status\\u{1b}[2J",
             "    PO;Status\\u{1b}[2J",
             "    ^",
-            "tickoff: name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+            "tickoff: filled in every row and different in each: PO; if PO is the key: tickoff init input.csv --key PO",
         ],
     );
     check(
@@ -69,7 +69,7 @@ fn a_header_without_the_key_column() {
             "tickoff: DIR/input.csv:3: no column PO_NUMBER in the header, which has STATUS, PO NUMBER: did you mean PO NUMBER?",
             "    STATUS,PO NUMBER",
             "    ^",
-            "tickoff: if that column holds the POs, pass --key 'PO NUMBER'",
+            "tickoff: filled in every row and different in each: PO NUMBER; if PO NUMBER is the key: tickoff init input.csv --key 'PO NUMBER'",
         ],
     );
 }

@@ -59,6 +59,8 @@ mod kills;
 #[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
+mod numbering;
+#[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
 mod placeholders;
@@ -85,9 +87,13 @@ mod run;
 #[cfg(feature = "cli")]
 mod samples;
 #[cfg(feature = "cli")]
+mod settings;
+#[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
 mod stages;
+#[cfg(feature = "cli")]
+mod standard_input;
 #[cfg(feature = "cli")]
 mod starting;
 #[cfg(feature = "cli")]

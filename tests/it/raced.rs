@@ -436,3 +436,66 @@ fn an_edit_in_place_that_begins_then_is_kept_by_a_restore() {
     assert_eq!(sheet.leftovers(), ["trace"]);
     assert_eq!(sheet.cell("B", "note"), "");
 }
+
+#[test]
+fn an_edit_of_the_settings_that_is_saved_just_before_their_exchange_is_kept() {
+    if is_lost_without_exchange() {
+        return;
+    }
+    let sheet = TempSheet::new(SHEET);
+    let settings = sheet.folder().join("tickoff.toml");
+    std::fs::write(&settings, "['input.csv']\nkey = 'PO_NUMBER'\n").unwrap();
+    let init = ["init", "input.csv", "--delimiter", ";"];
+    let Some(mut init) = with_delays(&sheet, &init, "renameat2", "delay_enter=500000") else {
+        return;
+    };
+    wait_until("the new version has its temporary name", || {
+        has_told(&sheet)
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let saved = sheet.folder().join("saved.toml");
+    std::fs::write(&saved, "# mine\n['b.csv']\nkey = 'id'\n").unwrap();
+    std::fs::rename(saved, &settings).unwrap();
+    assert!(init.wait().unwrap().success());
+    assert_eq!(
+        std::fs::read_to_string(&settings).unwrap(),
+        "# mine\n['b.csv']\nkey = 'id'\n\n[\"input.csv\"]\ndelimiter = \";\"\n"
+    );
+    assert_eq!(
+        sheet.leftovers(),
+        [".tickoff.toml.lock", "tickoff.toml", "trace"]
+    );
+}
+
+#[test]
+fn a_version_that_is_put_in_place_while_rows_are_numbered_is_numbered_as_well() {
+    if is_lost_without_exchange() {
+        return;
+    }
+    let sheet = TempSheet::new("name;note\nAnn;\n");
+    let init = ["init", "input.csv", "--add-key", "ID"];
+    let (call, which) = its_exchange();
+    let delays = format!("delay_enter=500000{which}");
+    let Some(mut init) = with_delays(&sheet, &init, call, &delays) else {
+        return;
+    };
+    wait_until("the new version has its temporary name", || {
+        has_told(&sheet)
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let theirs = sheet.folder().join("theirs");
+    std::fs::write(&theirs, "name;note\nAnn;theirs\nBo;\n").unwrap();
+    std::fs::rename(&theirs, sheet.path()).unwrap();
+    assert!(init.wait().unwrap().success());
+    assert_eq!(sheet.text(), "name;note;ID\nAnn;theirs;1\nBo;;2\n");
+    assert_eq!(
+        sheet.leftovers(),
+        [".tickoff.toml.lock", "tickoff.toml", "trace"]
+    );
+    let backups: Vec<usize> = sheet
+        .backup_names()
+        .iter()
+        .map(|name| std::fs::read(sheet.backups().join(name)).unwrap().len())
+        .collect();
+    assert_eq!(backups.len(), 2, "of both versions");
+}

@@ -4,8 +4,11 @@
 //! in the journal is made visible first; but where that would change a version that the journal does not
 //! explain, the version is backed up before that, as it is.
 
-use crate::backup::BackupMetadata;
+use std::fs::File;
+
+use crate::backup::{BackupManager, BackupMetadata};
 use crate::error::{Error, Result};
+use crate::sheet::Sheet;
 use crate::store::first::{Shown, is_original};
 use crate::store::patience::patiently;
 
@@ -40,12 +43,23 @@ impl Writer {
     /// The caller knows that the public file is the version that we know.
     pub(super) fn copy_to_backup(&self, session: &str, shown: Shown) -> Result<BackupMetadata> {
         let (file, _) = self.site.target.open_sheet()?;
-        let (sheet, backups) = (self.sheet.load(), &self.site.backups);
-        let is_first = is_original(&sheet, shown, backups)?;
-        let made = backups.create_backup_of(&file, session, sheet.len())?;
-        if is_first {
-            backups.keep_original(&made)?;
-        }
-        Ok(made)
+        let sheet = self.sheet.load();
+        copy(&file, &sheet, shown, &self.site.backups, session)
     }
+}
+
+/// Backs a file up that is this sheet, and keeps it as the original if nothing was ever written to it.
+pub(super) fn copy(
+    file: &File,
+    sheet: &Sheet,
+    shown: Shown,
+    backups: &BackupManager,
+    session: &str,
+) -> Result<BackupMetadata> {
+    let is_first = is_original(sheet, shown, backups)?;
+    let made = backups.create_backup_of(file, session, sheet.len())?;
+    if is_first {
+        backups.keep_original(&made)?;
+    }
+    Ok(made)
 }

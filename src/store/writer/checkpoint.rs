@@ -16,8 +16,8 @@ use crate::sheet::render::Next;
 use crate::sheet::{Sheet, merge};
 use crate::store::patience::{again, patiently};
 
-use super::Writer;
 use super::outside::Seen;
+use super::{Writer, replacement};
 
 /// What is said of a checkpoint that failed and is tried again.
 const NOT_WRITTEN: &str = "the sheet could not be written";
@@ -108,13 +108,7 @@ struct Rewrite {
 
 impl Rewrite {
     fn write(&self) -> Result<Replacement<'_>> {
-        Replacement::write(
-            &self.target,
-            &self.like,
-            self.next.sheet().bytes().len() as u64,
-            |out| self.next.render(out),
-            |written| self.next.verify(written),
-        )
+        replacement(&self.target, &self.like, &self.next)
     }
 }
 

@@ -4,14 +4,11 @@
 //! hold of the write lock. The journal is begun anew before the replacement: a crash in between must
 //! not bring its results back over the restored version.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::backup::BackupMetadata;
-use crate::disk::{
-    Publication, Replacement, SessionLock, Snapshot, Target, WriteLock, open_file, take,
-};
+use crate::disk::{Publication, SessionLock, Snapshot, Target, WriteLock, open_file, take};
 use crate::error::{Error, Result};
 use crate::sheet::render::Next;
 use crate::sheet::{Options, Sheet};
@@ -20,9 +17,9 @@ use crate::store::patience::patiently;
 use crate::store::{fitness, left_behind, whole};
 use crate::text::escape;
 
-use super::Writer;
 use super::outside::Outside;
 use super::site::Site;
+use super::{Writer, replacement};
 
 impl Writer {
     /// Restores a backup, and returns the one that was made of what it replaced.
@@ -31,9 +28,10 @@ impl Writer {
         let made = self.when_all_is_visible(|writer, _| {
             let made = writer.copy_to_backup(session, Shown::Now)?;
             let (old, _) = writer.site.target.open_sheet()?;
-            let replacement = write(&writer.site.target, &old, &restored)?;
-            let next = replacement.hash();
-            writer.durable.begin_anew(&writer.site, &restored, next)?;
+            let next = Next::of(&restored);
+            let replacement = replacement(&writer.site.target, &old, &next)?;
+            let hash = replacement.hash();
+            writer.durable.begin_anew(&writer.site, &restored, hash)?;
             match writer.outside.exchange(replacement)? {
                 Publication::Done(version, _) => writer.outside.set_public(version),
                 Publication::Displaced(version, edit) => {
@@ -62,15 +60,15 @@ pub(crate) fn restore_unreadable(
 ) -> Result<Option<BackupMetadata>> {
     let source = patiently(backup, || open_file(backup).map(Some))?;
     let like = source.metadata().map_err(Error::io("read", backup))?;
-    let target = Arc::new(Target::open_or_missing(path, &like)?);
+    let target = Arc::new(Target::open_or_missing(path, Some(&like))?);
     let lock = WriteLock::open(&target)?;
     let held = lock.acquire()?;
     let mut session_lock = SessionLock::acquire(&target, &held, session)?;
-    let restored = Arc::new(read(&target, backup, options)?);
+    let next = Next::of(&Arc::new(read(&target, backup, options)?));
     let site = Site::new(target, options, Some(session))?;
     let target = &*site.target;
     if !target.path().exists() {
-        return match write(target, &source, &restored)?.publish_anew()? {
+        return match replacement(target, &source, &next)?.publish_anew()? {
             Publication::Done(..) => {
                 session_lock.settle();
                 tell_of_results(target);
@@ -86,7 +84,7 @@ pub(crate) fn restore_unreadable(
     })?;
     let made = site.backups.create_backup_of(&old, session, 0)?;
     let mut outside = Outside::new(public);
-    match outside.exchange(write(target, &old, &restored)?)? {
+    match outside.exchange(replacement(target, &old, &next)?)? {
         Publication::Done(..) => {}
         Publication::Displaced(_, edit) => outside.keep_displaced(edit, &site)?,
         Publication::Busy | Publication::Edited => return Err(busy(target)),
@@ -111,17 +109,6 @@ fn tell_of_results(target: &Target) {
 /// A backup, once it is whole: somebody may still be copying it to where it is.
 fn read(target: &Target, backup: &Path, options: &Options) -> Result<Sheet> {
     whole::read(backup, options, |file| Snapshot::copy(target, file))
-}
-
-fn write<'t>(target: &'t Target, like: &File, restored: &Arc<Sheet>) -> Result<Replacement<'t>> {
-    let next = Next::of(restored);
-    Replacement::write(
-        target,
-        like,
-        restored.bytes().len() as u64,
-        |out| next.render(out),
-        |written| next.verify(written),
-    )
 }
 
 fn busy(target: &Target) -> Error {

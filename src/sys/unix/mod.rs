@@ -14,7 +14,6 @@ pub(crate) mod poll;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod refused;
-#[cfg(feature = "cli")]
 pub(crate) mod regular;
 pub(crate) mod rights;
 #[cfg(feature = "cli")]

@@ -351,6 +351,12 @@ impl Model {
                     }
                 },
             };
+            if theirs.is_none()
+                && let Some(values) = self.written.get_mut(&cell)
+            {
+                // A column that was removed comes back empty, whatever an older version shows there.
+                values.insert(String::new());
+            }
             if let Some(Want::Edit { value, .. } | Want::Either { edit: value, .. }) = &want
                 && let Some(values) = self.written.get_mut(&cell)
             {

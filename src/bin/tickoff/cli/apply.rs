@@ -84,9 +84,10 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         take_unknown: args.force,
-        ..args
-            .words
-            .put_into(args.stage.put_into(args.sheet.options()))?
+        ..args.stage.put_into(
+            args.sheet
+                .options_with(args.words.put_into(args.sheet.settings()))?,
+        )
     };
     let options = args.columns.put_into(args.backup.put_into(options));
     let opened = Session::open(&args.sheet.file, &options).and_then(|mut session| {

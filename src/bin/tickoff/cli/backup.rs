@@ -111,8 +111,8 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             allow_network_fs,
             backup,
         } => {
+            let options = options(sheet, *allow_network_fs)?;
             let backups = manager(&sheet.file, backup)?;
-            let options = options(sheet, *allow_network_fs);
             let made = backups
                 .create_backup_with_results(session, &options)?
                 .backup_path;
@@ -139,9 +139,9 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             allow_network_fs,
             backup,
         } => {
+            let options = options(sheet, *allow_network_fs)?;
             let backups = manager(&sheet.file, backup)?;
             let chosen = backups.resolve(which)?;
-            let options = options(sheet, *allow_network_fs);
             backups.restore_from_backup(&chosen, &options)?;
             print_paths(&[chosen])?;
         }
@@ -164,11 +164,11 @@ fn manager(file: &Path, args: &BackupArgs) -> tickoff::Result<BackupManager> {
     BackupManager::new(file, args.backup_dir.clone(), args.keep.get())
 }
 
-fn options(sheet: &SheetArgs, allow_network_fs: bool) -> Options {
-    Options {
+fn options(sheet: &SheetArgs, allow_network_fs: bool) -> Result<Options, Failure> {
+    Ok(Options {
         allow_network_fs,
-        ..sheet.options()
-    }
+        ..sheet.options()?
+    })
 }
 
 fn print_paths(paths: &[PathBuf]) -> Result<(), Failure> {

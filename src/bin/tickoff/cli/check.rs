@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tickoff::{Diagnostic, Level, Options, diagnose, escape};
+use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
 
 use super::args::{SheetArgs, StageArgs, WordArgs};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, advice};
+use crate::stderr::Display;
 use crate::stdout::{json_line, print};
 
 /// Look for everything that is wrong with the sheet, and change nothing
@@ -39,12 +40,13 @@ pub struct CheckArgs {
 }
 
 /// Prints every finding.
-pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args
-            .words
-            .put_into(args.stage.put_into(args.sheet.options()))?
+        ..args.stage.put_into(
+            args.sheet
+                .options_with(args.words.put_into(args.sheet.settings()))?,
+        )
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {
@@ -59,7 +61,16 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
                 .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
-    Ok(exit(&findings))
+    let exit = exit(&findings);
+    // The finding has the columns; which of them could be the key is for a person.
+    if exit == Exit::BadSheet
+        && let Err(error @ Error::NoKeyColumn { .. }) =
+            Sheet::read_without_journal(&args.sheet.file, &options)
+        && let Some(advice) = advice(&error)
+    {
+        display.report(advice);
+    }
+    Ok(exit)
 }
 
 fn exit(findings: &[Diagnostic]) -> Exit {

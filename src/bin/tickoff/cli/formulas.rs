@@ -1,7 +1,9 @@
 //! Values that a spreadsheet would run as a formula when it opens the sheet (CSV injection, CWE-1236).
 
 use clap::ValueEnum;
-use tickoff::{Updates, escape};
+use tickoff::{Sheet, Updates, escape};
+
+use crate::exit::{Exit, Failure};
 
 /// What to do about such a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,6 +44,24 @@ impl Formulas {
                 Some(format!("{message}: it goes to ….unplaced.csv")),
             ),
         }
+    }
+
+    /// Looks at the keys of jobs before a sheet is made of them.
+    pub fn judge_keys(self, jobs: &Sheet) -> Result<(), Failure> {
+        let mut found = jobs.pending_pos().filter(|key| is_formula(key));
+        let Some(first) = found.next() else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} of the jobs would run as a formula in a spreadsheet, the first is {}",
+            found.count() + 1,
+            escape(&first)
+        );
+        match self {
+            Formulas::Warn => tracing::warn!("{message}"),
+            Formulas::Reject => return Err(Failure::Other(Exit::BadSheet, message)),
+        }
+        Ok(())
     }
 
     /// Looks at the values of an update before it is submitted.

@@ -26,7 +26,7 @@ pub struct GetArgs {
 
 /// Prints the PO's cells, or that there is no such PO.
 pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
-    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
+    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options()?)?;
     let record = sheet
         .record(&args.po)
         .ok_or_else(|| sheet.unknown_po(&args.po))?;

@@ -1,8 +1,8 @@
-//! `tickoff init`: the columns that a run needs, without a run.
+//! `tickoff init`: the columns that a run needs, without a run, and what is remembered of the sheet.
 
 use std::sync::Arc;
 
-use tickoff::{Options, Session, escape};
+use tickoff::{Options, Session, Settings, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
@@ -11,13 +11,27 @@ use crate::stdout::print;
 /// Add STATUS, LAST_PROCESSED and ERROR_MESSAGE where they are missing
 ///
 /// A run does the same when it starts. A backup is made first.
+///
+/// What is said of the sheet (--key, --delimiter, --duplicates, --done, --failed, --todo) is written to
+/// tickoff.toml beside it, where every command finds it from then on; an option of a command wins
+/// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
+///
+/// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
+/// run, and remembers COLUMN as its --key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  tickoff init orders.csv")]
+Examples:
+  tickoff init orders.csv
+  tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
+  tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
     sheet: SheetArgs,
+
+    /// Number the rows that have no key in COLUMN, which is added if it is not there; the numbers go on
+    /// behind the highest
+    #[arg(long, value_name = "COLUMN", value_parser = key_column, conflicts_with = "key", help_heading = "Sheet")]
+    add_key: Option<String>,
 
     #[command(flatten)]
     words: WordArgs,
@@ -32,12 +46,23 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
+    let typed = args.words.put_into(args.sheet.settings());
+    let key = args.add_key.clone().or(typed.key);
+    let typed = Settings { key, ..typed };
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.words.put_into(args.sheet.options())?
+        ..args.sheet.options_with(typed.clone())?
     };
-    let session = Session::open(&args.sheet.file, &args.backup.put_into(options))?;
+    let options = args.backup.put_into(options);
+    if args.add_key.is_some() {
+        number_rows(args, &options)?;
+        remember(args, &typed)?;
+        return Ok(Exit::Done);
+    }
+    // Only settings with which the sheet can be read are remembered.
+    let session = Session::open(&args.sheet.file, &options)?;
     let handler = Arc::clone(session.handler());
+    remember(args, &typed)?;
     let added = session.init()?;
     print(|out| {
         added
@@ -45,4 +70,43 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
     Ok(Exit::for_unplaced(&handler.kept_unplaced()))
+}
+
+fn remember(args: &InitArgs, typed: &Settings) -> Result<(), Failure> {
+    let remembered = typed.remember(&args.sheet.file)?;
+    print(|out| {
+        remembered
+            .iter()
+            .try_for_each(|line| writeln!(out, "remembered {}", escape(line)))
+    })
+}
+
+fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
+    let numbered = Session::number_rows(&args.sheet.file, options)?;
+    print(|out| {
+        if numbered.added_column {
+            writeln!(out, "added {}", escape(&options.key))?;
+        }
+        match numbered.rows {
+            0 => writeln!(out, "no row lacks a key"),
+            1 => writeln!(out, "numbered 1 row: {}", numbered.first),
+            rows => writeln!(
+                out,
+                "numbered {rows} rows: {} to {}",
+                numbered.first,
+                numbered.first + rows as u64 - 1
+            ),
+        }
+    })
+}
+
+fn key_column(name: &str) -> Result<String, String> {
+    const OF_TICKOFF: [&str; 3] = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
+    match name.trim() {
+        "" => Err("it may not be blank".into()),
+        name if OF_TICKOFF.iter().any(|of| of.eq_ignore_ascii_case(name)) => {
+            Err("that column keeps how a job went".into())
+        }
+        name => Ok(name.to_owned()),
+    }
 }

@@ -105,7 +105,7 @@ impl Command {
             Command::Get(args) => get::run(args),
             Command::Set(args) => set::run(args, display),
             Command::Apply(args) => apply::run(args, display),
-            Command::Check(args) => check::run(args),
+            Command::Check(args) => check::run(args, display),
             Command::Init(args) => init::run(args),
             Command::Recover(args) => recover::run(args),
             Command::Backup(command) => backup::run(command),

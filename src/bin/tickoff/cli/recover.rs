@@ -42,7 +42,7 @@ struct DecisionArgs {
 
 /// Brings the results into the sheet, or gives them up, as a session of its own.
 pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
-    let options = args.backup.put_into(args.sheet.options());
+    let options = args.backup.put_into(args.sheet.options()?);
     let decision = match args.decision.apply {
         true => Decision::Apply,
         false => Decision::Discard,

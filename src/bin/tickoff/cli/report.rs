@@ -42,7 +42,8 @@ pub struct ReportArgs {
 
 /// Writes the files that are asked for.
 pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
-    let sheet = Sheet::read(&args.sheet.file, &args.sheet.options())?;
+    let options = args.sheet.options()?;
+    let sheet = Sheet::read(&args.sheet.file, &options)?;
     let joblog = args.joblog.as_deref();
     let create = |path: &PathBuf, mark| Output::create(path, mark, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
@@ -62,7 +63,7 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     }
 
     let joblog = joblog.map(|path| Joblog::read(path, &sheet)).transpose()?;
-    let facts = Facts::of(&sheet, &args.sheet.key, joblog.as_ref(), Utc::now());
+    let facts = Facts::of(&sheet, &options.key, joblog.as_ref(), Utc::now());
     if let Some(page) = &page {
         html::write(&mut page.writer(), &sheet, &facts).map_err(page.failed())?;
     }

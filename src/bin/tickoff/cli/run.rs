@@ -4,6 +4,7 @@
 mod args;
 mod rows;
 mod sheet;
+mod standard_input;
 
 // What it does, who follows it, what ends it.
 mod interruption;
@@ -17,7 +18,7 @@ use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
-use interruption::Interruption;
+use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
 
@@ -26,14 +27,17 @@ pub use args::RunArgs;
 /// Runs the command for every pending PO and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
+    let reading = EndAtOnce::at_signals()?;
+    let input = standard_input::read(args, display)?;
     let seed = rows::seed(args, display);
     let selection = rows::selection(args, seed);
     if args.dry_run {
-        return dry::run(args, &selection, display);
+        return dry::run(args, input, &selection, display);
     }
     let interruption = Interruption::watch()?;
+    drop(reading);
 
-    let session = sheet::open(args, &selection)?;
+    let session = sheet::open(args, input, &selection)?;
     let total = session.count(&selection)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
@@ -42,6 +46,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if total == 0 && (args.stage.has_first() || selection != Selection::all()) {
         display.say(rows::NOTHING_TO_DO);
     }
+    rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {
         rows::tell_not_utf8(&session.handler().sheet(), display);
     }

@@ -50,7 +50,7 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         add_columns: false,
-        ..args.sheet.options()
+        ..args.sheet.options()?
     };
     let options = args.backup.put_into(options);
     let handler = CsvHandler::open_with(&args.sheet.file, &options)?;

@@ -49,12 +49,9 @@ pub struct StatusArgs {
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let sheet = Sheet::read(
-        &args.sheet.file,
-        &args
-            .failed
-            .put_into(args.stage.put_into(args.sheet.options())),
-    )?;
+    let typed = args.failed.put_into(args.sheet.settings());
+    let options = args.stage.put_into(args.sheet.options_with(typed)?);
+    let sheet = Sheet::read(&args.sheet.file, &options)?;
     let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
     print(|out| {
         if args.json {

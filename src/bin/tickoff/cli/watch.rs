@@ -29,6 +29,7 @@ pub struct WatchArgs {
 /// Shows what the run tells of itself until it is over, then how the sheet stands.
 pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
     let file = &args.sheet.file;
+    let options = args.sheet.options()?;
     if io::stdout().is_terminal() {
         display.begin_showing();
     }
@@ -49,7 +50,7 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         thread::sleep(REFRESH);
     }
     display.clear();
-    let sheet = Sheet::read(file, &args.sheet.options())?;
+    let sheet = Sheet::read(file, &options)?;
     print(|out| {
         writeln!(out, "no session is going on")?;
         status::table(out, &sheet.progress())

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use tickoff::{COLUMNS, Error, ForeignWord, Holder, Problem, escape};
+use tickoff::{
+    COLUMNS, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
+};
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
@@ -17,11 +19,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             "name the CSV itself; what comes through a pipe has to be saved to a file first"
         }
         Error::NoKeyColumn {
+            path,
             columns,
             key,
+            delimiter,
             close,
             ..
-        } => return Some(on_missing_key(key, columns, close)),
+        } => return Some(on_missing_key(path, *delimiter, key, columns, close).into()),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -116,24 +120,77 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
-fn on_missing_key(key: &str, columns: &[String], close: &[String]) -> Cow<'static, str> {
-    if let [name, ..] = close {
-        return format!(
-            "if that column holds the POs, pass --key {}",
-            for_a_shell(name)
-        )
-        .into();
-    }
+/// Which columns could be the key, and the command that remembers one of them.
+fn on_missing_key(
+    path: &Path,
+    delimiter: u8,
+    key: &str,
+    columns: &[String],
+    close: &[String],
+) -> String {
     if let [header] = columns
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
         return format!(
             "with the delimiter {delimiter} the header has that column: pass --delimiter {}",
             for_a_shell(&delimiter.to_string())
-        )
-        .into();
+        );
     }
-    "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab".into()
+    // What cannot be read a second time is no news after the error.
+    let could_be = key_candidates(path, delimiter).unwrap_or_default();
+    let mut said = said_of(&could_be);
+    let likeliest = close.first().or(could_be.columns.first());
+    let file = from_here(path);
+    let delimiter_too = match delimiter {
+        b';' | b',' | b'\t' => String::new(),
+        other => format!(
+            " --delimiter {}",
+            for_a_shell(&char::from(other).to_string())
+        ),
+    };
+    match likeliest {
+        Some(name) => said += &format!("if {} is the key: ", escape(name)),
+        None => said += "name the column that is the key: ",
+    }
+    let name = likeliest.map_or("COLUMN".to_owned(), |name| for_a_shell(name));
+    said += &format!("tickoff init {file} --key {name}{delimiter_too}");
+    if likeliest.is_none() && could_be.rows > 0 {
+        said += &format!("; or number the rows: tickoff init {file} --add-key ID{delimiter_too}");
+    }
+    if let [header] = columns
+        && header.contains(|c: char| c.is_ascii_punctuation() && !"_-.\"".contains(c))
+    {
+        said += "; and if it has more columns, --delimiter CHAR names what separates them";
+    }
+    said
+}
+
+fn said_of(could_be: &KeyCandidates) -> String {
+    const SHOWN: usize = 8;
+    let rows = match (could_be.is_all, could_be.rows) {
+        (_, 0) => return String::new(),
+        (true, _) => "every row".to_owned(),
+        (false, rows) => format!("each of the first {rows} rows"),
+    };
+    if could_be.columns.is_empty() {
+        return "no column is filled in every row and different in each; ".to_owned();
+    }
+    let names = could_be.columns.iter().take(SHOWN);
+    let names: Vec<_> = names.map(|name| escape(name)).collect();
+    let mut names = names.join(", ");
+    if let more @ 1.. = could_be.columns.len().saturating_sub(SHOWN) {
+        names += &format!(" and {more} more");
+    }
+    format!("filled in {rows} and different in each: {names}; ")
+}
+
+/// A path as a word for a shell, by the name alone if it is in the working directory.
+fn from_here(path: &Path) -> String {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok());
+    let shown = below.map(Path::to_string_lossy);
+    let shown = shown.filter(|name| !name.starts_with('-'));
+    for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
 }
 
 /// The character by which a header has to be split so that one of its names is the key.
@@ -181,6 +238,13 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::JobNotUtf8 => {
+            "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
+        }
+        Problem::NulInJob => {
+            "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
+        }
+        Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
 }
@@ -245,7 +309,9 @@ mod tests {
         let path = folder.path().join("in.csv");
         std::fs::write(&path, contents).unwrap();
         let error = Sheet::read(&path, &Options::default()).err().unwrap();
-        check(&error, wanted);
+        let folder = folder.path().canonicalize().unwrap();
+        let advice = advice(&error).map(|text| text.replace(folder.to_str().unwrap(), "DIR"));
+        assert_eq!(advice.as_deref(), Some(wanted), "{error}");
     }
 
     #[track_caller]
@@ -281,15 +347,48 @@ mod tests {
     fn a_key_column_that_is_called_otherwise_is_named_for_the_shell() {
         check_sheet(
             "STATUS;Po Number\n",
-            "if that column holds the POs, pass --key 'Po Number'",
+            "if Po Number is the key: tickoff init DIR/in.csv --key 'Po Number'",
         );
         check_sheet(
             "po-number\u{1b}'\n",
-            "if that column holds the POs, pass --key 'po-number\\u{1b}'\\'''",
+            "if po-number\\u{1b}' is the key: tickoff init DIR/in.csv --key 'po-number\\u{1b}'\\'''; and if it has more columns, --delimiter CHAR names what separates them",
         );
         check_sheet(
             "STATUS;order\n",
-            "name the column that holds the POs with --key COLUMN, and the delimiter with --delimiter CHAR if it is none of ; , tab",
+            "name the column that is the key: tickoff init DIR/in.csv --key COLUMN",
+        );
+    }
+
+    #[test]
+    fn the_columns_that_could_be_the_key_are_named() {
+        check_sheet(
+            "name,id,e-mail\nAda,7,a@x\nAda,8,b@x\n,,\n",
+            "filled in every row and different in each: id, e-mail; if id is the key: tickoff init DIR/in.csv --key id",
+        );
+        check_sheet(
+            "name;STATUS\nAda;1\nAda;2\n",
+            "no column is filled in every row and different in each; name the column that is the key: tickoff init DIR/in.csv --key COLUMN; or number the rows: tickoff init DIR/in.csv --add-key ID",
+        );
+        check_sheet(
+            "a|b\n1|x\n2|x\n",
+            "filled in every row and different in each: a|b; if a|b is the key: tickoff init DIR/in.csv --key 'a|b'; and if it has more columns, --delimiter CHAR names what separates them",
+        );
+        let many = |name: &str| {
+            let cells = (0..10).map(|at| format!("{name}{at}"));
+            cells.collect::<Vec<_>>().join(";")
+        };
+        check_sheet(
+            format!("{}\n{}\n", many("c"), many("")),
+            "filled in every row and different in each: c0, c1, c2, c3, c4, c5, c6, c7 and 2 more; if c0 is the key: tickoff init DIR/in.csv --key c0",
+        );
+        let some = KeyCandidates {
+            columns: vec!["id".into()],
+            rows: 7,
+            is_all: false,
+        };
+        assert_eq!(
+            said_of(&some),
+            "filled in each of the first 7 rows and different in each: id; "
         );
     }
 

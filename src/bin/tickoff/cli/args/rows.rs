@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use tickoff::{Condition, Options, ProcessingStatus, Selection, Stage};
+use tickoff::{Condition, Options, ProcessingStatus, Selection, Settings, Stage};
 
 use crate::exit::{Exit, Failure};
 
@@ -107,64 +107,50 @@ impl AfterArgs {
 #[derive(Debug, clap::Args)]
 pub struct WordArgs {
     /// Words of STATUS that count as done, separated by commas; COMPLETED always does
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = done_word,
-        default_value = "COMPLETED", help_heading = WORDS)]
-    done: Vec<ProcessingStatus>,
+    /// [default: those of tickoff.toml, or COMPLETED]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::done_word,
+        help_heading = WORDS)]
+    done: Option<Vec<ProcessingStatus>>,
 
     #[command(flatten)]
     failed: FailedArgs,
 
     /// Words of STATUS that say that a row is still to be processed, separated by commas; a row with a
-    /// word that nobody knows is left alone
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = todo_word,
+    /// word that nobody knows is left alone [default: those of tickoff.toml]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::todo_word,
         help_heading = WORDS)]
-    todo: Vec<ProcessingStatus>,
+    todo: Option<Vec<ProcessingStatus>>,
 }
 
 /// Which words of STATUS are failures.
 #[derive(Debug, clap::Args)]
 pub struct FailedArgs {
     /// Words of STATUS that count as failures, separated by commas; ERROR, FAILED, PARTIAL and
-    /// PO_NOT_FOUND always do
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = failed_word,
+    /// PO_NOT_FOUND always do [default: those of tickoff.toml]
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = Settings::failed_word,
         help_heading = WORDS)]
-    failed: Vec<ProcessingStatus>,
+    failed: Option<Vec<ProcessingStatus>>,
 }
 
 const WORDS: &str = "What STATUS means";
 
 impl WordArgs {
-    /// These options with what was said of words.
-    pub fn put_into(&self, options: Options) -> Result<Options, Failure> {
-        let mut done = self.done.clone();
-        if !done.contains(&ProcessingStatus::Completed) {
-            done.push(ProcessingStatus::Completed);
-        }
-        let is_done = |word: &&ProcessingStatus| {
-            let mut done = done.iter();
-            done.any(|done| done.as_str().eq_ignore_ascii_case(word.as_str()))
-        };
-        if let Some(word) = self.todo.iter().find(is_done) {
-            let message = format!(
-                "{word} cannot be done and to be done at once; --force processes what is done as well"
-            );
-            return Err(Failure::Other(Exit::Usage, message));
-        }
-        let todo = self.todo.clone();
-        Ok(self.failed.put_into(Options {
-            done,
-            todo,
-            ..options
-        }))
+    /// These settings with what was said of words.
+    pub fn put_into(&self, settings: Settings) -> Settings {
+        self.failed.put_into(Settings {
+            done: self.done.clone(),
+            todo: self.todo.clone(),
+            ..settings
+        })
     }
 }
 
 impl FailedArgs {
-    /// These options with what was said of failures.
-    pub fn put_into(&self, options: Options) -> Options {
-        Options {
+    /// These settings with what was said of failures.
+    pub fn put_into(&self, settings: Settings) -> Settings {
+        Settings {
             failed: self.failed.clone(),
-            ..options
+            ..settings
         }
     }
 }
@@ -192,35 +178,18 @@ impl FromStr for Assignment {
     }
 }
 
-fn done_word(word: &str) -> Result<ProcessingStatus, String> {
-    match ProcessingStatus::parse(word) {
-        ProcessingStatus::Pending => Err("an empty cell and PENDING are never done".into()),
-        status => Ok(status),
-    }
-}
-
-fn failed_word(word: &str) -> Result<ProcessingStatus, String> {
-    match ProcessingStatus::parse(word) {
-        status if status.is_failure() => Ok(status),
-        status @ ProcessingStatus::Other(_) => Ok(status),
-        _ => Err("PENDING, COMPLETED and NO_ATTACHMENTS are no failures".into()),
-    }
-}
-
-fn todo_word(word: &str) -> Result<ProcessingStatus, String> {
-    match word.trim() {
-        "" => Err("an empty cell is always to be processed; name a word".into()),
-        word => Ok(ProcessingStatus::parse(word)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tickoff::Options;
+
     use super::*;
+    use crate::cli::args::merged;
     use crate::cli::tests::{check_refused, parse_run};
+    use crate::exit::{Exit, Failure};
 
     fn options(line: &str) -> Result<Options, Failure> {
-        parse_run(line).words.put_into(Options::default())
+        let typed = parse_run(line).words.put_into(Settings::default());
+        merged(typed, Settings::default())
     }
 
     #[test]
@@ -263,6 +232,28 @@ mod tests {
                     .contains("cannot be done and to be done")
             );
         }
+    }
+
+    #[test]
+    fn a_word_that_contradicts_what_is_remembered_is_refused_and_a_list_replaces_it() {
+        let other = |word: &str| ProcessingStatus::Other(word.into());
+        let kept = || Settings {
+            done: Some(vec![other("shipped")]),
+            failed: Some(vec![other("lost")]),
+            ..Settings::default()
+        };
+        let options = |line| merged(parse_run(line).words.put_into(Settings::default()), kept());
+        let refused = options("tickoff run in.csv --todo Shipped -- x").unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(
+            refused.to_string().ends_with(
+                "tickoff.toml says one of the two, and --done or --todo replaces its list"
+            )
+        );
+        let options = options("tickoff run in.csv --todo Shipped --done COMPLETED -- x").unwrap();
+        assert_eq!(options.done, [ProcessingStatus::Completed]);
+        assert_eq!(options.todo, [other("Shipped")]);
+        assert_eq!(options.failed, [other("lost")]);
     }
 
     #[test]

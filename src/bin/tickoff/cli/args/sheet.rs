@@ -1,13 +1,14 @@
 //! Which sheet, how it is read and written, and where its backups are: what becomes the library's
-//! [`Options`].
+//! [`Options`], with what is remembered of the sheet where the command line leaves it open.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tickoff::{DEFAULT_KEEP, Duplicates, Options};
+use tickoff::{DEFAULT_KEEP, Duplicates, Options, Settings, escape, parse_delimiter};
 
 use crate::cli::formulas::Formulas;
+use crate::exit::{Exit, Failure};
 
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
@@ -15,44 +16,67 @@ pub struct SheetArgs {
     /// The sheet: a CSV with a row for each PO
     pub file: PathBuf,
 
-    /// Column that holds the PO
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "PO_NUMBER",
-        help_heading = "Sheet"
-    )]
-    pub key: String,
+    /// Column that holds the key of each job [default: that of tickoff.toml, or PO_NUMBER]
+    #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
+    pub key: Option<String>,
 
-    /// Delimiter, one ASCII character or tab [default: the one of ; , tab with which the header has
-    /// the key column]
+    /// Delimiter, one ASCII character or tab [default: that of tickoff.toml, or the one of ; , tab
+    /// with which the header has the key column]
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
     /// A PO that stands in several rows: refuse the sheet, or write to all of them
+    /// [default: as tickoff.toml says, or refuse]
     #[arg(
         long,
         value_name = "refuse|all",
-        default_value = "refuse",
         hide_possible_values = true,
         help_heading = "Sheet"
     )]
-    pub duplicates: DuplicatesArg,
+    pub duplicates: Option<DuplicatesArg>,
 }
 
 impl SheetArgs {
-    /// The same for the library.
-    pub fn options(&self) -> Options {
-        Options {
+    /// What the command line says of the sheet.
+    pub fn settings(&self) -> Settings {
+        Settings {
             key: self.key.clone(),
             delimiter: self.delimiter,
-            duplicates: match self.duplicates {
+            duplicates: self.duplicates.map(|duplicates| match duplicates {
                 DuplicatesArg::Refuse => Duplicates::Refuse,
                 DuplicatesArg::All => Duplicates::All,
-            },
-            ..Options::default()
+            }),
+            ..Settings::default()
         }
     }
+
+    /// The same for the library, with what is remembered of the sheet.
+    pub fn options(&self) -> Result<Options, Failure> {
+        self.options_with(self.settings())
+    }
+
+    /// The same, if the command line says this.
+    pub fn options_with(&self, typed: Settings) -> Result<Options, Failure> {
+        merged(typed, Settings::of(&self.file)?)
+    }
+}
+
+/// What a command line says of a sheet, with what is remembered where it leaves that open.
+pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
+    let by_itself = typed.contradiction().is_some();
+    let settings = typed.or(kept);
+    if let Some(word) = settings.contradiction() {
+        let way_on = match by_itself {
+            true => "--force processes what is done as well",
+            false => "tickoff.toml says one of the two, and --done or --todo replaces its list",
+        };
+        let message = format!(
+            "{} cannot be done and to be done at once; {way_on}",
+            escape(word.as_str())
+        );
+        return Err(Failure::Other(Exit::Usage, message));
+    }
+    Ok(settings.put_into(Options::default()))
 }
 
 /// The library's [`Duplicates`] as clap needs it.
@@ -63,12 +87,9 @@ pub enum DuplicatesArg {
     All,
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        b"tab" | b"\\t" => Ok(b'\t'),
-        &[byte] if byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n') => Ok(byte),
-        _ => Err("it must be one ASCII character, and no quote or line break; or tab".into()),
-    }
+fn delimiter(text: &str) -> Result<u8, &'static str> {
+    parse_delimiter(text)
+        .ok_or("it must be one ASCII character, and no quote or line break; or tab")
 }
 
 /// How results get into the sheet.

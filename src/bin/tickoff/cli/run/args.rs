@@ -16,7 +16,7 @@ use crate::cli::args::{
 ///
 /// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
 /// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
-/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO, TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO (and TICKOFF_KEY, the same), TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
@@ -28,6 +28,10 @@ use crate::cli::args::{
 /// Work in several steps has a stage for each: --stage NAME has a state of its own, --after STAGE takes
 /// what is done there, and TICKOFF_STAGE is NAME. In an answer of CMD, and for --done and
 /// --retry-failed, STATUS is the stage's; in --where and placeholders a name is the column's own.
+///
+/// With - as FILE, jobs come from standard input, one a line. --output and --key are needed then: COPY is
+/// made, with the jobs in that column, and keeps the results. Every job of it that is not done runs; so
+/// does one that is new in the input. With </dev/null the run goes on with those that are there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +40,8 @@ Examples:
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
-  tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf")]
+  tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf
+  tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
 pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
@@ -172,6 +177,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub columns: ColumnArgs,
 
+    /// Jobs from standard input end with a NUL byte, as find -print0 writes them, instead of a line end
+    #[arg(short = '0', long, help_heading = "What to process")]
+    pub null: bool,
+
     #[command(flatten)]
     pub write: WriteArgs,
 
@@ -236,7 +245,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use tickoff::{Duplicates, Failures, Options, ProcessingStatus};
+    use tickoff::{Duplicates, Failures, ProcessingStatus};
 
     use super::*;
     use crate::cli::formulas::Formulas;
@@ -256,14 +265,14 @@ mod tests {
             (args.timeout, args.halt, args.limit),
             (None, Halt::Never, None)
         );
+        let options = args.sheet.options().unwrap();
         assert_eq!(
-            (args.sheet.key.as_str(), args.sheet.delimiter),
+            (options.key.as_str(), options.delimiter),
             ("PO_NUMBER", None)
         );
-        assert_eq!(args.sheet.options().duplicates, Duplicates::Refuse);
-        assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
-        let options = args.words.put_into(Options::default()).unwrap();
+        assert_eq!(options.duplicates, Duplicates::Refuse);
         assert_eq!(options.done, [ProcessingStatus::Completed]);
+        assert_eq!((args.backup.backup_dir, args.backup.keep.get()), (None, 5));
         assert_eq!(
             (args.log.log_format, args.write.formulas),
             (LogFormat::Human, Formulas::Warn)

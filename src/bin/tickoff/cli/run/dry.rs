@@ -1,6 +1,6 @@
 //! What a run would do, without doing any of it: nothing is locked, made or written.
 
-use tickoff::Selection;
+use tickoff::{Selection, Sheet};
 
 use super::args::RunArgs;
 use super::{jobs, rows, sheet};
@@ -9,8 +9,13 @@ use crate::stderr::Display;
 use crate::stdout::print;
 
 /// Prints the commands that a run would begin with, one a line, in its order.
-pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<Exit, Failure> {
-    let sheet = sheet::read_fit(args)?;
+pub fn run(
+    args: &RunArgs,
+    jobs: Option<Sheet>,
+    selection: &Selection,
+    display: &Display,
+) -> Result<Exit, Failure> {
+    let sheet = sheet::read_fit(args, jobs)?;
     let columns = sheet.columns_of_a_run();
     jobs::must_fit(args, &columns)?;
     let template = jobs::template(args, &columns)?;
@@ -19,6 +24,7 @@ pub fn run(args: &RunArgs, selection: &Selection, display: &Display) -> Result<E
             .status(po)
             .is_some_and(|status| sheet.is_done(&status))
     });
+    rows::tell_without_key(&sheet, display);
     rows::tell_not_utf8(&sheet, display);
     rows::tell_left_alone(display, &sheet.left_alone(selection)?);
     let mut selected = sheet.select(selection)?.peekable();

@@ -2,14 +2,41 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use tickoff::{Stop, StopLevel, is_ignored};
 
 use crate::exit::{Exit, Failure};
+
+/// Until it is dropped, a signal ends the program at once: nothing has begun. The handler itself does it, so that
+/// nothing can begin meanwhile, and it works for process 1 of a container, which the system would spare.
+pub struct EndAtOnce {
+    /// Written when this is dropped, read by the handler. `SeqCst`: the simplest that is right.
+    is_meant: Arc<AtomicBool>,
+}
+
+impl EndAtOnce {
+    /// Begins. A signal that whoever started us wants ignored stays so.
+    pub fn at_signals() -> Result<EndAtOnce, Failure> {
+        let is_meant = Arc::new(AtomicBool::new(true));
+        for signal in heeded() {
+            let exit = exit_of(signal).code().into();
+            flag::register_conditional_shutdown(signal, exit, Arc::clone(&is_meant))
+                .map_err(failed)?;
+        }
+        Ok(EndAtOnce { is_meant })
+    }
+}
+
+impl Drop for EndAtOnce {
+    fn drop(&mut self) {
+        self.is_meant.store(false, Ordering::SeqCst);
+    }
+}
 
 /// Watches for signals: the first lets running commands finish, the second kills them.
 pub struct Interruption {
@@ -22,13 +49,7 @@ pub struct Interruption {
 impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
     pub fn watch() -> Result<Interruption, Failure> {
-        let failed = |error: io::Error| {
-            Failure::Other(Exit::NotWritten, format!("cannot handle signals: {error}"))
-        };
-        let heeded = [SIGINT, SIGTERM, SIGHUP]
-            .into_iter()
-            .filter(|&signal| !is_ignored(signal));
-        let mut signals = Signals::new(heeded).map_err(failed)?;
+        let mut signals = Signals::new(heeded()).map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
             signal: Arc::default(),
@@ -59,8 +80,23 @@ impl Interruption {
         match self.signal.load(Ordering::SeqCst) {
             0 => Exit::Done,
             _ if self.stop.level() == StopLevel::Continue => Exit::Done,
-            SIGINT => Exit::Interrupted,
-            _ => Exit::Terminated,
+            signal => exit_of(signal),
         }
     }
+}
+
+fn heeded() -> impl Iterator<Item = i32> {
+    let signals = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    signals.filter(|&signal| !is_ignored(signal))
+}
+
+fn exit_of(signal: i32) -> Exit {
+    match signal {
+        SIGINT => Exit::Interrupted,
+        _ => Exit::Terminated,
+    }
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::Other(Exit::NotWritten, format!("cannot handle signals: {error}"))
 }

@@ -70,6 +70,21 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
     }
 }
 
+/// Says that there are rows which have no key.
+pub fn tell_without_key(sheet: &Sheet, display: &Display) {
+    let Some((rows, line)) = sheet.rows_without_key() else {
+        return;
+    };
+    let have = match rows {
+        1 => "1 row has".to_owned(),
+        rows => format!("{rows} rows have"),
+    };
+    display.say(&format!(
+        "{have} no key, the first in line {line}, and no job: tickoff init FILE --add-key {} numbers them",
+        escape(sheet.key_column())
+    ));
+}
+
 /// Says that there are cells which are no text.
 pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
     let Some(found) = sheet.not_utf8() else {

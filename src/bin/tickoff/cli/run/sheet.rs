@@ -1,26 +1,44 @@
-//! The sheet that a run works on: FILE, or the copy of it that keeps the results (`--output`).
+//! The sheet that a run works on: FILE, or the copy of it, or of jobs from standard input, that keeps the
+//! results (`--output`).
 
-use tickoff::{Error, Options, Selection, Session, Sheet, create_output, escape, same_column};
+use std::path::Path;
+
+use tickoff::{
+    Error, Options, Selection, Session, Settings, Sheet, create_output, escape, same_column,
+};
 
 use super::args::RunArgs;
 use super::jobs;
+use super::standard_input;
+use crate::cli::args::merged;
 use crate::exit::{Exit, Failure};
 
-/// Opens it for the run; a copy is made, or gets the rows that are new in FILE, once the command is known to
-/// fit its columns.
-pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
+/// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
+/// is known to fit its columns.
+pub fn open(
+    args: &RunArgs,
+    jobs: Option<Sheet>,
+    selection: &Selection,
+) -> Result<Session, Failure> {
     let options = options(args)?;
-    refuse_unfit_stdout(args)?;
+    refuse_own_column(args, &options)?;
+    let must_hold_column = args.stdout_to.is_some() && args.columns.no_new_columns;
     let Some(copy) = &args.output else {
+        if must_hold_column {
+            refuse_without_column(args, &Sheet::read(&args.sheet.file, &options)?)?;
+        }
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
         return Ok(session);
     };
-    if !args.only.is_empty() || !args.conditions.is_empty() {
-        // What is selected must be there before a copy is made or gets new rows.
-        drop(read(args)?.select(selection)?);
+    let input = input(args, jobs, &options)?;
+    if must_hold_column || !args.only.is_empty() || !args.conditions.is_empty() {
+        // What is selected, and where stdout goes, must be there before a copy is made or gets new rows.
+        let resumed = resumed(copy, &input, &options)?;
+        let sheet = resumed.as_ref().unwrap_or(&input);
+        refuse_without_column(args, sheet)?;
+        drop(sheet.select(selection)?);
     }
-    let input = Sheet::read_input(&args.sheet.file, &options)?;
     if !copy.exists() {
         input.refuse_foreign_status()?;
         jobs::must_fit(args, &input.columns_of_a_run())?;
@@ -33,20 +51,22 @@ pub fn open(args: &RunArgs, selection: &Selection) -> Result<Session, Failure> {
 }
 
 /// Reads it, changes nothing, and refuses what a run would refuse.
-pub fn read_fit(args: &RunArgs) -> Result<Sheet, Failure> {
-    refuse_unfit_stdout(args)?;
-    let sheet = read(args)?;
+pub fn read_fit(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
+    let options = options(args)?;
+    refuse_own_column(args, &options)?;
+    let sheet = read(args, jobs, &options)?;
+    refuse_without_column(args, &sheet)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
 }
 
 /// Refuses a column that cannot take what the commands say.
-fn refuse_unfit_stdout(args: &RunArgs) -> Result<(), Failure> {
+fn refuse_own_column(args: &RunArgs, options: &Options) -> Result<(), Failure> {
     let Some(column) = &args.stdout_to else {
         return Ok(());
     };
-    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &args.sheet.key];
-    let mut own = own.into_iter().chain(args.stage.stage().columns());
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &options.key];
+    let mut own = own.into_iter().chain(options.stage.columns());
     if own.any(|own| same_column(own, column)) {
         let column = escape(column.trim());
         return Err(Failure::Other(
@@ -56,32 +76,55 @@ fn refuse_unfit_stdout(args: &RunArgs) -> Result<(), Failure> {
             ),
         ));
     }
-    if args.columns.no_new_columns {
-        let sheet = read(args)?;
-        sheet
-            .require_column(column)
-            .map_err(|error| Failure::Other(Exit::BadSheet, format!("--stdout-to: {error}")))?;
-    }
     Ok(())
 }
 
-fn read(args: &RunArgs) -> Result<Sheet, Failure> {
-    let options = options(args)?;
-    let Some(copy) = &args.output else {
-        return Ok(Sheet::read(&args.sheet.file, &options)?);
-    };
-    let input = Sheet::read_input(&args.sheet.file, &options)?;
-    if !copy.exists() {
-        return Ok(input);
+/// Refuses a sheet that lacks the column for what the commands say, if none may be added.
+fn refuse_without_column(args: &RunArgs, sheet: &Sheet) -> Result<(), Failure> {
+    match &args.stdout_to {
+        Some(column) if args.columns.no_new_columns => sheet
+            .require_column(column)
+            .map(drop)
+            .map_err(|error| Failure::Other(Exit::BadSheet, format!("--stdout-to: {error}"))),
+        _ => Ok(()),
     }
-    Sheet::read_with_new_rows(copy, &options, &input).map_err(as_usage)
 }
 
-fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let options = args
-        .stage
-        .put_into(args.columns.put_into(args.sheet.options()))?;
-    let mut options = args.words.put_into(args.backup.put_into(options))?;
+fn read(args: &RunArgs, jobs: Option<Sheet>, options: &Options) -> Result<Sheet, Failure> {
+    let Some(copy) = &args.output else {
+        return Ok(Sheet::read(&args.sheet.file, options)?);
+    };
+    let input = input(args, jobs, options)?;
+    Ok(resumed(copy, &input, options)?.unwrap_or(input))
+}
+
+fn input(args: &RunArgs, jobs: Option<Sheet>, options: &Options) -> Result<Sheet, Failure> {
+    match jobs {
+        Some(jobs) => Ok(jobs),
+        None => Ok(Sheet::read_input(&args.sheet.file, options)?),
+    }
+}
+
+/// The copy, if it is there, and what is new in the input.
+fn resumed(copy: &Path, input: &Sheet, options: &Options) -> Result<Option<Sheet>, Failure> {
+    if !copy.exists() {
+        return Ok(None);
+    }
+    let sheet = Sheet::read_with_new_rows(copy, options, input);
+    sheet.map(Some).map_err(as_usage)
+}
+
+/// How the sheet is read and kept.
+pub fn options(args: &RunArgs) -> Result<Options, Failure> {
+    let typed = args.words.put_into(args.sheet.settings());
+    let kept = match &args.output {
+        Some(copy) if standard_input::has_jobs(args) => Settings::of(copy)?,
+        Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
+        None => Settings::of(&args.sheet.file)?,
+    };
+    let options = args.stage.put_into(merged(typed, kept)?)?;
+    let options = args.columns.put_into(options);
+    let mut options = args.backup.put_into(options);
     options.allow_network_fs = args.write.allow_network_fs;
     options.take_unknown = args.force || !args.only.is_empty();
     options.take_done = args.force;

@@ -1,0 +1,27 @@
+//! The rows of a sheet get numbers as their keys.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::session::flow::{Session, new_id};
+use crate::sheet::{Numbered, Options};
+use crate::store::number_rows;
+
+impl Session {
+    /// Gives every row that has some text and no key a number in the key column, which is added if the sheet has
+    /// none, after a backup. Atomic and durable, in a session of its own. The numbers go on behind the highest
+    /// there is.
+    ///
+    /// # Errors
+    /// As [`Session::open`], without [`Error::ForeignColumn`]; [`Error::Io`], [`Error::Busy`], [`Error::Backup`]: the sheet is as it was.
+    pub fn number_rows(path: impl AsRef<Path>, options: &Options) -> Result<Numbered> {
+        let path = path.as_ref();
+        // What an interrupted session left is visible first.
+        match Session::open_decided(path, options, None) {
+            Ok(session) => drop(session.finish()?),
+            Err(Error::NoKeyColumn { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        number_rows(path, options, &new_id())
+    }
+}

@@ -1,0 +1,287 @@
+//! What may stand in a sheet's table, how it is read, and how it is written.
+//!
+//! [`NAMES`] is the one place that knows the names: one more is a field of [`Settings`] and a line there.
+
+use std::ops::Range;
+
+use toml_edit::{Array, Item, Value};
+
+use crate::csv::dialect;
+use crate::domain::ProcessingStatus;
+use crate::sheet::{Duplicates, Options};
+
+/// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The key column, as in [`Options::key`].
+    pub key: Option<String>,
+    /// The delimiter, as in [`Options::delimiter`].
+    pub delimiter: Option<u8>,
+    /// Whether a PO may stand in several rows, as in [`Options::duplicates`].
+    pub duplicates: Option<Duplicates>,
+    /// The statuses that count as done; COMPLETED always does.
+    pub done: Option<Vec<ProcessingStatus>>,
+    /// The statuses that count as failures, as in [`Options::failed`].
+    pub failed: Option<Vec<ProcessingStatus>>,
+    /// The statuses that are still to be processed, as in [`Options::todo`].
+    pub todo: Option<Vec<ProcessingStatus>>,
+}
+
+impl Settings {
+    /// These, and what they leave open as `other` says it.
+    pub fn or(self, other: Settings) -> Settings {
+        Settings {
+            key: self.key.or(other.key),
+            delimiter: self.delimiter.or(other.delimiter),
+            duplicates: self.duplicates.or(other.duplicates),
+            done: self.done.or(other.done),
+            failed: self.failed.or(other.failed),
+            todo: self.todo.or(other.todo),
+        }
+    }
+
+    /// The options with what is said here.
+    pub fn put_into(self, options: Options) -> Options {
+        let done = self.done.map(|mut done| {
+            if !done.contains(&ProcessingStatus::Completed) {
+                done.push(ProcessingStatus::Completed);
+            }
+            done
+        });
+        Options {
+            key: self.key.unwrap_or(options.key),
+            delimiter: self.delimiter.or(options.delimiter),
+            duplicates: self.duplicates.unwrap_or(options.duplicates),
+            done: done.unwrap_or(options.done),
+            failed: self.failed.unwrap_or(options.failed),
+            todo: self.todo.unwrap_or(options.todo),
+            ..options
+        }
+    }
+
+    /// A word that is said to be done, and to be processed as well.
+    pub fn contradiction(&self) -> Option<&ProcessingStatus> {
+        let done = || {
+            self.done
+                .iter()
+                .flatten()
+                .chain([&ProcessingStatus::Completed])
+        };
+        let mut todo = self.todo.iter().flatten();
+        todo.find(|word| done().any(|done| done.is_same_word(word)))
+    }
+
+    /// A word of STATUS that can count as done.
+    ///
+    /// # Errors
+    /// What else it is.
+    pub fn done_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match ProcessingStatus::parse(text) {
+            ProcessingStatus::Pending => Err("an empty cell and PENDING are never done"),
+            status => Ok(status),
+        }
+    }
+
+    /// A word of STATUS that can be a failure.
+    ///
+    /// # Errors
+    /// What else it is.
+    pub fn failed_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match ProcessingStatus::parse(text) {
+            status if status.is_failure() => Ok(status),
+            status @ ProcessingStatus::Other(_) => Ok(status),
+            _ => Err("PENDING, COMPLETED and NO_ATTACHMENTS are no failures"),
+        }
+    }
+
+    /// A word of STATUS that can be still to be processed.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn todo_word(text: &str) -> Result<ProcessingStatus, &'static str> {
+        match text.trim() {
+            "" => Err("an empty cell is always to be processed; name a word"),
+            word => Ok(ProcessingStatus::parse(word)),
+        }
+    }
+}
+
+/// A name that may stand in a sheet's table.
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    /// Takes its value in, or says what is wrong with it.
+    pub(super) read: fn(&mut Settings, &Value) -> Result<(), Wrong>,
+    /// Its value, as it is written; `None` if it is left open.
+    pub(super) write: fn(&Settings) -> Option<Value>,
+}
+
+pub(super) const NAMES: &[Name] = &[
+    Name {
+        name: "key",
+        read: |settings, value| {
+            let column = text(value).filter(|column| !column.trim().is_empty());
+            settings.key = Some(
+                column
+                    .ok_or("key must be a column's name: \"id\"")?
+                    .to_owned(),
+            );
+            Ok(())
+        },
+        write: |settings| settings.key.as_deref().map(Value::from),
+    },
+    Name {
+        name: "delimiter",
+        read: |settings, value| {
+            let delimiter = text(value).and_then(dialect::parse_delimiter);
+            settings.delimiter = Some(delimiter.ok_or(
+                "delimiter must be one ASCII character, and no quote or line break; or \"tab\"",
+            )?);
+            Ok(())
+        },
+        write: |settings| match settings.delimiter? {
+            b'\t' => Some(Value::from("tab")),
+            delimiter => Some(Value::from(char::from(delimiter).to_string())),
+        },
+    },
+    Name {
+        name: "duplicates",
+        read: |settings, value| {
+            settings.duplicates = Some(match text(value) {
+                Some("refuse") => Duplicates::Refuse,
+                Some("all") => Duplicates::All,
+                _ => return Err("duplicates must be \"refuse\" or \"all\"".into()),
+            });
+            Ok(())
+        },
+        write: |settings| {
+            Some(Value::from(match settings.duplicates? {
+                Duplicates::Refuse => "refuse",
+                Duplicates::All => "all",
+            }))
+        },
+    },
+    Name {
+        name: "done",
+        read: |settings, value| {
+            let wanted = "done must be a list of statuses: [\"COMPLETED\", \"NO_ATTACHMENTS\"]";
+            settings.done = Some(words(value, wanted, Settings::done_word)?);
+            Ok(())
+        },
+        write: |settings| settings.done.as_deref().map(list),
+    },
+    Name {
+        name: "failed",
+        read: |settings, value| {
+            let wanted = "failed must be a list of statuses: [\"lost\", \"broken\"]";
+            settings.failed = Some(words(value, wanted, Settings::failed_word)?);
+            Ok(())
+        },
+        write: |settings| settings.failed.as_deref().map(list),
+    },
+    Name {
+        name: "todo",
+        read: |settings, value| {
+            let wanted = "todo must be a list of statuses: [\"new\", \"open\"]";
+            settings.todo = Some(words(value, wanted, Settings::todo_word)?);
+            Ok(())
+        },
+        write: |settings| settings.todo.as_deref().map(list),
+    },
+];
+
+/// What is wrong with a value, and where if not with all of it.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) at: Option<Range<usize>>,
+    pub(super) problem: &'static str,
+}
+
+impl From<&'static str> for Wrong {
+    fn from(problem: &'static str) -> Wrong {
+        Wrong { at: None, problem }
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    value.as_str()
+}
+
+/// A list of words of STATUS, each of which passes.
+fn words(
+    value: &Value,
+    wanted: &'static str,
+    parse: fn(&str) -> Result<ProcessingStatus, &'static str>,
+) -> Result<Vec<ProcessingStatus>, Wrong> {
+    let list = value.as_array().ok_or(wanted)?;
+    let read = |value: &Value| {
+        let wrong = |problem| Wrong {
+            at: value.span(),
+            problem,
+        };
+        let word = text(value).ok_or_else(|| wrong(wanted))?;
+        parse(word).map_err(wrong)
+    };
+    list.iter().map(read).collect()
+}
+
+fn list(words: &[ProcessingStatus]) -> Value {
+    Value::from(
+        words
+            .iter()
+            .map(ProcessingStatus::as_str)
+            .collect::<Array>(),
+    )
+}
+
+/// A value as it stands behind its name.
+pub(super) fn line(name: &str, value: &Value) -> String {
+    format!("{name} = {}", Item::Value(value.clone()).to_string().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_open_is_filled_and_a_list_is_replaced() {
+        let typed = Settings {
+            done: Some(vec![ProcessingStatus::NoAttachments]),
+            ..Settings::default()
+        };
+        let kept = Settings {
+            key: Some("id".into()),
+            done: Some(vec![ProcessingStatus::Error]),
+            ..Settings::default()
+        };
+        let options = typed.or(kept).put_into(Options::default());
+        assert_eq!(options.key, "id");
+        assert_eq!(
+            options.done,
+            [ProcessingStatus::NoAttachments, ProcessingStatus::Completed]
+        );
+        assert_eq!((options.delimiter, options.keep), (None, 5));
+    }
+
+    #[test]
+    fn every_name_is_written_as_it_is_read() {
+        let all = Settings {
+            key: Some("Order \"No\"".into()),
+            delimiter: Some(b'\t'),
+            duplicates: Some(Duplicates::All),
+            done: Some(vec![ProcessingStatus::Completed, ProcessingStatus::Error]),
+            failed: Some(vec![ProcessingStatus::Other("lost, \"broken\"".into())]),
+            todo: Some(vec![
+                ProcessingStatus::Pending,
+                ProcessingStatus::Other("é".into()),
+            ]),
+        };
+        let mut read = Settings::default();
+        for name in NAMES {
+            let value = (name.write)(&all).expect(name.name);
+            let line = line(name.name, &value);
+            let document = toml_edit::Document::parse(line.as_str()).unwrap();
+            (name.read)(&mut read, document[name.name].as_value().unwrap()).unwrap();
+        }
+        assert_eq!(read, all);
+    }
+}

@@ -1,0 +1,16 @@
+//! What could be the key of a sheet that is asked for one.
+
+use std::path::Path;
+
+use crate::csv::candidates::{self, KeyCandidates};
+use crate::disk::open_file;
+use crate::error::{Error, Result};
+
+/// The columns of a sheet that are filled in every row and different in each, read with a delimiter. The sheet is
+/// read once, and changed in nothing.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::NotAFile`], and [`Error::Busy`] while another program has a write lease on it.
+pub fn key_candidates(path: &Path, delimiter: u8) -> Result<KeyCandidates> {
+    candidates::find(open_file(path)?, delimiter).map_err(Error::io("read", path))
+}
