@@ -10,8 +10,8 @@
 //!
 //! In each of these states the sheet must be a complete version, and so must be each backup; the next
 //! session must find everything that was acknowledged before, and leave nothing behind. The campaign
-//! is `TICKOFF_CRASH_STATES=100000 cargo test --release --test it crash_states`, fastest with TMPDIR
-//! on a tmpfs; by default a few hundred states are tried, and `TICKOFF_SEED` replays them.
+//! is `tests/campaign.sh states`, which goes on where it was stopped; by default a few hundred states are
+//! tried, and `TICKOFF_SEED` replays them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ use tickoff::{
     CsvHandler, DEFAULT_CAPACITY, Decision, Error, Options, Session, Until, Updates, WriteQueue,
 };
 
-use crate::campaign::{random, tries};
+use crate::campaign::progress;
 use crate::command_line::tickoff;
 use crate::fixture::{TempSheet, rested};
 use crate::tracer::{Call, Verdict, Watch, trace};
@@ -707,23 +707,21 @@ fn digest(state: &impl Hash) -> u64 {
 
 #[test]
 fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
-    let wanted = tries("TICKOFF_CRASH_STATES", 300) as usize;
-    let mut random = random();
+    let mut campaign = progress("", "TICKOFF_CRASH_STATES", 300);
     let mut seen: HashSet<u64> = HashSet::new();
-    let mut histories = 0;
     let rows: String = (0..ROWS)
         .map(|row| format!("P{row};;of P{row};;;\n"))
         .collect();
     let text = format!("PO_NUMBER;STATUS;SUPPLIER;note;LAST_PROCESSED;ERROR_MESSAGE\n{rows}");
     // A journal belongs to its sheet's path: all states are tried where the history was recorded.
     let sheet = TempSheet::new(&text);
-    while seen.len() < wanted {
+    campaign.each_round(|random, _| {
+        let before = seen.len();
         fs::remove_dir_all(sheet.folder()).unwrap();
         fs::create_dir_all(sheet.backups()).unwrap();
         fs::write(sheet.path(), &text).unwrap();
         rested(sheet.path());
-        let history = record(&sheet, &mut random);
-        histories += 1;
+        let history = record(&sheet, random);
         let mut known = Known {
             versions: HashSet::from([text.clone().into_bytes()]),
             submitted: history
@@ -778,9 +776,10 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
                 }
             }
         }
-    }
+        (seen.len() - before) as u64
+    });
     println!(
-        "{} distinct crash states of {histories} histories",
-        seen.len()
+        "{} distinct crash states of {} histories",
+        campaign.done, campaign.rounds
     );
 }

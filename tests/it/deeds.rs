@@ -7,9 +7,9 @@
 //! [`model`]. Which deeds are slow, because tickoff waits for an editor, is in [`hands`]; several histories run
 //! beside each other meanwhile.
 //!
-//! The campaign is `TICKOFF_DEEDS=10000 cargo test --release --test it deeds`; one that was stopped goes on
-//! where it was. `TICKOFF_SEED` replays one, and `TICKOFF_DEEDS=1 TICKOFF_SEED=…` a single history, which is
-//! reduced to the deeds that it takes to fail.
+//! The campaign is `tests/campaign.sh deeds`; one that was stopped goes on where it was. `TICKOFF_SEED` replays
+//! one, and `TICKOFF_DEEDS=1 TICKOFF_SEED=…` a single history, which is reduced to the deeds that it takes to
+//! fail.
 
 mod found;
 mod hands;
@@ -232,7 +232,7 @@ fn history(seed: u64) -> (BTreeMap<&'static str, u64>, Option<String>) {
 
 #[test]
 fn what_people_and_tickoff_do_one_after_the_other_loses_nothing() {
-    let mut campaign = progress("deeds", "TICKOFF_DEEDS", 24);
+    let mut campaign = progress("", "TICKOFF_DEEDS", 24).short_from("TICKOFF_DEEDS", 1);
     let begun = Instant::now();
     let (first, wanted) = (campaign.done, campaign.wanted);
     let next = AtomicU64::new(first);
@@ -251,7 +251,8 @@ fn what_people_and_tickoff_do_one_after_the_other_loses_nothing() {
                         let number = next.fetch_add(1, Ordering::SeqCst);
                         running[me].store(number, Ordering::SeqCst);
                         let oldest = running.iter().map(|it| it.load(Ordering::SeqCst)).min();
-                        campaign.has_done(oldest.unwrap().min(wanted));
+                        let over = oldest.unwrap().min(wanted);
+                        campaign.has_done(over, over);
                         (number, campaign.seed_of(number))
                     };
                     if number >= wanted || failures.lock().unwrap().len() >= 10 {

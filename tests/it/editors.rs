@@ -3,8 +3,7 @@
 //!
 //! Afterwards every value that the editor wrote last, and every result that was acknowledged, is in
 //! the sheet; and whenever the editor itself had nothing half written, a reader saw a complete one.
-//! The campaign is `TICKOFF_EDITS=20000 cargo test --release --test it editors`: so many edits of
-//! each kind. `TICKOFF_SEED` replays its choices, though not the moments at which they fall.
+//! The campaign is `tests/campaign.sh editors`, which goes on where it was stopped: so many edits of each kind. `TICKOFF_SEED` replays its choices, though not the moments at which they fall.
 //!
 //! In a poorer system (see [`crate::poor`]) less is promised, and no less is expected than that. Without
 //! leases what was written to a version that was just displaced is kept in a copy. Without an exchange a
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tickoff::{CsvHandler, DEFAULT_CAPACITY, Error, Options, Session, Until, WriteQueue};
 
-use crate::campaign::{random, tries};
+use crate::campaign::{progress, random, tries};
 use crate::command_line::{Running, end, wait_until};
 use crate::fixture::TempSheet;
 use crate::poor::lacks;
@@ -273,15 +272,14 @@ fn check_lost(lost: u64, edits: u64) {
 
 /// So many edits, in sheets of a few hundred each.
 fn campaign(edits: &[Edit], few: u64, kept: Kept) {
-    let mut random = random();
-    let wanted = tries("TICKOFF_EDITS", few);
-    let (mut left, mut lost) = (wanted, 0);
-    while left > 0 {
+    let mut campaign = progress(&format!("-{edits:?}"), "TICKOFF_EDITS", few);
+    let mut lost = 0;
+    campaign.each_round(|random, left| {
         let now = left.min(400);
-        lost += edit_during_a_session(edits, now, &mut random, kept);
-        left -= now;
-    }
-    check_lost(lost, wanted);
+        lost += edit_during_a_session(edits, now, random, kept);
+        now
+    });
+    check_lost(lost, campaign.wanted);
 }
 
 #[test]

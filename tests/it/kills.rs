@@ -1,14 +1,14 @@
 //! `kill -9` at random moments, again and again until a run gets through.
 //!
-//! The campaign is `TICKOFF_KILLS=10000 cargo test --release --test it kills`; without the variable a
-//! few kills are tried. `TICKOFF_SEED` replays one.
+//! The campaign is `tests/campaign.sh kills`, which goes on where it was stopped; without it a few kills are
+//! tried. `TICKOFF_SEED` replays the choices of one round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::campaign::{random, tries};
+use crate::campaign::progress;
 use crate::command_line::{Running, end};
 use crate::fixture::TempSheet;
 use crate::oracle::RawSheet;
@@ -17,17 +17,9 @@ const JOB: &str = "echo \"$TICKOFF_WORKER $TICKOFF_PO\" >> $LOG";
 
 #[test]
 fn kills_at_any_moment_lose_nothing_acknowledged_and_repeat_none_of_it() {
-    let wanted = tries("TICKOFF_KILLS", 6);
-    let mut random = random();
-    let mut kills = 0;
-    while kills < wanted {
-        let before = kills;
-        kills += run_to_the_end_under_kills(&mut random);
-        if kills / 500 > before / 500 {
-            eprintln!("{kills} kills so far");
-        }
-    }
-    println!("{kills} kills");
+    let mut campaign = progress("", "TICKOFF_KILLS", 6);
+    campaign.each_round(|random, _| run_to_the_end_under_kills(random));
+    println!("{} kills", campaign.done);
 }
 
 /// When a run is killed.

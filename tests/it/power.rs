@@ -4,8 +4,8 @@
 //! What was acknowledged is noted before the cut: the answers of `apply --ack`, the `set`s that
 //! ended well, and of each worker of `run` every PO but its last, because it took the next one.
 //!
-//! The campaign is `TICKOFF_POWER_CUTS=3000 cargo test --release --test it power`, a quarter of them
-//! on each filesystem; without the variable a few cuts are tried. `TICKOFF_SEED` replays the moments,
+//! The campaign is `tests/campaign.sh power`, which goes on where it was stopped: so many cuts on each of four
+//! filesystems; without it one is tried on each. `TICKOFF_SEED` replays the moments,
 //! not what the scheduler makes of them. It takes root.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tickoff::{Options, Sheet};
 
-use crate::campaign::{random, tries};
+use crate::campaign::progress;
 use crate::command_line::{Running, end};
 use crate::disk::{Disk, Format};
 use crate::fixture::TempSheet;
@@ -55,18 +55,19 @@ fn cut_again_and_again(format: Format, options: &'static str) {
     let Some(mut disk) = Disk::new(format, options) else {
         return;
     };
-    let wanted = tries("TICKOFF_POWER_CUTS", 4).div_ceil(4);
-    let mut random = random();
+    let name = format!("-{format:?}-{options}");
+    let mut campaign = progress(&name, "TICKOFF_POWER_CUTS", 1);
     let begun = Instant::now();
-    let (mut cuts, mut acknowledged) = (0, 0);
-    while cuts < wanted {
+    let (before, mut acknowledged) = (campaign.done, 0);
+    campaign.each_round(|random, cuts_left| {
         let mut round = Round::new(&disk, options.contains("data=writeback"));
-        while !round.session(&mut disk, &mut random, wanted - cuts) {}
-        cuts += round.cuts;
+        while !round.session(&mut disk, random, cuts_left) {}
         acknowledged += round.acknowledged.len() + round.acknowledged_sets;
-    }
+        round.cuts
+    });
     println!(
-        "{format:?} {options}: {cuts} cuts, {acknowledged} acknowledged results, {:.0?} s",
+        "{format:?} {options}: {} cuts, {acknowledged} acknowledged results, {:.0?} s",
+        campaign.done - before,
         begun.elapsed().as_secs_f64()
     );
 }
