@@ -593,34 +593,6 @@ fn of_a_result_that_is_malformed_the_state_is_the_stages() {
 }
 
 #[test]
-fn a_copy_does_not_follow_the_state_of_any_stage_in_its_input() {
-    let sheet = TempSheet::new("PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;\n");
-    end(&mut sheet.run("--stage ocr --output copy.csv", "true")).with(0);
-    std::fs::write(
-        sheet.path(),
-        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;ERROR\n",
-    )
-    .unwrap();
-    let ended = end(&mut sheet.run("--stage upload --output copy.csv", "true")).with(0);
-    assert!(
-        !ended.stderr.contains("have other cells"),
-        "{}",
-        ended.stderr
-    );
-    std::fs::write(
-        sheet.path(),
-        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Globex;ERROR\n",
-    )
-    .unwrap();
-    let ended = end(&mut sheet.run("--stage index --output copy.csv", "true")).with(0);
-    assert!(
-        ended.stderr.contains("have other cells"),
-        "{}",
-        ended.stderr
-    );
-}
-
-#[test]
 fn a_copy_goes_through_its_stages() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
     for (stage, taken) in [
