@@ -49,6 +49,8 @@ struct BatchRow {
     update: RowUpdate,
     /// The last that an operation of this batch set.
     status: Option<ProcessingStatus>,
+    /// Whether a job's result is among what is written.
+    is_result: bool,
 }
 
 impl BatchRow {
@@ -134,10 +136,12 @@ impl Batch {
                     aside: false,
                 },
                 status: None,
+                is_result: false,
             });
             self.rows.len() - 1
         });
         let row = &mut self.rows[at];
+        row.is_result |= operation.is_result;
         if !state_stays {
             let to = operation.updates.new_status();
             row.status = to.or_else(|| row.status.take());
@@ -316,6 +320,12 @@ impl Batch {
         self.tell(po, said, !close.is_empty());
         self.columns.push(name.into());
         self.room -= 1;
+    }
+
+    /// What jobs' results write.
+    pub(super) fn results(&self) -> impl Iterator<Item = &RowUpdate> {
+        let results = self.rows.iter().filter(|row| row.is_result);
+        results.map(|row| &row.update)
     }
 
     /// The frame, and what is to be said once it is durable.

@@ -80,7 +80,7 @@ impl Writer {
         self.durable.was_read_anew(merged.unplaced);
         self.visible.has_new_base(render::differs(&sheet));
         self.outside.set_public(version);
-        self.sheet.store(Arc::new(sheet));
+        self.has_new_base(sheet);
         self.tell_what_was_judged()?;
         Ok(true)
     }
@@ -329,6 +329,13 @@ impl Writer {
         self.visible.has_new_base(render::differs(&new));
         self.durable.set_unplaced(merged.unplaced);
         self.outside.report(merged.conflicts);
+        self.has_new_base(new);
+    }
+
+    fn has_new_base(&mut self, new: Sheet) {
+        if self.session.is_some() {
+            self.outside.typed.saw(&self.sheet.load(), &new);
+        }
         self.sheet.store(Arc::new(new));
     }
 }

@@ -22,15 +22,36 @@ fn the_edit_of_a_result_by_somebody_who_saw_it_stays() {
     }
 }
 
-/// The edit comes first, the result is the later hand.
+/// The edit comes first, the result is the later hand. A backup has what stood there, or a copy.
 #[test]
 fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
     let edit = |text: &str| with(text, "P08", "ATTACHMENTS_FOUND", "7");
     for when in [Before, Crash] {
         check_quiet(when, edit).check_results(&[]);
     }
-    // The result may be there before the edit is found: then both are named.
-    check(During, 0, edit).0.check_results(&[]);
+    let mut scene = Scene::new(During);
+    let saved = edit(&scene.sheet.text());
+    scene.save(&saved);
+    let ended = scene.end().with(0);
+    scene.check_results(&[]);
+    assert_eq!(scene.kept("outside"), [saved]);
+    for told in [
+        "another program changed a cell before its result came; the result takes its place po=P08 column=ATTACHMENTS_FOUND kept=2 theirs=7",
+        "a copy of the sheet with what results take the place of is kept kept=",
+    ] {
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn nothing_is_said_of_edits_that_a_result_does_not_take_the_place_of() {
+    let scene = check_quiet(During, |text| {
+        let text = with(text, "P08", "note", "mine");
+        let text = with(&text, "P09", "ATTACHMENTS_FOUND", "2.0");
+        with(&text, "P10", "STATUS", "ERROR")
+    });
+    scene.check_results(&["P09"]);
+    scene.check_copies(&[]);
 }
 
 /// Somebody who has the sheet as it was before the run saves it with another value in a result's cell.
