@@ -502,7 +502,7 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
     }
     if !same_column(&head.key, key) {
         return refuse(format!(
-            "holds results by the key column {}: use --key with it, or tickoff recover --discard to give them up",
+            "holds results by the key column {0}: --key {0} names it, and tickoff init FILE --key {0} has it remembered",
             escape(&head.key)
         ));
     }
@@ -727,7 +727,7 @@ mod tests {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);
         let error = read(&fixture.target, "ID").unwrap_err().to_string();
-        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or tickoff recover --discard to give them up"), "{error}");
+        assert!(error.ends_with("holds results by the key column PO_NUMBER: --key PO_NUMBER names it, and tickoff init FILE --key PO_NUMBER has it remembered"), "{error}");
     }
 
     #[test]

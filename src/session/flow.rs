@@ -297,6 +297,12 @@ impl Session {
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
         self.handler.refuse_without_room()?;
+        let unknown = self.handler.sheet().unknown_stage();
+        if let Some(error) = &unknown
+            && matches!(error, Error::UnknownStage { close, .. } if !close.is_empty())
+        {
+            tracing::warn!("{error}");
+        }
         self.back_up()?;
         self.handler
             .writer()?

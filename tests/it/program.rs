@@ -37,7 +37,7 @@ mod status {
         let ended = end(sheet.tickoff("status").arg("--json")).with(0);
         assert_eq!(
             ended.stdout,
-            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1,\"words\":{\"PENDING\":1,\"COMPLETED\":1,\"ERROR\":1,\"NO_ATTACHMENTS\":1,\"odd\\u001b[31m\":1},\"last_result\":\"2026-01-05T10:00:00Z\",\"session\":null,\"errors\":[{\"message\":\"broke\",\"rows\":1,\"example\":\"P3\"}]}\n"
+            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1,\"words\":{\"PENDING\":1,\"COMPLETED\":1,\"ERROR\":1,\"NO_ATTACHMENTS\":1,\"odd\\u001b[31m\":1},\"last_result\":\"2026-01-05T10:00:00Z\",\"session\":null,\"not_visible\":0,\"errors\":[{\"message\":\"broke\",\"rows\":1,\"example\":\"P3\"}]}\n"
         );
         assert_eq!(ended.stderr, "");
         assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tickoff::{Options, Session, Stage};
 
-use crate::command_line::{Running, end, wait_until};
+use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
 
 const JOB: &str = "echo $TICKOFF_PO >> ran";
@@ -590,6 +590,17 @@ fn of_a_result_that_is_malformed_the_state_is_the_stages() {
     assert_eq!(sheet.cell("P1", "Title"), "a");
     assert_eq!(sheet.cell("P1", "ocr_STATUS"), "ERROR");
     assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+}
+
+#[test]
+fn a_stage_that_is_called_almost_like_another_is_said_to_be_new() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let said = |ended: Ended| ended.stderr.contains("did you mean fetch_STATUS?");
+    assert!(!said(end(&mut sheet.run("--stage fetch", JOB)).with(0)));
+    let status = |stage| end(sheet.tickoff("status").args(["--stage", stage])).with(0);
+    assert!(said(status("fecth")) && !said(status("fetch")));
+    assert!(said(end(&mut sheet.run("--stage fecth", JOB)).with(0)));
+    assert!(!said(end(&mut sheet.run("--stage upload", JOB)).with(0)));
 }
 
 #[test]

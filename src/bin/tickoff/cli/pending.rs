@@ -2,7 +2,7 @@
 
 use tickoff::{Selection, Sheet, escape};
 
-use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs};
+use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs, slip};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
@@ -44,7 +44,9 @@ pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
     let typed = args.words.put_into(args.sheet.settings());
     let options = args.stage.put_into(args.sheet.options_with(typed)?)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
-    let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
+    let mut pending = sheet
+        .select(&args.conditions.put_into(Selection::all()))
+        .map_err(slip)?;
     print(|out| {
         pending.try_for_each(|record| match (args.json, args.null) {
             (true, _) => json_line(out, &Keyed::of(&record)),

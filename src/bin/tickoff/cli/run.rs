@@ -15,6 +15,7 @@ mod dry;
 
 use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 
+use super::args::slip;
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -38,7 +39,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     drop(reading);
 
     let session = sheet::open(args, input, &selection)?;
-    let total = session.count(&selection)?;
+    let total = session.count(&selection).map_err(slip)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))

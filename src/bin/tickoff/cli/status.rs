@@ -42,7 +42,7 @@ pub struct StatusArgs {
     stage: StageArgs,
 
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
-    /// last_result, session, errors
+    /// last_result, session, not_visible, errors
     #[arg(long)]
     json: bool,
 }
@@ -52,6 +52,9 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     let typed = args.failed.put_into(args.sheet.settings());
     let options = args.stage.put_into(args.sheet.options_with(typed)?);
     let sheet = Sheet::read(&args.sheet.file, &options)?;
+    if let Some(error) = sheet.unknown_stage() {
+        tracing::warn!("{error}");
+    }
     let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
     print(|out| {
         if args.json {
@@ -77,6 +80,8 @@ struct State {
     last_result: Option<DateTime<Utc>>,
     /// Who works on it now.
     session: Option<Holder>,
+    /// How many rows have a result that the file does not show yet.
+    not_visible: usize,
     /// The commonest first.
     errors: Vec<CommonError>,
 }
@@ -110,6 +115,7 @@ impl State {
             words: sheet.words(),
             last_result: sheet.last_processed(),
             session: session.map(|session| session.holder),
+            not_visible: sheet.not_visible(),
             errors: common
                 .map(|group| CommonError {
                     message: group.message.clone(),
@@ -179,6 +185,20 @@ fn explanation(
         None => writeln!(out, "session         none is going on")?,
         Some(holder) => writeln!(out, "session         {holder}")?,
     }
+    if state.not_visible > 0 {
+        let rows = match state.not_visible {
+            1 => "1 row".to_owned(),
+            rows => format!("{rows} rows"),
+        };
+        let way_on = match state.session {
+            Some(_) => "the session writes them within seconds",
+            None => "the next run writes them, or tickoff recover FILE --apply",
+        };
+        writeln!(
+            out,
+            "not visible     results of {rows} are not in the file yet: {way_on}"
+        )?;
+    }
     if !state.errors.is_empty() {
         writeln!(out, "\ncommonest errors")?;
     }
@@ -219,6 +239,7 @@ mod tests {
             ],
             last_result: Some(DateTime::UNIX_EPOCH),
             session: None,
+            not_visible: 0,
             errors: vec![CommonError {
                 message: "exit 1: \u{1b}[2J".to_owned(),
                 rows: 12,

@@ -97,7 +97,7 @@ fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
         false => "WORDS".to_owned(),
     };
     format!(
-        "say what these words mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed; or {RENAME}"
+        "if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or {RENAME}. If its words are to be replaced by results, say what they mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed"
     )
 }
 

@@ -10,7 +10,7 @@ use tickoff::{
 use super::args::RunArgs;
 use super::jobs;
 use super::standard_input;
-use crate::cli::args::merged;
+use crate::cli::args::{merged, slip};
 use crate::exit::{Exit, Failure};
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
@@ -37,7 +37,7 @@ pub fn open(
         let resumed = resumed(copy, &input, &options)?;
         let sheet = resumed.as_ref().unwrap_or(&input);
         refuse_without_column(args, sheet)?;
-        drop(sheet.select(selection)?);
+        drop(sheet.select(selection).map_err(slip)?);
     }
     if !copy.exists() {
         input.refuse_foreign_status()?;
