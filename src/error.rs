@@ -149,7 +149,7 @@ pub enum Error {
         excerpt: Excerpt,
     },
     /// The PO of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the PO {}{}", Escaped::text(po), DidYouMean(close))]
+    #[error("no row has the key {}{}", Escaped::text(po), DidYouMean(close))]
     UnknownPo {
         /// The PO that was asked for.
         po: String,

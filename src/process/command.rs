@@ -211,8 +211,8 @@ impl RecordCommand {
             (Outcome::Done(updates), Some(column)) if updates.get(column).is_none() => {
                 let (text, is_odd) = stdout.text();
                 if is_odd {
-                    let (po, column) = (Escaped::text(po), Escaped::text(column));
-                    warn!(%po, %column, "{NO_UNICODE}");
+                    let (key, column) = (Escaped::text(po), Escaped::text(column));
+                    warn!(%key, %column, "{NO_UNICODE}");
                 }
                 Outcome::Done(updates.set(column, text))
             }

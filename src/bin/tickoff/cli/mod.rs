@@ -50,7 +50,7 @@ Examples:
 
 Exit codes:
   0    done
-  1    finished, but some rows failed or were refused, some cells found no place, or the PO is unknown
+  1    finished, but some rows failed or were refused, some cells found no place, or no row has the key
   2    the command line is wrong
   3    the file is missing, unreadable or invalid, or a decision is asked (tickoff recover)
   4    the file is held by another session, or being written by another program
