@@ -11,6 +11,8 @@ use crate::stderr::{Display, LogFormat, Verbosity};
 
 // What several commands have in common.
 mod args;
+#[cfg(test)]
+mod examples;
 mod formulas;
 
 // The commands.
