@@ -11,9 +11,9 @@ use crate::stderr::{Display, LogFormat, Verbosity};
 
 // What several commands have in common.
 mod args;
-#[cfg(test)]
-mod examples;
 mod formulas;
+#[cfg(test)]
+mod pages;
 
 // The commands.
 mod apply;
@@ -45,8 +45,9 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  tickoff run orders.csv -j 8 -- ./fetch.sh {}
-  tickoff status orders.csv
+  tickoff init urls.csv --key url
+  tickoff run urls.csv -j 8 -- curl -fsSO {}
+  tickoff status urls.csv
   tickoff set orders.csv PO123 STATUS=PENDING
   tickoff backup restore orders.csv latest
 

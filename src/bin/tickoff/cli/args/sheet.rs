@@ -16,7 +16,7 @@ pub struct SheetArgs {
     /// The sheet: a CSV with a row for each job
     pub file: PathBuf,
 
-    /// Column that holds the key of each job [default: that of tickoff.toml, or PO_NUMBER]
+    /// Column that holds the key of each row [default: that of tickoff.toml, or PO_NUMBER]
     #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
     pub key: Option<String>,
 

@@ -21,7 +21,8 @@ use crate::cli::args::{
 /// NAME=value. A column that is not there is added.
 ///
 /// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", any other ERROR with the end of its
-/// stderr as the message.
+/// stderr as the message. Rows that failed run again at the next run. STATUS, LAST_PROCESSED and ERROR_MESSAGE
+/// are added where they are missing; a status column of somebody else's is not taken over.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its jobs as JSON lines.
 ///

@@ -1,5 +1,5 @@
-//! Every option has an example that the program takes: the examples of the pages and of the help are read
-//! as the program reads its arguments.
+//! What a newcomer reads, the pages and the help, fits the program: every option has an example there, the
+//! program takes each of them, and a row's key is called so, whatever the jobs are.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -58,15 +58,28 @@ impl Example {
     }
 }
 
-/// The examples of README.md and docs/.
-fn of_the_pages() -> Vec<Example> {
+/// The texts of README.md and docs/.
+fn pages() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = std::fs::read_dir(root.join("docs")).unwrap();
     pages
         .map(|page| page.unwrap().path())
         .chain([root.join("README.md")])
-        .flat_map(|page| Example::all_in_page(&std::fs::read_to_string(page).unwrap()))
+        .map(|page| std::fs::read_to_string(page).unwrap())
         .collect()
+}
+
+/// The examples in them.
+fn of_the_pages() -> Vec<Example> {
+    let pages = pages();
+    pages
+        .iter()
+        .flat_map(|page| Example::all_in_page(page))
+        .collect()
+}
+
+fn help_of(command: &Command) -> String {
+    command.clone().render_long_help().to_string()
 }
 
 /// The commands, as `backup create`, with their definitions.
@@ -122,8 +135,7 @@ fn every_option_of_run_init_and_pending_has_an_example_of_theirs_in_the_pages() 
 fn every_option_has_an_example_in_the_pages_or_the_help() {
     let mut examples = of_the_pages();
     for (_, command) in commands() {
-        let help = command.clone().render_long_help().to_string();
-        examples.extend(Example::all_in_help(&help));
+        examples.extend(Example::all_in_help(&help_of(&command)));
     }
     let all: Vec<&Example> = examples.iter().collect();
     for (name, command) in commands() {
@@ -141,5 +153,16 @@ fn the_program_takes_every_example() {
         if let Err(error) = taken {
             panic!("{}: {error}", example.line);
         }
+    }
+}
+
+#[test]
+fn no_page_and_no_help_calls_a_key_po() {
+    let helps = commands().into_iter().map(|(_, command)| help_of(&command));
+    let program = help_of(&Args::command());
+    for text in pages().into_iter().chain(helps).chain([program]) {
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let found = words.find(|word| ["PO", "POs"].contains(word));
+        assert_eq!(found, None, "{text}");
     }
 }
