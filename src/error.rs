@@ -1,6 +1,6 @@
 //! Every way in which tickoff can fail.
 //!
-//! One variant for each decision a caller can make, carrying the evidence: path, line, column, PO.
+//! One variant for each decision a caller can make, carrying the evidence: path, line, column, key.
 //! A message is one lower-case sentence without a full stop, and what came from a file or a worker
 //! is escaped in it, so that printing an error never lets a cell speak to the terminal.
 
@@ -110,7 +110,7 @@ pub enum Error {
         /// That place in its line.
         excerpt: Excerpt,
     },
-    /// A PO stands in several rows, and the caller did not say that all of them are meant.
+    /// A key stands in several rows, and the caller did not say that all of them are meant.
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
@@ -148,12 +148,12 @@ pub enum Error {
         /// The first of them.
         excerpt: Excerpt,
     },
-    /// The PO of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the PO {}{}", Escaped::text(po), DidYouMean(close))]
+    /// The key of an update is not in the sheet. Nothing was changed.
+    #[error("no row has the key {}{}", Escaped::text(po), DidYouMean(close))]
     UnknownPo {
-        /// The PO that was asked for.
+        /// The key that was asked for.
         po: String,
-        /// POs of the sheet that are like it, at most three.
+        /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
     },
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
@@ -199,17 +199,17 @@ pub enum Error {
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
     InvalidValue {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// The column of the update.
         column: String,
         /// Why it was refused.
         reason: InvalidValue,
     },
-    /// A result may not take a PO from one status to the other. Nothing was changed.
+    /// A result may not take a row from one status to the other. Nothing was changed.
     #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
     Transition {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// Its status when the update's turn came.
         from: ProcessingStatus,
@@ -236,7 +236,7 @@ pub enum Error {
     /// It was not applied.
     #[error("the result of {} could not be made durable", Escaped::text(po))]
     NotDurable {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// What stopped the last attempt.
         #[source]

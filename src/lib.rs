@@ -30,7 +30,7 @@
 //! 1. **Acknowledged means durable**: it survives `kill -9`, and power loss on a disk that honours
 //!    fsync.
 //! 2. **At any instant the CSV is one complete version**, an old one or a new one.
-//! 3. **An outside edit is never silently overwritten.** What another program wrote is merged by PO
+//! 3. **An outside edit is never silently overwritten.** What another program wrote is merged by key
 //!    and cell; where both wrote, the result is kept and the conflict reported with both values;
 //!    what cannot be merged is kept in a copy beside the backups and reported.
 //!

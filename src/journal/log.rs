@@ -42,6 +42,7 @@ use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::sys::{inode, names};
 use crate::text::escape;
+use crate::text::shell::command_line;
 
 pub(super) const NAME: &str = "journal";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
@@ -502,8 +503,9 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
     }
     if !same_column(&head.key, key) {
         return refuse(format!(
-            "holds results by the key column {0}: --key {0} names it, and tickoff init FILE --key {0} has it remembered",
-            escape(&head.key)
+            "holds results by the key column {}: use --key {key} (tickoff init FILE --key {key} remembers it)",
+            escape(&head.key),
+            key = command_line([&head.key].into_iter()),
         ));
     }
     Ok(())
@@ -727,7 +729,7 @@ mod tests {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);
         let error = read(&fixture.target, "ID").unwrap_err().to_string();
-        assert!(error.ends_with("holds results by the key column PO_NUMBER: --key PO_NUMBER names it, and tickoff init FILE --key PO_NUMBER has it remembered"), "{error}");
+        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key PO_NUMBER (tickoff init FILE --key PO_NUMBER remembers it)"), "{error}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
                 .collect();
             for &row in &rows[1..] {
                 let message = format!(
-                    "the PO {} stands on lines {}",
+                    "the key {} stands on lines {}",
                     crate::text::escape(&po),
                     lines.join(", ")
                 );
@@ -170,7 +170,7 @@ impl Findings<'_> {
                 warn(
                     stage.last_processed(),
                     format!(
-                        "the PO is COMPLETED without a valid {}",
+                        "the row is COMPLETED without a valid {}",
                         stage.last_processed()
                     ),
                 );
@@ -178,7 +178,7 @@ impl Findings<'_> {
             status if options.is_failure(status) && record.error_message.is_none() => {
                 warn(
                     stage.error_message(),
-                    format!("the PO is {status} without a message"),
+                    format!("the row is {status} without a message"),
                 );
             }
             _ => {}

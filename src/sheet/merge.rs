@@ -321,7 +321,7 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
 pub(crate) fn log(merged: &Merged) {
     for conflict in &merged.conflicts {
         tracing::warn!(
-            po = %escape(&conflict.po),
+            key = %escape(&conflict.po),
             column = %escape(&conflict.column),
             kept = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
@@ -337,7 +337,7 @@ pub(crate) fn log(merged: &Merged) {
         let mut columns: Vec<String> = cells.map(|cell| cell.column.to_string()).collect();
         columns.sort_unstable();
         columns.dedup();
-        tracing::warn!(pos = %escape_list(&placeless), columns = %escape_list(&columns), "the sheet has no place for results");
+        tracing::warn!(keys = %escape_list(&placeless), columns = %escape_list(&columns), "the sheet has no place for results");
     }
 }
 

@@ -13,12 +13,12 @@ pub struct Options {
     /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
     /// TAB with which the header has the key column.
     pub delimiter: Option<u8>,
-    /// Whether a PO may stand in several rows: no.
+    /// Whether a key may stand in several rows: no.
     pub duplicates: Duplicates,
     /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
     /// ERROR_MESSAGE in [`Updates`](crate::Updates) mean its columns.
     pub stage: Stage,
-    /// The stage in which a PO must be done to be processed: none.
+    /// The stage in which a row must be done to be processed: none.
     pub after: Option<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
@@ -64,12 +64,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether a PO with this status is not to be processed any more.
+    /// Whether a row with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
         !self.take_done && self.means_done(status)
     }
 
-    /// Whether a status says that a stage's work on a PO is done.
+    /// Whether a status says that a stage's work on a row is done.
     pub(crate) fn means_done(&self, status: &ProcessingStatus) -> bool {
         contains(&self.done, status)
     }
@@ -91,7 +91,7 @@ impl Options {
         !self.take_unknown && !self.is_known(status)
     }
 
-    /// Whether a result may take a PO from one status to another one: see [`ProcessingStatus::may_become`].
+    /// Whether a result may take a row from one status to another one: see [`ProcessingStatus::may_become`].
     pub(crate) fn may_become(&self, from: &ProcessingStatus, to: &ProcessingStatus) -> bool {
         match self.is_failure(from) {
             true => *to != ProcessingStatus::Pending,
@@ -104,7 +104,7 @@ fn contains(words: &[ProcessingStatus], status: &ProcessingStatus) -> bool {
     words.iter().any(|word| word.is_same_word(status))
 }
 
-/// What to do with a PO that stands in several rows.
+/// What to do with a key that stands in several rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Duplicates {
     /// Refuse the sheet, with the lines.

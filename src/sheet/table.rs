@@ -628,9 +628,9 @@ mod tests {
         let ask = || sheet.unknown_po(" PO1O1 ").to_string();
         sheet.comparisons_left.store(7, Ordering::Relaxed);
         for _ in 0..2 {
-            assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
+            assert_eq!(ask(), "no row has the key PO1O1: did you mean PO101?");
         }
-        assert_eq!(ask(), "no row has the PO PO1O1");
+        assert_eq!(ask(), "no row has the key PO1O1");
     }
 
     #[test]

@@ -181,7 +181,7 @@ mod which {
 
     #[test]
     fn a_named_po_that_is_not_there_is_refused_before_anything_changes() {
-        check_refused("--only P1 --only P9", 1, "no row has the PO P9");
+        check_refused("--only P1 --only P9", 1, "no row has the key P9");
     }
 
     #[test]

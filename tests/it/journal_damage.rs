@@ -388,7 +388,7 @@ mod told {
         check_refused(
             &crashed.sheet,
             &["--key", "note"],
-            "holds results by the key column PO_NUMBER: --key PO_NUMBER names it, and tickoff init FILE --key PO_NUMBER has it remembered",
+            "holds results by the key column PO_NUMBER: use --key PO_NUMBER (tickoff init FILE --key PO_NUMBER remembers it)",
         );
     }
 

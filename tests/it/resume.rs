@@ -358,7 +358,7 @@ fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
         let sheet = with_a_result_without_a_row();
         let mut command = crate::command_line::tickoff();
         let ended = end(command.args(arguments).current_dir(sheet.folder())).with(1);
-        assert!(ended.stderr.contains("pos=P2"), "{ended:?}");
+        assert!(ended.stderr.contains("keys=P2"), "{ended:?}");
         assert!(ended.stderr.contains(".unplaced.csv"), "{ended:?}");
     }
 }

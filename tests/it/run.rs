@@ -420,7 +420,7 @@ mod options {
         assert!(
             ended
                 .stderr
-                .contains("WARN failed po=PO0 reason=exit 3 attempts=1"),
+                .contains("WARN failed key=PO0 reason=exit 3 attempts=1"),
             "{ended:?}"
         );
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -446,7 +446,7 @@ mod options {
             check_json_log(&end(&mut sheet.run("--log-format json --backoff 1ms", script)).with(1));
         assert!(
             log.iter()
-                .any(|line| line["po"] == "PO2" && line["message"] == "failed"),
+                .any(|line| line["key"] == "PO2" && line["message"] == "failed"),
             "{log:?}"
         );
         assert!(

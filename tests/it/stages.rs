@@ -272,7 +272,7 @@ fn apply_pending_check_and_status_take_a_stage() {
 
     let checked = end(&mut sheet.tickoff("check --stage ocr")).with(0).stdout;
     assert!(
-        checked.contains("P3: the PO is ERROR without a message"),
+        checked.contains("P3: the row is ERROR without a message"),
         "{checked}"
     );
     assert!(!checked.contains("P4"), "{checked}");

@@ -164,7 +164,7 @@ fn a_status_that_was_set_with_tickoff_makes_the_column_its_own() {
 #[track_caller]
 fn left_alone(sheet: &TempSheet, options: &str) -> Ended {
     let ended = end(&mut sheet.run(options, JOB)).with(0);
-    let told = "left alone, because nobody has said what their STATUS means: 2 POs: on hold (1), waiting (1); --todo, --done or --failed says it, --only or --force takes them as they are";
+    let told = "left alone, because nobody has said what their STATUS means: 2 rows: on hold (1), waiting (1); --todo, --done or --failed says it, --only or --force takes them as they are";
     assert!(ended.stderr.contains(told), "{ended:?}");
     ended
 }

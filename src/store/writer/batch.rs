@@ -340,8 +340,8 @@ impl Batch {
         let say = move || {
             for Note { po, said, is_odd } in self.notes {
                 match is_odd {
-                    true => tracing::warn!(po = %escape(&po), "{said}"),
-                    false => tracing::info!(po = %escape(&po), "{said}"),
+                    true => tracing::warn!(key = %escape(&po), "{said}"),
+                    false => tracing::info!(key = %escape(&po), "{said}"),
                 }
             }
         };

@@ -88,7 +88,7 @@ impl Typed {
         }
         for conflict in &conflicts {
             tracing::warn!(
-                po = %escape(&conflict.po),
+                key = %escape(&conflict.po),
                 column = %escape(&conflict.column),
                 kept = %escape(&conflict.ours),
                 theirs = %escape(&conflict.theirs),

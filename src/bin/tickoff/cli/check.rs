@@ -8,18 +8,18 @@ use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
 use super::args::{SheetArgs, StageArgs, WordArgs};
 use crate::exit::{Exit, Failure, advice};
 use crate::stderr::Display;
-use crate::stdout::{json_line, print};
+use crate::stdout::{Keyed, json_line, print};
 
 /// Look for everything that is wrong with the sheet, and change nothing
 ///
-/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
+/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   tickoff check orders.csv
-  tickoff check orders.csv --json | jq -r 'select(.level==\"error\").po'")]
+  tickoff check orders.csv --json | jq -r 'select(.level==\"error\").key'")]
 pub struct CheckArgs {
     #[command(flatten)]
     sheet: SheetArgs,
@@ -52,7 +52,7 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
     print(|out| {
         findings.iter().try_for_each(|finding| {
             if args.json {
-                return json_line(out, finding);
+                return json_line(out, &Keyed::of(finding, finding.po.as_deref()));
             }
             line(out, &args.sheet.file, finding)?;
             finding

@@ -1,4 +1,4 @@
-//! `tickoff run`: one command per PO.
+//! `tickoff run`: one command per row.
 
 // What it was asked, and on what it works.
 mod args;
@@ -25,7 +25,7 @@ use observers::{Beginning, Observers};
 
 pub use args::RunArgs;
 
-/// Runs the command for every pending PO and records what became of each.
+/// Runs the command for every pending row and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
     let reading = EndAtOnce::at_signals()?;

@@ -21,7 +21,7 @@ const WORDS: usize = 20;
 /// How wide the longest bar is, in columns.
 const BAR: usize = 40;
 
-/// Show how many POs there are in each state, the commonest errors, and who is at it
+/// Show how many rows there are in each state, the commonest errors, and who is at it
 ///
 /// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
 /// its number.
@@ -99,7 +99,7 @@ struct CommonError {
     /// What varies in it is left out.
     message: String,
     rows: usize,
-    /// A PO that has it.
+    /// The key of a row that has it.
     example: String,
 }
 

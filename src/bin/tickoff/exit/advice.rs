@@ -31,13 +31,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             is_status, words, ..
         } => return Some(on_foreign_column(*is_status, words).into()),
         Error::DuplicatePo { .. } => {
-            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them"
+            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them"
         }
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
         }
         Error::Transition { .. } => {
-            "if that is meant, use tickoff set for this PO, or --force for all"
+            "if that is meant, use tickoff set for this row, or --force for all"
         }
         Error::SessionHeld { path, holder } => return Some(on_held(path, holder).into()),
         Error::LockTimeout { path, .. } => {
@@ -73,7 +73,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             );
         }
         Error::NotDurable { .. } => {
-            "this result is not kept: once the cause is gone, process the PO again"
+            "this result is not kept: once the cause is gone, run the job again"
         }
         Error::Verification { .. } => {
             "the sheet is as it was before: run the same command again; if that does not help, copy the sheet to another disk, since this one does not keep what it is given"
@@ -432,7 +432,7 @@ mod tests {
         );
         check_sheet(
             "PO_NUMBER\nP1\nP1\n",
-            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them",
+            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
         );
     }
 
@@ -520,7 +520,7 @@ mod tests {
                 po: "P1".into(),
                 source: source(),
             },
-            "this result is not kept: once the cause is gone, process the PO again",
+            "this result is not kept: once the cause is gone, run the job again",
         );
         check(
             &Error::WriterDied {

@@ -14,7 +14,7 @@ pub struct Facts<'a> {
     pub name: String,
     /// When the sheet was read.
     pub made: DateTime<Utc>,
-    /// The name of the column that holds the PO.
+    /// The name of the column that holds the key.
     pub key: String,
     /// Rows by status.
     pub progress: ProcessingProgress,

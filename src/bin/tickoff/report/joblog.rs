@@ -1,4 +1,4 @@
-//! How long commands took, from the joblog of `tickoff run`: GNU parallel's, with the PO as its last
+//! How long commands took, from the joblog of `tickoff run`: GNU parallel's, with the key as its last
 //! column.
 //!
 //! A sheet cannot say it: it holds when a result came, and with several commands at a time that is
@@ -58,7 +58,7 @@ impl Joblog {
                 let path = escape(&path.to_string_lossy());
                 Failure::Other(
                     Exit::BadSheet,
-                    format!("{path} is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and PO as the last"),
+                    format!("{path} is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and Key as the last"),
                 )
             })
     }
@@ -74,7 +74,8 @@ impl Joblog {
         let header = text(lines.next().transpose()?.unwrap_or_default());
         let columns: Vec<&str> = header.split('\t').collect();
         let runtime = columns.iter().position(|&column| column == "JobRuntime");
-        let (Some(runtime), Some(&"PO")) = (runtime, columns.last()) else {
+        // PO in an older log.
+        let (Some(runtime), Some(&("Key" | "PO"))) = (runtime, columns.last()) else {
             return Ok(None);
         };
         let mut joblog = Joblog::default();
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     const HEADER: &str =
-        "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tPO\n";
+        "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tKey\n";
 
     fn parse(log: &str) -> Option<Joblog> {
         let folder = tempfile::tempdir().unwrap();
@@ -207,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_pos_is_none() {
-        assert!(parse(&HEADER.replace("\tPO", "")).is_none());
+    fn a_log_without_keys_is_none() {
+        assert!(parse(&HEADER.replace("\tKey", "")).is_none());
         assert!(parse("").is_none());
     }
 }

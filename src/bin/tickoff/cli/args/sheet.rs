@@ -13,10 +13,10 @@ use crate::exit::{Exit, Failure};
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
 pub struct SheetArgs {
-    /// The sheet: a CSV with a row for each PO
+    /// The sheet: a CSV with a row for each job
     pub file: PathBuf,
 
-    /// Column that holds the key of each job [default: that of tickoff.toml, or PO_NUMBER]
+    /// Column that holds the key of each row [default: that of tickoff.toml, or PO_NUMBER]
     #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
     pub key: Option<String>,
 
@@ -25,7 +25,7 @@ pub struct SheetArgs {
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
-    /// A PO that stands in several rows: refuse the sheet, or write to all of them
+    /// A key that stands in several rows: refuse the sheet, or write to all of them
     /// [default: as tickoff.toml says, or refuse]
     #[arg(
         long,
