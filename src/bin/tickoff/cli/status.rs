@@ -306,7 +306,7 @@ mod tests {
             text(|out| json_line(out, &state())),
             "{\"total\":446,\"completed\":120,\"pending\":300,\"error\":20,\"no_attachments\":5,\"other\":1,\
              \"words\":{\"COMPLETED\":120,\"a\\u001b[2J\":1},\
-             \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\
+             \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\"not_visible\":0,\
              \"errors\":[{\"message\":\"exit 1: \\u001b[2J\",\"rows\":12,\"example\":\"P1\"}]}\n"
         );
     }
