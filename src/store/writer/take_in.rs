@@ -308,6 +308,12 @@ impl Writer {
             if self.durable.announced() == Some(history.versions()[known].frame) {
                 self.durable.confirm();
             }
+            let confirmed = history.versions().iter().rposition(|it| it.is_confirmed);
+            if confirmed.is_some_and(|confirmed| known < confirmed) {
+                // What comes now comes to this one.
+                self.outside
+                    .took(Frame::telling(vec![Public::judged(hash)]));
+            }
             let aside = taken.into_iter().filter(|row| row.aside);
             merged.unplaced.extend(aside);
             return merged;

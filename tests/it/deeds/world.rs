@@ -328,12 +328,12 @@ impl World {
                     settled.push((cell.clone(), Some(want)));
                     continue;
                 }
-                Want::Either { edit, .. } if is(edit) => {
-                    let (value, strict) = (edit.clone(), true);
+                Want::Either { edits, .. } if edits.iter().any(|edit| is(edit)) => {
+                    let (value, strict) = (shown.unwrap_or_default().to_owned(), true);
                     settled.push((cell.clone(), Some(Want::Edit { value, strict })));
                     continue;
                 }
-                Want::Either { result, edit } => format!("{result:?} or {edit:?}"),
+                Want::Either { result, edits } => format!("{result:?} or one of {edits:?}"),
             };
             return Err(format!(
                 "{wrong} of {cell:?} is not in the sheet, which shows {shown:?}"
