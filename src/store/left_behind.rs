@@ -128,7 +128,7 @@ pub(crate) fn look_for(
             continue;
         }
         let history = frame::history(&frames);
-        let rows = waiting(&history, Some(sheet));
+        let rows = waiting(&history, Some((sheet, hash)));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
         {
             return Ok(Some(LeftBehind {
@@ -164,9 +164,9 @@ impl LeftBehind {
 }
 
 /// How many keys have a value that no public version showed, and that the sheet does not show.
-fn waiting(history: &History, sheet: Option<&Sheet>) -> usize {
+fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
     let shows = |po: &str, column: &str, value: &str| {
-        let sheet = sheet?;
+        let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
         let column_at = sheet.schema().position(column)?;
         Some(is_same(
@@ -175,9 +175,17 @@ fn waiting(history: &History, sheet: Option<&Sheet>) -> usize {
             value,
         ))
     };
+    // One that was only announced may never have taken the name: the sheet is the one before it then.
+    let versions = history.versions();
+    let was_public = |version: usize| {
+        let mut earlier = versions[..version].iter();
+        let before = earlier.rfind(|earlier| !earlier.has_failed);
+        versions[version].is_confirmed
+            || !sheet.is_some_and(|(_, hash)| before.is_some_and(|before| before.hash == hash))
+    };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {
-            past.public_since().is_none()
+            !past.public_since().is_some_and(was_public)
                 && !past.is_outside
                 && shows(po, &past.column, &past.last) != Some(true)
         })

@@ -315,6 +315,18 @@ fn an_older_version_that_was_gone_on_with_is_asked_about_when_it_comes_back() {
     assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
 }
 
+/// A version that was only announced showed its results to nobody (P1).
+#[test]
+fn a_sheet_that_was_renamed_before_its_results_were_visible_is_asked_about() {
+    let sheet = sheet(3);
+    killed_with(&sheet, Some("PO0"));
+    let renamed = sheet.folder().join("renamed.csv");
+    fs::rename(sheet.path(), &renamed).unwrap();
+    let mut set = crate::command_line::tickoff();
+    let asked = end(set.arg("set").arg(&renamed).args(["PO1", "note=x"])).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+}
+
 /// Who saves the sheet without having seen that a status was put back does not take that back (H9).
 #[test]
 fn a_status_that_was_put_back_stays_so_when_an_older_version_is_saved() {
