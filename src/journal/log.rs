@@ -38,8 +38,8 @@ use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::{Staged, Target, WriteGuard};
-use crate::domain::columns::same_column;
-use crate::error::{Error, Result};
+use crate::domain::KeyColumns;
+use crate::error::{Error, Named, Result};
 use crate::sys::{inode, names};
 use crate::text::escape;
 
@@ -101,7 +101,11 @@ impl Journal {
     }
 
     /// The frames of a log that was found.
-    pub(crate) fn read(target: &Target, found: Option<&File>, key: &str) -> Result<Vec<Frame>> {
+    pub(crate) fn read(
+        target: &Target,
+        found: Option<&File>,
+        key: &KeyColumns,
+    ) -> Result<Vec<Frame>> {
         let Some(file) = found else {
             return Ok(Vec::new());
         };
@@ -132,7 +136,7 @@ impl Journal {
     /// Opens the log, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
-        key: &str,
+        key: &KeyColumns,
         _held: &WriteGuard,
     ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
@@ -172,7 +176,7 @@ impl Journal {
         let log = read_log(&file, &self.target)?;
         match &log.head {
             Some(head) => {
-                check_head(head, &self.target, &self.head.key)?;
+                check_head(head, &self.target, &self.head.key())?;
                 self.head = head.clone();
             }
             None => self.head = self.new_head(),
@@ -487,7 +491,7 @@ fn read_log(file: &File, target: &Target) -> Result<Log> {
     scan(file, &target.sibling(NAME))
 }
 
-fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
+fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
     let refuse = |problem: String| {
         Err(Error::Journal {
             path: target.sibling(NAME),
@@ -500,10 +504,15 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
             head.format
         ));
     }
-    if !same_column(&head.key, key) {
+    let its_key = head.key();
+    if !its_key.is_same(key) {
+        let each = match its_key.is_several() {
+            true => "--key with each of them, in this order",
+            false => "--key with it",
+        };
         return refuse(format!(
-            "holds results by the key column {}: use --key with it, or tickoff recover --discard to give them up",
-            escape(&head.key)
+            "holds results by the key {}: use {each}, or tickoff recover --discard to give them up",
+            Named(its_key.names()),
         ));
     }
     Ok(())
@@ -536,7 +545,11 @@ mod tests {
         }
 
         fn open(&self) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
-            Journal::open(&self.target, "PO_NUMBER", &self.lock.acquire().unwrap())
+            Journal::open(
+                &self.target,
+                &KeyColumns::default(),
+                &self.lock.acquire().unwrap(),
+            )
         }
 
         /// The bytes of a log with these frames, and where each frame ends.
@@ -568,7 +581,7 @@ mod tests {
     }
 
     fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
-        Journal::read(target, Journal::find(target)?.as_ref(), key)
+        Journal::read(target, Journal::find(target)?.as_ref(), &key.into())
     }
 
     #[test]
@@ -735,7 +748,7 @@ mod tests {
         let fixture = Fixture::new();
         let head = Head {
             format: 3,
-            ..Head::new(fixture.target.path(), "PO_NUMBER")
+            ..Head::new(fixture.target.path(), &KeyColumns::default())
         };
         let bytes = encode_log(&head, &[frame("A")]);
         std::fs::write(fixture.target.sibling(NAME), &bytes).unwrap();

@@ -267,8 +267,8 @@ mod tests {
         );
         let options = args.sheet.options().unwrap();
         assert_eq!(
-            (options.key.as_str(), options.delimiter),
-            ("PO_NUMBER", None)
+            (options.key.names(), options.delimiter),
+            (&["PO_NUMBER".to_owned()][..], None)
         );
         assert_eq!(options.duplicates, Duplicates::Refuse);
         assert_eq!(options.done, [ProcessingStatus::Completed]);
