@@ -88,7 +88,12 @@ impl Joblog {
             let fields: Vec<&str> = line.split('\t').collect();
             let is_whole = fields.len() >= columns.len();
             let took = fields.get(runtime).and_then(|field| seconds(field));
-            let record = fields.last().and_then(|po| sheet.record(po));
+            // A tab may stand between the parts of a key, and the log has none in a field.
+            let find = |po: &&str| {
+                let found = sheet.record(po);
+                found.or_else(|| sheet.record(&po.replace("\\t", "\t")))
+            };
+            let record = fields.last().and_then(find);
             match (is_whole, took, record) {
                 (true, Some(took), Some(record)) => joblog
                     .by_supplier

@@ -86,7 +86,7 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
         ),
         columns => {
             let columns: Vec<_> = columns.iter().map(|column| escape(column)).collect();
-            format!("they have nothing in {}", columns.join(", "))
+            format!("{} are empty there", columns.join(", "))
         }
     };
     display.say(&format!(
