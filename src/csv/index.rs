@@ -616,6 +616,30 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_of_a_key_of_two_columns_are_found() {
+        let sheet =
+            "K;x;L\nA;;1\nA;;2\n\"A\"; ; 1 \n;x;\nA\n".to_owned() + &"B;\"\n\";3\n".repeat(2000);
+        let place = || KeyPlace::new(&[2, 0], b';');
+        let build = |sheet: &[u8]| Index::build(sheet, b';', place(), 0, 5, |_, has| has.into());
+        let (index, codes) = build(sheet.as_bytes()).unwrap();
+        let rows = |key| {
+            let rows = index.rows(sheet.as_bytes(), key);
+            rows.map(RecordIndex::slot).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (rows("1;A"), rows("2;\"A\""), rows(";A"), rows(";")),
+            (vec![0, 2], vec![1], vec![4], vec![])
+        );
+        assert_eq!(rows("3;B"), (5..2005).collect::<Vec<_>>());
+        assert_eq!(codes[..5], [1, 1, 1, 0, 1]);
+        let refused = build(b"K;x;L\nA;x;1\nA;x;\xff\n").err().unwrap();
+        assert_eq!(
+            (refused.offset, refused.problem),
+            (16, Problem::InvalidUtf8)
+        );
+    }
+
+    #[test]
     fn lines_are_right_beyond_the_first_block() {
         let sheet = "K\n".to_owned() + &(0..5000).map(|i| format!("P{i}\n")).collect::<String>();
         let index = index(&sheet);

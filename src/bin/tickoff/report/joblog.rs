@@ -197,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_tab_between_its_parts_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input.csv");
+        std::fs::write(&path, "order\tline\tSUPPLIER\nA\t1\tAcme\n").unwrap();
+        let options = Options {
+            key: tickoff::KeyColumns::new(["order", "line"]).unwrap(),
+            ..Options::default()
+        };
+        let sheet = Sheet::read(&path, &options).unwrap();
+        let log = HEADER.to_owned() + &line("A\\t1", "1.000");
+        assert_eq!(
+            Joblog::parse(log.as_bytes(), &sheet)
+                .unwrap()
+                .unwrap()
+                .ignored,
+            0
+        );
+    }
+
+    #[test]
     fn a_line_that_cannot_be_used_is_counted() {
         let log = [
             HEADER,

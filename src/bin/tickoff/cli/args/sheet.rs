@@ -16,8 +16,8 @@ pub struct SheetArgs {
     /// The sheet: a CSV with a row for each PO
     pub file: PathBuf,
 
-    /// Column that holds the key of each job; given again, the key is that of several columns, written
-    /// A1;2 with the sheet's delimiter [default: as tickoff.toml says, or PO_NUMBER]
+    /// Column that holds the key of each job. Given for each of several columns, the key is a record of
+    /// them: A1;2, with the sheet's delimiter [default: as tickoff.toml says, or PO_NUMBER]
     #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
     pub key: Vec<String>,
 

@@ -39,6 +39,7 @@ Examples:
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
+  tickoff run orders.csv --key order --key line -- ./fetch.sh {order} {line}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
   tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf
   tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
