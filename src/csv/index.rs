@@ -188,7 +188,7 @@ impl Index {
 
     /// The rows of a key, in the sheet's order: none, one, or several if the key is repeated.
     pub(crate) fn rows(&self, bytes: &[u8], key: &str) -> impl Iterator<Item = RecordIndex> {
-        let key = self.key.canonical(key);
+        let key = self.canonical(key);
         let hash = short_hash(&self.hasher, key.as_bytes());
         let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
             self.key(bytes, RecordIndex(row)) == key
@@ -202,6 +202,11 @@ impl Index {
     /// The key of a record, without surrounding blanks; empty if it has none.
     pub(crate) fn key<'a>(&self, bytes: &'a [u8], row: RecordIndex) -> Cow<'a, str> {
         self.key.key_at(bytes, self.delimiter, self.start(row))
+    }
+
+    /// A key that a person or a program wrote, as it is written here.
+    pub(crate) fn canonical<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        self.key.canonical(key, self.delimiter)
     }
 
     /// Where the key of each record stands.

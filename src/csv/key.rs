@@ -68,34 +68,43 @@ impl KeyPlace {
         Ok(joined(cells, between))
     }
 
-    /// A key that a person or a program wrote, as the index has it.
-    pub(crate) fn canonical<'k>(&self, key: &'k str) -> Cow<'k, str> {
-        match self {
-            KeyPlace::One(_) => Cow::Borrowed(key.trim()),
-            KeyPlace::Several(_, between) => self
-                .rewritten(key, *between)
-                .map_or(Cow::Borrowed(key.trim()), Cow::Owned),
+    /// A key that a person or a program wrote, as the index has it. What is no record of so many parts may be
+    /// one with the delimiter that the sheet has by now.
+    pub(super) fn canonical<'k>(&self, key: &'k str, delimiter: u8) -> Cow<'k, str> {
+        if let KeyPlace::Several(columns, between) = self {
+            let read_with = |with| rewritten(key, columns.len(), with, *between);
+            if let Some(key) = read_with(*between).or_else(|| read_with(delimiter)) {
+                return Cow::Owned(key);
+            }
         }
+        Cow::Borrowed(key.trim())
     }
 
-    /// A key as a sheet writes it whose delimiter between its parts is another one; `None` if it is no such record.
-    pub(crate) fn rewritten(&self, key: &str, for_other: u8) -> Option<String> {
-        let KeyPlace::Several(columns, between) = self else {
-            return Some(key.trim().to_owned());
-        };
-        let key = match is_blank(*between) {
-            true => key,
-            false => key.trim(),
-        };
-        let mut records = Records::new(key.as_bytes(), *between, 0);
-        let record = records.next_record().ok()??;
-        if record != (0..key.len()) || records.fields().len() != columns.len() {
-            return None;
+    /// A key of this sheet as another one with the same key columns writes it.
+    pub(crate) fn key_for<'k>(&self, key: Cow<'k, str>, other: &KeyPlace) -> Cow<'k, str> {
+        match (self, other) {
+            (KeyPlace::Several(columns, is), KeyPlace::Several(_, to)) if is != to => {
+                rewritten(&key, columns.len(), *is, *to).map_or(key, Cow::Owned)
+            }
+            _ => key,
         }
-        let fields = records.fields().iter();
-        let cells = fields.map(|field| trimmed(&key.as_bytes()[field.clone()]));
-        Some(joined(cells, for_other))
     }
+}
+
+/// A record of so many parts, read with one delimiter and written with another one; `None` if it is no such record.
+fn rewritten(key: &str, parts: usize, from: u8, to: u8) -> Option<String> {
+    let key = match is_blank(from) {
+        true => key,
+        false => key.trim(),
+    };
+    let mut records = Records::new(key.as_bytes(), from, 0);
+    let record = records.next_record().ok()??;
+    if record != (0..key.len()) || records.fields().len() != parts {
+        return None;
+    }
+    let fields = records.fields().iter();
+    let cells = fields.map(|field| trimmed(&key.as_bytes()[field.clone()]));
+    Some(joined(cells, to))
 }
 
 fn is_blank(delimiter: u8) -> bool {
@@ -148,7 +157,7 @@ mod tests {
     fn check(record: &str, delimiter: u8, key: &str) {
         let place = KeyPlace::new(&[0, 1], delimiter);
         assert_eq!(place.key_at(record.as_bytes(), delimiter, 0), key);
-        assert_eq!(place.canonical(key), key);
+        assert_eq!(place.canonical(key, delimiter), key);
     }
 
     #[test]
@@ -180,19 +189,22 @@ mod tests {
     fn what_a_person_types_is_the_same_key_however_it_is_quoted() {
         let place = KeyPlace::new(&[2, 0], b';');
         for typed in ["A1;2", " A1;2\n", "A1 ; 2", "\"A1\";\"2\"", "\" A1\";2"] {
-            assert_eq!(place.canonical(typed), "A1;2", "{typed}");
+            assert_eq!(place.canonical(typed, b';'), "A1;2", "{typed}");
         }
         for wrong in ["A1", "A1;2;3", "A1\n;2", "\"A1;2", "A1,2"] {
-            assert_eq!(place.canonical(wrong), wrong);
+            assert_eq!(place.canonical(wrong, b';'), wrong);
         }
         let tabs = KeyPlace::new(&[0, 1], b'\t');
-        assert_eq!(tabs.canonical("A\t"), "A\t\"\"");
+        assert_eq!(tabs.canonical("A\t", b'\t'), "A\t\"\"");
     }
 
     #[test]
     fn a_key_is_rewritten_for_another_delimiter() {
-        let place = KeyPlace::new(&[0, 1], b';');
-        assert_eq!(place.rewritten("\"a;b\";c,d", b',').unwrap(), "a;b,\"c,d\"");
+        let place = |delimiter| KeyPlace::new(&[0, 1], delimiter);
+        let key = Cow::Borrowed("\"a;b\";c,d");
+        assert_eq!(place(b';').key_for(key, &place(b',')), "a;b,\"c,d\"");
+        assert_eq!(place(b';').canonical("A1,2", b','), "A1;2");
+        assert_eq!(place(b';').canonical("A1,5;2", b','), "A1,5;2");
     }
 
     proptest! {
@@ -212,7 +224,7 @@ mod tests {
             let key = key(&a);
             prop_assert_eq!(key.trim(), &key);
             let place = KeyPlace::new(&[0, 1], between);
-            prop_assert_eq!(&*place.canonical(&key), &key);
+            prop_assert_eq!(&*place.canonical(&key, b'|'), &key);
         }
     }
 }

@@ -479,18 +479,13 @@ impl Sheet {
 
     /// A key that a person or a program wrote, as this sheet writes it.
     pub(crate) fn canonical<'k>(&self, po: &'k str) -> Cow<'k, str> {
-        self.index.key_place().canonical(po)
+        self.index.canonical(po)
     }
 
     /// The key of a row as another sheet with the same key columns writes it.
     pub(crate) fn key_for(&self, row: RecordIndex, other: &Sheet) -> Cow<'_, str> {
-        let key = self.key(row);
-        match (self.index.key_place(), other.index.key_place()) {
-            (own @ KeyPlace::Several(_, is), KeyPlace::Several(_, other)) if is != other => {
-                own.rewritten(&key, *other).map_or(key, Cow::Owned)
-            }
-            _ => key,
-        }
+        let to = other.index.key_place();
+        self.index.key_place().key_for(self.key(row), to)
     }
 
     pub(crate) fn line(&self, row: RecordIndex) -> u64 {

@@ -412,7 +412,7 @@ fn rows_that_another_program_moved_keep_their_results_whatever_the_delimiter_is_
     );
     drop(handler);
     assert_eq!(pending(&sheet), ["A2;1"]);
-    end(&mut with_key(&sheet, "set", &["A2;1", "STATUS=ERROR"])).with(0);
+    end(&mut with_key(&sheet, "set", &["A2,1", "STATUS=ERROR"])).with(0);
     assert!(sheet.text().contains("\n1,,A2,ERROR,"), "{}", sheet.text());
 }
 
