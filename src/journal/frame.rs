@@ -273,8 +273,8 @@ pub(crate) struct Head {
     pub(crate) after: Vec<String>,
     /// Where the sheet was when the log began. It belongs to the name that it lies beside.
     pub(crate) sheet: PathBuf,
-    /// The key column; of several a text that is no column's name, so that a version which knows only of one
-    /// refuses the log.
+    /// The key column; of several all names as one text, so that a version which knows only of one refuses the
+    /// log.
     pub(super) key: String,
     /// The key columns, and how their keys are written, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
