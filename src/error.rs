@@ -42,21 +42,21 @@ pub enum Error {
     },
     /// The sheet holds no header.
     #[error(
-        "{} is empty: a header with the column {} is needed",
+        "{} is empty: a header with the {} is needed",
         Escaped::path(path),
-        Escaped::text(key)
+        Named(key)
     )]
     Empty {
         /// The sheet.
         path: PathBuf,
-        /// The key column that was looked for.
-        key: String,
+        /// The key columns that were looked for.
+        key: Box<[String]>,
     },
-    /// No column of the header is the key column.
+    /// The header lacks the key column, or some of several.
     #[error(
-        "{}:{line}: no column {} in the header, which has {}{}",
+        "{}:{line}: no {} in the header, which has {}{}",
         Escaped::path(path),
-        Escaped::text(key),
+        Named(missing),
         escape_list(columns),
         DidYouMean(close)
     )]
@@ -65,13 +65,15 @@ pub enum Error {
         path: PathBuf,
         /// 1-based line of the file on which the header begins.
         line: u64,
-        /// The key column that was looked for.
-        key: String,
+        /// The key columns that were looked for.
+        key: Box<[String]>,
+        /// Those of them that are not there.
+        missing: Box<[String]>,
         /// The delimiter with which the header was read.
         delimiter: u8,
         /// The columns that are there.
-        columns: Vec<String>,
-        /// Those of them that are like the key column, at most three.
+        columns: Box<[String]>,
+        /// Those of them that are like the first that is not, at most three.
         close: Box<[String]>,
         /// The header.
         excerpt: Excerpt,
@@ -475,6 +477,19 @@ impl fmt::Display for ForeignWords<'_> {
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, " and {more} more words"),
+        }
+    }
+}
+
+/// Columns by their names: `column id`, `columns order, line`.
+pub(crate) struct Named<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("columns"),
+            [name] => write!(f, "column {}", Escaped::text(name)),
+            names => write!(f, "columns {}", escape_list(names)),
         }
     }
 }

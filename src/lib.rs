@@ -99,8 +99,8 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Holder, InvalidStage, InvalidValue, MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
-    MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
+    MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]

@@ -4,8 +4,8 @@
 //! written with.
 
 use crate::csv::grammar::{self, Records, decode};
-use crate::domain::Problem;
 use crate::domain::columns::same_column;
+use crate::domain::{KeyColumns, Problem};
 use crate::error::{Error, Result};
 use crate::text::{BOM, Excerpt, close_to};
 use std::path::Path;
@@ -40,7 +40,7 @@ fn is_delimiter(byte: u8) -> bool {
     byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n')
 }
 
-/// Finds the dialect with which the header has the key column, and the header's names, as written.
+/// Finds the dialect with which the header has all key columns, and the header's names, as written.
 ///
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
 /// another delimiter would open in the header reaches into the rows, so that what a row holds
@@ -50,7 +50,7 @@ fn is_delimiter(byte: u8) -> bool {
 /// another kind is told that it is one.
 pub(crate) fn detect(
     bytes: &[u8],
-    key: &str,
+    key: &KeyColumns,
     given: Option<u8>,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
@@ -74,10 +74,10 @@ pub(crate) fn detect(
                 foreign(bytes.len())?;
                 return Err(Error::Empty {
                     path: path.to_owned(),
-                    key: key.to_owned(),
+                    key: key.names().into(),
                 });
             }
-            Ok(Some((dialect, names))) if names.iter().any(|name| same_column(name, key)) => {
+            Ok(Some((dialect, names))) if missing(key, &names).next().is_none() => {
                 if found
                     .as_ref()
                     .is_none_or(|(first, _)| dialect.header_end < first.header_end)
@@ -100,18 +100,26 @@ pub(crate) fn detect(
         (None, None) => {
             let (dialect, names) = likeliest(bytes, refused);
             let start = dialect.header_start;
-            let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+            let columns: Box<[String]> = names.iter().map(|name| name.trim().to_owned()).collect();
+            let missing: Box<[String]> = missing(key, &columns).cloned().collect();
             Err(Error::NoKeyColumn {
                 path: path.to_owned(),
                 line: grammar::position(bytes, start).0,
-                key: key.to_owned(),
+                key: key.names().into(),
                 delimiter: dialect.delimiter,
-                close: close_to(key, &columns).into(),
+                close: close_to(&missing[0], &columns).into(),
+                missing,
                 columns,
                 excerpt: Excerpt::of(bytes, start),
             })
         }
     }
+}
+
+/// The key columns that a header lacks.
+fn missing<'k>(key: &'k KeyColumns, header: &[String]) -> impl Iterator<Item = &'k String> {
+    let has = |name: &str| header.iter().any(|column| same_column(column, name));
+    key.names().iter().filter(move |name| !has(name))
 }
 
 /// Finds the dialect of a sheet without a key column.
@@ -134,7 +142,7 @@ pub(crate) fn detect_without_key(
     let first = read_header(bytes, candidates[0]).map_err(malformed)?;
     first.ok_or_else(|| Error::Empty {
         path: path.to_owned(),
-        key: String::new(),
+        key: Box::default(),
     })
 }
 
@@ -205,13 +213,13 @@ mod tests {
     fn without_the_key_column_the_delimiter_is_that_of_most_rows() {
         let columns = |sheet: &str, given| match detect(
             sheet.as_bytes(),
-            "PO_NUMBER",
+            &"PO_NUMBER".into(),
             given,
             Path::new("in.csv"),
         ) {
             Err(Error::NoKeyColumn {
                 columns, delimiter, ..
-            }) => (columns, delimiter),
+            }) => (columns.into_vec(), delimiter),
             other => panic!("{other:?}"),
         };
         let names = |names: &[&str]| {
@@ -241,8 +249,13 @@ mod tests {
 
     #[track_caller]
     fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
-        let (dialect, found) =
-            detect(sheet.as_bytes(), "PO_NUMBER", None, Path::new("in.csv")).unwrap();
+        let (dialect, found) = detect(
+            sheet.as_bytes(),
+            &"PO_NUMBER".into(),
+            None,
+            Path::new("in.csv"),
+        )
+        .unwrap();
         assert_eq!(dialect.delimiter, delimiter);
         assert_eq!(found, names);
         dialect
@@ -254,6 +267,26 @@ mod tests {
         check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
         check("A\tpo_number \n", b'\t', &["A", "po_number "]);
         check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[test]
+    fn of_several_key_columns_the_header_has_to_have_all() {
+        let detect = |sheet: &str| {
+            let key = KeyColumns::new(["order", "line"]).unwrap();
+            detect(sheet.as_bytes(), &key, None, Path::new("in.csv"))
+        };
+        let found = |sheet: &str| detect(sheet).unwrap().0.delimiter;
+        assert_eq!(found("order,x;y,line\n"), b',');
+        assert_eq!(found("Line;ORDER;x,y\n"), b';');
+        let refused = |sheet: &str| detect(sheet).unwrap_err().to_string();
+        assert_eq!(
+            refused("order;lines;x\n"),
+            "in.csv:1: no column line in the header, which has order, lines, x: did you mean lines?"
+        );
+        assert_eq!(
+            refused("a;b\n1;2\n"),
+            "in.csv:1: no columns order, line in the header, which has a, b"
+        );
     }
 
     #[track_caller]
@@ -306,7 +339,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(sheet: &[u8], message: &str) {
-        let error = detect(sheet, "PO_NUMBER", None, Path::new("in.csv")).unwrap_err();
+        let error = detect(sheet, &"PO_NUMBER".into(), None, Path::new("in.csv")).unwrap_err();
         assert_eq!(error.to_string(), message);
     }
 
@@ -342,7 +375,13 @@ mod tests {
     fn what_cannot_separate_fields_is_no_delimiter() {
         for given in [0, b'"', b'\r', b'\n', 0xc3] {
             let sheet = [b"K", &[given][..], b"PO_NUMBER"].concat();
-            let error = detect(&sheet, "PO_NUMBER", Some(given), Path::new("in.csv")).unwrap_err();
+            let error = detect(
+                &sheet,
+                &"PO_NUMBER".into(),
+                Some(given),
+                Path::new("in.csv"),
+            )
+            .unwrap_err();
             assert!(matches!(error, Error::Delimiter { delimiter } if delimiter == given));
         }
         let error = Error::Delimiter { delimiter: 0 }.to_string();

@@ -21,7 +21,8 @@ use std::thread;
 use hashbrown::HashTable;
 use memchr::memchr;
 
-use crate::csv::grammar::{self, Malformed, count_lines, decode};
+use crate::csv::grammar::{Malformed, count_lines, decode};
+use crate::csv::key::KeyPlace;
 use crate::csv::scan::{End, Plan, Record, scan};
 use crate::domain::{MAX_RECORDS, Problem};
 
@@ -49,7 +50,7 @@ const MAX_THREADS: usize = 8;
 
 pub(crate) struct Index {
     delimiter: u8,
-    key: usize,
+    key: KeyPlace,
     /// The first byte of each record. Strictly increasing.
     starts: Vec<u64>,
     /// Here and there a record and its 0-based line.
@@ -68,7 +69,7 @@ impl Index {
     pub(crate) fn build(
         bytes: &[u8],
         delimiter: u8,
-        key: usize,
+        key: KeyPlace,
         columns: usize,
         header_end: usize,
         code: impl Fn(&Record<'_>, bool) -> u8 + Sync,
@@ -78,14 +79,15 @@ impl Index {
         let finder = Finder {
             bytes,
             delimiter,
-            column: key,
-            columns: columns.max(key + 1),
+            columns: columns.max(key.last() + 1),
+            key: &key,
             hasher: RandomState::new(),
             length,
             shards: (rows.len() / length).div_ceil(SHARD).max(1),
             code,
         };
         let mut found = finder.find_all(header_end)?;
+        let (hasher, shards) = (finder.hasher, finder.shards);
         let lines_before = count_lines(&bytes[..header_end]);
         for (_, line) in &mut found.lines {
             *line += lines_before;
@@ -97,10 +99,10 @@ impl Index {
             starts: found.starts,
             lines: found.lines,
             by_key: Box::default(),
-            hasher: finder.hasher,
+            hasher,
             repeated: Repeated::new(),
         };
-        let shards: Vec<usize> = (0..finder.shards).collect();
+        let shards: Vec<usize> = (0..shards).collect();
         let share = shards.len().div_ceil(found.keys.len()).max(1);
         let fill = |shards: &[usize]| index.tables(bytes, &found.keys, shards);
         // As many threads as have read; where the system gives none, this one does it.
@@ -186,10 +188,10 @@ impl Index {
 
     /// The rows of a key, in the sheet's order: none, one, or several if the key is repeated.
     pub(crate) fn rows(&self, bytes: &[u8], key: &str) -> impl Iterator<Item = RecordIndex> {
-        let key = key.trim();
+        let key = self.canonical(key);
         let hash = short_hash(&self.hasher, key.as_bytes());
         let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
-            key_at(bytes, self.delimiter, self.key, self.starts[row as usize]) == key
+            self.key(bytes, RecordIndex(row)) == key
         });
         let more = found
             .and_then(|first| self.repeated.get(first))
@@ -199,7 +201,17 @@ impl Index {
 
     /// The key of a record, without surrounding blanks; empty if it has none.
     pub(crate) fn key<'a>(&self, bytes: &'a [u8], row: RecordIndex) -> Cow<'a, str> {
-        key_at(bytes, self.delimiter, self.key, self.starts[row.slot()])
+        self.key.key_at(bytes, self.delimiter, self.start(row))
+    }
+
+    /// A key that a person or a program wrote, as it is written here.
+    pub(crate) fn canonical<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        self.key.canonical(key, self.delimiter)
+    }
+
+    /// Where the key of each record stands.
+    pub(crate) fn key_place(&self) -> &KeyPlace {
+        &self.key
     }
 
     /// Keys that stand in several rows: the first of them, and the others.
@@ -307,7 +319,7 @@ impl Keys {
 struct Finder<'b, C> {
     bytes: &'b [u8],
     delimiter: u8,
-    column: usize,
+    key: &'b KeyPlace,
     columns: usize,
     hasher: RandomState,
     /// Of a row, about.
@@ -437,18 +449,9 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         if row.is_multiple_of(LINES_EVERY) {
             found.lines.push((row as u32, record.line));
         }
-        let field = record.field(self.column).unwrap_or_default();
-        let raw = &self.bytes[field.clone()];
-        let hash = match plain_hash(&self.hasher, raw) {
-            Some(hash) => Some(hash),
-            None => {
-                let key = decode(raw);
-                let Ok(key) = std::str::from_utf8(&key) else {
-                    return malformed(field.start, Problem::InvalidUtf8);
-                };
-                let key = key.trim().as_bytes();
-                (!key.is_empty()).then(|| short_hash(&self.hasher, key))
-            }
+        let hash = match self.hash(record) {
+            Ok(hash) => hash,
+            Err(offset) => return malformed(offset, Problem::InvalidUtf8),
         };
         if let Some(hash) = hash {
             keys.push((hash, row as u32));
@@ -457,24 +460,25 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         found.codes.push((self.code)(record, hash.is_some()));
         Ok(())
     }
-}
 
-fn key_at(bytes: &[u8], delimiter: u8, column: usize, start: u64) -> Cow<'_, str> {
-    grammar::nth_field(bytes, delimiter, start as usize, column)
-        .map_or(Cow::Borrowed(""), |field| trimmed(&bytes[field]))
-}
-
-fn trimmed(raw: &[u8]) -> Cow<'_, str> {
-    match decode(raw) {
-        Cow::Borrowed(key) => {
-            Cow::Borrowed(std::str::from_utf8(key).expect("keys were checked").trim())
+    /// The hash of a record's key, `None` if it has none, or where something is not UTF-8.
+    fn hash(&self, record: &Record<'_>) -> Result<Option<u32>, usize> {
+        let field = |column| record.field(column).unwrap_or_default();
+        let column = match self.key {
+            KeyPlace::One(column) => *column,
+            KeyPlace::Several(columns, between) => {
+                let key = KeyPlace::joined_key(columns, *between, self.bytes, field)?;
+                return Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())));
+            }
+        };
+        let field = field(column);
+        let raw = &self.bytes[field.clone()];
+        if let Some(hash) = plain_hash(&self.hasher, raw) {
+            return Ok(Some(hash));
         }
-        Cow::Owned(key) => Cow::Owned(
-            String::from_utf8(key)
-                .expect("keys were checked")
-                .trim()
-                .to_owned(),
-        ),
+        let key = decode(raw);
+        let key = std::str::from_utf8(&key).map_err(|_| field.start)?.trim();
+        Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())))
     }
 }
 
@@ -483,12 +487,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::csv::grammar;
 
     fn index(sheet: &str) -> Index {
         Index::build(
             sheet.as_bytes(),
             b';',
-            0,
+            KeyPlace::One(0),
             0,
             sheet.find('\n').unwrap(),
             |_, _| 0,
@@ -533,7 +538,8 @@ mod tests {
         let bytes = sheet.as_bytes();
         let header_end = sheet.find('\n').unwrap();
         let code = |record: &Record<'_>, _| bytes[record.start + 1];
-        let (index, codes) = Index::build(bytes, b';', 0, 0, header_end, code).unwrap();
+        let (index, codes) =
+            Index::build(bytes, b';', KeyPlace::One(0), 0, header_end, code).unwrap();
         let mut records = grammar::Records::new(bytes, b';', header_end);
         let mut rows_of: HashMap<String, Vec<RecordIndex>> = HashMap::new();
         let mut row = 0;
@@ -581,7 +587,11 @@ mod tests {
     #[test]
     fn what_is_malformed_in_a_part_is_refused_where_it_stands() {
         let sheet = "K\n".to_owned() + &"a;\"b\nc\"\n".repeat(1000);
-        let refused = |sheet: &[u8]| Index::build(sheet, b';', 0, 0, 1, |_, _| 0).err().unwrap();
+        let refused = |sheet: &[u8]| {
+            Index::build(sheet, b';', KeyPlace::One(0), 0, 1, |_, _| 0)
+                .err()
+                .unwrap()
+        };
         for at in [10, 4000, 7000, sheet.len() - 2] {
             let mut broken = sheet.clone().into_bytes();
             broken[at] = 0;
@@ -608,6 +618,30 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((rows("A"), rows("B")), (vec![0, 2, 3], vec![1, 4]));
+    }
+
+    #[test]
+    fn the_rows_of_a_key_of_two_columns_are_found() {
+        let sheet =
+            "K;x;L\nA;;1\nA;;2\n\"A\"; ; 1 \n;x;\nA\n".to_owned() + &"B;\"\n\";3\n".repeat(2000);
+        let place = || KeyPlace::new(&[2, 0], b';');
+        let build = |sheet: &[u8]| Index::build(sheet, b';', place(), 0, 5, |_, has| has.into());
+        let (index, codes) = build(sheet.as_bytes()).unwrap();
+        let rows = |key| {
+            let rows = index.rows(sheet.as_bytes(), key);
+            rows.map(RecordIndex::slot).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (rows("1;A"), rows("2;\"A\""), rows(";A"), rows(";")),
+            (vec![0, 2], vec![1], vec![4], vec![])
+        );
+        assert_eq!(rows("3;B"), (5..2005).collect::<Vec<_>>());
+        assert_eq!(codes[..5], [1, 1, 1, 0, 1]);
+        let refused = build(b"K;x;L\nA;x;1\nA;x;\xff\n").err().unwrap();
+        assert_eq!(
+            (refused.offset, refused.problem),
+            (16, Problem::InvalidUtf8)
+        );
     }
 
     #[test]

@@ -10,11 +10,13 @@ pub(crate) mod candidates;
 pub(crate) mod dialect;
 pub(crate) mod grammar;
 mod index;
+mod key;
 mod scan;
 
 pub(crate) use dialect::{DELIMITERS, Dialect};
 pub(crate) use grammar::{Malformed, Records, decode, encode};
 pub(crate) use index::{Index, RecordIndex};
+pub(crate) use key::KeyPlace;
 pub(crate) use scan::{Fields, Record, fields_at};
 #[cfg(feature = "fuzzing")]
 pub(crate) use scan::{Plan, scan};

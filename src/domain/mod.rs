@@ -7,6 +7,7 @@
 
 pub(crate) mod columns;
 mod holder;
+mod key;
 mod limits;
 mod problem;
 mod stage;
@@ -14,6 +15,7 @@ mod status;
 mod time;
 
 pub use holder::Holder;
+pub use key::KeyColumns;
 pub use limits::{MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};
 pub use problem::{InvalidValue, Problem};
 pub use stage::{InvalidStage, Stage};

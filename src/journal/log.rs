@@ -38,8 +38,8 @@ use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::disk::{Staged, Target, WriteGuard};
-use crate::domain::columns::same_column;
-use crate::error::{Error, Result};
+use crate::domain::KeyColumns;
+use crate::error::{Error, Named, Result};
 use crate::sys::{inode, names};
 use crate::text::escape;
 use crate::text::shell::command_line;
@@ -102,7 +102,11 @@ impl Journal {
     }
 
     /// The frames of a log that was found.
-    pub(crate) fn read(target: &Target, found: Option<&File>, key: &str) -> Result<Vec<Frame>> {
+    pub(crate) fn read(
+        target: &Target,
+        found: Option<&File>,
+        key: &KeyColumns,
+    ) -> Result<Vec<Frame>> {
         let Some(file) = found else {
             return Ok(Vec::new());
         };
@@ -133,7 +137,7 @@ impl Journal {
     /// Opens the log, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
-        key: &str,
+        key: &KeyColumns,
         _held: &WriteGuard,
     ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
@@ -173,7 +177,7 @@ impl Journal {
         let log = read_log(&file, &self.target)?;
         match &log.head {
             Some(head) => {
-                check_head(head, &self.target, &self.head.key)?;
+                check_head(head, &self.target, &self.head.key())?;
                 self.head = head.clone();
             }
             None => self.head = self.new_head(),
@@ -488,7 +492,7 @@ fn read_log(file: &File, target: &Target) -> Result<Log> {
     scan(file, &target.sibling(NAME))
 }
 
-fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
+fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
     let refuse = |problem: String| {
         Err(Error::Journal {
             path: target.sibling(NAME),
@@ -501,11 +505,13 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
             head.format
         ));
     }
-    if !same_column(&head.key, key) {
+    let its_key = head.key();
+    if !its_key.is_same(key) {
+        let keys = its_key.names().iter().flat_map(|name| ["--key", name]);
+        let each = command_line(keys);
         return refuse(format!(
-            "holds results by the key column {}: use --key {key} (tickoff init FILE --key {key} remembers it)",
-            escape(&head.key),
-            key = command_line([&head.key].into_iter()),
+            "holds results by the key {}: use {each} (tickoff init FILE {each} remembers it)",
+            Named(its_key.names()),
         ));
     }
     Ok(())
@@ -538,7 +544,11 @@ mod tests {
         }
 
         fn open(&self) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
-            Journal::open(&self.target, "PO_NUMBER", &self.lock.acquire().unwrap())
+            Journal::open(
+                &self.target,
+                &KeyColumns::default(),
+                &self.lock.acquire().unwrap(),
+            )
         }
 
         /// The bytes of a log with these frames, and where each frame ends.
@@ -570,7 +580,7 @@ mod tests {
     }
 
     fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
-        Journal::read(target, Journal::find(target)?.as_ref(), key)
+        Journal::read(target, Journal::find(target)?.as_ref(), &key.into())
     }
 
     #[test]
@@ -737,7 +747,7 @@ mod tests {
         let fixture = Fixture::new();
         let head = Head {
             format: 3,
-            ..Head::new(fixture.target.path(), "PO_NUMBER")
+            ..Head::new(fixture.target.path(), &KeyColumns::default())
         };
         let bytes = encode_log(&head, &[frame("A")]);
         std::fs::write(fixture.target.sibling(NAME), &bytes).unwrap();

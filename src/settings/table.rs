@@ -7,14 +7,14 @@ use std::ops::Range;
 use toml_edit::{Array, Item, Value};
 
 use crate::csv::dialect;
-use crate::domain::ProcessingStatus;
+use crate::domain::{KeyColumns, ProcessingStatus};
 use crate::sheet::{Duplicates, Options};
 
 /// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The key column, as in [`Options::key`].
-    pub key: Option<String>,
+    /// The key columns, as in [`Options::key`].
+    pub key: Option<KeyColumns>,
     /// The delimiter, as in [`Options::delimiter`].
     pub delimiter: Option<u8>,
     /// Whether a PO may stand in several rows, as in [`Options::duplicates`].
@@ -119,15 +119,13 @@ pub(super) const NAMES: &[Name] = &[
     Name {
         name: "key",
         read: |settings, value| {
-            let column = text(value).filter(|column| !column.trim().is_empty());
-            settings.key = Some(
-                column
-                    .ok_or("key must be a column's name: \"id\"")?
-                    .to_owned(),
-            );
+            settings.key = Some(key(value)?);
             Ok(())
         },
-        write: |settings| settings.key.as_deref().map(Value::from),
+        write: |settings| match settings.key.as_ref()?.names() {
+            [name] => Some(Value::from(name.as_str())),
+            names => Some(Value::from(names.iter().collect::<Array>())),
+        },
     },
     Name {
         name: "delimiter",
@@ -206,6 +204,19 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }
 
+/// A column's name, or a list of such names.
+fn key(value: &Value) -> Result<KeyColumns, Wrong> {
+    const WANTED: &str =
+        "key must be a column's name, or a list of names: \"id\", [\"order\", \"line\"]";
+    let Some(list) = value.as_array() else {
+        let name = text(value).ok_or(WANTED)?;
+        return KeyColumns::new([name]).map_err(|_| WANTED.into());
+    };
+    let names: Option<Vec<&str>> = list.iter().map(text).collect();
+    let names = names.ok_or(WANTED)?;
+    Ok(KeyColumns::new(names)?)
+}
+
 /// A list of words of STATUS, each of which passes.
 fn words(
     value: &Value,
@@ -254,7 +265,7 @@ mod tests {
             ..Settings::default()
         };
         let options = typed.or(kept).put_into(Options::default());
-        assert_eq!(options.key, "id");
+        assert_eq!(options.key, "id".into());
         assert_eq!(
             options.done,
             [ProcessingStatus::NoAttachments, ProcessingStatus::Completed]
@@ -264,7 +275,15 @@ mod tests {
 
     #[test]
     fn every_name_is_written_as_it_is_read() {
-        let all = Settings {
+        check_written(Settings {
+            key: Some(KeyColumns::new(["order", "line, \"or\" so"]).unwrap()),
+            ..all()
+        });
+        check_written(all());
+    }
+
+    fn all() -> Settings {
+        Settings {
             key: Some("Order \"No\"".into()),
             delimiter: Some(b'\t'),
             duplicates: Some(Duplicates::All),
@@ -274,7 +293,11 @@ mod tests {
                 ProcessingStatus::Pending,
                 ProcessingStatus::Other("é".into()),
             ]),
-        };
+        }
+    }
+
+    #[track_caller]
+    fn check_written(all: Settings) {
         let mut read = Settings::default();
         for name in NAMES {
             let value = (name.write)(&all).expect(name.name);

@@ -59,7 +59,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
                     crate::text::escape(&po),
                     lines.join(", ")
                 );
-                found.add(Level::Error, row, sheet.schema().key, message);
+                found.add(Level::Error, row, sheet.schema().key()[0], message);
             }
         }
     }
@@ -139,7 +139,7 @@ impl Findings<'_> {
         if po.is_empty() {
             self.warn(
                 row,
-                schema.key,
+                schema.key()[0],
                 "the row has no key; it is kept and never processed".into(),
             );
             return;
@@ -152,7 +152,7 @@ impl Findings<'_> {
         let options = self.sheet.options();
         let stage = &options.stage;
         let mut warn = |name: &str, message: String| {
-            let column = schema.position(name).unwrap_or(schema.key);
+            let column = schema.position(name).unwrap_or(schema.key()[0]);
             self.warn(row, column, message);
         };
         match &record.status {

@@ -45,11 +45,11 @@ pub struct JobList {
 }
 
 impl JobList {
-    /// Reads a stream to its end. `name` says in errors what it is, and the options name the key column.
+    /// Reads a stream to its end. `name` says in errors what it is, and the options name the one key column.
     ///
     /// # Errors
     /// [`Error::Malformed`] with the job's number as the line if one is not UTF-8, holds a NUL byte or is longer
-    /// than [`MAX_VALUE_CHARS`]; [`Error::Io`].
+    /// than [`MAX_VALUE_CHARS`]; [`Error::NoKeyColumn`] if there are several key columns; [`Error::Io`].
     pub fn read(
         mut from: impl BufRead,
         end: JobEnd,
@@ -64,7 +64,7 @@ impl JobList {
             ..options.clone()
         };
         let mut bytes = Vec::new();
-        encode(options.key.trim(), delimiter, false, &mut bytes);
+        encode(&options.key.names()[0], delimiter, false, &mut bytes);
         bytes.push(b'\n');
         let (mut blank, mut carriage_returns, mut padded) = (0, 0, 0);
         let mut job = Vec::new();

@@ -168,7 +168,7 @@ pub(crate) fn edits(
         .columns()
         .iter()
         .enumerate()
-        .filter(|&(column, _)| column != to.key)
+        .filter(|&(column, _)| !to.is_key(column))
         .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
         .collect();
     let is_held = |po: &str, column: usize, value: &str| {

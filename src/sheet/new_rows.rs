@@ -17,7 +17,7 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
     let mut rows = Vec::new();
     let mut count = 0;
     for row in input.all_rows() {
-        let po = input.po(row);
+        let po = input.key_for(row, copy);
         if po.is_empty() || copy.rows(&po).next().is_some() {
             continue;
         }
@@ -66,7 +66,7 @@ impl NotFollowed {
         let mut columns = input.columns();
         columns.retain(|column| schema.position(column).is_none());
         let is_gone = |row: &RecordIndex| {
-            let po = copy.po(*row);
+            let po = copy.key_for(*row, input);
             !po.is_empty() && input.rows(&po).next().is_none()
         };
         NotFollowed {

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::domain::columns::PO_NUMBER;
-use crate::domain::{ProcessingStatus, Stage};
+use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The key column, matched without regard to case or surrounding blanks: `PO_NUMBER`.
-    pub key: String,
+    /// The column that holds the key of each row, or several: `PO_NUMBER`.
+    pub key: KeyColumns,
     /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
-    /// TAB with which the header has the key column.
+    /// TAB with which the header has the key columns.
     pub delimiter: Option<u8>,
     /// Whether a key may stand in several rows: no.
     pub duplicates: Duplicates,
@@ -45,7 +44,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            key: PO_NUMBER.into(),
+            key: KeyColumns::default(),
             delimiter: None,
             duplicates: Duplicates::Refuse,
             stage: Stage::default(),

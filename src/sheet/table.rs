@@ -16,8 +16,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::csv::{
-    Dialect, Fields, Index, Malformed, Record, RecordIndex, Records, decode, dialect, fields_at,
-    grammar,
+    Dialect, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, decode, dialect,
+    fields_at, grammar,
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
@@ -135,6 +135,10 @@ impl Sheet {
         names: &[String],
     ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
+        let options = &Options {
+            key: options.key.written_in(dialect.delimiter),
+            ..options.clone()
+        };
         let schema = Schema::new(names, &options.key, &options.stage);
         let schema = schema.map_err(|(column, problem)| {
             let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
@@ -154,7 +158,7 @@ impl Sheet {
         let (index, codes) = Index::build(
             &bytes,
             dialect.delimiter,
-            schema.key,
+            KeyPlace::new(schema.key(), options.key.delimiter_in(dialect.delimiter)),
             schema.status.map_or(0, |column| column + 1),
             dialect.header_end,
             code,
@@ -292,7 +296,7 @@ impl Sheet {
             .is_ok();
         let keys = self.all_rows().map(|row| self.key(row));
         Error::UnknownPo {
-            po: po.trim().to_owned(),
+            po: self.canonical(po).into_owned(),
             close: close_to(po, keys.take(if may_compare { looked_at } else { 0 })),
         }
     }
@@ -340,9 +344,9 @@ impl Sheet {
         self.options.is_done(status)
     }
 
-    /// The name of the key column, as it was asked for.
-    pub fn key_column(&self) -> &str {
-        self.options.key.trim()
+    /// The names of the key columns, as they were asked for.
+    pub fn key_columns(&self) -> &[String] {
+        self.options.key.names()
     }
 
     /// The columns, as the header names them, without surrounding blanks.
@@ -471,6 +475,17 @@ impl Sheet {
 
     pub(crate) fn key(&self, row: RecordIndex) -> Cow<'_, str> {
         self.index.key(&self.bytes, row)
+    }
+
+    /// A key that a person or a program wrote, as this sheet writes it.
+    pub(crate) fn canonical<'k>(&self, po: &'k str) -> Cow<'k, str> {
+        self.index.canonical(po)
+    }
+
+    /// The key of a row as another sheet with the same key columns writes it.
+    pub(crate) fn key_for(&self, row: RecordIndex, other: &Sheet) -> Cow<'_, str> {
+        let to = other.index.key_place();
+        self.index.key_place().key_for(self.key(row), to)
     }
 
     pub(crate) fn line(&self, row: RecordIndex) -> u64 {

@@ -13,7 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
-use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
@@ -124,7 +123,7 @@ pub(crate) fn look_for(
         let Ok(Some((head, frames))) = Journal::peek(&place) else {
             continue;
         };
-        if !same_column(&head.key, &options.key) {
+        if !head.key().is_same(&options.key) {
             continue;
         }
         let history = frame::history(&frames);

@@ -212,7 +212,7 @@ mod tests {
         check(
             Error::Empty {
                 path: path.clone(),
-                key: "PO_NUMBER".into(),
+                key: ["PO_NUMBER".to_owned()].into(),
             },
             3,
         );

@@ -28,7 +28,7 @@ impl Typed {
     pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) {
         let (from, to) = (old.schema(), new.schema());
         let columns: Vec<(Option<usize>, usize, &str)> = (0..to.header_width)
-            .filter(|&column| column != to.key)
+            .filter(|&column| !to.is_key(column))
             .map(|column| (column, to.columns()[column].as_str()))
             .filter(|(_, name)| !is_asked_for(name, &new.options().stage))
             .map(|(column, name)| (from.position(name), column, name))

@@ -86,7 +86,7 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
         take_unknown: args.force,
         ..args.stage.put_into(
             args.sheet
-                .options_with(args.words.put_into(args.sheet.settings()))?,
+                .options_with(args.words.put_into(args.sheet.settings()?))?,
         )
     };
     let options = args.columns.put_into(args.backup.put_into(options));

@@ -45,7 +45,7 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.stage.put_into(
             args.sheet
-                .options_with(args.words.put_into(args.sheet.settings()))?,
+                .options_with(args.words.put_into(args.sheet.settings()?))?,
         )
     };
     let findings = diagnose(&args.sheet.file, &options)?;

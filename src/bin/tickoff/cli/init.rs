@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickoff::{Options, Session, Settings, escape};
+use tickoff::{KeyColumns, Options, Session, Settings, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs};
 use crate::exit::{Exit, Failure};
@@ -23,6 +23,7 @@ use crate::stdout::print;
 Examples:
   tickoff init orders.csv
   tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
+  tickoff init orders.csv --key order --key line
   tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
@@ -46,8 +47,8 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
-    let key = args.add_key.clone().or(typed.key);
+    let typed = args.words.put_into(args.sheet.settings()?);
+    let key = args.add_key.clone().map(KeyColumns::from).or(typed.key);
     let typed = Settings { key, ..typed };
     let options = Options {
         allow_network_fs: args.allow_network_fs,
@@ -85,7 +86,7 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
     let numbered = Session::number_rows(&args.sheet.file, options)?;
     print(|out| {
         if numbered.added_column {
-            writeln!(out, "added {}", escape(&options.key))?;
+            writeln!(out, "added {}", escape(&options.key.title()))?;
         }
         match numbered.rows {
             0 => writeln!(out, "no row lacks a key"),

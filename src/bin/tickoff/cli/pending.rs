@@ -41,7 +41,7 @@ pub struct PendingArgs {
 
 /// Prints the keys of the rows that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings()?);
     let options = args.stage.put_into(args.sheet.options_with(typed)?)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet

@@ -16,7 +16,8 @@ use crate::stderr::Display;
 #[command(after_help = "\
 Examples:
   tickoff set orders.csv PO123 STATUS=PENDING
-  tickoff set orders.csv PO123 STATUS=ERROR \"ERROR_MESSAGE=wrong supplier\"")]
+  tickoff set orders.csv PO123 STATUS=ERROR \"ERROR_MESSAGE=wrong supplier\"
+  tickoff set orders.csv --key order --key line 'A1;2' STATUS=PENDING")]
 pub struct SetArgs {
     #[command(flatten)]
     sheet: SheetArgs,

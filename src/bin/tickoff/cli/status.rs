@@ -49,7 +49,7 @@ pub struct StatusArgs {
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let typed = args.failed.put_into(args.sheet.settings());
+    let typed = args.failed.put_into(args.sheet.settings()?);
     let options = args.stage.put_into(args.sheet.options_with(typed)?);
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     if let Some(error) = sheet.unknown_stage() {

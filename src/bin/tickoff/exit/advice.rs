@@ -22,10 +22,14 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             path,
             columns,
             key,
+            missing,
             delimiter,
             close,
             ..
-        } => return Some(on_missing_key(path, *delimiter, key, columns, close).into()),
+        } => {
+            let meant = meant(key, missing, close);
+            return Some(on_missing_key(path, *delimiter, key, columns, &meant).into());
+        }
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -124,11 +128,11 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
 fn on_missing_key(
     path: &Path,
     delimiter: u8,
-    key: &str,
+    key: &[String],
     columns: &[String],
-    close: &[String],
+    meant: &[String],
 ) -> String {
-    if let [header] = columns
+    if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
         return format!(
@@ -139,7 +143,12 @@ fn on_missing_key(
     // What cannot be read a second time is no news after the error.
     let could_be = key_candidates(path, delimiter).unwrap_or_default();
     let mut said = said_of(&could_be);
-    let likeliest = close.first().or(could_be.columns.first());
+    let likeliest: &[String] = match (could_be.columns.first(), could_be.pairs.first()) {
+        _ if !meant.is_empty() => meant,
+        (Some(column), _) => std::slice::from_ref(column),
+        (None, Some(pair)) => pair,
+        (None, None) => &[],
+    };
     let file = from_here(path);
     let delimiter_too = match delimiter {
         b';' | b',' | b'\t' => String::new(),
@@ -149,12 +158,19 @@ fn on_missing_key(
         ),
     };
     match likeliest {
-        Some(name) => said += &format!("if {} is the key: ", escape(name)),
-        None => said += "name the column that is the key: ",
+        [] => said += "name the column that is the key: ",
+        [name] => said += &format!("if {} is the key: ", escape(name)),
+        _ => said += &format!("if {} are the key: ", joined(likeliest, " and ")),
     }
-    let name = likeliest.map_or("COLUMN".to_owned(), |name| for_a_shell(name));
-    said += &format!("tickoff init {file} --key {name}{delimiter_too}");
-    if likeliest.is_none() && could_be.rows > 0 {
+    said += &format!("tickoff init {file}");
+    for name in likeliest {
+        said += &format!(" --key {}", for_a_shell(name));
+    }
+    if likeliest.is_empty() {
+        said += " --key COLUMN";
+    }
+    said += &delimiter_too;
+    if meant.is_empty() && could_be.columns.is_empty() && could_be.rows > 0 {
         said += &format!("; or number the rows: tickoff init {file} --add-key ID{delimiter_too}");
     }
     if let [header] = columns
@@ -165,6 +181,21 @@ fn on_missing_key(
     said
 }
 
+/// The key that was meant, if one column of it is not there and another one has a name like it.
+fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
+    let ([missing], [close, ..]) = (missing, close) else {
+        return Vec::new();
+    };
+    let names = key.iter();
+    let names = names.map(|name| if name == missing { close } else { name });
+    names.cloned().collect()
+}
+
+fn joined(names: &[String], between: &str) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
+    names.join(between)
+}
+
 fn said_of(could_be: &KeyCandidates) -> String {
     const SHOWN: usize = 8;
     let rows = match (could_be.is_all, could_be.rows) {
@@ -172,16 +203,20 @@ fn said_of(could_be: &KeyCandidates) -> String {
         (true, _) => "every row".to_owned(),
         (false, rows) => format!("each of the first {rows} rows"),
     };
-    if could_be.columns.is_empty() {
-        return "no column is filled in every row and different in each; ".to_owned();
-    }
-    let names = could_be.columns.iter().take(SHOWN);
-    let names: Vec<_> = names.map(|name| escape(name)).collect();
-    let mut names = names.join(", ");
-    if let more @ 1.. = could_be.columns.len().saturating_sub(SHOWN) {
+    let several = could_be.pairs.iter().map(|pair| joined(pair, " with "));
+    let one = could_be.columns.iter().map(|name| escape(name));
+    let all: Vec<String> = one.chain(several).collect();
+    let mut names = all[..all.len().min(SHOWN)].join(", ");
+    if let more @ 1.. = all.len().saturating_sub(SHOWN) {
         names += &format!(" and {more} more");
     }
-    format!("filled in {rows} and different in each: {names}; ")
+    match (&could_be.columns[..], &could_be.pairs[..]) {
+        ([], []) => "no column is filled in every row and different in each; ".to_owned(),
+        ([], _) => format!(
+            "no column is filled in {rows} and different in each, but two together are: {names}; "
+        ),
+        _ => format!("filled in {rows} and different in each: {names}; "),
+    }
 }
 
 /// A path as a word for a shell, by the name alone if it is in the working directory.
@@ -370,6 +405,10 @@ mod tests {
             "no column is filled in every row and different in each; name the column that is the key: tickoff init DIR/in.csv --key COLUMN; or number the rows: tickoff init DIR/in.csv --add-key ID",
         );
         check_sheet(
+            "order;line;qty\nA;1;5\nA;2;5\nB;1;5\n",
+            "no column is filled in every row and different in each, but two together are: order with line; if order and line are the key: tickoff init DIR/in.csv --key order --key line; or number the rows: tickoff init DIR/in.csv --add-key ID",
+        );
+        check_sheet(
             "a|b\n1|x\n2|x\n",
             "filled in every row and different in each: a|b; if a|b is the key: tickoff init DIR/in.csv --key 'a|b'; and if it has more columns, --delimiter CHAR names what separates them",
         );
@@ -383,6 +422,7 @@ mod tests {
         );
         let some = KeyCandidates {
             columns: vec!["id".into()],
+            pairs: vec![],
             rows: 7,
             is_all: false,
         };

@@ -89,7 +89,12 @@ impl Joblog {
             let fields: Vec<&str> = line.split('\t').collect();
             let is_whole = fields.len() >= columns.len();
             let took = fields.get(runtime).and_then(|field| seconds(field));
-            let record = fields.last().and_then(|po| sheet.record(po));
+            // A tab may stand between the parts of a key, and the log has none in a field.
+            let find = |po: &&str| {
+                let found = sheet.record(po);
+                found.or_else(|| sheet.record(&po.replace("\\t", "\t")))
+            };
+            let record = fields.last().and_then(find);
             match (is_whole, took, record) {
                 (true, Some(took), Some(record)) => joblog
                     .by_supplier
@@ -189,6 +194,26 @@ mod tests {
                 },
             ],
             "one command of P4 is too few"
+        );
+    }
+
+    #[test]
+    fn a_key_with_a_tab_between_its_parts_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input.csv");
+        std::fs::write(&path, "order\tline\tSUPPLIER\nA\t1\tAcme\n").unwrap();
+        let options = Options {
+            key: tickoff::KeyColumns::new(["order", "line"]).unwrap(),
+            ..Options::default()
+        };
+        let sheet = Sheet::read(&path, &options).unwrap();
+        let log = HEADER.to_owned() + &line("A\\t1", "1.000");
+        assert_eq!(
+            Joblog::parse(log.as_bytes(), &sheet)
+                .unwrap()
+                .unwrap()
+                .ignored,
+            0
         );
     }
 

@@ -40,6 +40,7 @@ Examples:
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
+  tickoff run orders.csv --key order --key line -- ./fetch.sh {order} {line}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
   tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf
   tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
@@ -268,8 +269,8 @@ mod tests {
         );
         let options = args.sheet.options().unwrap();
         assert_eq!(
-            (options.key.as_str(), options.delimiter),
-            ("PO_NUMBER", None)
+            (options.key.names(), options.delimiter),
+            (&["PO_NUMBER".to_owned()][..], None)
         );
         assert_eq!(options.duplicates, Duplicates::Refuse);
         assert_eq!(options.done, [ProcessingStatus::Completed]);

@@ -79,9 +79,18 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
         1 => "1 row has".to_owned(),
         rows => format!("{rows} rows have"),
     };
+    let way_on = match sheet.key_columns() {
+        [column] => format!(
+            "tickoff init FILE --add-key {} numbers them",
+            escape(column)
+        ),
+        columns => {
+            let columns: Vec<_> = columns.iter().map(|column| escape(column)).collect();
+            format!("{} are empty there", columns.join(", "))
+        }
+    };
     display.say(&format!(
-        "{have} no key, the first in line {line}, and no job: tickoff init FILE --add-key {} numbers them",
-        escape(sheet.key_column())
+        "{have} no key, the first in line {line}, and no job: {way_on}"
     ));
 }
 

@@ -65,9 +65,9 @@ fn refuse_own_column(args: &RunArgs, options: &Options) -> Result<(), Failure> {
     let Some(column) = &args.stdout_to else {
         return Ok(());
     };
-    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &options.key];
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
     let mut own = own.into_iter().chain(options.stage.columns());
-    if own.any(|own| same_column(own, column)) {
+    if options.key.contains(column) || own.any(|own| same_column(own, column)) {
         let column = escape(column.trim());
         return Err(Failure::Other(
             Exit::Usage,
@@ -116,7 +116,7 @@ fn resumed(copy: &Path, input: &Sheet, options: &Options) -> Result<Option<Sheet
 
 /// How the sheet is read and kept.
 pub fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings()?);
     let kept = match &args.output {
         Some(copy) if standard_input::has_jobs(args) => Settings::of(copy)?,
         Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
