@@ -427,7 +427,11 @@ impl Session {
 }
 
 fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
-    let NotFollowed { columns, gone } = NotFollowed::of(input, copy);
+    let NotFollowed {
+        columns,
+        gone,
+        changed,
+    } = NotFollowed::of(input, copy);
     if !columns.is_empty() {
         tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
     }
@@ -436,6 +440,9 @@ fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
             rows = gone,
             "rows that are not in the input any more stay in the copy"
         );
+    }
+    if !changed.is_empty() {
+        tracing::warn!(rows = changed.len(), keys = %escape_list(&changed), "rows that are still to be run have other cells in the input: the copy's are used");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::csv::{RecordIndex, decode, encode};
 use crate::domain::columns::same_column;
+use crate::sheet::judge::is_same;
 use crate::sheet::table::{Sheet, text};
 
 /// The rows of the input whose PO is not in the copy, as rows of the copy, terminators included.
@@ -58,6 +59,9 @@ pub(crate) struct NotFollowed {
     pub(crate) columns: Vec<String>,
     /// How many of its rows are gone there.
     pub(crate) gone: usize,
+    /// Keys of its rows that have no result yet and other cells there. In a row that has one, the cells that
+    /// differ may be the result's.
+    pub(crate) changed: Vec<String>,
 }
 
 impl NotFollowed {
@@ -72,8 +76,34 @@ impl NotFollowed {
         NotFollowed {
             columns,
             gone: copy.all_rows().filter(is_gone).count(),
+            changed: changed(input, copy),
         }
     }
+}
+
+fn changed(input: &Sheet, copy: &Sheet) -> Vec<String> {
+    let (from, to) = (input.schema(), copy.schema());
+    let shared: Vec<(usize, usize, &String)> = from
+        .columns()
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !to.is_state(name))
+        .filter_map(|(column, name)| Some((column, to.position(name)?, name)))
+        .collect();
+    let time = to.position(copy.options().stage.last_processed());
+    let has_result = |row| time.is_some_and(|time| !copy.cell(row, time).trim().is_empty());
+    let differs = |row: &RecordIndex| {
+        let theirs = input.rows(&copy.key_for(*row, input)).next();
+        theirs.is_some_and(|theirs| {
+            let mut shared = shared.iter();
+            shared.any(|&(from, to, name)| {
+                !is_same(name, &input.cell(theirs, from), &copy.cell(*row, to))
+            })
+        })
+    };
+    let waiting = copy.pending_rows().filter(|&row| !has_result(row));
+    let changed = waiting.filter(differs);
+    changed.map(|row| copy.po(row)).collect()
 }
 
 fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) {

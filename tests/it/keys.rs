@@ -107,7 +107,9 @@ fn a_key_is_found_however_its_record_is_typed() {
     for (typed, meant) in [("A1", ""), ("A1;2;7", ""), ("A1,2", ": did you mean A1;2?")] {
         let ended = end(&mut with_key(&sheet, "set", &[typed, "qty=0"])).with(1);
         assert!(
-            ended.stderr.contains(&format!("no row has the PO {typed}")),
+            ended
+                .stderr
+                .contains(&format!("no row has the key {typed}")),
             "{ended:?}"
         );
         assert!(ended.stderr.contains(meant), "{ended:?}");
@@ -185,7 +187,7 @@ fn rows_are_chosen_by_their_key_and_by_the_words_of_their_state() {
         end(&mut run)
             .with(1)
             .stderr
-            .contains("no row has the PO A1")
+            .contains("no row has the key A1")
     );
 }
 
@@ -372,7 +374,7 @@ fn a_key_in_several_rows_is_refused_or_written_to_all_of_them() {
     );
     let checked = end(&mut with_key(&sheet, "check", &[])).with(3).stdout;
     assert!(
-        checked.contains("the PO A1;1 stands on lines 2, 3"),
+        checked.contains("the key A1;1 stands on lines 2, 3"),
         "{checked}"
     );
     let mut run = with_key(&sheet, "run -j1 --duplicates all", &["--", "sh", "-c", JOB]);

@@ -757,6 +757,19 @@ mod output {
             "PO_NUMBER;Note;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;a;COMPLETED;t;\nP2;b;COMPLETED;t;\nP3;\"new; row\";COMPLETED;t;\nP4;d;;;\n"
         );
         assert_eq!(sheet.lines("log")[2..], ["P3"]);
+        assert!(!ended.stderr.contains("other cells"), "{ended:?}");
+
+        std::fs::write(
+            sheet.path(),
+            "PO_NUMBER;Note\nP2;changed again\nP3;\"new; row\"\nP4;corrected\n",
+        )
+        .unwrap();
+        let ended = end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
+        assert!(
+            ended.stderr.contains("rows that are still to be run have other cells in the input: the copy's are used rows=1 keys=P4"),
+            "{ended:?}"
+        );
+        assert!(copy(&sheet).contains("\nP4;d;COMPLETED;"));
     }
 
     #[test]
