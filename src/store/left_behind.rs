@@ -254,7 +254,7 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
         let mut earlier = versions[..version].iter();
         let before = earlier.rfind(|earlier| !earlier.has_failed);
         versions[version].is_confirmed
-            || !sheet.is_some_and(|(_, hash)| before.is_some_and(|before| before.hash == hash))
+            || sheet.is_none_or(|(_, hash)| before.is_none_or(|before| before.hash != hash))
     };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {
