@@ -349,6 +349,21 @@ pub enum Error {
         /// The sheet.
         path: PathBuf,
     },
+    /// The name by which a sheet was opened does not lead to it any more. All results are in the sheet, and none
+    /// where its name leads.
+    #[error(
+        "{} does not lead to {} any more, {now}",
+        Escaped::path(path),
+        Escaped::path(sheet)
+    )]
+    LedAway {
+        /// The name.
+        path: PathBuf,
+        /// The sheet.
+        sheet: PathBuf,
+        /// What has come of the name, and what to do.
+        now: String,
+    },
     /// A backup that cannot be made, or is not one.
     #[error("{}: {problem}", Escaped::path(path))]
     Backup {

@@ -6,6 +6,7 @@
 //!
 //! This room never knows what a record is: what fills a file, and what proves it right, is handed in.
 
+pub(crate) mod link;
 mod lock;
 mod new_file;
 pub(crate) mod replace;

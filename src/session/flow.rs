@@ -78,6 +78,7 @@ pub struct Summary {
     pub unplaced: Vec<PathBuf>,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
     /// any write, brings them in. [`Error::Rescued`]: the journal is gone, and they are in a file.
+    /// [`Error::LedAway`]: the sheet shows them, but its name leads elsewhere.
     pub not_visible: Option<Error>,
     /// Where the results are that could not be made durable.
     pub rescued: Option<PathBuf>,
@@ -274,12 +275,13 @@ impl Session {
             Err(died @ Error::WriterDied { .. }) => (Err(died), None),
             _ => self.handler.finish_with(&done.unpersisted),
         };
+        let not_visible = finished.and_then(|()| self.handler.refuse_led_away()).err();
         let moved_to = self.handler.moved_to();
         Ok(Summary {
             rescued,
             taken_over,
             moved_to,
-            ..self.summary(done, selection, finished.err())
+            ..self.summary(done, selection, not_visible)
         })
     }
 
@@ -376,9 +378,11 @@ impl Session {
     /// place in the sheet.
     ///
     /// # Errors
-    /// [`Error::NotVisible`]: what is missing is in the journal.
+    /// [`Error::NotVisible`]: what is missing is in the journal. [`Error::LedAway`]: the sheet shows all, but its
+    /// name leads elsewhere by now.
     pub fn finish(self) -> Result<Vec<PathBuf>> {
         self.handler.finish()?;
+        self.handler.refuse_led_away()?;
         Ok(self.handler.kept_unplaced())
     }
 

@@ -28,7 +28,9 @@ impl Keeper {
         let taken_over = Arc::clone(&was_taken_over);
         let look = move || {
             let mut is_failing = false;
+            let mut led_away = LedAway::default();
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
+                led_away.look(&handler, &stop);
                 match handler.writer().and_then(|mut writer| writer.keep_files()) {
                     Ok(Kept::Ours) => is_failing = false,
                     Ok(Kept::TakenOver) => {
@@ -67,6 +69,27 @@ impl Keeper {
     /// Whether another session has the sheet by now.
     pub(super) fn was_taken_over(&self) -> bool {
         self.was_taken_over.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether the name by which the sheet was opened leads elsewhere.
+#[derive(Default)]
+struct LedAway {
+    /// How often it was seen in succession: a program may be about to put a link back.
+    seen: usize,
+}
+
+impl LedAway {
+    fn look(&mut self, handler: &CsvHandler, stop: &Stop) {
+        let Err(error) = handler.refuse_led_away() else {
+            self.seen = 0;
+            return;
+        };
+        self.seen += 1;
+        if self.seen == 2 {
+            tracing::error!("{error}: no more work is handed out");
+            stop.soon();
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backup::BackupMetadata;
+use crate::disk::Target;
+use crate::disk::link::{self, Link};
 use crate::domain::ProcessingStatus;
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
@@ -44,6 +46,8 @@ pub struct CsvHandler {
     /// Guards no data; taken before the writer.
     turn: Mutex<()>,
     options: Options,
+    /// If it was opened through one.
+    link: Option<Link>,
 }
 
 impl CsvHandler {
@@ -83,12 +87,19 @@ impl CsvHandler {
         decision: Option<Decision>,
     ) -> Result<(CsvHandler, Recovery)> {
         let target = Arc::new(left_behind::open(path)?);
+        let link = Link::to(path, &target);
         let (writer, recovery) = Writer::open(target, options, session, decision)?;
+        if let Some(place) = Target::of_link(path)
+            && let Err(error) = link::remember(&place)
+        {
+            tracing::debug!(%error, "where the link leads is not remembered beside it");
+        }
         let handler = CsvHandler {
             sheet: Arc::clone(writer.sheet()),
             writer: Mutex::new(writer),
             turn: Mutex::new(()),
             options: options.clone(),
+            link,
         };
         Ok((handler, recovery))
     }
@@ -353,6 +364,13 @@ impl CsvHandler {
     /// Where the sheet's folder is by now, if not at its path.
     pub(crate) fn moved_to(&self) -> Option<PathBuf> {
         self.writer().ok()?.target().moved_to()
+    }
+
+    /// Refuses a name that leads to the sheet no more.
+    pub(crate) fn refuse_led_away(&self) -> Result<()> {
+        self.link
+            .as_ref()
+            .map_or(Ok(()), left_behind::refuse_led_away)
     }
 
     pub(crate) fn writes(&self) -> Writes {

@@ -6,16 +6,21 @@
 //! nothing has the old name; a copy is not taken for the sheet that it was made of. Whether it is the same
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
 //! version showed: all others went along.
+//!
+//! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
+//! that is said, and nothing is done with the file (`disk/link.rs`).
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::disk::link::{self, Leads, Link};
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
+use crate::store::standing::standing;
 use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
 
@@ -65,6 +70,75 @@ fn refuse_link_over_results(path: &Path, target: &Target) -> Result<()> {
         ),
         path: path.to_owned(),
     })
+}
+
+/// A name that led to a sheet and does not any more.
+pub(crate) fn refuse_led_away(link: &Link) -> Result<()> {
+    let results = "all results are in the sheet";
+    let go_on = "a run on its own path goes on with it";
+    let now = match link.look() {
+        Leads::There => return Ok(()),
+        Leads::ToItself => format!(
+            "since a file took the link's place: {results}, and those since then are not in that file; {}",
+            how_to_put_back(link.name(), link.sheet())
+        ),
+        Leads::Elsewhere(path) => {
+            format!("but to {}: {results}, and {go_on}", Escaped::path(&path))
+        }
+        Leads::Nowhere => format!("and is gone: {results}, and {go_on}"),
+    };
+    Err(Error::LedAway {
+        path: link.name().to_owned(),
+        sheet: link.sheet().to_owned(),
+        now,
+    })
+}
+
+fn how_to_put_back(name: &Path, sheet: &Path) -> String {
+    format!(
+        "to bring both together, mv {} && ln -s {} and run the command again",
+        command_line([name, sheet].into_iter()),
+        command_line([sheet, name].into_iter()),
+    )
+}
+
+/// Whether a file lacks results of the sheet to which a link led that had the file's name before. A sheet of
+/// its own that lacks nothing, or has nothing in common with that one, is none.
+pub(crate) fn took_links_place(
+    target: &Target,
+    options: &Options,
+    sheet: &Sheet,
+    hash: ContentHash,
+) -> Result<Option<Error>> {
+    let Some(led_to) = link::link_before(target) else {
+        return Ok(None);
+    };
+    let like = target.metadata()?;
+    let led_to = target.folder_path().join(led_to);
+    let Ok(place) = Target::open_or_missing(&led_to, like.as_ref()) else {
+        return Ok(None);
+    };
+    let Ok(Some((head, frames))) = Journal::peek(&place) else {
+        return Ok(None);
+    };
+    if place.path() == target.path() || !head.key().is_same(&options.key) {
+        return Ok(None);
+    }
+    let history = frame::history(&frames);
+    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
+    let rows =
+        standing(&frames, &history, sheet, hash, is_of_session).lacking(&frames, &history, sheet);
+    let remembered = link::remembered_at(target);
+    Ok((rows > 0).then(|| Error::Unsuitable {
+        problem: format!(
+            "was a link to {} and is a file now, without the results of {rows} row{} that are there: {}; to have it taken for a sheet of its own, rm {}",
+            Escaped::path(place.path()),
+            if rows == 1 { "" } else { "s" },
+            how_to_put_back(target.path(), place.path()),
+            command_line([&remembered].into_iter()),
+        ),
+        path: target.path().to_owned(),
+    }))
 }
 
 /// What is to be said of a sheet that is gone, if anything.

@@ -140,6 +140,9 @@ fn show(
     target: &Target,
     options: &Options,
 ) -> Result<Option<Error>> {
+    if let Some(refused) = left_behind::took_links_place(target, options, sheet, hash)? {
+        return Ok(Some(refused));
+    }
     let Some(frames) = &log else {
         let left = left_behind::look_for(target, options, sheet, hash)?;
         return Ok(left.map(|left| left.question(sheet.path())));

@@ -6,6 +6,7 @@
 //! that tell different things, or another sheet under this name.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::disk::ContentHash;
 use crate::journal::{Frame, frame};
@@ -45,6 +46,20 @@ impl Standing {
             Standing::Saved(reading) => !not_shown(history, *reading, sheet).is_empty(),
             Standing::Anew => false,
             Standing::Asked(_) => true,
+        }
+    }
+
+    /// How many keys have results that a sheet lacks, if it is the one that they are of.
+    pub(crate) fn lacking(&self, frames: &[Frame], history: &History, sheet: &Sheet) -> usize {
+        match self {
+            Standing::Current(from) => {
+                let updates = frame::updates(&frames[*from..]);
+                let keys: HashSet<&str> = updates.map(|update| update.po.as_str()).collect();
+                keys.len()
+            }
+            Standing::Saved(reading) => not_shown(history, *reading, sheet).len(),
+            Standing::Asked(question) if !question.is_another => question.rows,
+            Standing::Anew | Standing::Asked(_) => 0,
         }
     }
 }

@@ -43,6 +43,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 
 use crate::backup::BackupManager;
+use crate::disk::link;
 use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_session, take};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
@@ -139,6 +140,13 @@ impl Writer {
         let key = site.options.key.clone();
         let (mut journal, mut left, mut frames) = Journal::open(&site.target, &key, &held)?;
         let sheet = read?;
+        if let Some(refused) =
+            left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
+        {
+            return Err(refused);
+        }
+        link::forget(&site.target)
+            .map_err(Error::io("remove", link::remembered_at(&site.target)))?;
         let was_renamed = match left {
             Some(_) => None,
             None => left_behind::look_for(&site.target, options, &sheet, public.hash)?,

@@ -59,6 +59,8 @@ mod keys;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
+mod links;
+#[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
 mod numbering;

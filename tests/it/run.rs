@@ -833,5 +833,5 @@ fn a_symlinked_sheet_stays_a_link_and_its_target_gets_the_results() {
         sheet.counts(),
         json!({"total": 1, "completed": 1, "pending": 0, "error": 0, "no_attachments": 0, "other": 0})
     );
-    assert_eq!(sheet.leftovers(), ["link.csv"]);
+    assert_eq!(sheet.leftovers(), [".link.csv.link", "link.csv"]);
 }

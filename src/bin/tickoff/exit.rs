@@ -87,6 +87,7 @@ impl Exit {
             Error::NotDurable { .. }
             | Error::NotVisible { .. }
             | Error::Rescued { .. }
+            | Error::LedAway { .. }
             | Error::Verification { .. }
             | Error::WriterDied { .. }
             | Error::QueueStopped
