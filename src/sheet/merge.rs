@@ -120,23 +120,21 @@ impl Merged {
         sheet: &Sheet,
         updates: impl IntoIterator<Item = &'u RowUpdate>,
     ) {
-        let mut of_key: HashMap<&str, Vec<&CellUpdate>> = HashMap::new();
+        let mut of_key: HashMap<String, Vec<&CellUpdate>> = HashMap::new();
         for conflict in &self.conflicts {
-            of_key.entry(&conflict.po).or_default();
+            of_key.entry(conflict.po.clone()).or_default();
         }
         for update in updates {
             if let Some(cells) = of_key.get_mut(&*sheet.canonical(&update.po)) {
                 cells.extend(&update.cells);
             }
         }
-        let is_ours = |conflict: &Conflict| {
-            of_key[&*conflict.po].iter().any(|cell| {
+        self.conflicts.retain(|conflict| {
+            let is_ours = |cell: &&CellUpdate| {
                 same_column(&cell.column, &conflict.column) && *cell.value == *conflict.theirs
-            })
-        };
-        let is_ours: Vec<bool> = self.conflicts.iter().map(is_ours).collect();
-        let mut is_ours = is_ours.into_iter();
-        self.conflicts.retain(|_| !is_ours.next().unwrap_or(false));
+            };
+            !of_key[&conflict.po].iter().any(is_ours)
+        });
     }
 
     /// Leaves out the conflicts in the row of a key, in which the version may have been cut off.
