@@ -241,8 +241,12 @@ impl<'t> Replacement<'t> {
         target.sync_folder()?;
         let version = self.version()?;
         let stamp = Stamp::of(&left.metadata().map_err(Error::io("read", target.path()))?);
-        let untouched =
-            stamp.same_data(&expected.stamp) && lease.as_ref().is_none_or(Lease::is_held);
+        let untouched = match &lease {
+            Some(lease) => stamp.same_data(&expected.stamp) && lease.is_held(),
+            None => expected
+                .is_in(left)
+                .map_err(Error::io("read", target.path()))?,
+        };
         let leased = lease.is_some();
         drop(lease);
         if !untouched {

@@ -41,7 +41,7 @@ pub(crate) fn take_open(
         Ok(Stamp::of(&metadata))
     };
     let before = stamp()?;
-    let _lease = match Lease::take(file) {
+    let lease = match Lease::take(file) {
         Leased::Refused => return Ok(None),
         Leased::Held(lease) => Some(lease),
         Leased::Unsupported => None,
@@ -49,7 +49,9 @@ pub(crate) fn take_open(
     let looked_at = SystemTime::now();
     let snapshot = copy(file)?;
     let version = Version::new(before, hash_bytes(&snapshot), looked_at);
-    Ok((stamp()? == before).then_some((snapshot, version)))
+    let is_whole = stamp()? == before
+        && (lease.is_some() || version.is_in(file).map_err(Error::io("read", path))?);
+    Ok(is_whole.then_some((snapshot, version)))
 }
 
 /// Whether a version that was not known before has been left alone for long enough to be whole.

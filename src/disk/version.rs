@@ -2,7 +2,8 @@
 //!
 //! A version is known by device, inode, size, mtime and ctime, and by a hash of its contents.
 //! ctime is among them because mtime can be set back; contents are compared when the stamp is too
-//! fresh to trust, since two writes within one tick of the kernel's clock look alike.
+//! fresh to trust, since two writes within one tick of the kernel's clock look alike, or within one second
+//! where the filesystem keeps whole seconds (ext4 with inodes of 128 bytes, ext3, HFS+; FAT keeps even ones).
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
@@ -16,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// The kernel's clock for timestamps may be as coarse as this (10 ms at 100 Hz, with some room).
 const TICK: Duration = Duration::from_millis(50);
+/// How much later than its time says a file may have been changed where times are whole seconds.
+const COARSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -51,14 +54,24 @@ impl Stamp {
         self.modified >= self.changed
     }
 
-    fn changed_at(&self) -> SystemTime {
-        time(self.changed)
+    /// How far its times are rounded down. Nobody can set a ctime, so one without a fraction is of a filesystem
+    /// that keeps none, but for one time in a million.
+    fn granularity(&self) -> Duration {
+        match self.changed.1 {
+            0 => COARSE,
+            _ => Duration::ZERO,
+        }
     }
 
-    /// When data was last written to it. The earlier of the two times: a time of writing that was set by
-    /// hand to one in the future says nothing.
+    /// The latest time at which it can have been changed.
+    fn changed_at(&self) -> SystemTime {
+        time(self.changed) + self.granularity()
+    }
+
+    /// The latest time at which data can have been written to it last. The earlier of the two times: a time of
+    /// writing that was set by hand to one in the future says nothing.
     fn written_at(&self) -> SystemTime {
-        time(self.modified.min(self.changed))
+        time(self.modified.min(self.changed)) + self.granularity()
     }
 
     #[cfg(test)]
@@ -136,11 +149,7 @@ impl Version {
             Err(error) => return Err(error),
         };
         let stamp = Stamp::of(&metadata);
-        let trusted = self
-            .looked_at
-            .duration_since(stamp.changed_at())
-            .is_ok_and(|settled| settled > TICK);
-        if stamp == self.stamp && trusted {
+        if stamp == self.stamp && self.is_told_by_its_stamp() {
             return Ok(Look::Same);
         }
         if stamp.size == self.stamp.size {
@@ -157,6 +166,21 @@ impl Version {
             }
         }
         Ok(Look::Other(file, stamp))
+    }
+
+    /// Whether whatever was changed since its contents were read has another stamp.
+    fn is_told_by_its_stamp(&self) -> bool {
+        self.looked_at
+            .duration_since(self.stamp.changed_at())
+            .is_ok_and(|settled| settled > TICK)
+    }
+
+    /// Whether a file holds the data of this version, whatever became of its name. Contents are read only if the
+    /// stamp cannot tell.
+    pub(crate) fn is_in(&self, file: &File) -> io::Result<bool> {
+        let stamp = Stamp::of(&file.metadata()?);
+        Ok(stamp.same_data(&self.stamp)
+            && (self.is_told_by_its_stamp() || hash_file(file)? == self.hash))
     }
 }
 
@@ -213,6 +237,8 @@ pub(crate) fn hash_file(mut file: &File) -> io::Result<ContentHash> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn stamp(changed: i64) -> Stamp {
@@ -234,5 +260,46 @@ mod tests {
         assert!(rest.of(&future) >= Duration::from_millis(20));
         assert!(rest.of(&touched) < rest.of(&stamp(0)));
         assert!(rest.of(&stamp(0)) > Duration::from_secs(1_000_000));
+    }
+
+    #[test]
+    fn a_time_in_whole_seconds_tells_nothing_before_its_second_is_over() {
+        let told = |nanos, looked_at_ms| {
+            let stamp = Stamp {
+                changed: (1_000, nanos),
+                ..stamp(0)
+            };
+            let looked_at = SystemTime::UNIX_EPOCH + Duration::from_millis(looked_at_ms);
+            Version::new(stamp, 0, looked_at).is_told_by_its_stamp()
+        };
+        assert!(!told(1, 1_000_040) && told(1, 1_000_060));
+        assert!(!told(0, 1_000_060) && !told(0, 1_001_990) && told(0, 1_002_060));
+
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let this_second = i64::try_from(now.unwrap().as_secs()).unwrap();
+        let rested = Rest::default().of(&stamp(this_second));
+        assert!(rested < Duration::from_millis(100), "{rested:?}");
+    }
+
+    #[test]
+    fn contents_are_compared_where_the_stamp_of_a_displaced_file_cannot_tell() {
+        let file = tempfile::tempfile().unwrap();
+        (&file).write_all(b"theirs").unwrap();
+        let stamp = Stamp::of(&file.metadata().unwrap());
+        let is_in = |stamp: Stamp, contents: &[u8], later| {
+            let looked_at = time(stamp.changed) + Duration::from_secs(later);
+            let version = Version::new(stamp, hash_bytes(contents), looked_at);
+            version.is_in(&file).unwrap()
+        };
+        let coarse = Stamp {
+            changed: (stamp.changed.0, 0),
+            ..stamp
+        };
+        assert!(!is_in(coarse, b"before", 1) && is_in(coarse, b"theirs", 1));
+        assert!(
+            is_in(coarse, b"before", 3),
+            "the stamp would be another one"
+        );
+        assert!(!is_in(stamp, b"before", 0) && is_in(stamp, b"before", 1));
     }
 }

@@ -167,7 +167,7 @@ impl Public {
 }
 
 /// The updates of some frames, in their order.
-pub(crate) fn updates(frames: &[Frame]) -> impl Iterator<Item = &RowUpdate> {
+pub(crate) fn updates(frames: &[Frame]) -> impl Iterator<Item = &RowUpdate> + Clone {
     frames.iter().flat_map(|frame| &frame.rows)
 }
 

@@ -20,12 +20,13 @@
 //! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
 //! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
 use crate::csv::RecordIndex;
+use crate::domain::columns::same_column;
 use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
@@ -58,13 +59,16 @@ pub(crate) struct Merged {
 /// Applies a journal's updates in order to a sheet that may show any part of them.
 pub(crate) fn replay<'u>(
     sheet: &Sheet,
-    updates: impl IntoIterator<Item = &'u RowUpdate>,
+    updates: impl IntoIterator<Item = &'u RowUpdate> + Clone,
 ) -> Merged {
     let mut merged = Merged {
-        unplaced: apply(sheet, updates),
+        unplaced: apply(sheet, updates.clone()),
         ..Merged::default()
     };
     report(sheet, &mut merged);
+    if !merged.conflicts.is_empty() {
+        merged.leave_out_ours(sheet, updates);
+    }
     merged
 }
 
@@ -109,6 +113,30 @@ pub(crate) fn cut_off(version: &Sheet) -> Option<RecordIndex> {
 }
 
 impl Merged {
+    /// Leaves out the conflicts of cells that show what an earlier one of these updates gave them: a row that was
+    /// run again has several, and a cell that is written again only remembers what it showed before the first.
+    fn leave_out_ours<'u>(
+        &mut self,
+        sheet: &Sheet,
+        updates: impl IntoIterator<Item = &'u RowUpdate>,
+    ) {
+        let mut of_key: HashMap<String, Vec<&CellUpdate>> = HashMap::new();
+        for conflict in &self.conflicts {
+            of_key.entry(conflict.po.clone()).or_default();
+        }
+        for update in updates {
+            if let Some(cells) = of_key.get_mut(&*sheet.canonical(&update.po)) {
+                cells.extend(&update.cells);
+            }
+        }
+        self.conflicts.retain(|conflict| {
+            let is_ours = |cell: &&CellUpdate| {
+                same_column(&cell.column, &conflict.column) && *cell.value == *conflict.theirs
+            };
+            !of_key[&conflict.po].iter().any(is_ours)
+        });
+    }
+
     /// Leaves out the conflicts in the row of a key, in which the version may have been cut off.
     pub(crate) fn leave_out(&mut self, po: &str) {
         self.conflicts.retain(|conflict| conflict.po != po);
@@ -369,6 +397,22 @@ mod tests {
 
     fn cell(sheet: &Sheet, po: &str, column: &str) -> String {
         sheet.record(po).unwrap().get(column).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_cell_that_shows_an_earlier_result_was_changed_by_nobody_else() {
+        let updates = [
+            result("P1", "STATUS", "ERROR", ""),
+            result("P1", "STATUS", "COMPLETED", "ERROR"),
+        ];
+        let conflicts = |status| {
+            let sheet = sheet(&format!("P1;{status};\n"));
+            replay(&sheet, &updates).conflicts.len()
+        };
+        assert_eq!(
+            ["", "ERROR", "COMPLETED", "paid"].map(conflicts),
+            [0, 0, 0, 1]
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::command_line::wait_until;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Ext4,
+    /// With inodes in which times are whole seconds.
+    Ext4WholeSeconds,
     Xfs,
 }
 
@@ -69,7 +71,7 @@ impl Disk {
         let image = below.join("image");
         // XFS refuses to be smaller.
         let size = match format {
-            Format::Ext4 => 64 << 20,
+            Format::Ext4 | Format::Ext4WholeSeconds => 64 << 20,
             Format::Xfs => 300 << 20,
         };
         File::create(&image)
@@ -86,6 +88,7 @@ impl Disk {
                 ],
                 &image,
             )?,
+            Format::Ext4WholeSeconds => say("mkfs.ext4", &["-q", "-I", "128"], &image)?,
             Format::Xfs => say("mkfs.xfs", &["-q", "-K"], &image)?,
         };
         self.device = say("losetup", &["-f", "--show"], &image)?;

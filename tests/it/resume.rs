@@ -179,6 +179,19 @@ fn results_that_only_the_journal_has_are_recovered_and_said_to_be() {
     assert_eq!(sheet.backup_names().len(), 1);
 }
 
+#[test]
+fn rows_that_were_run_again_and_lost_to_a_kill_are_no_work_of_another_program() {
+    let sheet = TempSheet::pending(6);
+    let fail = "echo no >&2; exit 1";
+    end(&mut sheet.run("--quiet", fail)).with(1);
+    let failed = sheet.text();
+    killed_after_three(&sheet, true);
+    assert_eq!(sheet.text(), failed);
+    let ended = end(&mut sheet.run("", "")).with(0);
+    assert!(ended.stderr.contains(" recovered=3\n"), "{ended:?}");
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+}
+
 #[track_caller]
 fn check_stale_save(save: impl Fn(&TempSheet, &str)) {
     let sheet = TempSheet::pending(6);

@@ -315,7 +315,9 @@ impl Writer {
             return Ok(());
         }
         let new = self.site.build(snapshot)?;
-        let merged = merge::transfer(old, &new, self.durable.unplaced());
+        let mut merged = merge::transfer(old, &new, self.durable.unplaced());
+        // What it shows that was written again since is ours, too.
+        merged.conflicts.clear();
         self.outside.set_public(version);
         self.adopt(new, merged);
         Ok(())

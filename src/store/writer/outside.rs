@@ -84,16 +84,15 @@ impl Unmerged {
 /// A displaced file that is still the version it was when it lost its name, as far as we know.
 struct Watched {
     file: File,
-    stamp: Stamp,
+    version: Version,
     since: Instant,
 }
 
 impl Watched {
     /// Keeps a copy of the file if somebody wrote to it.
     fn keep_edit(&self, site: &Site) -> Result<()> {
-        let metadata = self.file.metadata();
-        let now = Stamp::of(&metadata.map_err(Error::io("read", site.path()))?);
-        if !now.same_data(&self.stamp) {
+        let is_untouched = self.version.is_in(&self.file);
+        if !is_untouched.map_err(Error::io("read", site.path()))? {
             let kept = site.keep(&self.file, "outside")?;
             tracing::warn!(%kept, "another program wrote to a version of the sheet that was just replaced; a copy is kept");
         }
@@ -250,7 +249,7 @@ impl Outside {
 
     /// The public version was compared with the file while nothing was held.
     pub(super) fn was_seen(&mut self, before: &Version, seen: Version) {
-        if before.stamp == self.public.stamp {
+        if before.stamp == self.public.stamp && before.hash == self.public.hash {
             self.public = seen;
         }
     }
@@ -294,7 +293,7 @@ impl Outside {
             Publication::Done(version, watch) => {
                 self.watched.extend(watch.map(|file| Watched {
                     file,
-                    stamp: self.public.stamp,
+                    version: self.public,
                     since: Instant::now(),
                 }));
                 Publication::Done(version, None)

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use super::{Before, Crash, During, FIRST, JOB, REST, Scene, original};
 use crate::command_line::{Ended, end, tickoff};
+use crate::disk::{Disk, Format};
+use crate::fixture::TempSheet;
 use crate::renamed::killed;
 
 /// A command on another file of the sheet's folder.
@@ -201,4 +203,23 @@ fn before_the_first_run_the_sheet_is_what_it_says() {
     let ran = sheet.lines("ran");
     assert_eq!(ran.len(), FIRST.len() + REST.len() - 1);
     assert!(!ran.contains(&"P01".to_owned()));
+}
+
+#[test]
+fn a_save_within_the_second_of_a_write_is_seen_where_times_are_whole_seconds() {
+    let Some(disk) = Disk::new(Format::Ext4WholeSeconds, "") else {
+        return;
+    };
+    let rows: String = (10..30).map(|row| format!("P{row};;n{row}\n")).collect();
+    let sheet = TempSheet::on(&disk.path(), format!("PO_NUMBER;STATUS;note\n{rows}"));
+    // Each edits another row in place, and the size stays; the last one has to be seen at the end.
+    let job = "sleep 0.15
+        row=${TICKOFF_PO#P}
+        sed \"s/;n$((39 - row))/;E$((39 - row))/\" input.csv > new; cat new > input.csv";
+    end(&mut sheet.run("-q -j1", job)).with(0);
+    let table = sheet.table();
+    for (key, row) in &table {
+        assert_eq!(row["STATUS"], "COMPLETED", "{key}");
+        assert_eq!(row["note"], key.replace('P', "E"), "{table:#?}");
+    }
 }
