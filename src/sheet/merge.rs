@@ -29,6 +29,7 @@ use crate::csv::RecordIndex;
 use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::row_of::RowOf;
 use crate::sheet::table::{Sheet, text};
 use crate::text::{escape, escape_list};
 
@@ -122,6 +123,7 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         .overlay()
         .changed()
         .map(move |(row, cells)| RowUpdate {
+            row: single(sheet, row, &cells),
             po: sheet.key(row).into(),
             cells: cells
                 .cells
@@ -135,6 +137,34 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
                 .collect(),
             aside: false,
         })
+}
+
+/// How a row is told to which something else was written than to the other rows of its key.
+fn single(sheet: &Sheet, row: RecordIndex, cells: &OverlayRow) -> Option<RowOf> {
+    if !sheet.has_repeated() {
+        return None;
+    }
+    let rows: Vec<RecordIndex> = sheet.rows(&sheet.key(row)).collect();
+    let overlays: Vec<_> = rows.iter().map(|&row| sheet.overlay().row(row)).collect();
+    let value = |row: &OverlayRow, column| row.get(column).map(|cell| cell.value.clone());
+    let is_like = |other: &OverlayRow| {
+        let mut written = cells.cells.iter().chain(&other.cells);
+        written.all(|cell| value(cells, cell.column) == value(other, cell.column))
+    };
+    if overlays
+        .iter()
+        .all(|other| other.as_ref().is_some_and(|other| is_like(other)))
+    {
+        return None;
+    }
+    let schema = sheet.schema();
+    let is_ours = |name: &str| {
+        let mut overlays = overlays.iter().flatten();
+        let column = schema.position(name);
+        schema.is_state(name)
+            || column.is_some_and(|column| overlays.any(|row| row.get(column).is_some()))
+    };
+    Some(RowOf::of(sheet, &rows, row, is_ours))
 }
 
 /// Edits of other programs that are held: PO, column, value.
@@ -227,6 +257,7 @@ pub(crate) fn edits(
                 po: po.into(),
                 cells,
                 aside: false,
+                row: None,
             });
         }
     }
@@ -262,7 +293,14 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             None => homeless.push(cell.clone()),
         }
     }
-    let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(&update.po).collect();
+    let rows: SmallVec<[RecordIndex; 1]> = match &update.row {
+        None => sheet.rows(&update.po).collect(),
+        Some(row) => row.find(sheet, &update.po).into_iter().collect(),
+    };
+    if rows.is_empty() && update.row.is_some() && update.cells.iter().all(|cell| cell.outside) {
+        // It is where its author has put it, in a row that looks otherwise by now.
+        return;
+    }
     for &row in &rows {
         let mut overlay = sheet
             .overlay()
@@ -287,6 +325,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             po: update.po.clone(),
             cells: homeless,
             aside: false,
+            row: None,
         });
     }
 }
@@ -364,6 +403,7 @@ mod tests {
             po: po.into(),
             cells: vec![cell],
             aside: false,
+            row: None,
         }
     }
 
