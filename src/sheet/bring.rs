@@ -246,9 +246,7 @@ struct Places<'p> {
 }
 
 /// Finds them; a column that may be added is, unless the save's author removed it.
-fn places<'p>(sheet: &Sheet, history: &History, reading: Reading,
-    row: &[&'p Past],
-) -> Places<'p> {
+fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &[&'p Past]) -> Places<'p> {
     let mut found = Places {
         places: SmallVec::new(),
         homeless: Vec::new(),

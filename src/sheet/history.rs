@@ -187,11 +187,8 @@ impl History {
         let row = self.rows.entry(update.po.clone()).or_default();
         let Some(single) = &update.row else {
             let singles = self.single.get_mut(&update.po);
-            let mut singles: Vec<&mut Vec<Past>> = singles
-                .into_iter()
-                .flatten()
-                .map(|(_, row)| row)
-                .collect();
+            let mut singles: Vec<&mut Vec<Past>> =
+                singles.into_iter().flatten().map(|(_, row)| row).collect();
             for cell in placed {
                 let at = place_of(row, &cell.column).unwrap_or_else(|| {
                     row.push(Past::new(cell));

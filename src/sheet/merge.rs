@@ -293,13 +293,22 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             None => homeless.push(cell.clone()),
         }
     }
-    let rows: SmallVec<[RecordIndex; 1]> = match &update.row {
-        None => sheet.rows(&update.po).collect(),
-        Some(row) => row.find(sheet, &update.po).into_iter().collect(),
+    let single = update.row.as_ref();
+    let found = single.map(|row| row.find(sheet, &update.po));
+    let rows: SmallVec<[RecordIndex; 1]> = match found {
+        Some(Some(row)) => smallvec![row],
+        _ => sheet.rows(&update.po).collect(),
     };
-    if rows.is_empty() && update.row.is_some() && update.cells.iter().all(|cell| cell.outside) {
-        // It is where its author has put it, in a row that looks otherwise by now.
-        return;
+    // The row looks otherwise by now: what its author has put there stays where it is.
+    let only_stays = found == Some(None);
+    if only_stays {
+        let is_shown = |column: usize, value: &str| {
+            let mut shown = rows.iter().map(|&row| text(sheet.base_cell(row, column)));
+            shown.any(|shown| *shown == *value)
+        };
+        let results = cells.iter().filter(|(_, cell)| !cell.outside);
+        let lost = results.filter(|(column, cell)| !is_shown(*column, &cell.value));
+        homeless.extend(lost.map(|(_, cell)| (*cell).clone()));
     }
     for &row in &rows {
         let mut overlay = sheet
@@ -307,9 +316,10 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             .row(row)
             .map_or_else(OverlayRow::default, |row| (*row).clone());
         for &(column, cell) in &cells {
-            if cell.outside {
+            if cell.outside || only_stays {
                 let theirs = text(sheet.base_cell(row, column));
-                if *theirs != *cell.value && !cell.before.iter().any(|before| *before == *theirs) {
+                let is_before = || cell.before.iter().any(|before| *before == *theirs);
+                if *theirs != *cell.value && (only_stays || !is_before()) {
                     // Whoever wrote it has written something else since.
                     continue;
                 }

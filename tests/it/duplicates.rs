@@ -13,7 +13,8 @@ const RES: usize = 5;
 
 /// All jobs but the first wait until they may end.
 const JOB: &str = r#"[ -e free ] || [ $TICKOFF_PO = P1 ] || { : > held-$TICKOFF_PO; await go-$TICKOFF_PO; }
-    echo "RES=r-$TICKOFF_PO" > $TICKOFF_RESULT"#;
+    echo "RES=r-$TICKOFF_PO" > $TICKOFF_RESULT
+    [ ! -e add ] || echo ADDED=1 >> $TICKOFF_RESULT"#;
 
 /// A sheet of which a run goes on: P1 has its results, P2 has not.
 struct Scene {
@@ -225,11 +226,71 @@ fn a_later_result_is_written_to_all_rows_of_its_key() {
     let scene = Scene::between_runs();
     scene.edit("a", RES, "FIXA");
     scene.run_one("P2");
+    // Two results of one second cannot be told apart.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     scene.run_one("P1");
     assert_eq!(scene.rows(RES), ["r-P1", "r-P1"]);
     scene.edit("c", RES, "FIXC");
     scene.run_one("P2");
     assert_eq!(scene.rows(RES), ["r-P1", "FIXC"]);
+}
+
+/// The row of the correction cannot be found in the save.
+#[test]
+fn a_correction_whose_row_looks_otherwise_in_an_old_save_is_kept_in_a_copy() {
+    let mut scene = Scene::during();
+    let old = scene.sheet.text();
+    scene.edit("c", RES, "FIXC");
+    scene.go_on("P2", "P3");
+    scene.save(&with(&old, "c", NOTE, "mine"));
+    for key in ["P2", "P3", "P4"] {
+        fs::write(scene.sheet.folder().join(format!("go-{key}")), "").unwrap();
+    }
+    let told = scene.run.take().unwrap().end().with(1).stderr;
+    assert!(
+        told.contains("lacks what stood in single rows of these keys"),
+        "{told}"
+    );
+    assert_eq!(scene.rows(RES), ["r-P1", "r-P1"]);
+    assert_eq!(scene.rows(NOTE), ["a", "mine"]);
+    let mut names = scene.sheet.backup_names();
+    names.retain(|name| name.ends_with(".unplaced.csv"));
+    let [name] = &names[..] else {
+        panic!("{names:?}")
+    };
+    let kept = fs::read_to_string(scene.sheet.backups().join(name)).unwrap();
+    assert_eq!(kept, "PO_NUMBER;RES\nP1;FIXC\n");
+}
+
+/// The version that has the new column becomes the base.
+#[test]
+fn a_column_that_a_result_adds_spreads_no_correction() {
+    let mut scene = Scene::during();
+    scene.edit("a", RES, "FIXA");
+    scene.go_on("P2", "P3");
+    fs::write(scene.sheet.folder().join("add"), "").unwrap();
+    assert_eq!(scene.end().stderr, "");
+    assert_eq!(scene.rows(RES), ["FIXA", "r-P1"]);
+    assert_eq!(scene.sheet.cell("P3", "ADDED"), "1");
+}
+
+/// The row cannot be told from the other one any more, and the journal is replayed.
+#[test]
+fn a_correction_stays_where_it_is_if_its_row_looks_otherwise_after_a_kill() {
+    let mut scene = Scene::during();
+    scene.edit("a", RES, "FIXA");
+    scene.go_on("P2", "P3");
+    end(scene
+        .sheet
+        .tickoff("set --duplicates all")
+        .args(["P1", "NOTE=both"]))
+    .with(0);
+    scene.go_on("P3", "P4");
+    assert_eq!(scene.rows(NOTE), ["both", "both"]);
+    scene.run.take().unwrap().kill();
+    fs::write(scene.sheet.folder().join("free"), "").unwrap();
+    end(&mut scene.sheet.run("-q -j1 --duplicates all", JOB)).with(0);
+    assert_eq!(scene.rows(RES), ["FIXA", "r-P1"]);
 }
 
 /// The row that was not changed may hold something that nobody typed in since.
@@ -306,7 +367,7 @@ fn rows_that_differ_in_nothing_else_keep_their_corrections_too() {
     scene.save(&format!("{};FIX{}", &text[..at], &text[at + 5..]));
     scene.run_one("P2");
     assert_eq!(scene.rows(RES), ["r-P1", "FIX"]);
-    scene.save(&text);
+    scene.save(&with(&text, "b", NOTE, "mine"));
     scene.run_one("P3");
     assert_eq!(scene.rows(RES), ["r-P1", "FIX"]);
 }
