@@ -4,6 +4,8 @@
 //! overlay; what the author changed on purpose stays as it is, and is returned, so that the journal learns of
 //! it; results that find no place are returned, too. Nothing here changes a file.
 
+use std::cell::LazyCell;
+
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
@@ -60,6 +62,7 @@ pub(crate) fn bring(
     held_then: Option<&Held>,
 ) -> Brought {
     let mut brought = Brought::default();
+    let ours = LazyCell::new(|| history.columns());
     for (po, row) in history.rows() {
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
         let singles = Singles::of(history, sheet, po);
@@ -158,7 +161,7 @@ pub(crate) fn bring(
                 let single = (rows.len() > 1).then(|| {
                     let schema = sheet.schema();
                     RowOf::of(sheet, &rows, record, |column| {
-                        schema.is_state(column) || history.has_written(column)
+                        schema.is_state(column) || ours.iter().any(|name| same_column(name, column))
                     })
                 });
                 brought.taken.push(RowUpdate {

@@ -4,7 +4,7 @@
 //! the journal's frames it showed. From that follows what anybody can have seen who had one of these
 //! versions open: [`judge`](super::judge) compares a save with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 
@@ -375,10 +375,9 @@ impl History {
         self.single.get(po).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a column holds anything that was written.
-    pub(crate) fn has_written(&self, column: &str) -> bool {
-        self.cells()
-            .any(|(_, past)| same_column(&past.column, column))
+    /// The columns of everything that was written.
+    pub(crate) fn columns(&self) -> HashSet<&str> {
+        self.cells().map(|(_, past)| past.column.as_str()).collect()
     }
 
     /// Key and cell of everything that was written.
@@ -450,6 +449,33 @@ mod tests {
         history.settle();
         assert_eq!(seen(&history), ["x", "theirs"]);
         assert!(history.versions()[1].is_confirmed);
+    }
+
+    #[test]
+    fn what_is_written_in_one_row_of_a_key_is_of_that_row_until_the_next_result() {
+        let mut history = History::default();
+        let row: RowOf = serde_json::from_str(r#"{"cells":[["NOTE","a"]]}"#).unwrap();
+        history.published(1, 0, 0);
+        history.wrote(1, &update("ours", "x"));
+        history.published(2, 2, 2);
+        let theirs = RowUpdate {
+            row: Some(row.clone()),
+            ..update("theirs", "ours")
+        };
+        history.wrote(3, &theirs);
+        history.saved(3, 3);
+        history.wrote(4, &update("later", "theirs"));
+        history.published(4, 5, 5);
+        history.settle();
+        assert_eq!(seen(&history), ["x", "ours", "ours", "later"]);
+        let [(known, cells)] = history.single_rows("P") else {
+            panic!()
+        };
+        assert_eq!(known, &row);
+        let seen: Vec<&str> = (0..4)
+            .map(|version| cells[0].seen_in(version)[0].as_str())
+            .collect();
+        assert_eq!(seen, ["x", "ours", "theirs", "later"]);
     }
 
     #[test]

@@ -67,3 +67,46 @@ impl RowOf {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::disk::Snapshot;
+    use crate::sheet::options::{Duplicates, Options};
+
+    fn sheet(rows: &str) -> Sheet {
+        let bytes = Snapshot::Owned(format!("PO_NUMBER;STATUS;note;city\n{rows}").into_bytes());
+        let options = Options {
+            duplicates: Duplicates::All,
+            ..Options::default()
+        };
+        Sheet::build(bytes, Path::new("in.csv"), &options).unwrap()
+    }
+
+    /// How the rows of A are told.
+    fn told(sheet: &Sheet) -> Vec<RowOf> {
+        let rows: Vec<RecordIndex> = sheet.rows("A").collect();
+        let of = |&row: &RecordIndex| RowOf::of(sheet, &rows, row, |column| column == "STATUS");
+        rows.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_row_is_told_by_the_cells_in_which_it_differs_from_the_others_of_its_key() {
+        let rows = told(&sheet("A;x;1;Bonn\nB;;2;Rome\nA;;2;Bonn\n"));
+        let moved = sheet("A;y;2;Kiel\nB;;1;Rome\nA;z;1.0;Kiel\n");
+        let found = rows.iter().map(|row| row.find(&moved, "A").unwrap().slot());
+        assert_eq!(found.collect::<Vec<_>>(), [2, 0]);
+        let changed = sheet("A;;3;Bonn\nA;;2;Bonn\n");
+        assert_eq!(rows[0].find(&changed, "A"), None);
+    }
+
+    #[test]
+    fn rows_that_differ_in_nothing_are_told_by_their_order() {
+        let alike = sheet("A;x;1;\nA;;2;\nA;;1;\n");
+        let rows = told(&alike);
+        let found = rows.iter().map(|row| row.find(&alike, "A").unwrap().slot());
+        assert_eq!(found.collect::<Vec<_>>(), [0, 1, 2]);
+    }
+}
