@@ -281,6 +281,7 @@ fn frame(updates: &[Update]) -> Frame {
             outside: false,
         }],
         aside: false,
+        row: None,
     };
     Frame {
         at: DateTime::UNIX_EPOCH,

@@ -30,7 +30,13 @@ pub(crate) fn compact(
     is_kept: impl Fn(&str, &str) -> bool,
 ) -> Vec<Frame> {
     let mut by_version: BTreeMap<usize, Vec<RowUpdate>> = BTreeMap::new();
-    for (po, row) in history.rows() {
+    let all = history.rows().map(|(po, row)| (po, None, row));
+    let single = history.rows().flat_map(|(po, _)| {
+        let rows = history.single_rows(po).iter();
+        rows.map(move |(row, cells)| (po, Some(row), cells.as_slice()))
+    });
+    // What is of a single row comes behind what is of all rows of its key.
+    for (po, single, row) in all.chain(single) {
         let mut cells: BTreeMap<usize, Vec<_>> = BTreeMap::new();
         for past in row.iter().filter(|past| is_kept(po, &past.column)) {
             if past.public_since().is_none() {
@@ -54,6 +60,7 @@ pub(crate) fn compact(
                 po,
                 cells,
                 aside: false,
+                row: single.cloned(),
             });
         }
     }
@@ -117,6 +124,7 @@ mod tests {
             po: po.into(),
             cells: vec![cell],
             aside: false,
+            row: None,
         }
     }
 

@@ -424,6 +424,7 @@ pub(super) fn completed(po: &str) -> Frame {
             po: po.into(),
             cells: vec![cell],
             aside: false,
+            row: None,
         }])
     }
 }

@@ -4,15 +4,19 @@
 //! overlay; what the author changed on purpose stays as it is, and is returned, so that the journal learns of
 //! it; results that find no place are returned, too. Nothing here changes a file.
 
+use std::cell::LazyCell;
+
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
+use crate::domain::columns::same_column;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::history::{History, Past};
-use crate::sheet::judge::{Reading, Verdict};
+use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::row_of::RowOf;
 use crate::sheet::table::{Sheet, text};
 
 /// What came of it.
@@ -26,6 +30,8 @@ pub(crate) struct Brought {
     pub(crate) again: Vec<String>,
     /// Keys of rows of which the traces tell different things; their results stay.
     pub(crate) unclear: Vec<String>,
+    /// Keys of which what another program wrote in a single row is in none of the save's rows, and is kept.
+    pub(crate) lost: Vec<String>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
 }
@@ -56,16 +62,20 @@ pub(crate) fn bring(
     held_then: Option<&Held>,
 ) -> Brought {
     let mut brought = Brought::default();
+    let ours = LazyCell::new(|| history.columns());
     for (po, row) in history.rows() {
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
+        let singles = Singles::of(history, sheet, po);
+        let row = singles.with_their_columns(row);
         let results = row.iter().filter(|past| !past.is_outside);
         if rows.is_empty() {
-            let cells: Vec<CellUpdate> = results.map(Past::update).collect();
+            let cells: Vec<CellUpdate> = results.map(|past| past.update()).collect();
             if !cells.is_empty() {
                 brought.merged.unplaced.push(RowUpdate {
                     po: po.clone(),
                     cells,
                     aside: false,
+                    row: None,
                 });
             }
             continue;
@@ -74,12 +84,13 @@ pub(crate) fn bring(
             places,
             homeless,
             removed,
-        } = places(sheet, history, reading, row);
+        } = places(sheet, history, reading, &row);
         if !homeless.is_empty() {
             brought.merged.unplaced.push(RowUpdate {
                 po: po.clone(),
                 cells: homeless,
                 aside: false,
+                row: None,
             });
         }
         if !removed.is_empty() {
@@ -90,11 +101,24 @@ pub(crate) fn bring(
             }
             brought.taken.extend(emptied(po, removed));
         }
-        let mut taken: Vec<CellUpdate> = Vec::new();
+        let lost = singles.lost(sheet, &rows, reading);
+        if !lost.is_empty() {
+            brought.lost.push(po.to_string());
+            brought.taken.push(RowUpdate {
+                po: po.clone(),
+                cells: lost,
+                aside: true,
+                row: None,
+            });
+        }
         let (mut is_again, mut is_unclear, mut is_behind) = (false, false, false);
         for &record in &rows {
             let mut overlay = OverlayRow::default();
+            let mut taken: Vec<CellUpdate> = Vec::new();
             for &(column, past) in &places {
+                let Some(past) = singles.past(record, past) else {
+                    continue;
+                };
                 let theirs = text(sheet.base_cell(record, column));
                 let verdict = match reading.verdict(past, &theirs) {
                     Verdict::Conflict if past.is_outside => {
@@ -109,14 +133,12 @@ pub(crate) fn bring(
                 match verdict {
                     Verdict::Same => continue,
                     Verdict::Theirs => {
-                        if !taken.iter().any(|cell| cell.column == past.column) {
-                            taken.push(CellUpdate {
-                                column: past.column.clone(),
-                                value: (&*theirs).into(),
-                                before: smallvec::smallvec![past.last.clone()],
-                                outside: true,
-                            });
-                        }
+                        taken.push(CellUpdate {
+                            column: past.column.clone(),
+                            value: (&*theirs).into(),
+                            before: smallvec::smallvec![past.last.clone()],
+                            outside: true,
+                        });
                         continue;
                     }
                     Verdict::Ours => is_again |= past.public_since().is_some(),
@@ -134,15 +156,23 @@ pub(crate) fn bring(
             if !overlay.cells.is_empty() {
                 sheet.publish(record, overlay);
             }
+            if !taken.is_empty() {
+                // An update goes to every row of its key.
+                let single = (rows.len() > 1).then(|| {
+                    let schema = sheet.schema();
+                    RowOf::of(sheet, &rows, record, |column| {
+                        schema.is_state(column) || ours.iter().any(|name| same_column(name, column))
+                    })
+                });
+                brought.taken.push(RowUpdate {
+                    po: po.clone(),
+                    cells: taken,
+                    aside: false,
+                    row: single,
+                });
+            }
         }
         brought.merged.behind += usize::from(is_behind);
-        if !taken.is_empty() {
-            brought.taken.push(RowUpdate {
-                po: po.clone(),
-                cells: taken,
-                aside: false,
-            });
-        }
         if is_unclear {
             brought.unclear.push(po.to_string());
         } else if is_again {
@@ -154,7 +184,59 @@ pub(crate) fn bring(
     brought.merged.unplaced.extend(unplaced);
     brought.again.sort_unstable();
     brought.unclear.sort_unstable();
+    brought.lost.sort_unstable();
     brought
+}
+
+/// The rows of a key in which other programs wrote something of their own.
+struct Singles<'h>(Vec<(Option<RecordIndex>, &'h [Past])>);
+
+impl<'h> Singles<'h> {
+    fn of(history: &'h History, sheet: &Sheet, po: &str) -> Singles<'h> {
+        let rows = history.single_rows(po).iter();
+        Singles(
+            rows.map(|(row, cells)| (row.find(sheet, po), cells.as_slice()))
+                .collect(),
+        )
+    }
+
+    /// What is known of a key's rows, and of the columns of which something is known of a single row alone.
+    fn with_their_columns(&self, row: &'h [Past]) -> SmallVec<[&'h Past; 8]> {
+        let mut all: SmallVec<[&Past; 8]> = row.iter().collect();
+        for past in self.0.iter().flat_map(|(_, cells)| *cells) {
+            if !all.iter().any(|known| known.column == past.column) {
+                all.push(past);
+            }
+        }
+        all
+    }
+
+    /// What is known of a row, in the column of which `past` is known.
+    fn past(&self, row: RecordIndex, past: &'h Past) -> Option<&'h Past> {
+        let is_of_one = |cells: &[Past]| cells.iter().any(|cell| std::ptr::eq(cell, past));
+        let singles = self.0.iter().filter(|(single, _)| *single == Some(row));
+        let mut cells = singles.flat_map(|(_, cells)| *cells);
+        let own = cells.rfind(|cell| same_column(&cell.column, &past.column));
+        own.or_else(|| (!self.0.iter().any(|(_, cells)| is_of_one(cells))).then_some(past))
+    }
+
+    /// What was written in rows that are not there as they were, and cannot be found in another row of the key,
+    /// though the save's author did not know it.
+    fn lost(&self, sheet: &Sheet, rows: &[RecordIndex], reading: Reading) -> Vec<CellUpdate> {
+        let missing = self.0.iter().filter(|(single, _)| single.is_none());
+        let cells = missing.flat_map(|(_, cells)| *cells);
+        let is_lost = |past: &&Past| {
+            let place = sheet.schema().position(&past.column);
+            let mut shown = rows
+                .iter()
+                .filter_map(|&row| Some(text(sheet.base_cell(row, place?))));
+            past.is_outside
+                && !past.last.is_empty()
+                && !reading.knows(past)
+                && !shown.any(|shown| is_same(&past.column, &past.last, &shown))
+        };
+        cells.filter(is_lost).map(Past::update).collect()
+    }
 }
 
 /// Where the cells of a row go.
@@ -167,13 +249,13 @@ struct Places<'p> {
 }
 
 /// Finds them; a column that may be added is, unless the save's author removed it.
-fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &'p [Past]) -> Places<'p> {
+fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &[&'p Past]) -> Places<'p> {
     let mut found = Places {
         places: SmallVec::new(),
         homeless: Vec::new(),
         removed: Vec::new(),
     };
-    for past in row {
+    for &past in row {
         let schema = sheet.schema();
         let column = schema.position(&past.column);
         let is_in_save = column.is_some_and(|column| column < schema.header_width);
@@ -211,11 +293,13 @@ fn emptied(po: &CompactString, removed: Vec<CellUpdate>) -> [RowUpdate; 2] {
         po: po.clone(),
         cells: nothing.collect(),
         aside: false,
+        row: None,
     };
     let kept = RowUpdate {
         po: po.clone(),
         cells: removed,
         aside: true,
+        row: None,
     };
     [kept, nothing]
 }

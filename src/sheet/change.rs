@@ -4,6 +4,8 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::sheet::row_of::RowOf;
+
 /// The new cells of a PO's rows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct RowUpdate {
@@ -13,6 +15,9 @@ pub(crate) struct RowUpdate {
     /// to be kept beside the backups (see `unplaced.rs`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) aside: bool,
+    /// What another program wrote in one row of a key that stands in several: the cells are of that row alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) row: Option<RowOf>,
 }
 
 /// Values that a cell had: most often one.

@@ -4,7 +4,7 @@
 //! the journal's frames it showed. From that follows what anybody can have seen who had one of these
 //! versions open: [`judge`](super::judge) compares a save with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 
@@ -12,6 +12,7 @@ use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::domain::may_return;
 use crate::sheet::change::{Before, CellUpdate, RowUpdate};
+use crate::sheet::row_of::RowOf;
 
 /// How many old versions are told to a log that begins anew, and judged saves to one that is closed.
 const MAX_OLD: usize = 1_000;
@@ -25,9 +26,12 @@ pub(crate) struct History {
     /// In the order in which they became public.
     versions: Vec<PublicVersion>,
     rows: HashMap<CompactString, Vec<Past>>,
-    /// The cells that were written, in the journal's order: the number of the frame, key, place of the cell
-    /// among the row's.
-    written: Vec<(u64, CompactString, usize)>,
+    /// Of keys that stand in several rows, those in which other programs wrote something of their own, and the
+    /// cells in which they did.
+    single: HashMap<CompactString, Vec<(RowOf, Vec<Past>)>>,
+    /// The cells that were written, in the journal's order: the number of the frame, key, place of the row among
+    /// the `single` ones, place of the cell among the row's.
+    written: Vec<(u64, CompactString, Option<usize>, usize)>,
     /// Saves of other programs that lacked results, with how many versions there were then.
     judged: Vec<(usize, ContentHash)>,
     /// What had no place in the sheet when it was written, or must not be written.
@@ -53,7 +57,7 @@ pub(crate) struct PublicVersion {
 }
 
 /// What one cell showed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Past {
     /// As its first update names it.
     pub(crate) column: CompactString,
@@ -113,6 +117,24 @@ impl Past {
         }
     }
 
+    fn new(cell: &CellUpdate) -> Past {
+        Past {
+            column: cell.column.clone(),
+            before: cell.before.clone(),
+            updates: Vec::new(),
+            shown: Vec::new(),
+            last: cell.value.clone(),
+            is_outside: false,
+            shows_last: None,
+        }
+    }
+
+    fn wrote(&mut self, frame: u64, cell: &CellUpdate) {
+        self.updates.push((frame, cell.value.clone()));
+        self.last = cell.value.clone();
+        self.is_outside = cell.outside;
+    }
+
     /// Notes which update this version shows, if that is another one than in the version before it.
     fn show(&mut self, number: usize, version: &PublicVersion) {
         let latest = |end: u64| {
@@ -156,32 +178,49 @@ impl History {
                 po: update.po.clone(),
                 cells: without.into_iter().cloned().collect(),
                 aside: update.aside,
+                row: None,
             });
         }
         if placed.is_empty() {
             return;
         }
         let row = self.rows.entry(update.po.clone()).or_default();
-        for cell in placed {
-            let known = row
-                .iter()
-                .position(|past| same_column(&past.column, &cell.column));
-            let at = known.unwrap_or_else(|| {
-                row.push(Past {
-                    column: cell.column.clone(),
-                    before: cell.before.clone(),
-                    updates: Vec::new(),
-                    shown: Vec::new(),
-                    last: cell.value.clone(),
-                    is_outside: false,
-                    shows_last: None,
+        let Some(single) = &update.row else {
+            let singles = self.single.get_mut(&update.po);
+            let mut singles: Vec<&mut Vec<Past>> =
+                singles.into_iter().flatten().map(|(_, row)| row).collect();
+            for cell in placed {
+                let at = place_of(row, &cell.column).unwrap_or_else(|| {
+                    row.push(Past::new(cell));
+                    row.len() - 1
                 });
-                row.len() - 1
+                row[at].wrote(frame, cell);
+                for single in &mut singles {
+                    if let Some(at) = place_of(single, &cell.column) {
+                        single[at].wrote(frame, cell);
+                    }
+                }
+                self.written.push((frame, update.po.clone(), None, at));
+            }
+            return;
+        };
+        let singles = self.single.entry(update.po.clone()).or_default();
+        let known = singles.iter().position(|(known, _)| known == single);
+        let number = known.unwrap_or_else(|| {
+            singles.push((single.clone(), Vec::new()));
+            singles.len() - 1
+        });
+        let cells = &mut singles[number].1;
+        for cell in placed {
+            let at = place_of(cells, &cell.column).unwrap_or_else(|| {
+                // Until now it showed what all rows of the key did.
+                let all = place_of(row, &cell.column).map(|at| row[at].clone());
+                cells.push(all.unwrap_or_else(|| Past::new(cell)));
+                cells.len() - 1
             });
-            row[at].updates.push((frame, cell.value.clone()));
-            row[at].last = cell.value.clone();
-            row[at].is_outside = cell.outside;
-            self.written.push((frame, update.po.clone(), at));
+            cells[at].wrote(frame, cell);
+            self.written
+                .push((frame, update.po.clone(), Some(number), at));
         }
     }
 
@@ -225,7 +264,9 @@ impl History {
 
     /// Works out what each version showed, in time linear in what changed from one to the next.
     pub(crate) fn settle(&mut self) {
-        for past in self.rows.values_mut().flatten() {
+        let singles = self.single.values_mut().flatten();
+        let singles = singles.flat_map(|(_, row)| row);
+        for past in self.rows.values_mut().flatten().chain(singles) {
             past.shown.clear();
             past.shows_last = None;
         }
@@ -247,9 +288,21 @@ impl History {
                 false => 0..0,
             };
             changed.extend_from_slice(&written[own.clone()]);
-            for (_, po, at) in changed {
+            for (_, po, single, at) in changed {
+                let singles = self.single.get_mut(&po);
+                let mut singles = singles.into_iter().flatten().map(|(_, row)| row);
+                if let Some(single) = single {
+                    let row = singles.nth(single).expect("it was written");
+                    row[at].show(number, version);
+                    continue;
+                }
                 let row = self.rows.get_mut(&po).expect("it was written");
                 row[at].show(number, version);
+                for single in singles {
+                    if let Some(at) = place_of(single, &row[at].column) {
+                        single[at].show(number, version);
+                    }
+                }
             }
             upto = version.upto;
         }
@@ -317,6 +370,16 @@ impl History {
         self.rows.iter().map(|(po, row)| (po, row.as_slice()))
     }
 
+    /// The rows of a key in which other programs wrote something of their own, and the cells in which they did.
+    pub(crate) fn single_rows(&self, po: &str) -> &[(RowOf, Vec<Past>)] {
+        self.single.get(po).map_or(&[], Vec::as_slice)
+    }
+
+    /// The columns of everything that was written.
+    pub(crate) fn columns(&self) -> HashSet<&str> {
+        self.cells().map(|(_, past)| past.column.as_str()).collect()
+    }
+
     /// Key and cell of everything that was written.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, &Past)> {
         self.rows()
@@ -328,6 +391,11 @@ impl History {
         let row = self.rows.get(po)?;
         row.iter().find(|past| same_column(&past.column, column))
     }
+}
+
+fn place_of(row: &[Past], column: &str) -> Option<usize> {
+    row.iter()
+        .position(|past| same_column(&past.column, column))
 }
 
 #[cfg(test)]
@@ -344,6 +412,7 @@ mod tests {
                 outside: false,
             }],
             aside: false,
+            row: None,
         }
     }
 
@@ -380,6 +449,33 @@ mod tests {
         history.settle();
         assert_eq!(seen(&history), ["x", "theirs"]);
         assert!(history.versions()[1].is_confirmed);
+    }
+
+    #[test]
+    fn what_is_written_in_one_row_of_a_key_is_of_that_row_until_the_next_result() {
+        let mut history = History::default();
+        let row: RowOf = serde_json::from_str(r#"{"cells":[["NOTE","a"]]}"#).unwrap();
+        history.published(1, 0, 0);
+        history.wrote(1, &update("ours", "x"));
+        history.published(2, 2, 2);
+        let theirs = RowUpdate {
+            row: Some(row.clone()),
+            ..update("theirs", "ours")
+        };
+        history.wrote(3, &theirs);
+        history.saved(3, 3);
+        history.wrote(4, &update("later", "theirs"));
+        history.published(4, 5, 5);
+        history.settle();
+        assert_eq!(seen(&history), ["x", "ours", "ours", "later"]);
+        let [(known, cells)] = history.single_rows("P") else {
+            panic!()
+        };
+        assert_eq!(known, &row);
+        let seen: Vec<&str> = (0..4)
+            .map(|version| cells[0].seen_in(version)[0].as_str())
+            .collect();
+        assert_eq!(seen, ["x", "ours", "theirs", "later"]);
     }
 
     #[test]

@@ -143,6 +143,17 @@ impl Reading {
         }
     }
 
+    /// Whether the save's author saw what was written last to a cell.
+    pub(crate) fn knows(self, past: &Past) -> bool {
+        match self {
+            Reading::Judged => true,
+            Reading::Known(version) | Reading::Between { low: version, .. } => {
+                past.has_shown_last(version)
+            }
+            Reading::NoTrace { near } => near.is_some_and(|near| past.has_shown_last(near)),
+        }
+    }
+
     /// Whose value a cell keeps that a save shows so.
     pub(crate) fn verdict(self, past: &Past, theirs: &str) -> Verdict {
         if is_same(&past.column, &past.last, theirs) {
@@ -285,6 +296,7 @@ mod tests {
                     po,
                     cells,
                     aside: false,
+                    row: None,
                 },
             );
             self.at += 1;

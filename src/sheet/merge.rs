@@ -30,6 +30,7 @@ use crate::domain::columns::same_column;
 use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::row_of::RowOf;
 use crate::sheet::table::{Sheet, text};
 use crate::text::{escape, escape_list};
 
@@ -150,6 +151,7 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
         .overlay()
         .changed()
         .map(move |(row, cells)| RowUpdate {
+            row: single(sheet, row, &cells),
             po: sheet.key(row).into(),
             cells: cells
                 .cells
@@ -163,6 +165,34 @@ pub(crate) fn written(sheet: &Sheet) -> impl Iterator<Item = RowUpdate> {
                 .collect(),
             aside: false,
         })
+}
+
+/// How a row is told to which something else was written than to the other rows of its key.
+fn single(sheet: &Sheet, row: RecordIndex, cells: &OverlayRow) -> Option<RowOf> {
+    if !sheet.has_repeated() {
+        return None;
+    }
+    let rows: Vec<RecordIndex> = sheet.rows(&sheet.key(row)).collect();
+    let overlays: Vec<_> = rows.iter().map(|&row| sheet.overlay().row(row)).collect();
+    let value = |row: &OverlayRow, column| row.get(column).map(|cell| cell.value.clone());
+    let is_like = |other: &OverlayRow| {
+        let mut written = cells.cells.iter().chain(&other.cells);
+        written.all(|cell| value(cells, cell.column) == value(other, cell.column))
+    };
+    if overlays
+        .iter()
+        .all(|other| other.as_ref().is_some_and(|other| is_like(other)))
+    {
+        return None;
+    }
+    let schema = sheet.schema();
+    let is_ours = |name: &str| {
+        let mut overlays = overlays.iter().flatten();
+        let column = schema.position(name);
+        schema.is_state(name)
+            || column.is_some_and(|column| overlays.any(|row| row.get(column).is_some()))
+    };
+    Some(RowOf::of(sheet, &rows, row, is_ours))
 }
 
 /// Edits of other programs that are held: PO, column, value.
@@ -255,6 +285,7 @@ pub(crate) fn edits(
                 po: po.into(),
                 cells,
                 aside: false,
+                row: None,
             });
         }
     }
@@ -290,16 +321,33 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             None => homeless.push(cell.clone()),
         }
     }
-    let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(&update.po).collect();
+    let single = update.row.as_ref();
+    let found = single.map(|row| row.find(sheet, &update.po));
+    let rows: SmallVec<[RecordIndex; 1]> = match found {
+        Some(Some(row)) => smallvec![row],
+        _ => sheet.rows(&update.po).collect(),
+    };
+    // The row looks otherwise by now: what its author has put there stays where it is.
+    let only_stays = found == Some(None);
+    if only_stays {
+        let is_shown = |column: usize, value: &str| {
+            let mut shown = rows.iter().map(|&row| text(sheet.base_cell(row, column)));
+            shown.any(|shown| *shown == *value)
+        };
+        let results = cells.iter().filter(|(_, cell)| !cell.outside);
+        let lost = results.filter(|(column, cell)| !is_shown(*column, &cell.value));
+        homeless.extend(lost.map(|(_, cell)| (*cell).clone()));
+    }
     for &row in &rows {
         let mut overlay = sheet
             .overlay()
             .row(row)
             .map_or_else(OverlayRow::default, |row| (*row).clone());
         for &(column, cell) in &cells {
-            if cell.outside {
+            if cell.outside || only_stays {
                 let theirs = text(sheet.base_cell(row, column));
-                if *theirs != *cell.value && !cell.before.iter().any(|before| *before == *theirs) {
+                let is_before = || cell.before.iter().any(|before| *before == *theirs);
+                if *theirs != *cell.value && (only_stays || !is_before()) {
                     // Whoever wrote it has written something else since.
                     continue;
                 }
@@ -315,6 +363,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             po: update.po.clone(),
             cells: homeless,
             aside: false,
+            row: None,
         });
     }
 }
@@ -392,6 +441,7 @@ mod tests {
             po: po.into(),
             cells: vec![cell],
             aside: false,
+            row: None,
         }
     }
 

@@ -23,6 +23,7 @@ mod overlay;
 mod record;
 pub(crate) mod render;
 mod result;
+mod row_of;
 mod schema;
 mod selection;
 mod table;

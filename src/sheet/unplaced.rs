@@ -78,6 +78,7 @@ mod tests {
             po: po.into(),
             cells: cells.collect(),
             aside: false,
+            row: None,
         }
     }
 

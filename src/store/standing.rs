@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::disk::ContentHash;
+use crate::domain::columns::same_column;
 use crate::journal::{Frame, frame};
 use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, text};
 
@@ -95,7 +96,7 @@ pub(crate) fn standing(
             _ => Standing::Current(frames.len()),
         };
     }
-    let cell = |po: &str, column: &str| cell(sheet, po, column);
+    let cell = |po: &str, column: &str| cell(sheet, history, po, column);
     let has_column = |column: &str| has_column(sheet, column);
     let reading = Reading::of(history, hash, has_column, cell);
     let ask = |reading: Reading, found| Question {
@@ -162,7 +163,7 @@ pub(crate) fn standing(
 /// The keys with results that a sheet does not show, and of which its author does not know.
 fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&'h str> {
     let is_shown = |(po, past): (&str, &Past)| {
-        cell(sheet, po, &past.column).is_some_and(|theirs| {
+        cell(sheet, history, po, &past.column).is_some_and(|theirs| {
             matches!(
                 reading.verdict(past, &theirs),
                 Verdict::Same | Verdict::Theirs
@@ -193,8 +194,21 @@ fn place(sheet: &Sheet, column: &str) -> Option<usize> {
 
 /// What a sheet, of which nothing was written yet, shows in a key's cell: nothing in a column that it does not
 /// have, and `None` where it has no such row.
-pub(crate) fn cell<'s>(sheet: &'s Sheet, po: &str, column: &str) -> Option<Cow<'s, str>> {
-    let row = sheet.rows(po).next()?;
+/// Of several rows it is the first in which no other program wrote something of its own there.
+pub(crate) fn cell<'s>(
+    sheet: &'s Sheet,
+    history: &History,
+    po: &str,
+    column: &str,
+) -> Option<Cow<'s, str>> {
+    let singles = history.single_rows(po).iter();
+    let singles = singles.filter(|(_, cells)| {
+        let mut cells = cells.iter();
+        cells.any(|past| past.is_outside && same_column(&past.column, column))
+    });
+    let singles: Vec<_> = singles.filter_map(|(row, _)| row.find(sheet, po)).collect();
+    let mut rows = sheet.rows(po).filter(|row| !singles.contains(row));
+    let row = rows.next().or_else(|| sheet.rows(po).next())?;
     Some(match place(sheet, column) {
         Some(column) => text(sheet.base_cell(row, column)),
         None => Cow::Borrowed(""),

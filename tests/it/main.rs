@@ -29,6 +29,8 @@ mod deeds;
 #[cfg(feature = "cli")]
 mod disk;
 #[cfg(feature = "cli")]
+mod duplicates;
+#[cfg(feature = "cli")]
 mod editors;
 #[cfg(feature = "cli")]
 mod edits;

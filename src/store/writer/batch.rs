@@ -134,6 +134,7 @@ impl Batch {
                     po: po.into(),
                     cells: Vec::with_capacity(cells.len()),
                     aside: false,
+                    row: None,
                 },
                 status: None,
                 is_result: false,
@@ -297,7 +298,12 @@ impl Batch {
         cells.retain(|cell| !cell.value.trim().is_empty());
         if !cells.is_empty() {
             let po = po.into();
-            self.unplaced.push(RowUpdate { po, cells, aside });
+            self.unplaced.push(RowUpdate {
+                po,
+                cells,
+                aside,
+                row: None,
+            });
         }
     }
 

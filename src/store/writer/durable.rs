@@ -380,6 +380,7 @@ impl Durable {
                 po: po.clone(),
                 cells: row.iter().map(Past::update).collect(),
                 aside: false,
+                row: None,
             })
             .chain(history.unplaced().iter().cloned())
             .collect();

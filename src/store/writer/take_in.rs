@@ -178,7 +178,7 @@ impl Writer {
                 &history,
                 version.hash,
                 |column| has_column(new, column),
-                |po, column| cell(new, po, column),
+                |po, column| cell(new, &history, po, column),
             );
             let displaced = edit.and_then(|unmerged| {
                 let mut versions = history.versions().iter();
@@ -277,9 +277,13 @@ impl Writer {
             taken,
             again,
             unclear,
+            lost,
             removed,
         } = brought;
         merge::log(&merged);
+        if !lost.is_empty() {
+            tracing::warn!(keys = %escape_list(&lost), "another program saved a version of the sheet that lacks what stood in single rows of these keys, and those rows look otherwise; it is kept in a copy");
+        }
         if !removed.is_empty() {
             let was_there = |column: &str| {
                 let mut cells = history.cells();

@@ -4,10 +4,12 @@
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
 //! named.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
+use crate::csv::RecordIndex;
 use crate::domain::Stage;
 use crate::domain::columns::same_column;
 use crate::sheet::{Conflict, RowUpdate, Sheet, is_same};
@@ -17,8 +19,8 @@ use super::site::Site;
 
 #[derive(Default)]
 pub(super) struct Typed {
-    /// Keys and columns.
-    cells: HashSet<(CompactString, CompactString)>,
+    /// Keys and columns, and what was typed there: several values where the key stands in several rows.
+    cells: HashMap<(CompactString, CompactString), Vec<CompactString>>,
     /// The version in which the last of them stand is kept in a copy.
     is_kept: bool,
 }
@@ -35,10 +37,10 @@ impl Typed {
             .collect();
         for row in new.all_rows() {
             let key = new.key(row);
-            let Some(before) = old.rows(&key).next() else {
-                continue;
-            };
-            if new.bytes()[new.base_span(row)] == old.bytes()[old.base_span(before)] {
+            let rows: SmallVec<[RecordIndex; 1]> = old.rows(&key).collect();
+            let is_as_before =
+                |&before| new.bytes()[new.base_span(row)] == old.bytes()[old.base_span(before)];
+            if rows.is_empty() || rows.iter().any(is_as_before) {
                 continue;
             }
             for &(was, is, name) in &columns {
@@ -50,9 +52,13 @@ impl Typed {
                 if new.cell(row, is) != typed {
                     continue;
                 }
-                let shown = was.map(|was| old.cell(before, was));
-                if !is_same(name, &typed, shown.as_deref().unwrap_or("")) {
-                    self.cells.insert((key.as_ref().into(), name.into()));
+                let was_shown = rows.iter().any(|&before| {
+                    let shown = was.map(|was| old.cell(before, was));
+                    is_same(name, &typed, shown.as_deref().unwrap_or(""))
+                });
+                if !was_shown {
+                    let cell = (key.as_ref().into(), name.into());
+                    self.cells.entry(cell).or_default().push((&*typed).into());
                     self.is_kept = false;
                 }
             }
@@ -72,11 +78,12 @@ impl Typed {
         let mut conflicts = Vec::new();
         for row in results {
             for cell in &row.cells {
-                if !self.cells.remove(&(row.po.clone(), cell.column.clone())) {
+                let place = (row.po.clone(), cell.column.clone());
+                let Some(typed) = self.cells.remove(&place) else {
                     continue;
-                }
-                let lost = cell.before.iter().find(|typed| {
-                    !typed.trim().is_empty() && !is_same(&cell.column, typed, &cell.value)
+                };
+                let lost = cell.before.iter().filter(|shown| {
+                    typed.contains(shown) && !is_same(&cell.column, shown, &cell.value)
                 });
                 conflicts.extend(lost.map(|typed| Conflict {
                     po: row.po.to_string(),
