@@ -69,6 +69,8 @@ pub enum Error {
         key: String,
         /// The delimiter with which the header was read.
         delimiter: u8,
+        /// The name of the encoding with which it was read.
+        encoding: &'static str,
         /// The columns that are there.
         columns: Vec<String>,
         /// Those of them that are like the key column, at most three.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::{Index, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
+use crate::csv::{Encoding, Index, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
 use crate::disk::Snapshot;
 use crate::domain::{Problem, ProcessingStatus};
 use crate::error::Result;
@@ -86,9 +86,16 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Indexes bytes that [`records`] reads to their end; `None` if a key is refused.
     pub fn of(bytes: &'a [u8], delimiter: u8, column: usize) -> Option<Keys<'a>> {
-        let index = Index::build(bytes, delimiter, column, 0, begin(bytes), |_, _| 0)
-            .ok()?
-            .0;
+        let index = Index::build(
+            bytes,
+            (delimiter, Encoding::UTF_8),
+            column,
+            0,
+            begin(bytes),
+            |_, _| 0,
+        )
+        .ok()?
+        .0;
         Some(Keys { bytes, index })
     }
 
@@ -124,18 +131,26 @@ pub struct Form {
 
 /// The form of a sheet.
 pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
-    dialect::detect(bytes, key, given, Path::new(PATH)).map(|(dialect, names)| Form {
-        delimiter: dialect.delimiter,
-        header_start: dialect.header_start,
-        terminator: dialect.terminator,
-        quote_all: dialect.quote_all,
-        names,
+    dialect::detect(bytes, key, given, Encoding::UTF_8, Path::new(PATH)).map(|(dialect, names)| {
+        Form {
+            delimiter: dialect.delimiter,
+            header_start: dialect.header_start,
+            terminator: dialect.terminator,
+            quote_all: dialect.quote_all,
+            names,
+        }
     })
 }
 
 /// Where the header ends when it is read with this delimiter, if it has the key column then.
 pub fn header_end(bytes: &[u8], key: &str, delimiter: u8) -> Option<usize> {
-    let found = dialect::detect(bytes, key, Some(delimiter), Path::new(PATH));
+    let found = dialect::detect(
+        bytes,
+        key,
+        Some(delimiter),
+        Encoding::UTF_8,
+        Path::new(PATH),
+    );
     found.ok().map(|(dialect, _)| dialect.header_end)
 }
 

@@ -92,6 +92,7 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use csv::Encoding;
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;

@@ -10,7 +10,8 @@ use std::io::{self, Read};
 
 use hashbrown::HashTable;
 
-use crate::csv::grammar::{Records, decode};
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::Records;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::{MAX_RECORD_BYTES, Problem};
 use crate::text::BOM;
@@ -39,13 +40,17 @@ struct Column {
 }
 
 /// Finds them in a sheet that is read from here. A row that is malformed ends the search.
-pub(crate) fn find(sheet: impl Read, delimiter: u8) -> io::Result<KeyCandidates> {
-    find_within(sheet, delimiter, MAX_COMPARED, BUFFER)
+pub(crate) fn find(
+    sheet: impl Read,
+    delimiter: u8,
+    encoding: Encoding,
+) -> io::Result<KeyCandidates> {
+    find_within(sheet, (delimiter, encoding), MAX_COMPARED, BUFFER)
 }
 
 fn find_within(
     mut sheet: impl Read,
-    delimiter: u8,
+    (delimiter, encoding): (u8, Encoding),
     mut left: usize,
     buffer: usize,
 ) -> io::Result<KeyCandidates> {
@@ -79,9 +84,8 @@ fn find_within(
             read = records.at();
             let cell = |at: usize| records.fields().get(at).map(|field| &bytes[field.clone()]);
             let Some(columns) = &mut columns else {
-                columns = Some(those_of(
-                    records.fields().iter().map(|field| &bytes[field.clone()]),
-                ));
+                let header = records.fields().iter().map(|field| &bytes[field.clone()]);
+                columns = Some(those_of(header, encoding));
                 continue;
             };
             if bytes[record]
@@ -94,7 +98,7 @@ fn find_within(
                 return Ok(named(found, Some(std::mem::take(columns))));
             }
             columns.retain_mut(|column| {
-                let hash = cell(column.at).and_then(|raw| hash_of_text(raw, &hasher));
+                let hash = cell(column.at).and_then(|raw| hash_of_text(raw, encoding, &hasher));
                 hash.is_some_and(|hash| {
                     let is_new = column.seen.find(hash, |&seen| seen == hash).is_none();
                     if is_new {
@@ -136,8 +140,9 @@ fn named(mut found: KeyCandidates, columns: Option<Vec<Column>>) -> KeyCandidate
 }
 
 /// The columns that a header names, each by a name of its own; what is written by tickoff is no key.
-fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<Column> {
-    let names = header.map(|raw| String::from_utf8_lossy(&decode(raw)).trim().to_owned());
+fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>, encoding: Encoding) -> Vec<Column> {
+    let text = |raw| String::from_utf8_lossy(&encoding.read(raw)).into_owned();
+    let names = header.map(|raw| text(raw).trim().to_owned());
     let names: Vec<String> = names.collect();
     let could_be = |name: &str| {
         let is_ours = [STATUS, LAST_PROCESSED, ERROR_MESSAGE];
@@ -160,8 +165,11 @@ fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<Column> {
 }
 
 /// `None` if there is no text, or one that no key may be.
-fn hash_of_text(raw: &[u8], hasher: &RandomState) -> Option<u64> {
-    let text = decode(raw);
+fn hash_of_text(raw: &[u8], encoding: Encoding, hasher: &RandomState) -> Option<u64> {
+    let text = encoding.read(raw);
+    if !encoding.is_text(&text) {
+        return None;
+    }
     let text = std::str::from_utf8(&text).ok()?.trim();
     (!text.is_empty()).then(|| hasher.hash_one(text))
 }
@@ -170,9 +178,11 @@ fn hash_of_text(raw: &[u8], hasher: &RandomState) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const FORM: (u8, Encoding) = (b';', Encoding::UTF_8);
+
     #[track_caller]
     fn check(sheet: impl AsRef<[u8]>, columns: &[&str], rows: u64) {
-        let found = find_within(sheet.as_ref(), b';', MAX_COMPARED, 3).unwrap();
+        let found = find_within(sheet.as_ref(), FORM, MAX_COMPARED, 3).unwrap();
         assert_eq!(
             (found.columns, found.rows),
             (columns.iter().map(|&name| name.to_owned()).collect(), rows)
@@ -213,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_malformed_ends_the_search() {
-        let found = find(&b"id\n1\n2\n3\r4\n1\n"[..], b';').unwrap();
+        let found = find(&b"id\n1\n2\n3\r4\n1\n"[..], FORM.0, FORM.1).unwrap();
         assert!(!found.is_all);
         assert_eq!(found.rows, 2);
     }
@@ -221,7 +231,7 @@ mod tests {
     #[test]
     fn no_more_is_compared_than_has_room() {
         let rows: String = (0..100).map(|row| format!("{row};{row}\n")).collect();
-        let found = find_within(format!("id;no\n{rows}").as_bytes(), b';', 21, BUFFER).unwrap();
+        let found = find_within(format!("id;no\n{rows}").as_bytes(), FORM, 21, BUFFER).unwrap();
         assert_eq!(
             (found.columns.len(), found.rows, found.is_all),
             (2, 10, false)
@@ -234,7 +244,7 @@ mod tests {
         let rows: String = (0..10)
             .map(|row| format!("{row};\"{row}\r\n{text}\"\r\n"))
             .collect();
-        let found = find(format!("id;text\r\n{rows}").as_bytes(), b';').unwrap();
+        let found = find(format!("id;text\r\n{rows}").as_bytes(), FORM.0, FORM.1).unwrap();
         assert_eq!(
             (found.columns.len(), found.rows, found.is_all),
             (2, 10, true)

@@ -1,9 +1,10 @@
-//! How the sheet is written: byte order mark, delimiter, terminator, quoting.
+//! How the sheet is written: byte order mark, delimiter, encoding, terminator, quoting.
 //!
-//! Read once from the header, never changed: what this file finds is what everything new is
-//! written with.
+//! Read once from the header, never changed: what this file finds, and the encoding that it is told, is what
+//! everything new is written with.
 
-use crate::csv::grammar::{self, Records, decode};
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::{self, Records};
 use crate::domain::Problem;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
+    pub(crate) encoding: Encoding,
     /// Where the header begins: behind the byte order mark and blank lines.
     pub(crate) header_start: usize,
     /// Where the header ends, without its terminator.
@@ -52,6 +54,7 @@ pub(crate) fn detect(
     bytes: &[u8],
     key: &str,
     given: Option<u8>,
+    encoding: Encoding,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
@@ -69,7 +72,7 @@ pub(crate) fn detect(
     let mut first_problem = None;
     let mut refused: Vec<(Dialect, Vec<String>)> = Vec::new();
     for &delimiter in candidates {
-        match read_header(bytes, delimiter) {
+        match read_header(bytes, delimiter, encoding) {
             Ok(None) => {
                 foreign(bytes.len())?;
                 return Err(Error::Empty {
@@ -106,6 +109,7 @@ pub(crate) fn detect(
                 line: grammar::position(bytes, start).0,
                 key: key.to_owned(),
                 delimiter: dialect.delimiter,
+                encoding: encoding.name(),
                 close: close_to(key, &columns).into(),
                 columns,
                 excerpt: Excerpt::of(bytes, start),
@@ -118,6 +122,7 @@ pub(crate) fn detect(
 pub(crate) fn detect_without_key(
     bytes: &[u8],
     given: Option<u8>,
+    encoding: Encoding,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
@@ -126,12 +131,12 @@ pub(crate) fn detect_without_key(
         None => &DELIMITERS,
     };
     // A quote may be open with one and not with the other.
-    let header = |&delimiter: &u8| read_header(bytes, delimiter).ok().flatten();
+    let header = |&delimiter: &u8| read_header(bytes, delimiter, encoding).ok().flatten();
     let headers: Vec<_> = candidates.iter().filter_map(header).collect();
     if !headers.is_empty() {
         return Ok(likeliest(bytes, headers));
     }
-    let first = read_header(bytes, candidates[0]).map_err(malformed)?;
+    let first = read_header(bytes, candidates[0], encoding).map_err(malformed)?;
     first.ok_or_else(|| Error::Empty {
         path: path.to_owned(),
         key: String::new(),
@@ -164,24 +169,35 @@ fn likeliest(bytes: &[u8], headers: Vec<(Dialect, Vec<String>)>) -> (Dialect, Ve
 fn read_header(
     bytes: &[u8],
     delimiter: u8,
+    encoding: Encoding,
 ) -> std::result::Result<Option<(Dialect, Vec<String>)>, grammar::Malformed> {
     let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    if start > 0 && !encoding.is_utf8() {
+        return Err(grammar::Malformed {
+            offset: 0,
+            problem: Problem::MarkedUtf8(encoding.name()),
+        });
+    }
     let mut records = Records::new(bytes, delimiter, start);
     let Some(header) = records.next_record()? else {
         return Ok(None);
     };
     let mut names = Vec::with_capacity(records.fields().len());
     for field in records.fields() {
-        let name = String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
-            grammar::Malformed {
-                offset: field.start,
-                problem: Problem::InvalidUtf8,
+        let name = encoding.read(&bytes[field.clone()]);
+        match std::str::from_utf8(&name) {
+            Ok(text) if encoding.is_text(&name) => names.push(text.to_owned()),
+            _ => {
+                return Err(grammar::Malformed {
+                    offset: field.start,
+                    problem: encoding.not_text(),
+                });
             }
-        })?;
-        names.push(name);
+        }
     }
     let dialect = Dialect {
         delimiter,
+        encoding,
         header_start: header.start,
         header_end: header.end,
         terminator: if bytes.get(header.end) == Some(&b'\r') {
@@ -207,6 +223,7 @@ mod tests {
             sheet.as_bytes(),
             "PO_NUMBER",
             given,
+            Encoding::UTF_8,
             Path::new("in.csv"),
         ) {
             Err(Error::NoKeyColumn {
@@ -241,8 +258,14 @@ mod tests {
 
     #[track_caller]
     fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
-        let (dialect, found) =
-            detect(sheet.as_bytes(), "PO_NUMBER", None, Path::new("in.csv")).unwrap();
+        let (dialect, found) = detect(
+            sheet.as_bytes(),
+            "PO_NUMBER",
+            None,
+            Encoding::UTF_8,
+            Path::new("in.csv"),
+        )
+        .unwrap();
         assert_eq!(dialect.delimiter, delimiter);
         assert_eq!(found, names);
         dialect
@@ -259,7 +282,8 @@ mod tests {
     #[track_caller]
     fn check_without_key(sheet: &str, delimiter: u8, names: &[&str]) {
         let path = Path::new("in.csv");
-        let (dialect, found) = detect_without_key(sheet.as_bytes(), None, path).unwrap();
+        let (dialect, found) =
+            detect_without_key(sheet.as_bytes(), None, Encoding::UTF_8, path).unwrap();
         assert_eq!(dialect.delimiter, delimiter);
         assert_eq!(found, names);
     }
@@ -306,7 +330,14 @@ mod tests {
 
     #[track_caller]
     fn check_refused(sheet: &[u8], message: &str) {
-        let error = detect(sheet, "PO_NUMBER", None, Path::new("in.csv")).unwrap_err();
+        let error = detect(
+            sheet,
+            "PO_NUMBER",
+            None,
+            Encoding::UTF_8,
+            Path::new("in.csv"),
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), message);
     }
 
@@ -342,7 +373,14 @@ mod tests {
     fn what_cannot_separate_fields_is_no_delimiter() {
         for given in [0, b'"', b'\r', b'\n', 0xc3] {
             let sheet = [b"K", &[given][..], b"PO_NUMBER"].concat();
-            let error = detect(&sheet, "PO_NUMBER", Some(given), Path::new("in.csv")).unwrap_err();
+            let error = detect(
+                &sheet,
+                "PO_NUMBER",
+                Some(given),
+                Encoding::UTF_8,
+                Path::new("in.csv"),
+            )
+            .unwrap_err();
             assert!(matches!(error, Error::Delimiter { delimiter } if delimiter == given));
         }
         let error = Error::Delimiter { delimiter: 0 }.to_string();

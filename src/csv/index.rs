@@ -21,7 +21,8 @@ use std::thread;
 use hashbrown::HashTable;
 use memchr::memchr;
 
-use crate::csv::grammar::{self, Malformed, count_lines, decode};
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::{self, Malformed, count_lines};
 use crate::csv::scan::{End, Plan, Record, scan};
 use crate::domain::{MAX_RECORDS, Problem};
 
@@ -49,6 +50,7 @@ const MAX_THREADS: usize = 8;
 
 pub(crate) struct Index {
     delimiter: u8,
+    encoding: Encoding,
     key: usize,
     /// The first byte of each record. Strictly increasing.
     starts: Vec<u64>,
@@ -67,7 +69,7 @@ impl Index {
     /// record, of which it sees the first `columns` fields, and whether it has a key.
     pub(crate) fn build(
         bytes: &[u8],
-        delimiter: u8,
+        (delimiter, encoding): (u8, Encoding),
         key: usize,
         columns: usize,
         header_end: usize,
@@ -78,6 +80,7 @@ impl Index {
         let finder = Finder {
             bytes,
             delimiter,
+            encoding,
             column: key,
             columns: columns.max(key + 1),
             hasher: RandomState::new(),
@@ -93,6 +96,7 @@ impl Index {
         found.starts.shrink_to_fit();
         let mut index = Index {
             delimiter,
+            encoding,
             key,
             starts: found.starts,
             lines: found.lines,
@@ -189,7 +193,7 @@ impl Index {
         let key = key.trim();
         let hash = short_hash(&self.hasher, key.as_bytes());
         let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
-            key_at(bytes, self.delimiter, self.key, self.starts[row as usize]) == key
+            self.key_at(bytes, self.starts[row as usize]) == key
         });
         let more = found
             .and_then(|first| self.repeated.get(first))
@@ -199,7 +203,14 @@ impl Index {
 
     /// The key of a record, without surrounding blanks; empty if it has none.
     pub(crate) fn key<'a>(&self, bytes: &'a [u8], row: RecordIndex) -> Cow<'a, str> {
-        key_at(bytes, self.delimiter, self.key, self.starts[row.slot()])
+        self.key_at(bytes, self.starts[row.slot()])
+    }
+
+    fn key_at<'a>(&self, bytes: &'a [u8], start: u64) -> Cow<'a, str> {
+        let field = grammar::nth_field(bytes, self.delimiter, start as usize, self.key);
+        field.map_or(Cow::Borrowed(""), |field| {
+            trimmed(self.encoding.read(&bytes[field]))
+        })
     }
 
     /// Keys that stand in several rows: the first of them, and the others.
@@ -307,6 +318,7 @@ impl Keys {
 struct Finder<'b, C> {
     bytes: &'b [u8],
     delimiter: u8,
+    encoding: Encoding,
     column: usize,
     columns: usize,
     hasher: RandomState,
@@ -442,11 +454,12 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         let hash = match plain_hash(&self.hasher, raw) {
             Some(hash) => Some(hash),
             None => {
-                let key = decode(raw);
-                let Ok(key) = std::str::from_utf8(&key) else {
-                    return malformed(field.start, Problem::InvalidUtf8);
-                };
-                let key = key.trim().as_bytes();
+                let key = self.encoding.read(raw);
+                if !self.encoding.is_text(&key) {
+                    return malformed(field.start, self.encoding.not_text());
+                }
+                let key = trimmed(key);
+                let key = key.as_bytes();
                 (!key.is_empty()).then(|| short_hash(&self.hasher, key))
             }
         };
@@ -459,13 +472,8 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
     }
 }
 
-fn key_at(bytes: &[u8], delimiter: u8, column: usize, start: u64) -> Cow<'_, str> {
-    grammar::nth_field(bytes, delimiter, start as usize, column)
-        .map_or(Cow::Borrowed(""), |field| trimmed(&bytes[field]))
-}
-
-fn trimmed(raw: &[u8]) -> Cow<'_, str> {
-    match decode(raw) {
+fn trimmed(key: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match key {
         Cow::Borrowed(key) => {
             Cow::Borrowed(std::str::from_utf8(key).expect("keys were checked").trim())
         }
@@ -484,10 +492,12 @@ mod tests {
 
     use super::*;
 
+    const FORM: (u8, Encoding) = (b';', Encoding::UTF_8);
+
     fn index(sheet: &str) -> Index {
         Index::build(
             sheet.as_bytes(),
-            b';',
+            FORM,
             0,
             0,
             sheet.find('\n').unwrap(),
@@ -533,13 +543,13 @@ mod tests {
         let bytes = sheet.as_bytes();
         let header_end = sheet.find('\n').unwrap();
         let code = |record: &Record<'_>, _| bytes[record.start + 1];
-        let (index, codes) = Index::build(bytes, b';', 0, 0, header_end, code).unwrap();
+        let (index, codes) = Index::build(bytes, FORM, 0, 0, header_end, code).unwrap();
         let mut records = grammar::Records::new(bytes, b';', header_end);
         let mut rows_of: HashMap<String, Vec<RecordIndex>> = HashMap::new();
         let mut row = 0;
         while let Some(span) = records.next_record().unwrap() {
             let at = RecordIndex::from_slot(row);
-            let key = decode(&bytes[records.fields()[0].clone()]);
+            let key = grammar::decode(&bytes[records.fields()[0].clone()]);
             let key = String::from_utf8(key.into_owned()).unwrap();
             prop_assert_eq!(index.start(at), span.start);
             prop_assert_eq!(index.line(bytes, at), count_lines(&bytes[..span.start]) + 1);
@@ -581,7 +591,7 @@ mod tests {
     #[test]
     fn what_is_malformed_in_a_part_is_refused_where_it_stands() {
         let sheet = "K\n".to_owned() + &"a;\"b\nc\"\n".repeat(1000);
-        let refused = |sheet: &[u8]| Index::build(sheet, b';', 0, 0, 1, |_, _| 0).err().unwrap();
+        let refused = |sheet: &[u8]| Index::build(sheet, FORM, 0, 0, 1, |_, _| 0).err().unwrap();
         for at in [10, 4000, 7000, sheet.len() - 2] {
             let mut broken = sheet.clone().into_bytes();
             broken[at] = 0;

@@ -8,12 +8,14 @@
 
 pub(crate) mod candidates;
 pub(crate) mod dialect;
+mod encoding;
 pub(crate) mod grammar;
 mod index;
 mod scan;
 
 pub(crate) use dialect::{DELIMITERS, Dialect};
-pub(crate) use grammar::{Malformed, Records, decode, encode};
+pub use encoding::Encoding;
+pub(crate) use grammar::{Malformed, Records};
 pub(crate) use index::{Index, RecordIndex};
 pub(crate) use scan::{Fields, Record, fields_at};
 #[cfg(feature = "fuzzing")]

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use toml_edit::{Array, Item, Value};
 
-use crate::csv::dialect;
+use crate::csv::{Encoding, dialect};
 use crate::domain::ProcessingStatus;
 use crate::sheet::{Duplicates, Options};
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub key: Option<String>,
     /// The delimiter, as in [`Options::delimiter`].
     pub delimiter: Option<u8>,
+    /// The encoding, as in [`Options::encoding`].
+    pub encoding: Option<Encoding>,
     /// Whether a PO may stand in several rows, as in [`Options::duplicates`].
     pub duplicates: Option<Duplicates>,
     /// The statuses that count as done; COMPLETED always does.
@@ -33,6 +35,7 @@ impl Settings {
         Settings {
             key: self.key.or(other.key),
             delimiter: self.delimiter.or(other.delimiter),
+            encoding: self.encoding.or(other.encoding),
             duplicates: self.duplicates.or(other.duplicates),
             done: self.done.or(other.done),
             failed: self.failed.or(other.failed),
@@ -51,6 +54,7 @@ impl Settings {
         Options {
             key: self.key.unwrap_or(options.key),
             delimiter: self.delimiter.or(options.delimiter),
+            encoding: self.encoding.unwrap_or(options.encoding),
             duplicates: self.duplicates.unwrap_or(options.duplicates),
             done: done.unwrap_or(options.done),
             failed: self.failed.unwrap_or(options.failed),
@@ -142,6 +146,15 @@ pub(super) const NAMES: &[Name] = &[
             b'\t' => Some(Value::from("tab")),
             delimiter => Some(Value::from(char::from(delimiter).to_string())),
         },
+    },
+    Name {
+        name: "encoding",
+        read: |settings, value| {
+            let label = text(value).ok_or("encoding must be a name: \"windows-1252\"")?;
+            settings.encoding = Some(label.parse()?);
+            Ok(())
+        },
+        write: |settings| Some(Value::from(settings.encoding?.name())),
     },
     Name {
         name: "duplicates",
@@ -267,6 +280,7 @@ mod tests {
         let all = Settings {
             key: Some("Order \"No\"".into()),
             delimiter: Some(b'\t'),
+            encoding: Some("koi8-r".parse().unwrap()),
             duplicates: Some(Duplicates::All),
             done: Some(vec![ProcessingStatus::Completed, ProcessingStatus::Error]),
             failed: Some(vec![ProcessingStatus::Other("lost, \"broken\"".into())]),

@@ -72,7 +72,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     found.list
 }
 
-/// Cells that are not UTF-8.
+/// Cells that are no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUtf8 {
     /// How many there are.
@@ -84,9 +84,9 @@ pub struct NotUtf8 {
 }
 
 impl Sheet {
-    /// The cells that are not UTF-8, `None` if there are none.
+    /// The cells with bytes that are no letters in the sheet's encoding, UTF-8 if nothing else was said; `None` if there are none.
     pub fn not_utf8(&self) -> Option<NotUtf8> {
-        if std::str::from_utf8(self.bytes()).is_ok() {
+        if self.encoding().can_read(self.bytes()) {
             return None;
         }
         let schema = self.schema();
@@ -94,7 +94,7 @@ impl Sheet {
         for row in self.all_rows() {
             let shown = self.shown(row);
             for (column, name) in schema.columns().iter().enumerate() {
-                if std::str::from_utf8(&shown.bytes(column)).is_ok() {
+                if self.encoding().is_text(&shown.bytes(column)) {
                     continue;
                 }
                 let found = found.get_or_insert_with(|| NotUtf8 {
@@ -120,12 +120,11 @@ impl Findings<'_> {
         let fields = self.sheet.base_fields(row);
         for (column, field) in fields.iter().enumerate() {
             let raw = &self.sheet.bytes()[field.clone()];
-            if std::str::from_utf8(raw).is_err() {
-                self.warn(
-                    row,
-                    column,
-                    "the cell is not UTF-8; it is kept as it is".into(),
-                );
+            let encoding = self.sheet.encoding();
+            if !encoding.can_read(raw) {
+                let name = encoding.name();
+                let message = format!("the cell is not {name}; it is kept as it is");
+                self.warn(row, column, message);
             }
             if column == schema.header_width && !raw.is_empty() {
                 self.warn(

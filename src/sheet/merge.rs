@@ -151,7 +151,7 @@ pub(crate) fn held(sheet: &Sheet) -> Held {
 }
 
 /// The cells that differ between two bases and that tickoff did not write, and whether they are all
-/// that is new: rows that came, changes in rows without a PO and cells that are not UTF-8 are no
+/// that is new: rows that came, changes in rows without a PO and cells that are no text are no
 /// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
 ///
 /// `held` are the edits that were held when the new base lost its public name. An edit of one of its
@@ -200,7 +200,8 @@ pub(crate) fn edits(
                 if was_raw == is_raw {
                     return None;
                 }
-                let Ok(value) = std::str::from_utf8(&is_raw) else {
+                let value = std::str::from_utf8(&is_raw).ok();
+                let Some(value) = value.filter(|_| new.encoding().is_text(&is_raw)) else {
                     is_all = false;
                     return None;
                 };

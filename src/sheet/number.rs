@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::csv::{RecordIndex, decode, dialect};
+use crate::csv::{RecordIndex, dialect};
 use crate::disk::Snapshot;
 use crate::error::{Error, Result};
 use crate::sheet::change::Before;
@@ -29,7 +29,8 @@ pub struct Numbered {
 
 /// Takes a version of a sheet that may be without the key column.
 pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
-    match dialect::detect(&bytes, &options.key, options.delimiter, path) {
+    let (delimiter, encoding) = (options.delimiter, options.encoding);
+    match dialect::detect(&bytes, &options.key, delimiter, encoding, path) {
         Err(Error::NoKeyColumn { .. }) => Sheet::build_without_key(bytes, path, options),
         _ => Sheet::build(bytes, path, options),
     }
@@ -61,9 +62,8 @@ pub(crate) fn number(sheet: &Sheet) -> Numbered {
 
 fn lacks_key(sheet: &Sheet, row: RecordIndex) -> bool {
     let has_text = |field: &std::ops::Range<usize>| {
-        !decode(&sheet.bytes()[field.clone()])
-            .trim_ascii()
-            .is_empty()
+        let text = sheet.encoding().read(&sheet.bytes()[field.clone()]);
+        !text.trim_ascii().is_empty()
     };
     sheet.key(row).is_empty() && sheet.base_fields(row).iter().any(has_text)
 }

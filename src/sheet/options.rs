@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::csv::Encoding;
 use crate::domain::columns::PO_NUMBER;
 use crate::domain::{ProcessingStatus, Stage};
 
@@ -13,6 +14,8 @@ pub struct Options {
     /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
     /// TAB with which the header has the key column.
     pub delimiter: Option<u8>,
+    /// The encoding of the cells, the header and what is written to them: UTF-8.
+    pub encoding: Encoding,
     /// Whether a PO may stand in several rows: no.
     pub duplicates: Duplicates,
     /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
@@ -47,6 +50,7 @@ impl Default for Options {
         Options {
             key: PO_NUMBER.into(),
             delimiter: None,
+            encoding: Encoding::UTF_8,
             duplicates: Duplicates::Refuse,
             stage: Stage::default(),
             after: None,
@@ -64,6 +68,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// By which key and in which encoding the sheet is read: what a journal has to know of it.
+    pub(crate) fn form(&self) -> (&str, Encoding) {
+        (&self.key, self.encoding)
+    }
+
     /// Whether a PO with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
         !self.take_done && self.means_done(status)

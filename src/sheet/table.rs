@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::csv::{
-    Dialect, Fields, Index, Malformed, Record, RecordIndex, Records, decode, dialect, fields_at,
+    Dialect, Encoding, Fields, Index, Malformed, Record, RecordIndex, Records, dialect, fields_at,
     grammar,
 };
 use crate::disk::Snapshot;
@@ -101,14 +101,23 @@ fn status_code(raw: &[u8], options: &Options) -> u8 {
     match raw {
         b"" | b"PENDING" => 0,
         b"COMPLETED" => 1,
-        raw => code(&ProcessingStatus::parse(&text(decode(raw))), options),
+        raw => code(
+            &ProcessingStatus::parse(&text(options.encoding.read(raw))),
+            options,
+        ),
     }
 }
 
 impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
-        let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let (dialect, names) = dialect::detect(
+            &bytes,
+            &options.key,
+            options.delimiter,
+            options.encoding,
+            path,
+        )?;
         let sheet = Sheet::index(bytes, path, options, dialect, &names)?;
         match options.duplicates {
             Duplicates::Refuse => sheet.refuse_duplicates()?,
@@ -123,7 +132,8 @@ impl Sheet {
         path: &Path,
         options: &Options,
     ) -> Result<Sheet> {
-        let (dialect, names) = dialect::detect_without_key(&bytes, options.delimiter, path)?;
+        let (dialect, names) =
+            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
         Sheet::index(bytes, path, options, dialect, &names)
     }
 
@@ -153,7 +163,7 @@ impl Sheet {
         };
         let (index, codes) = Index::build(
             &bytes,
-            dialect.delimiter,
+            (dialect.delimiter, dialect.encoding),
             schema.key,
             schema.status.map_or(0, |column| column + 1),
             dialect.header_end,
@@ -445,6 +455,11 @@ impl Sheet {
         &self.bytes
     }
 
+    /// The encoding of its cells.
+    pub fn encoding(&self) -> Encoding {
+        self.dialect.encoding
+    }
+
     pub(crate) fn dialect(&self) -> &Dialect {
         &self.dialect
     }
@@ -492,7 +507,7 @@ impl Sheet {
         Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row))
     }
 
-    /// What the base holds in a cell; empty where the row is too short, and in a column that is yet to be
+    /// What the base holds in a cell, as a reader sees it; empty where the row is too short, and in a column that is yet to be
     /// added: what stands there, beside the table, is no cell of it.
     pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
         if column >= self.width {
@@ -500,7 +515,9 @@ impl Sheet {
         }
         let start = self.index.start(row);
         grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
-            .map_or(Cow::Borrowed(&[]), |field| decode(&self.bytes[field]))
+            .map_or(Cow::Borrowed(&[]), |field| {
+                self.dialect.encoding.read(&self.bytes[field])
+            })
     }
 
     /// What a cell holds now.
@@ -516,6 +533,7 @@ impl Sheet {
     pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
         Shown {
             bytes: &self.bytes,
+            encoding: self.dialect.encoding,
             fields: self.base_fields(row),
             width: self.width,
             written: self.overlay.row(row),
@@ -586,6 +604,7 @@ fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
 /// A row as it is now.
 pub(crate) struct Shown<'s> {
     bytes: &'s [u8],
+    encoding: Encoding,
     fields: Fields,
     /// How many columns the header has in the file.
     width: usize,
@@ -602,7 +621,9 @@ impl Shown<'_> {
         let written = self.written.as_ref().and_then(|row| row.get(column));
         match (written, self.fields.get(column)) {
             (Some(cell), _) => Cow::Borrowed(cell.value.as_bytes()),
-            (None, Some(field)) if column < self.width => decode(&self.bytes[field.clone()]),
+            (None, Some(field)) if column < self.width => {
+                self.encoding.read(&self.bytes[field.clone()])
+            }
             (None, _) => Cow::Borrowed(&[]),
         }
     }

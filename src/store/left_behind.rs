@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
-use crate::journal::{Frame, Journal, frame};
+use crate::journal::{Frame, Journal, frame, seen_or_meant};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
 use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
@@ -127,6 +127,10 @@ pub(crate) fn look_for(
         if !same_column(&head.key, &options.key) {
             continue;
         }
+        let frames = frames.into_iter();
+        let frames: Vec<Frame> = frames
+            .map(|frame| seen_or_meant(frame, options.encoding))
+            .collect();
         let history = frame::history(&frames);
         let rows = waiting(&history, Some(sheet));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?

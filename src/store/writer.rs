@@ -128,7 +128,8 @@ impl Writer {
             Ok(is_whole.then_some((held, read, public)))
         })?;
         site.keep_leftovers()?;
-        let (mut journal, mut left, mut frames) = Journal::open(&site.target, &options.key, &held)?;
+        let (mut journal, mut left, mut frames) =
+            Journal::open(&site.target, options.form(), &held)?;
         let sheet = read?;
         let was_renamed = match left {
             Some(_) => None,
@@ -139,7 +140,7 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, &options.key, &held)?;
+            (journal, left, frames) = Journal::open(&site.target, options.form(), &held)?;
         }
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {

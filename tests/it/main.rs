@@ -33,6 +33,8 @@ mod editors;
 #[cfg(feature = "cli")]
 mod edits;
 #[cfg(feature = "cli")]
+mod encoding;
+#[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
 mod events;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tickoff::{Options, Session, Settings, escape};
 
-use super::args::{BackupArgs, SheetArgs, WordArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs, refuse_unwritable};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -12,9 +12,9 @@ use crate::stdout::print;
 ///
 /// A run does the same when it starts. A backup is made first.
 ///
-/// What is said of the sheet (--key, --delimiter, --duplicates, --done, --failed, --todo) is written to
-/// tickoff.toml beside it, where every command finds it from then on; an option of a command wins
-/// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
+/// What is said of the sheet (--key, --delimiter, --encoding, --duplicates, --done, --failed, --todo) is
+/// written to tickoff.toml beside it, where every command finds it from then on; an option of a command
+/// wins over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
 ///
 /// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
 /// run, and remembers COLUMN as its --key.
@@ -54,7 +54,8 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         ..args.sheet.options_with(typed.clone())?
     };
     let options = args.backup.put_into(options);
-    if args.add_key.is_some() {
+    if let Some(column) = &args.add_key {
+        refuse_unwritable("--add-key", column, options.encoding)?;
         number_rows(args, &options)?;
         remember(args, &typed)?;
         return Ok(Exit::Done);

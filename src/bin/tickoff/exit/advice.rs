@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
@@ -23,9 +23,10 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             columns,
             key,
             delimiter,
+            encoding,
             close,
             ..
-        } => return Some(on_missing_key(path, *delimiter, key, columns, close).into()),
+        } => return Some(on_missing_key(path, (*delimiter, encoding), key, columns, close).into()),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -123,7 +124,7 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
-    delimiter: u8,
+    (delimiter, encoding): (u8, &str),
     key: &str,
     columns: &[String],
     close: &[String],
@@ -137,25 +138,29 @@ fn on_missing_key(
         );
     }
     // What cannot be read a second time is no news after the error.
-    let could_be = key_candidates(path, delimiter).unwrap_or_default();
+    let encoding: Encoding = encoding.parse().unwrap_or_default();
+    let could_be = key_candidates(path, delimiter, encoding).unwrap_or_default();
     let mut said = said_of(&could_be);
     let likeliest = close.first().or(could_be.columns.first());
     let file = from_here(path);
-    let delimiter_too = match delimiter {
+    let mut form_too = match delimiter {
         b';' | b',' | b'\t' => String::new(),
         other => format!(
             " --delimiter {}",
             for_a_shell(&char::from(other).to_string())
         ),
     };
+    if !encoding.is_utf8() {
+        form_too += &format!(" --encoding {}", encoding.name());
+    }
     match likeliest {
         Some(name) => said += &format!("if {} is the key: ", escape(name)),
         None => said += "name the column that is the key: ",
     }
     let name = likeliest.map_or("COLUMN".to_owned(), |name| for_a_shell(name));
-    said += &format!("tickoff init {file} --key {name}{delimiter_too}");
+    said += &format!("tickoff init {file} --key {name}{form_too}");
     if likeliest.is_none() && could_be.rows > 0 {
-        said += &format!("; or number the rows: tickoff init {file} --add-key ID{delimiter_too}");
+        said += &format!("; or number the rows: tickoff init {file} --add-key ID{form_too}");
     }
     if let [header] = columns
         && header.contains(|c: char| c.is_ascii_punctuation() && !"_-.\"".contains(c))
@@ -230,7 +235,13 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
             "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
         }
         Problem::InvalidUtf8 => {
-            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+            "pass its encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe, or save it as CSV UTF-8"
+        }
+        Problem::NoLetter(_) => {
+            "pass --encoding with the one that the sheet is in, or save it as CSV UTF-8"
+        }
+        Problem::MarkedUtf8(_) => {
+            "leave --encoding away, or take encoding out of tickoff.toml; --encoding utf-8 wins over that file"
         }
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
@@ -240,6 +251,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
         Problem::JobNotUtf8 => {
             "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
+        }
+        Problem::JobNotWritable(_) => {
+            "leave --encoding away, or take encoding out of tickoff.toml: COPY is UTF-8 then"
         }
         Problem::NulInJob => {
             "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
@@ -420,7 +434,7 @@ mod tests {
         );
         check_sheet(
             b"PO_NUMBER\nP\xe9\n",
-            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+            "pass its encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe, or save it as CSV UTF-8",
         );
         check_sheet(
             ["PO_NUMBER\nP1", &";".repeat(20_000), "\n"].concat(),
