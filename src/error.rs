@@ -66,13 +66,13 @@ pub enum Error {
         /// 1-based line of the file on which the header begins.
         line: u64,
         /// The key column that was looked for.
-        key: String,
+        key: Box<str>,
         /// The delimiter with which the header was read.
         delimiter: u8,
         /// The name of the encoding with which it was read.
         encoding: &'static str,
         /// The columns that are there.
-        columns: Vec<String>,
+        columns: Box<[String]>,
         /// Those of them that are like the key column, at most three.
         close: Box<[String]>,
         /// The header.

@@ -107,11 +107,11 @@ pub(crate) fn detect(
             Err(Error::NoKeyColumn {
                 path: path.to_owned(),
                 line: grammar::position(bytes, start).0,
-                key: key.to_owned(),
+                key: key.into(),
                 delimiter: dialect.delimiter,
                 encoding: encoding.name(),
                 close: close_to(key, &columns).into(),
-                columns,
+                columns: columns.into(),
                 excerpt: Excerpt::of(bytes, start),
             })
         }
@@ -228,7 +228,7 @@ mod tests {
         ) {
             Err(Error::NoKeyColumn {
                 columns, delimiter, ..
-            }) => (columns, delimiter),
+            }) => (columns.into_vec(), delimiter),
             other => panic!("{other:?}"),
         };
         let names = |names: &[&str]| {
