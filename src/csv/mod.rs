@@ -2,7 +2,7 @@
 //!
 //! Every byte lies in exactly one place: the byte order mark, a record, or the line ends and blank lines
 //! between records. What programs read differently is refused, not guessed at. The quick pass (`scan`)
-//! and the grammar agree on every record.
+//! and the grammar agree on every record. Which letter a byte is, `encoding` alone knows.
 //!
 //! This room never knows where the bytes come from, or what a value means.
 

@@ -23,6 +23,7 @@ use crate::stdout::print;
 Examples:
   tickoff init orders.csv
   tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
+  tickoff init letters.csv --key Kunde --encoding windows-1252
   tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
