@@ -8,7 +8,7 @@ use crate::csv::grammar::{self, Records};
 use crate::domain::Problem;
 use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
-use crate::text::{BOM, Excerpt, close_to};
+use crate::text::{BOM, close_to};
 use std::path::Path;
 
 /// The form of one version of the sheet.
@@ -112,7 +112,7 @@ pub(crate) fn detect(
                 encoding: encoding.name(),
                 close: close_to(key, &columns).into(),
                 columns: columns.into(),
-                excerpt: Excerpt::of(bytes, start),
+                excerpt: encoding.excerpt(bytes, start),
             })
         }
     }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use crate::csv::grammar;
 use crate::domain::Problem;
+use crate::text::Excerpt;
 
 /// The encoding of a sheet's cells: UTF-8, or one with one byte for each letter.
 ///
@@ -88,9 +89,9 @@ impl Encoding {
         let Some(encoding) = self.0 else {
             return std::str::from_utf8(raw).is_ok();
         };
-        let is_none = |byte: u8| encoding.decode_without_bom_handling(&[byte]).1;
-        let none: Vec<u8> = (0x80..=0xff).filter(|&byte| is_none(byte)).collect();
-        none.is_empty() || !raw.iter().any(|byte| none.contains(byte))
+        // In pieces, so that a large file is not decoded at once.
+        let mut pieces = raw.chunks(64 << 10);
+        pieces.all(|piece| piece.is_ascii() || !encoding.decode_without_bom_handling(piece).1)
     }
 
     /// Whether a field is a text, as [`read`](Self::read) gives it.
@@ -110,17 +111,26 @@ impl Encoding {
         }
     }
 
-    /// What a text that was written in another encoding looks like in this one; `None` if its bytes are no text
-    /// here.
-    pub(crate) fn seen(self, text: &str, written_in: Encoding) -> Option<String> {
+    /// What a text that was written in another encoding looks like in this one, and whether all of its bytes are
+    /// letters here.
+    pub(crate) fn seen(self, text: &str, written_in: Encoding) -> (String, bool) {
         let bytes = written_in.bytes(text);
-        match self.0 {
-            None => String::from_utf8(bytes.into_owned()).ok(),
-            Some(encoding) => {
-                let (text, has_none) = encoding.decode_without_bom_handling(&bytes);
-                (!has_none).then(|| text.into_owned())
-            }
-        }
+        let read_as = self.0.unwrap_or(encoding_rs::UTF_8);
+        let (seen, has_none) = read_as.decode_without_bom_handling(&bytes);
+        (seen.into_owned(), !has_none)
+    }
+
+    /// The place in a file that a message is about, with its letters.
+    pub(crate) fn excerpt(self, bytes: &[u8], offset: usize) -> Excerpt {
+        let Some(encoding) = self.0 else {
+            return Excerpt::of(bytes, offset);
+        };
+        let reach = Excerpt::REACH + 1;
+        let near = &bytes[offset.saturating_sub(reach)..offset];
+        let far = &bytes[offset..bytes.len().min(offset + reach)];
+        let before = letters(encoding, near);
+        let text = before.clone() + &letters(encoding, far);
+        Excerpt::of(text.as_bytes(), before.len())
     }
 }
 
@@ -235,11 +245,27 @@ mod tests {
     #[test]
     fn a_text_can_be_looked_at_in_another_encoding() {
         let windows: Encoding = "windows-1252".parse().unwrap();
-        assert_eq!(windows.seen("é", Encoding::UTF_8).unwrap(), "Ã©");
-        assert_eq!(Encoding::UTF_8.seen("Ã©", windows).unwrap(), "é");
-        assert_eq!(Encoding::UTF_8.seen("é", windows), None);
+        let (shown, is_text) = windows.seen("é", Encoding::UTF_8);
+        assert_eq!((shown.as_str(), is_text), ("Ã©", true));
+        let (shown, is_text) = Encoding::UTF_8.seen("Ã©", windows);
+        assert_eq!((shown.as_str(), is_text), ("é", true));
+        let (shown, is_text) = Encoding::UTF_8.seen("é", windows);
+        assert_eq!((shown.as_str(), is_text), ("\u{fffd}", false));
         let greek: Encoding = "windows-1253".parse().unwrap();
-        assert_eq!(greek.seen("ª", windows), None);
+        assert!(!greek.seen("ª", windows).1);
+    }
+
+    #[test]
+    fn a_place_is_shown_with_its_letters() {
+        let windows: Encoding = "windows-1252".parse().unwrap();
+        let shown = windows.excerpt(b"a;b\nM\xfcller;\x80;x\n", 11).to_string();
+        assert_eq!(shown, "    Müller;€;x\n           ^");
+        let long = [&b"\xe9".repeat(2000)[..], b"x", &b"\xe9".repeat(2000)].concat();
+        let utf8 = format!("{}x{}", "é".repeat(2000), "é".repeat(2000));
+        assert_eq!(
+            windows.excerpt(&long, 2000),
+            Excerpt::of(utf8.as_bytes(), 4000)
+        );
     }
 
     #[test]

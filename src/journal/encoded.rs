@@ -14,7 +14,7 @@ use crate::csv::Encoding;
 
 /// A frame as it stands in the log of a sheet.
 pub(super) fn named(frame: &Frame, encoding: Encoding) -> Cow<'_, Frame> {
-    if encoding.is_utf8() || texts(&mut frame.clone()).all(|text| text.is_ascii()) {
+    if encoding.is_utf8() || texts(&mut frame.clone()).all(|(text, _)| text.is_ascii()) {
         return Cow::Borrowed(frame);
     }
     Cow::Owned(Frame {
@@ -34,11 +34,13 @@ pub(super) fn seen(mut frame: Frame, encoding: Encoding) -> Result<Frame, Compac
     if written_in == encoding {
         return Ok(frame);
     }
-    for text in texts(&mut frame).filter(|text| !text.is_ascii()) {
-        match encoding.seen(text, written_in) {
-            Some(seen) => *text = seen.into(),
-            None => return Err(written_in.name().into()),
+    for (text, is_written) in texts(&mut frame).filter(|(text, _)| !text.is_ascii()) {
+        let (seen, is_text) = encoding.seen(text, written_in);
+        // What stood there before is compared with what stands there, and never written.
+        if is_written && !is_text {
+            return Err(written_in.name().into());
         }
+        *text = seen.into();
     }
     Ok(frame)
 }
@@ -56,17 +58,20 @@ pub(crate) fn seen_or_meant(frame: Frame, encoding: Encoding) -> Frame {
     seen(frame, encoding).unwrap_or(meant)
 }
 
-/// Everything in a frame that stands in the sheet, or stood there.
-fn texts(frame: &mut Frame) -> impl Iterator<Item = &mut CompactString> {
+/// Everything in a frame that stands in the sheet or stood there before, and whether it is to stand there.
+fn texts(frame: &mut Frame) -> impl Iterator<Item = (&mut CompactString, bool)> {
+    fn written(text: &mut CompactString) -> (&mut CompactString, bool) {
+        (text, true)
+    }
     let rows = frame.rows.iter_mut().flat_map(|row| {
         let cells = row.cells.iter_mut().flat_map(|cell| {
-            let before = cell.before.iter_mut();
-            before.chain([&mut cell.column, &mut cell.value])
+            let before = cell.before.iter_mut().map(|text| (text, false));
+            before.chain([&mut cell.column, &mut cell.value].map(written))
         });
-        cells.chain([&mut row.po])
+        cells.chain([written(&mut row.po)])
     });
-    rows.chain(&mut frame.columns)
-        .chain(&mut frame.public_columns)
+    let columns = frame.columns.iter_mut().chain(&mut frame.public_columns);
+    rows.chain(columns.map(written))
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ impl Findings<'_> {
             column: (offset - line_start) as u64 + 1,
             po,
             message,
-            excerpt: Some(Excerpt::of(self.sheet.bytes(), offset)),
+            excerpt: Some(self.sheet.encoding().excerpt(self.sheet.bytes(), offset)),
         });
     }
 }
