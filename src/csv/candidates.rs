@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 
 use crate::csv::grammar::{Records, decode};
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{MAX_RECORD_BYTES, Problem};
+use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
 use crate::text::BOM;
 
 /// How many cells are compared with those above them.
@@ -162,7 +162,7 @@ fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<Column> {
 /// `None` if there is no text, or one that no key may be.
 fn hash_of_text(raw: &[u8], hasher: &RandomState) -> Option<u64> {
     let text = decode(raw);
-    let text = std::str::from_utf8(&text).ok()?.trim();
+    let text = key_in(std::str::from_utf8(&text).ok()?);
     (!text.is_empty()).then(|| hasher.hash_one(text))
 }
 

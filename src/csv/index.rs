@@ -23,7 +23,7 @@ use memchr::memchr;
 
 use crate::csv::grammar::{self, Malformed, count_lines, decode};
 use crate::csv::scan::{End, Plan, Record, scan};
-use crate::domain::{MAX_RECORDS, Problem};
+use crate::domain::{MAX_RECORDS, Problem, key_in};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -446,7 +446,7 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
                 let Ok(key) = std::str::from_utf8(&key) else {
                     return malformed(field.start, Problem::InvalidUtf8);
                 };
-                let key = key.trim().as_bytes();
+                let key = key_in(key).as_bytes();
                 (!key.is_empty()).then(|| short_hash(&self.hasher, key))
             }
         };
@@ -466,15 +466,13 @@ fn key_at(bytes: &[u8], delimiter: u8, column: usize, start: u64) -> Cow<'_, str
 
 fn trimmed(raw: &[u8]) -> Cow<'_, str> {
     match decode(raw) {
-        Cow::Borrowed(key) => {
-            Cow::Borrowed(std::str::from_utf8(key).expect("keys were checked").trim())
+        Cow::Borrowed(cell) => Cow::Borrowed(key_in(
+            std::str::from_utf8(cell).expect("keys were checked"),
+        )),
+        Cow::Owned(cell) => {
+            let cell = String::from_utf8(cell).expect("keys were checked");
+            Cow::Owned(key_in(&cell).to_owned())
         }
-        Cow::Owned(key) => Cow::Owned(
-            String::from_utf8(key)
-                .expect("keys were checked")
-                .trim()
-                .to_owned(),
-        ),
     }
 }
 

@@ -411,6 +411,11 @@ impl Sheet {
         })
     }
 
+    /// Whether any row has no key.
+    pub(crate) fn has_unkeyed(&self) -> bool {
+        self.counts[usize::from(UNKEYED)].load(Ordering::Relaxed) > 0
+    }
+
     fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
         self.all_rows()
             .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
