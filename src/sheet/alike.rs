@@ -10,6 +10,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::csv::{RecordIndex, Records};
+use crate::domain::Stage;
 use crate::domain::columns::{COLUMNS, folded, same_column};
 use crate::sheet::integrity::{Findings, Kind};
 use crate::text::{Difference, Invisible, escape, is_plain, look};
@@ -31,9 +32,11 @@ impl Findings<'_> {
         let fields = header.fields().to_vec();
         let stage = &self.sheet.options().stage;
         let key = self.sheet.key_column();
+        let listed = &self.sheet.options().stages;
         let needed: Vec<&str> = COLUMNS
             .into_iter()
             .chain(stage.columns())
+            .chain(listed.iter().flat_map(Stage::columns))
             .chain([key])
             .collect();
         let is_needed = |name: &str| needed.iter().any(|own| same_column(own, name));

@@ -340,6 +340,11 @@ impl Sheet {
         self.options.is_done(status)
     }
 
+    /// Whether a status says that the last attempt failed.
+    pub fn is_failure(&self, status: &ProcessingStatus) -> bool {
+        self.options.is_failure(status)
+    }
+
     /// The name of the key column, as it was asked for.
     pub fn key_column(&self) -> &str {
         self.options.key.trim()
