@@ -466,9 +466,10 @@ fn key_at(bytes: &[u8], delimiter: u8, column: usize, start: u64) -> Cow<'_, str
 
 fn trimmed(raw: &[u8]) -> Cow<'_, str> {
     match decode(raw) {
-        Cow::Borrowed(cell) => Cow::Borrowed(key_in(
-            std::str::from_utf8(cell).expect("keys were checked"),
-        )),
+        Cow::Borrowed(cell) => {
+            let cell = std::str::from_utf8(cell).expect("keys were checked");
+            Cow::Borrowed(key_in(cell))
+        }
         Cow::Owned(cell) => {
             let cell = String::from_utf8(cell).expect("keys were checked");
             Cow::Owned(key_in(&cell).to_owned())

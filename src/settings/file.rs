@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused_with_its_place() {
-        let all = "they are key, delimiter, duplicates, done, failed, todo";
+        let all = "they are key, delimiter, duplicates, done, failed, todo, stages";
         check_refused(
             "['a.csv']\n\n  kye = 'id'\n",
             &format!("3:3: no setting kye, {all}"),
