@@ -16,7 +16,9 @@ use crate::sheet::integrity::{Findings, Kind};
 use crate::text::{Difference, Invisible, escape, is_plain, look};
 
 /// How many keys are compared with all others.
-const MAX_COMPARED: usize = 1_000_000;
+pub(super) const MAX_COMPARED: usize = 1_000_000;
+/// With how many keys of the same look above it a key is compared.
+const MAX_BEFORE: usize = 8;
 
 impl Findings<'_> {
     /// What there is to say about the header's names.
@@ -107,15 +109,18 @@ impl Findings<'_> {
     pub(super) fn keys(&mut self) {
         let sheet = self.sheet;
         let hash = |row: RecordIndex| xxh3_64(look(&sheet.key(row)).as_bytes());
-        let is_odd = |row: &RecordIndex| !is_plain(&sheet.key(*row));
-        let odd = sheet.all_rows().filter(is_odd).take(MAX_COMPARED);
+        let odd = std::mem::take(&mut self.odd_keys).into_iter();
         let mut looks: Vec<(u64, RecordIndex)> = odd.map(|row| (hash(row), row)).collect();
         if looks.is_empty() {
             return;
         }
         looks.sort_unstable();
         let is_of_odd = |hash: u64| looks.binary_search_by_key(&hash, |&(odd, _)| odd).is_ok();
-        let plain = sheet.all_rows().filter(|row| !is_odd(row));
+        let is_plain_key = |row: &RecordIndex| {
+            let key = sheet.key(*row);
+            !key.is_empty() && is_plain(&key)
+        };
+        let plain = sheet.all_rows().filter(is_plain_key);
         let plain = plain.map(|row| (hash(row), row));
         let plain = plain.filter(|&(hash, _)| is_of_odd(hash));
         let plain: Vec<_> = plain.take(MAX_COMPARED).collect();
@@ -125,8 +130,15 @@ impl Findings<'_> {
             Difference::between(&sheet.key(row), &sheet.key(first))
         };
         let same = looks.chunk_by(|(one, _), (other, _)| one == other);
-        let pairs = same.flat_map(|same| same[1..].iter().map(|&(_, row)| (row, same[0].1)));
-        let mut alike: Vec<_> = pairs.filter(|pair| difference(pair).is_some()).collect();
+        // Some have the same look and are told apart: 1 and l.
+        let pairs = same.flat_map(|same| {
+            (1..same.len()).filter_map(|at| {
+                let before = same[..at].iter().take(MAX_BEFORE);
+                let mut pairs = before.map(|&(_, first)| (same[at].1, first));
+                pairs.find(|pair| difference(pair).is_some())
+            })
+        });
+        let mut alike: Vec<(RecordIndex, RecordIndex)> = pairs.collect();
         alike.sort_unstable();
         for pair @ (row, first) in alike {
             let Some(difference) = difference(&pair) else {

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use crate::csv::{RecordIndex, grammar};
 use crate::domain::{ProcessingStatus, parse_timestamp};
+use crate::sheet::alike::MAX_COMPARED;
 use crate::sheet::number::{control_name, control_of};
 use crate::sheet::options::Duplicates;
 use crate::sheet::record::{CsvRecord, parse_count};
 use crate::sheet::table::Sheet;
-use crate::text::Excerpt;
+use crate::text::{Excerpt, is_plain};
 
 /// One finding about a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +51,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
         sheet,
         list: Vec::new(),
         told: BTreeMap::new(),
+        odd_keys: Vec::new(),
     };
     found.names();
     if duplicates == Duplicates::Refuse {
@@ -135,6 +137,8 @@ pub(super) struct Findings<'a> {
     list: Vec<Diagnostic>,
     /// How many there are of a kind, and the first that is not told.
     told: BTreeMap<Kind, (usize, Option<Diagnostic>)>,
+    /// The rows whose keys may look like others: a plain one only looks like one of these.
+    pub(super) odd_keys: Vec<RecordIndex>,
 }
 
 impl Findings<'_> {
@@ -195,7 +199,10 @@ impl Findings<'_> {
     }
 
     fn row(&mut self, row: RecordIndex) {
-        if let Some(control) = control_of(self.sheet, row) {
+        let po = self.sheet.po(row);
+        if po.is_empty()
+            && let Some(control) = control_of(self.sheet, row)
+        {
             let message = format!("{}: the row is kept and is no job", control_name(control));
             let found = self.place(Level::Warning, row, 0, 0, message);
             return self.add_of(Kind::ControlRow, found);
@@ -222,7 +229,9 @@ impl Findings<'_> {
         if let Some(field) = fields.get(schema.key) {
             self.key(row, field.clone());
         }
-        let po = self.sheet.po(row);
+        if !is_plain(&po) && self.odd_keys.len() < MAX_COMPARED {
+            self.odd_keys.push(row);
+        }
         if po.is_empty() {
             self.warn(
                 row,
