@@ -75,8 +75,11 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         }
         let now = Utc::now();
         let stages = listed.iter().map(|(stage, _)| stage).zip(&state.stages);
-        // What has no plain STATUS was never worked on but in stages.
-        let has_main = listed.is_empty() || sheet.require_column("STATUS").is_ok();
+        // The main stage of a sheet that is worked on in others alone says nothing.
+        let is_listed = listed.iter().any(|(stage, _)| stage.is_main());
+        let begun = |state: &State| state.progress.pending < state.progress.total;
+        let others_begun = state.stages.iter().any(|stage| begun(&stage.state));
+        let has_main = is_listed || begun(&state) || !others_begun;
         if has_main {
             shown(out, &options.stage, &state, now)?;
         }
