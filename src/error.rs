@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
-use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
+use crate::text::{DidYouMean, Escaped, Excerpt, Meant, close_to, escape_list, looks_like};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -58,7 +58,7 @@ pub enum Error {
         Escaped::path(path),
         Escaped::text(key),
         escape_list(columns),
-        DidYouMean(close)
+        Meant { wanted: key, columns, close }
     )]
     NoKeyColumn {
         /// The sheet.
@@ -163,7 +163,7 @@ pub enum Error {
         "no column {} in the sheet, which has {}{}",
         Escaped::text(column),
         escape_list(columns),
-        DidYouMean(close)
+        Meant { wanted: column, columns, close }
     )]
     UnknownColumn {
         /// The column that was asked for.
@@ -382,6 +382,18 @@ impl Error {
             columns: columns.to_vec(),
             close: close_to(column, known.chain(addable.iter().copied())),
         }
+    }
+
+    /// The column that looks like the one which is not there, if there is such a one.
+    pub fn look_alike(&self) -> Option<&str> {
+        let (wanted, columns): (&str, &[String]) = match self {
+            Error::NoKeyColumn { key, columns, .. } => (key, columns),
+            Error::UnknownColumn {
+                column, columns, ..
+            } => (column, columns),
+            _ => return None,
+        };
+        looks_like(wanted, columns).map(|(column, _)| column)
     }
 
     /// Whether a result could not be made durable for a reason that somebody can take away while it

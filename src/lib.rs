@@ -119,9 +119,9 @@ pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, JobEnd, JobList,
-    Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet, Updates,
-    WriteOperation,
+    Condition, Conflict, ControlRows, CsvRecord, Diagnostic, Duplicates, InvalidCondition, JobEnd,
+    JobList, Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet,
+    Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use crate::csv::encoding::Encoding;
 use crate::csv::grammar::Records;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{MAX_RECORD_BYTES, Problem};
+use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
 use crate::text::BOM;
 
 /// How many cells are compared with those above them.
@@ -170,7 +170,7 @@ fn hash_of_text(raw: &[u8], encoding: Encoding, hasher: &RandomState) -> Option<
     if !encoding.is_text(&text) {
         return None;
     }
-    let text = std::str::from_utf8(&text).ok()?.trim();
+    let text = key_in(std::str::from_utf8(&text).ok()?);
     (!text.is_empty()).then(|| hasher.hash_one(text))
 }
 

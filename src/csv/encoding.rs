@@ -61,7 +61,16 @@ impl Encoding {
         grammar::encode(&self.bytes(value), delimiter, quoted, out);
     }
 
-    fn bytes(self, text: &str) -> Cow<'_, [u8]> {
+    /// The letters of some bytes of a file as they stand there; `None` if not all of them are letters.
+    pub(crate) fn text(self, raw: &[u8]) -> Option<Cow<'_, str>> {
+        match self.0 {
+            Some(encoding) => encoding.decode_without_bom_handling_and_without_replacement(raw),
+            None => std::str::from_utf8(raw).ok().map(Cow::Borrowed),
+        }
+    }
+
+    /// A text in the bytes of a file.
+    pub(crate) fn bytes(self, text: &str) -> Cow<'_, [u8]> {
         let Some(encoding) = self.0.filter(|_| !text.is_ascii()) else {
             return Cow::Borrowed(text.as_bytes());
         };

@@ -24,7 +24,7 @@ use memchr::memchr;
 use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{self, Malformed, count_lines};
 use crate::csv::scan::{End, Plan, Record, scan};
-use crate::domain::{MAX_RECORDS, Problem};
+use crate::domain::{MAX_RECORDS, Problem, key_in};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -474,15 +474,14 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
 
 fn trimmed(key: Cow<'_, [u8]>) -> Cow<'_, str> {
     match key {
-        Cow::Borrowed(key) => {
-            Cow::Borrowed(std::str::from_utf8(key).expect("keys were checked").trim())
+        Cow::Borrowed(cell) => {
+            let cell = std::str::from_utf8(cell).expect("keys were checked");
+            Cow::Borrowed(key_in(cell))
         }
-        Cow::Owned(key) => Cow::Owned(
-            String::from_utf8(key)
-                .expect("keys were checked")
-                .trim()
-                .to_owned(),
-        ),
+        Cow::Owned(cell) => {
+            let cell = String::from_utf8(cell).expect("keys were checked");
+            Cow::Owned(key_in(&cell).to_owned())
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod columns;
 mod holder;
+mod key;
 mod limits;
 mod problem;
 mod stage;
@@ -19,6 +20,7 @@ pub use problem::{InvalidValue, Problem};
 pub use stage::{InvalidStage, Stage};
 pub use status::ProcessingStatus;
 
+pub(crate) use key::{has_text, key_in};
 pub(crate) use limits::{MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS};
 pub(crate) use stage::{is_state, may_return, stage_prefix};
 pub(crate) use status::KNOWN;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml_edit::{Array, Item, Value};
 
 use crate::csv::{Encoding, dialect};
-use crate::domain::ProcessingStatus;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::sheet::{Duplicates, Options};
 
 /// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.
@@ -27,6 +27,8 @@ pub struct Settings {
     pub failed: Option<Vec<ProcessingStatus>>,
     /// The statuses that are still to be processed, as in [`Options::todo`].
     pub todo: Option<Vec<ProcessingStatus>>,
+    /// The stages that the sheet's work has, as in [`Options::stages`].
+    pub stages: Option<Vec<Stage>>,
 }
 
 impl Settings {
@@ -40,6 +42,7 @@ impl Settings {
             done: self.done.or(other.done),
             failed: self.failed.or(other.failed),
             todo: self.todo.or(other.todo),
+            stages: self.stages.or(other.stages),
         }
     }
 
@@ -59,6 +62,7 @@ impl Settings {
             done: done.unwrap_or(options.done),
             failed: self.failed.unwrap_or(options.failed),
             todo: self.todo.unwrap_or(options.todo),
+            stages: self.stages.unwrap_or(options.stages),
             ..options
         }
     }
@@ -177,7 +181,7 @@ pub(super) const NAMES: &[Name] = &[
         name: "done",
         read: |settings, value| {
             let wanted = "done must be a list of statuses: [\"COMPLETED\", \"NO_ATTACHMENTS\"]";
-            settings.done = Some(words(value, wanted, Settings::done_word)?);
+            settings.done = Some(each(value, wanted, Settings::done_word)?);
             Ok(())
         },
         write: |settings| settings.done.as_deref().map(list),
@@ -186,7 +190,7 @@ pub(super) const NAMES: &[Name] = &[
         name: "failed",
         read: |settings, value| {
             let wanted = "failed must be a list of statuses: [\"lost\", \"broken\"]";
-            settings.failed = Some(words(value, wanted, Settings::failed_word)?);
+            settings.failed = Some(each(value, wanted, Settings::failed_word)?);
             Ok(())
         },
         write: |settings| settings.failed.as_deref().map(list),
@@ -195,10 +199,24 @@ pub(super) const NAMES: &[Name] = &[
         name: "todo",
         read: |settings, value| {
             let wanted = "todo must be a list of statuses: [\"new\", \"open\"]";
-            settings.todo = Some(words(value, wanted, Settings::todo_word)?);
+            settings.todo = Some(each(value, wanted, Settings::todo_word)?);
             Ok(())
         },
         write: |settings| settings.todo.as_deref().map(list),
+    },
+    Name {
+        name: "stages",
+        read: |settings, value| {
+            let wanted = "stages must be a list of names: [\"fetch\", \"ocr\"]";
+            let of_letters = "a stage's name is made of the letters A to Z, digits, - and _";
+            let stage = |name: &str| name.parse::<Stage>().map_err(|_| of_letters);
+            settings.stages = Some(each(value, wanted, stage)?);
+            Ok(())
+        },
+        write: |settings| {
+            let names = settings.stages.as_deref()?.iter().map(Stage::name);
+            Some(Value::from(names.collect::<Array>()))
+        },
     },
 ];
 
@@ -219,12 +237,12 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }
 
-/// A list of words of STATUS, each of which passes.
-fn words(
+/// A list of texts, each of which passes.
+fn each<T>(
     value: &Value,
     wanted: &'static str,
-    parse: fn(&str) -> Result<ProcessingStatus, &'static str>,
-) -> Result<Vec<ProcessingStatus>, Wrong> {
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Vec<T>, Wrong> {
     let list = value.as_array().ok_or(wanted)?;
     let read = |value: &Value| {
         let wrong = |problem| Wrong {
@@ -288,6 +306,7 @@ mod tests {
                 ProcessingStatus::Pending,
                 ProcessingStatus::Other("é".into()),
             ]),
+            stages: Some(vec![Stage::default(), "ocr-2".parse().unwrap()]),
         };
         let mut read = Settings::default();
         for name in NAMES {

@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use crate::csv::{Encoding, Malformed};
 use crate::disk::Snapshot;
-use crate::domain::{MAX_VALUE_CHARS, Problem};
+use crate::domain::{MAX_VALUE_CHARS, Problem, key_in};
 use crate::error::{Error, Result};
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::table::Sheet;
@@ -34,7 +34,7 @@ pub enum JobEnd {
 pub struct JobList {
     /// A row for each job.
     pub sheet: Sheet,
-    /// Jobs without a text, or with blanks only: they were dropped.
+    /// Jobs without a text, or with blanks and control characters only: they were dropped.
     pub blank: usize,
     /// Jobs whose key an earlier one has: they were dropped.
     pub repeated: usize,
@@ -85,7 +85,7 @@ impl JobList {
             }
             let text =
                 text_of(&job, encoding).map_err(|malformed| at(malformed, name, number, &job))?;
-            match text.trim() {
+            match key_in(text) {
                 "" => blank += 1,
                 key => {
                     padded += usize::from(key.len() < text.len());

@@ -6,6 +6,7 @@
 //!
 //! This room never knows whether a cell is durable or visible, and holds no journal and no lock.
 
+mod alike;
 mod bring;
 pub(crate) mod change;
 mod condition;
@@ -34,7 +35,7 @@ pub use integrity::{Diagnostic, Level, NotUtf8};
 pub use jobs::{JobEnd, JobList};
 pub use json::JsonObject;
 pub use merge::Conflict;
-pub use number::Numbered;
+pub use number::{ControlRows, Numbered};
 pub use options::{Duplicates, Options};
 pub use record::CsvRecord;
 pub use selection::Selection;

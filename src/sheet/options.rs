@@ -23,6 +23,8 @@ pub struct Options {
     pub stage: Stage,
     /// The stage in which a PO must be done to be processed: none.
     pub after: Option<Stage>,
+    /// The stages that `status` and `report` tell of besides: none. A run does not look at them.
+    pub stages: Vec<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
     /// The statuses that count as failures besides ERROR, FAILED, PARTIAL and `PO_NOT_FOUND`: none.
@@ -54,6 +56,7 @@ impl Default for Options {
             duplicates: Duplicates::Refuse,
             stage: Stage::default(),
             after: None,
+            stages: Vec::new(),
             done: vec![ProcessingStatus::Completed],
             failed: Vec::new(),
             todo: Vec::new(),

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::csv::{RecordIndex, fields_at};
+use crate::sheet::number;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::schema::Schema;
 use crate::sheet::table::Sheet;
@@ -165,10 +166,18 @@ impl Next {
             let dialect = self.sheet.dialect();
             piece(dialect.header_start..dialect.header_end, Piece::Header)?;
             let mut changed = changed.peekable();
+            let may_have_controls = self.sheet.has_unkeyed();
             for row in self.sheet.all_rows() {
                 let cells = changed
                     .next_if(|&(at, _)| at == row)
                     .map(|(_, cells)| cells);
+                // DOS's end of file is one only as long as nothing stands behind it.
+                if cells.is_none()
+                    && may_have_controls
+                    && number::control_of(&self.sheet, row).is_some()
+                {
+                    continue;
+                }
                 piece(self.sheet.base_span(row), Piece::Row(row, cells))?;
             }
         } else {

@@ -350,6 +350,11 @@ impl Sheet {
         self.options.is_done(status)
     }
 
+    /// Whether a status says that the last attempt failed.
+    pub fn is_failure(&self, status: &ProcessingStatus) -> bool {
+        self.options.is_failure(status)
+    }
+
     /// The name of the key column, as it was asked for.
     pub fn key_column(&self) -> &str {
         self.options.key.trim()
@@ -419,6 +424,11 @@ impl Sheet {
             !self.is_done(&self.status_at(row))
                 && (!self.has_repeated() || self.row_for(&self.po(row)) == Some(row))
         })
+    }
+
+    /// Whether any row has no key.
+    pub(crate) fn has_unkeyed(&self) -> bool {
+        self.counts[usize::from(UNKEYED)].load(Ordering::Relaxed) > 0
     }
 
     fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backup::BackupMetadata;
-use crate::domain::ProcessingStatus;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
 use crate::sheet::{
@@ -343,6 +343,11 @@ impl CsvHandler {
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The stage that is worked on.
+    pub fn stage(&self) -> Stage {
+        self.sheet.load().options().stage.clone()
     }
 
     /// The sheet's canonical path.

@@ -101,10 +101,12 @@ mod starting;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
+#[cfg(feature = "cli")]
+mod unseen;
+#[cfg(feature = "cli")]
 mod watch;
 #[cfg(feature = "cli")]
 mod without_tmpfile;
-#[cfg(feature = "cli")]
 mod words;
 #[cfg(feature = "cli")]
 mod workers;

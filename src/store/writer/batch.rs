@@ -19,7 +19,7 @@ use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
-use crate::text::{DidYouMean, escape, escape_list};
+use crate::text::{Meant, escape, escape_list, looks_like};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -330,9 +330,14 @@ impl Batch {
         let said = format!(
             "a result adds the column {} at the end{}",
             escape(name),
-            DidYouMean(&close)
+            Meant {
+                wanted: name,
+                columns: schema.columns(),
+                close: &close
+            }
         );
-        self.tell(po, said, !close.is_empty());
+        let is_odd = !close.is_empty() || looks_like(name, schema.columns()).is_some();
+        self.tell(po, said, is_odd);
         self.columns.push(name.into());
         self.room -= 1;
     }

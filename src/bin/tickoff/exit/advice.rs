@@ -13,6 +13,7 @@ use tickoff::{
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
+    const TYPE_ANEW: &str = "type that name anew in the sheet's header";
     let text = match error {
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
         Error::NotAFile { .. } => {
@@ -26,7 +27,14 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             encoding,
             close,
             ..
-        } => return Some(on_missing_key(path, (*delimiter, encoding), key, columns, close).into()),
+        } => {
+            let said = on_missing_key(path, (*delimiter, encoding), key, columns, close);
+            return Some(match error.look_alike() {
+                Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
+                None => said.into(),
+            });
+        }
+        Error::UnknownColumn { .. } if error.look_alike().is_some() => TYPE_ANEW,
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..

@@ -72,6 +72,18 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
 
 /// Says that there are rows which have no key.
 pub fn tell_without_key(sheet: &Sheet, display: &Display) {
+    if let Some(found) = sheet.control_rows() {
+        let more = match found.rows - 1 {
+            0 => String::new(),
+            1 => ", and another row is like it".to_owned(),
+            more => format!(", and {more} more rows are like it"),
+        };
+        display.say(&format!(
+            "line {} is {}, and no job: it is kept{more}",
+            found.line,
+            found.name()
+        ));
+    }
     let Some((rows, line)) = sheet.rows_without_key() else {
         return;
     };
