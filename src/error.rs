@@ -1,6 +1,6 @@
 //! Every way in which tickoff can fail.
 //!
-//! One variant for each decision a caller can make, carrying the evidence: path, line, column, PO.
+//! One variant for each decision a caller can make, carrying the evidence: path, line, column, key.
 //! A message is one lower-case sentence without a full stop, and what came from a file or a worker
 //! is escaped in it, so that printing an error never lets a cell speak to the terminal.
 
@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
-use crate::text::{DidYouMean, Escaped, Excerpt, Meant, close_to, escape_list, looks_like};
+use crate::text::{
+    DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
+};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -42,38 +44,40 @@ pub enum Error {
     },
     /// The sheet holds no header.
     #[error(
-        "{} is empty: a header with the column {} is needed",
+        "{} is empty: a header with the {} is needed",
         Escaped::path(path),
-        Escaped::text(key)
+        Named(key)
     )]
     Empty {
         /// The sheet.
         path: PathBuf,
-        /// The key column that was looked for.
-        key: String,
+        /// The key columns that were looked for.
+        key: Box<[String]>,
     },
-    /// No column of the header is the key column.
+    /// The header lacks the key column, or some of several.
     #[error(
-        "{}:{line}: no column {} in the header, which has {}{}",
+        "{}:{line}: no {} in the header, which has {}{}",
         Escaped::path(path),
-        Escaped::text(key),
+        Named(missing),
         escape_list(columns),
-        Meant { wanted: key, columns, close }
+        Missing { names: missing, columns, close }
     )]
     NoKeyColumn {
         /// The sheet.
         path: PathBuf,
         /// 1-based line of the file on which the header begins.
         line: u64,
-        /// The key column that was looked for.
-        key: Box<str>,
+        /// The key columns that were looked for.
+        key: Box<[String]>,
+        /// Those of them that are not there.
+        missing: Box<[String]>,
         /// The delimiter with which the header was read.
         delimiter: u8,
         /// The name of the encoding with which it was read.
         encoding: &'static str,
         /// The columns that are there.
         columns: Box<[String]>,
-        /// Those of them that are like the key column, at most three.
+        /// Those of them that are like the first that is not, at most three.
         close: Box<[String]>,
         /// The header.
         excerpt: Excerpt,
@@ -112,7 +116,7 @@ pub enum Error {
         /// That place in its line.
         excerpt: Excerpt,
     },
-    /// A PO stands in several rows, and the caller did not say that all of them are meant.
+    /// A key stands in several rows, and the caller did not say that all of them are meant.
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
@@ -150,12 +154,12 @@ pub enum Error {
         /// The first of them.
         excerpt: Excerpt,
     },
-    /// The PO of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the PO {}{}", Escaped::text(po), DidYouMean(close))]
+    /// The key of an update is not in the sheet. Nothing was changed.
+    #[error("no row has the key {}{}", Escaped::text(po), DidYouMean(close))]
     UnknownPo {
-        /// The PO that was asked for.
+        /// The key that was asked for.
         po: String,
-        /// POs of the sheet that are like it, at most three.
+        /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
     },
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
@@ -201,17 +205,17 @@ pub enum Error {
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
     InvalidValue {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// The column of the update.
         column: String,
         /// Why it was refused.
         reason: InvalidValue,
     },
-    /// A result may not take a PO from one status to the other. Nothing was changed.
+    /// A result may not take a row from one status to the other. Nothing was changed.
     #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
     Transition {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// Its status when the update's turn came.
         from: ProcessingStatus,
@@ -238,7 +242,7 @@ pub enum Error {
     /// It was not applied.
     #[error("the result of {} could not be made durable", Escaped::text(po))]
     NotDurable {
-        /// The PO of the update.
+        /// The key of the update.
         po: String,
         /// What stopped the last attempt.
         #[source]
@@ -386,14 +390,17 @@ impl Error {
 
     /// The column that looks like the one which is not there, if there is such a one.
     pub fn look_alike(&self) -> Option<&str> {
-        let (wanted, columns): (&str, &[String]) = match self {
-            Error::NoKeyColumn { key, columns, .. } => (key, columns),
+        let (wanted, columns): (&[String], &[String]) = match self {
+            Error::NoKeyColumn {
+                missing, columns, ..
+            } => (missing, columns),
             Error::UnknownColumn {
                 column, columns, ..
-            } => (column, columns),
+            } => (std::slice::from_ref(column), columns),
             _ => return None,
         };
-        looks_like(wanted, columns).map(|(column, _)| column)
+        let mut alike = wanted.iter().filter_map(|name| looks_like(name, columns));
+        alike.next().map(|(column, _)| column)
     }
 
     /// Whether a result could not be made durable for a reason that somebody can take away while it
@@ -489,6 +496,19 @@ impl fmt::Display for ForeignWords<'_> {
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, " and {more} more words"),
+        }
+    }
+}
+
+/// Columns by their names: `column id`, `columns order, line`.
+pub(crate) struct Named<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("columns"),
+            [name] => write!(f, "column {}", Escaped::text(name)),
+            names => write!(f, "columns {}", escape_list(names)),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::{Encoding, Index, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
+use crate::csv::{
+    Encoding, Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan,
+};
 use crate::disk::Snapshot;
 use crate::domain::{Problem, ProcessingStatus};
 use crate::error::Result;
@@ -89,7 +91,7 @@ impl<'a> Keys<'a> {
         let index = Index::build(
             bytes,
             (delimiter, Encoding::UTF_8),
-            column,
+            KeyPlace::One(column),
             0,
             begin(bytes),
             |_, _| 0,
@@ -131,14 +133,13 @@ pub struct Form {
 
 /// The form of a sheet.
 pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
-    dialect::detect(bytes, key, given, Encoding::UTF_8, Path::new(PATH)).map(|(dialect, names)| {
-        Form {
-            delimiter: dialect.delimiter,
-            header_start: dialect.header_start,
-            terminator: dialect.terminator,
-            quote_all: dialect.quote_all,
-            names,
-        }
+    let found = dialect::detect(bytes, &key.into(), given, Encoding::UTF_8, Path::new(PATH));
+    found.map(|(dialect, names)| Form {
+        delimiter: dialect.delimiter,
+        header_start: dialect.header_start,
+        terminator: dialect.terminator,
+        quote_all: dialect.quote_all,
+        names,
     })
 }
 
@@ -146,7 +147,7 @@ pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
 pub fn header_end(bytes: &[u8], key: &str, delimiter: u8) -> Option<usize> {
     let found = dialect::detect(
         bytes,
-        key,
+        &key.into(),
         Some(delimiter),
         Encoding::UTF_8,
         Path::new(PATH),
@@ -230,7 +231,7 @@ fn triples(row: RowUpdate) -> impl Iterator<Item = Update> {
 
 /// A log that has these frames, and where its head and each of them ends.
 pub fn log(frames: &[Vec<Update>]) -> (Vec<u8>, Vec<usize>) {
-    let head = Head::new(Path::new(PATH), "K");
+    let head = Head::new(Path::new(PATH), &"K".into());
     let mut bytes = Vec::new();
     frame::encode(&head, 0, &mut bytes);
     let mut ends = vec![bytes.len()];

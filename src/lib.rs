@@ -30,7 +30,7 @@
 //! 1. **Acknowledged means durable**: it survives `kill -9`, and power loss on a disk that honours
 //!    fsync.
 //! 2. **At any instant the CSV is one complete version**, an old one or a new one.
-//! 3. **An outside edit is never silently overwritten.** What another program wrote is merged by PO
+//! 3. **An outside edit is never silently overwritten.** What another program wrote is merged by key
 //!    and cell; where both wrote, the result is kept and the conflict reported with both values;
 //!    what cannot be merged is kept in a copy beside the backups and reported.
 //!
@@ -100,8 +100,8 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Holder, InvalidStage, InvalidValue, MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
-    MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
+    MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]

@@ -14,10 +14,11 @@ use crate::sys::{acl, blocks, refused, rights};
 /// How much is copied at once where the filesystem cannot share the blocks.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Fills a new, private file with all that `source` holds, then grants what the source grants.
-/// Returns how long it is. The paths are for errors.
+/// Fills a new, private file with all that `source` holds, then grants what `granting` grants: the source
+/// itself, or the sheet whose text is in it. Returns how long it is. The paths are for errors.
 pub(super) fn copy(
     source: &File,
+    granting: &File,
     source_path: &Path,
     copy: &File,
     copy_path: &Path,
@@ -25,7 +26,8 @@ pub(super) fn copy(
     if blocks::share(source, copy).is_err() {
         copy_bytes(source, source_path, copy, copy_path)?;
     }
-    grant_what_the_source_grants(source, copy).map_err(Error::io("set the mode of", copy_path))?;
+    grant_what_the_source_grants(granting, copy)
+        .map_err(Error::io("set the mode of", copy_path))?;
     Ok(copy.metadata().map_err(Error::io("read", copy_path))?.len())
 }
 

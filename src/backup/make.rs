@@ -66,7 +66,7 @@ impl BackupManager {
 
         let before = Version::of(source).map_err(Error::io("read", &self.sheet))?;
         let mut staged = stage(&folder, &first)?;
-        let size_bytes = copy::copy(source, &self.sheet, staged.file(), &first)?;
+        let size_bytes = copy::copy(source, source, &self.sheet, staged.file(), &first)?;
         let after = Version::of(source).map_err(Error::io("read", &self.sheet))?;
         if before != after || before.size_bytes != size_bytes {
             return Err(Error::Busy {
@@ -106,6 +106,17 @@ impl BackupManager {
     /// [`Error::Backup`] if the session id or the label is not one, [`Error::Io`] with the path if
     /// the folder cannot be made or written.
     pub fn keep_copy(&self, source: &File, label: &str, session_id: &str) -> Result<PathBuf> {
+        self.keep_text(source, source, label, session_id)
+    }
+
+    /// The same of text that this process put together, for whom `granting`, the sheet, may be read by.
+    pub(crate) fn keep_text(
+        &self,
+        source: &File,
+        granting: &File,
+        label: &str,
+        session_id: &str,
+    ) -> Result<PathBuf> {
         self.refuse_session(session_id)?;
         let is_plain = |b: u8| b.is_ascii_lowercase() || b == b'-';
         if label.is_empty() || label == ORIGINAL || !label.bytes().all(is_plain) {
@@ -124,7 +135,7 @@ impl BackupManager {
         };
         let first = self.folder.join(name(0));
         let mut staged = stage(&folder, &first)?;
-        copy::copy(source, &self.sheet, staged.file(), &first)?;
+        copy::copy(source, granting, &self.sheet, staged.file(), &first)?;
         let n = self.publish(&mut staged, &first, name)?;
         Ok(self.folder.join(name(n)))
     }

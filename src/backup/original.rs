@@ -92,7 +92,7 @@ impl BackupManager {
             .map_err(Error::io("open", &made.backup_path))?;
         let first = self.folder.join(name(0));
         let mut staged = stage(folder, &first)?;
-        copy::copy(&source, &made.backup_path, staged.file(), &first)?;
+        copy::copy(&source, &source, &made.backup_path, staged.file(), &first)?;
         Origin {
             original_path: self.sheet.clone(),
             record_count: made.record_count,

@@ -1,11 +1,12 @@
-//! Which columns could be a sheet's key: those in which every row has a text, and each another one.
+//! Which columns could be a sheet's key: those in which every row has a text, and each another one. Where there
+//! is none, it may be two columns together.
 //!
 //! Read in one pass, record by record, so that a file of any size costs the memory of a few records and of what is
 //! compared. A column is given up at its first empty cell or its first repetition; of the others only hashes
 //! are kept, [`MAX_COMPARED`] of them in all. Where that ends before the file does, the answer is about the rows
 //! before.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::io::{self, Read};
 
 use hashbrown::HashTable;
@@ -16,6 +17,8 @@ use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column}
 use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
 use crate::text::BOM;
 
+/// How many columns are tried two by two.
+const MAX_PAIRED: usize = 16;
 /// How many cells are compared with those above them.
 const MAX_COMPARED: usize = 4_000_000;
 /// How much is read at once.
@@ -26,16 +29,17 @@ const BUFFER: usize = 1 << 20;
 pub struct KeyCandidates {
     /// Their names, in the header's order.
     pub columns: Vec<String>,
+    /// Where there is none, two columns that could be it together.
+    pub pairs: Vec<[String; 2]>,
     /// How many rows were looked at, those without any text left out.
     pub rows: u64,
     /// Whether these are all rows of the sheet.
     pub is_all: bool,
 }
 
-/// A column that could still be the key.
-struct Column {
-    at: usize,
-    name: String,
+/// What could still be the key: a column, or two.
+struct Candidate {
+    columns: Vec<(usize, String)>,
     seen: HashTable<u64>,
 }
 
@@ -45,18 +49,28 @@ pub(crate) fn find(
     delimiter: u8,
     encoding: Encoding,
 ) -> io::Result<KeyCandidates> {
-    find_within(sheet, (delimiter, encoding), MAX_COMPARED, BUFFER)
+    find_within(sheet, (delimiter, encoding), singles, MAX_COMPARED, BUFFER)
+}
+
+/// The same of two columns together.
+pub(crate) fn find_pairs(
+    sheet: impl Read,
+    delimiter: u8,
+    encoding: Encoding,
+) -> io::Result<KeyCandidates> {
+    find_within(sheet, (delimiter, encoding), pairs, MAX_COMPARED, BUFFER)
 }
 
 fn find_within(
     mut sheet: impl Read,
     (delimiter, encoding): (u8, Encoding),
+    candidates: fn(Vec<(usize, String)>) -> Vec<Candidate>,
     mut left: usize,
     buffer: usize,
 ) -> io::Result<KeyCandidates> {
     let hasher = RandomState::new();
     let mut found = KeyCandidates::default();
-    let mut columns: Option<Vec<Column>> = None;
+    let mut columns: Option<Vec<Candidate>> = None;
     let mut bytes = Vec::new();
     let mut is_end = false;
     while !is_end {
@@ -85,7 +99,7 @@ fn find_within(
             let cell = |at: usize| records.fields().get(at).map(|field| &bytes[field.clone()]);
             let Some(columns) = &mut columns else {
                 let header = records.fields().iter().map(|field| &bytes[field.clone()]);
-                columns = Some(those_of(header, encoding));
+                columns = Some(candidates(nameable(header, encoding)));
                 continue;
             };
             if bytes[record]
@@ -97,12 +111,13 @@ fn find_within(
             if left < columns.len() {
                 return Ok(named(found, Some(std::mem::take(columns))));
             }
-            columns.retain_mut(|column| {
-                let hash = cell(column.at).and_then(|raw| hash_of_text(raw, encoding, &hasher));
+            columns.retain_mut(|candidate| {
+                let places = candidate.columns.iter().map(|&(at, _)| at);
+                let hash = hash_of_texts(places.map(cell), encoding, &hasher);
                 hash.is_some_and(|hash| {
-                    let is_new = column.seen.find(hash, |&seen| seen == hash).is_none();
+                    let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
                     if is_new {
-                        column.seen.insert_unique(hash, hash, |&seen| seen);
+                        candidate.seen.insert_unique(hash, hash, |&seen| seen);
                     }
                     is_new
                 })
@@ -131,16 +146,54 @@ fn may_end(problem: &Problem) -> bool {
 }
 
 /// Without rows nothing can be said of a column.
-fn named(mut found: KeyCandidates, columns: Option<Vec<Column>>) -> KeyCandidates {
-    if found.rows > 0 {
-        let columns = columns.unwrap_or_default().into_iter();
-        found.columns = columns.map(|column| column.name).collect();
+fn named(mut found: KeyCandidates, left: Option<Vec<Candidate>>) -> KeyCandidates {
+    if found.rows == 0 {
+        return found;
+    }
+    for candidate in left.unwrap_or_default() {
+        let names: Vec<String> = candidate
+            .columns
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect();
+        match <[String; 2]>::try_from(names) {
+            Ok(pair) => found.pairs.push(pair),
+            Err(one) => found.columns.extend(one),
+        }
     }
     found
 }
 
+fn singles(columns: Vec<(usize, String)>) -> Vec<Candidate> {
+    columns
+        .into_iter()
+        .map(|column| Candidate::of(&[column]))
+        .collect()
+}
+
+fn pairs(columns: Vec<(usize, String)>) -> Vec<Candidate> {
+    let columns = &columns[..columns.len().min(MAX_PAIRED)];
+    let pairs = columns.iter().enumerate().flat_map(|(at, first)| {
+        let seconds = columns[at + 1..].iter();
+        seconds.map(|second| Candidate::of(&[first.clone(), second.clone()]))
+    });
+    pairs.collect()
+}
+
+impl Candidate {
+    fn of(columns: &[(usize, String)]) -> Candidate {
+        Candidate {
+            columns: columns.to_vec(),
+            seen: HashTable::new(),
+        }
+    }
+}
+
 /// The columns that a header names, each by a name of its own; what is written by tickoff is no key.
-fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>, encoding: Encoding) -> Vec<Column> {
+fn nameable<'a>(
+    header: impl Iterator<Item = &'a [u8]>,
+    encoding: Encoding,
+) -> Vec<(usize, String)> {
     let text = |raw| String::from_utf8_lossy(&encoding.read(raw)).into_owned();
     let names = header.map(|raw| text(raw).trim().to_owned());
     let names: Vec<String> = names.collect();
@@ -155,23 +208,28 @@ fn those_of<'a>(header: impl Iterator<Item = &'a [u8]>, encoding: Encoding) -> V
                 == 1
     };
     let columns = names.iter().enumerate().filter(|(_, name)| could_be(name));
-    columns
-        .map(|(at, name)| Column {
-            at,
-            name: name.clone(),
-            seen: HashTable::new(),
-        })
-        .collect()
+    columns.map(|(at, name)| (at, name.clone())).collect()
 }
 
-/// `None` if there is no text, or one that no key may be.
-fn hash_of_text(raw: &[u8], encoding: Encoding, hasher: &RandomState) -> Option<u64> {
-    let text = encoding.read(raw);
-    if !encoding.is_text(&text) {
-        return None;
+/// `None` if one of them has no text, or one that no key may be.
+fn hash_of_texts<'c>(
+    cells: impl Iterator<Item = Option<&'c [u8]>>,
+    encoding: Encoding,
+    hasher: &RandomState,
+) -> Option<u64> {
+    let mut hash = hasher.build_hasher();
+    for cell in cells {
+        let text = encoding.read(cell?);
+        if !encoding.is_text(&text) {
+            return None;
+        }
+        let text = key_in(std::str::from_utf8(&text).ok()?);
+        if text.is_empty() {
+            return None;
+        }
+        text.hash(&mut hash);
     }
-    let text = key_in(std::str::from_utf8(&text).ok()?);
-    (!text.is_empty()).then(|| hasher.hash_one(text))
+    Some(hash.finish())
 }
 
 #[cfg(test)]
@@ -182,7 +240,7 @@ mod tests {
 
     #[track_caller]
     fn check(sheet: impl AsRef<[u8]>, columns: &[&str], rows: u64) {
-        let found = find_within(sheet.as_ref(), FORM, MAX_COMPARED, 3).unwrap();
+        let found = find_within(sheet.as_ref(), FORM, singles, MAX_COMPARED, 3).unwrap();
         assert_eq!(
             (found.columns, found.rows),
             (columns.iter().map(|&name| name.to_owned()).collect(), rows)
@@ -201,6 +259,20 @@ mod tests {
         check("id;name\n1;\n2;B\n", &["id"], 2);
         check("a;b\nx; x\nX;y\n", &["a", "b"], 2);
         check("a;b\nx;\" x \"\n x;x\n", &[], 2);
+    }
+
+    #[test]
+    fn two_columns_could_be_the_key_together() {
+        let sheet = "order;line;qty;STATUS\nA;1;5;1\nA;2;5;2\n;;;\nB;1;5;3\n";
+        let pairs = |sheet: &str| {
+            find_pairs(sheet.as_bytes(), b';', Encoding::UTF_8)
+                .unwrap()
+                .pairs
+        };
+        assert_eq!(pairs(sheet), [["order".to_owned(), "line".to_owned()]]);
+        assert!(pairs("a;b\nx;yz\nxy;z\nx;yz\n").is_empty());
+        assert!(pairs("a;b\n1;\n2;x\n").is_empty());
+        assert_eq!(pairs("a;b\nx;yz\nxy;z\n").len(), 1);
     }
 
     #[test]
@@ -231,7 +303,14 @@ mod tests {
     #[test]
     fn no_more_is_compared_than_has_room() {
         let rows: String = (0..100).map(|row| format!("{row};{row}\n")).collect();
-        let found = find_within(format!("id;no\n{rows}").as_bytes(), FORM, 21, BUFFER).unwrap();
+        let found = find_within(
+            format!("id;no\n{rows}").as_bytes(),
+            FORM,
+            singles,
+            21,
+            BUFFER,
+        )
+        .unwrap();
         assert_eq!(
             (found.columns.len(), found.rows, found.is_all),
             (2, 10, false)

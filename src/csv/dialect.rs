@@ -5,8 +5,8 @@
 
 use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{self, Records};
-use crate::domain::Problem;
 use crate::domain::columns::same_column;
+use crate::domain::{KeyColumns, Problem};
 use crate::error::{Error, Result};
 use crate::text::{BOM, close_to};
 use std::path::Path;
@@ -42,7 +42,7 @@ fn is_delimiter(byte: u8) -> bool {
     byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n')
 }
 
-/// Finds the dialect with which the header has the key column, and the header's names, as written.
+/// Finds the dialect with which the header has all key columns, and the header's names, as written.
 ///
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
 /// another delimiter would open in the header reaches into the rows, so that what a row holds
@@ -52,7 +52,7 @@ fn is_delimiter(byte: u8) -> bool {
 /// another kind is told that it is one.
 pub(crate) fn detect(
     bytes: &[u8],
-    key: &str,
+    key: &KeyColumns,
     given: Option<u8>,
     encoding: Encoding,
     path: &Path,
@@ -77,10 +77,10 @@ pub(crate) fn detect(
                 foreign(bytes.len())?;
                 return Err(Error::Empty {
                     path: path.to_owned(),
-                    key: key.to_owned(),
+                    key: key.names().into(),
                 });
             }
-            Ok(Some((dialect, names))) if names.iter().any(|name| same_column(name, key)) => {
+            Ok(Some((dialect, names))) if missing(key, &names).next().is_none() => {
                 if found
                     .as_ref()
                     .is_none_or(|(first, _)| dialect.header_end < first.header_end)
@@ -103,19 +103,27 @@ pub(crate) fn detect(
         (None, None) => {
             let (dialect, names) = likeliest(bytes, refused);
             let start = dialect.header_start;
-            let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+            let columns: Box<[String]> = names.iter().map(|name| name.trim().to_owned()).collect();
+            let missing: Box<[String]> = missing(key, &columns).cloned().collect();
             Err(Error::NoKeyColumn {
                 path: path.to_owned(),
                 line: grammar::position(bytes, start).0,
-                key: key.into(),
+                key: key.names().into(),
                 delimiter: dialect.delimiter,
                 encoding: encoding.name(),
-                close: close_to(key, &columns).into(),
-                columns: columns.into(),
+                close: close_to(&missing[0], &columns).into(),
+                missing,
+                columns,
                 excerpt: encoding.excerpt(bytes, start),
             })
         }
     }
+}
+
+/// The key columns that a header lacks.
+fn missing<'k>(key: &'k KeyColumns, header: &[String]) -> impl Iterator<Item = &'k String> {
+    let has = |name: &str| header.iter().any(|column| same_column(column, name));
+    key.names().iter().filter(move |name| !has(name))
 }
 
 /// Finds the dialect of a sheet without a key column.
@@ -139,7 +147,7 @@ pub(crate) fn detect_without_key(
     let first = read_header(bytes, candidates[0], encoding).map_err(malformed)?;
     first.ok_or_else(|| Error::Empty {
         path: path.to_owned(),
-        key: String::new(),
+        key: Box::default(),
     })
 }
 
@@ -221,7 +229,7 @@ mod tests {
     fn without_the_key_column_the_delimiter_is_that_of_most_rows() {
         let columns = |sheet: &str, given| match detect(
             sheet.as_bytes(),
-            "PO_NUMBER",
+            &"PO_NUMBER".into(),
             given,
             Encoding::UTF_8,
             Path::new("in.csv"),
@@ -260,7 +268,7 @@ mod tests {
     fn check(sheet: &str, delimiter: u8, names: &[&str]) -> Dialect {
         let (dialect, found) = detect(
             sheet.as_bytes(),
-            "PO_NUMBER",
+            &"PO_NUMBER".into(),
             None,
             Encoding::UTF_8,
             Path::new("in.csv"),
@@ -277,6 +285,27 @@ mod tests {
         check("A;B,PO_NUMBER\n", b',', &["A;B", "PO_NUMBER"]);
         check("A\tpo_number \n", b'\t', &["A", "po_number "]);
         check("PO_NUMBER", b';', &["PO_NUMBER"]);
+    }
+
+    #[test]
+    fn of_several_key_columns_the_header_has_to_have_all() {
+        let detect = |sheet: &str| {
+            let key = KeyColumns::new(["order", "line"]).unwrap();
+            let path = Path::new("in.csv");
+            detect(sheet.as_bytes(), &key, None, Encoding::UTF_8, path)
+        };
+        let found = |sheet: &str| detect(sheet).unwrap().0.delimiter;
+        assert_eq!(found("order,x;y,line\n"), b',');
+        assert_eq!(found("Line;ORDER;x,y\n"), b';');
+        let refused = |sheet: &str| detect(sheet).unwrap_err().to_string();
+        assert_eq!(
+            refused("order;lines;x\n"),
+            "in.csv:1: no column line in the header, which has order, lines, x: did you mean lines?"
+        );
+        assert_eq!(
+            refused("a;b\n1;2\n"),
+            "in.csv:1: no columns order, line in the header, which has a, b"
+        );
     }
 
     #[track_caller]
@@ -332,7 +361,7 @@ mod tests {
     fn check_refused(sheet: &[u8], message: &str) {
         let error = detect(
             sheet,
-            "PO_NUMBER",
+            &"PO_NUMBER".into(),
             None,
             Encoding::UTF_8,
             Path::new("in.csv"),
@@ -375,7 +404,7 @@ mod tests {
             let sheet = [b"K", &[given][..], b"PO_NUMBER"].concat();
             let error = detect(
                 &sheet,
-                "PO_NUMBER",
+                &"PO_NUMBER".into(),
                 Some(given),
                 Encoding::UTF_8,
                 Path::new("in.csv"),

@@ -22,9 +22,10 @@ use hashbrown::HashTable;
 use memchr::memchr;
 
 use crate::csv::encoding::Encoding;
-use crate::csv::grammar::{self, Malformed, count_lines};
+use crate::csv::grammar::{Malformed, count_lines};
+use crate::csv::key::{KeyPlace, trimmed};
 use crate::csv::scan::{End, Plan, Record, scan};
-use crate::domain::{MAX_RECORDS, Problem, key_in};
+use crate::domain::{MAX_RECORDS, Problem};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +52,7 @@ const MAX_THREADS: usize = 8;
 pub(crate) struct Index {
     delimiter: u8,
     encoding: Encoding,
-    key: usize,
+    key: KeyPlace,
     /// The first byte of each record. Strictly increasing.
     starts: Vec<u64>,
     /// Here and there a record and its 0-based line.
@@ -70,7 +71,7 @@ impl Index {
     pub(crate) fn build(
         bytes: &[u8],
         (delimiter, encoding): (u8, Encoding),
-        key: usize,
+        key: KeyPlace,
         columns: usize,
         header_end: usize,
         code: impl Fn(&Record<'_>, bool) -> u8 + Sync,
@@ -81,14 +82,15 @@ impl Index {
             bytes,
             delimiter,
             encoding,
-            column: key,
-            columns: columns.max(key + 1),
+            columns: columns.max(key.last() + 1),
+            key: &key,
             hasher: RandomState::new(),
             length,
             shards: (rows.len() / length).div_ceil(SHARD).max(1),
             code,
         };
         let mut found = finder.find_all(header_end)?;
+        let (hasher, shards) = (finder.hasher, finder.shards);
         let lines_before = count_lines(&bytes[..header_end]);
         for (_, line) in &mut found.lines {
             *line += lines_before;
@@ -101,10 +103,10 @@ impl Index {
             starts: found.starts,
             lines: found.lines,
             by_key: Box::default(),
-            hasher: finder.hasher,
+            hasher,
             repeated: Repeated::new(),
         };
-        let shards: Vec<usize> = (0..finder.shards).collect();
+        let shards: Vec<usize> = (0..shards).collect();
         let share = shards.len().div_ceil(found.keys.len()).max(1);
         let fill = |shards: &[usize]| index.tables(bytes, &found.keys, shards);
         // As many threads as have read; where the system gives none, this one does it.
@@ -190,10 +192,10 @@ impl Index {
 
     /// The rows of a key, in the sheet's order: none, one, or several if the key is repeated.
     pub(crate) fn rows(&self, bytes: &[u8], key: &str) -> impl Iterator<Item = RecordIndex> {
-        let key = key.trim();
+        let key = self.canonical(key);
         let hash = short_hash(&self.hasher, key.as_bytes());
         let found = self.by_key[shard(hash, self.by_key.len())].find(spread(hash), |&row| {
-            self.key_at(bytes, self.starts[row as usize]) == key
+            self.key(bytes, RecordIndex(row)) == key
         });
         let more = found
             .and_then(|first| self.repeated.get(first))
@@ -203,14 +205,18 @@ impl Index {
 
     /// The key of a record, without surrounding blanks; empty if it has none.
     pub(crate) fn key<'a>(&self, bytes: &'a [u8], row: RecordIndex) -> Cow<'a, str> {
-        self.key_at(bytes, self.starts[row.slot()])
+        let form = (self.delimiter, self.encoding);
+        self.key.key_at(bytes, form, self.start(row))
     }
 
-    fn key_at<'a>(&self, bytes: &'a [u8], start: u64) -> Cow<'a, str> {
-        let field = grammar::nth_field(bytes, self.delimiter, start as usize, self.key);
-        field.map_or(Cow::Borrowed(""), |field| {
-            trimmed(self.encoding.read(&bytes[field]))
-        })
+    /// A key that a person or a program wrote, as it is written here.
+    pub(crate) fn canonical<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        self.key.canonical(key, self.delimiter)
+    }
+
+    /// Where the key of each record stands.
+    pub(crate) fn key_place(&self) -> &KeyPlace {
+        &self.key
     }
 
     /// Keys that stand in several rows: the first of them, and the others.
@@ -319,7 +325,7 @@ struct Finder<'b, C> {
     bytes: &'b [u8],
     delimiter: u8,
     encoding: Encoding,
-    column: usize,
+    key: &'b KeyPlace,
     columns: usize,
     hasher: RandomState,
     /// Of a row, about.
@@ -449,19 +455,9 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         if row.is_multiple_of(LINES_EVERY) {
             found.lines.push((row as u32, record.line));
         }
-        let field = record.field(self.column).unwrap_or_default();
-        let raw = &self.bytes[field.clone()];
-        let hash = match plain_hash(&self.hasher, raw) {
-            Some(hash) => Some(hash),
-            None => {
-                let key = self.encoding.read(raw);
-                if !self.encoding.is_text(&key) {
-                    return malformed(field.start, self.encoding.not_text());
-                }
-                let key = trimmed(key);
-                let key = key.as_bytes();
-                (!key.is_empty()).then(|| short_hash(&self.hasher, key))
-            }
+        let hash = match self.hash(record) {
+            Ok(hash) => hash,
+            Err(offset) => return malformed(offset, self.encoding.not_text()),
         };
         if let Some(hash) = hash {
             keys.push((hash, row as u32));
@@ -470,18 +466,29 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         found.codes.push((self.code)(record, hash.is_some()));
         Ok(())
     }
-}
 
-fn trimmed(key: Cow<'_, [u8]>) -> Cow<'_, str> {
-    match key {
-        Cow::Borrowed(cell) => {
-            let cell = std::str::from_utf8(cell).expect("keys were checked");
-            Cow::Borrowed(key_in(cell))
+    /// The hash of a record's key, `None` if it has none, or where something is no text.
+    fn hash(&self, record: &Record<'_>) -> Result<Option<u32>, usize> {
+        let field = |column| record.field(column).unwrap_or_default();
+        let column = match self.key {
+            KeyPlace::One(column) => *column,
+            KeyPlace::Several(columns, between) => {
+                let form = (*between, self.encoding);
+                let key = KeyPlace::joined_key(columns, form, self.bytes, field)?;
+                return Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())));
+            }
+        };
+        let field = field(column);
+        let raw = &self.bytes[field.clone()];
+        if let Some(hash) = plain_hash(&self.hasher, raw) {
+            return Ok(Some(hash));
         }
-        Cow::Owned(cell) => {
-            let cell = String::from_utf8(cell).expect("keys were checked");
-            Cow::Owned(key_in(&cell).to_owned())
+        let key = self.encoding.read(raw);
+        if !self.encoding.is_text(&key) {
+            return Err(field.start);
         }
+        let key = trimmed(key);
+        Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())))
     }
 }
 
@@ -490,6 +497,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::csv::grammar;
 
     const FORM: (u8, Encoding) = (b';', Encoding::UTF_8);
 
@@ -497,7 +505,7 @@ mod tests {
         Index::build(
             sheet.as_bytes(),
             FORM,
-            0,
+            KeyPlace::One(0),
             0,
             sheet.find('\n').unwrap(),
             |_, _| 0,
@@ -542,7 +550,8 @@ mod tests {
         let bytes = sheet.as_bytes();
         let header_end = sheet.find('\n').unwrap();
         let code = |record: &Record<'_>, _| bytes[record.start + 1];
-        let (index, codes) = Index::build(bytes, FORM, 0, 0, header_end, code).unwrap();
+        let (index, codes) =
+            Index::build(bytes, FORM, KeyPlace::One(0), 0, header_end, code).unwrap();
         let mut records = grammar::Records::new(bytes, b';', header_end);
         let mut rows_of: HashMap<String, Vec<RecordIndex>> = HashMap::new();
         let mut row = 0;
@@ -590,7 +599,11 @@ mod tests {
     #[test]
     fn what_is_malformed_in_a_part_is_refused_where_it_stands() {
         let sheet = "K\n".to_owned() + &"a;\"b\nc\"\n".repeat(1000);
-        let refused = |sheet: &[u8]| Index::build(sheet, FORM, 0, 0, 1, |_, _| 0).err().unwrap();
+        let refused = |sheet: &[u8]| {
+            Index::build(sheet, FORM, KeyPlace::One(0), 0, 1, |_, _| 0)
+                .err()
+                .unwrap()
+        };
         for at in [10, 4000, 7000, sheet.len() - 2] {
             let mut broken = sheet.clone().into_bytes();
             broken[at] = 0;
@@ -617,6 +630,30 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((rows("A"), rows("B")), (vec![0, 2, 3], vec![1, 4]));
+    }
+
+    #[test]
+    fn the_rows_of_a_key_of_two_columns_are_found() {
+        let sheet =
+            "K;x;L\nA;;1\nA;;2\n\"A\"; ; 1 \n;x;\nA\n".to_owned() + &"B;\"\n\";3\n".repeat(2000);
+        let place = || KeyPlace::new(&[2, 0], b';');
+        let build = |sheet: &[u8]| Index::build(sheet, FORM, place(), 0, 5, |_, has| has.into());
+        let (index, codes) = build(sheet.as_bytes()).unwrap();
+        let rows = |key| {
+            let rows = index.rows(sheet.as_bytes(), key);
+            rows.map(RecordIndex::slot).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (rows("1;A"), rows("2;\"A\""), rows(";A"), rows(";")),
+            (vec![0, 2], vec![1], vec![4], vec![])
+        );
+        assert_eq!(rows("3;B"), (5..2005).collect::<Vec<_>>());
+        assert_eq!(codes[..5], [1, 1, 1, 0, 1]);
+        let refused = build(b"K;x;L\nA;x;1\nA;x;\xff\n").err().unwrap();
+        assert_eq!(
+            (refused.offset, refused.problem),
+            (16, Problem::InvalidUtf8)
+        );
     }
 
     #[test]

@@ -11,12 +11,14 @@ pub(crate) mod dialect;
 mod encoding;
 pub(crate) mod grammar;
 mod index;
+mod key;
 mod scan;
 
 pub(crate) use dialect::{DELIMITERS, Dialect};
 pub use encoding::Encoding;
 pub(crate) use grammar::{Malformed, Records};
 pub(crate) use index::{Index, RecordIndex};
+pub(crate) use key::KeyPlace;
 pub(crate) use scan::{Fields, Record, fields_at};
 #[cfg(feature = "fuzzing")]
 pub(crate) use scan::{Plan, scan};

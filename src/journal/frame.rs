@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
 use crate::disk::ContentHash;
+use crate::domain::KeyColumns;
 use crate::domain::columns::{addable, same_column};
 use crate::error::{Error, Result};
 use crate::sheet::{History, RowUpdate, Sample, Sheet, merge};
@@ -277,7 +278,12 @@ pub(crate) struct Head {
     pub(crate) after: Vec<String>,
     /// Where the sheet was when the log began. It belongs to the name that it lies beside.
     pub(crate) sheet: PathBuf,
-    pub(crate) key: String,
+    /// The key column; of several all names as one text, so that a version which knows only of one refuses the
+    /// log.
+    pub(super) key: String,
+    /// The key columns, and how their keys are written, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key_columns: Option<KeyColumns>,
     /// The session that began it; none if it was a handler or a `set`.
     pub(crate) session: Option<String>,
     pub(crate) created: DateTime<Utc>,
@@ -289,13 +295,14 @@ fn first_format() -> u32 {
 
 impl Head {
     /// Of a log that begins now.
-    pub(crate) fn new(sheet: &Path, key: &str) -> Head {
+    pub(crate) fn new(sheet: &Path, key: &KeyColumns) -> Head {
         Head {
             format: FORMAT,
             id: format!("{:016x}", RandomState::new().hash_one(Instant::now())),
             after: Vec::new(),
             sheet: sheet.to_owned(),
-            key: key.trim().to_owned(),
+            key: key.title(),
+            key_columns: key.is_several().then(|| key.clone()),
             session: None,
             created: Utc::now(),
         }
@@ -306,8 +313,14 @@ impl Head {
         let before = self.after.iter().take(MAX_PREDECESSORS - 1);
         Head {
             after: std::iter::once(&self.id).chain(before).cloned().collect(),
-            ..Head::new(sheet, &self.key)
+            ..Head::new(sheet, &self.key())
         }
+    }
+
+    /// The columns by whose cells the rows are named.
+    pub(crate) fn key(&self) -> KeyColumns {
+        let several = self.key_columns.clone();
+        several.unwrap_or_else(|| self.key.as_str().into())
     }
 
     /// Whether this program can read what stands in the log.

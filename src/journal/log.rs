@@ -40,10 +40,11 @@ use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
 use crate::csv::Encoding;
 use crate::disk::{Staged, Target, WriteGuard};
-use crate::domain::columns::same_column;
-use crate::error::{Error, Result};
+use crate::domain::KeyColumns;
+use crate::error::{Error, Named, Result};
 use crate::sys::{inode, names};
 use crate::text::escape;
+use crate::text::shell::command_line;
 
 pub(super) const NAME: &str = "journal";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
@@ -108,7 +109,7 @@ impl Journal {
     pub(crate) fn read(
         target: &Target,
         found: Option<&File>,
-        (key, encoding): (&str, Encoding),
+        (key, encoding): (&KeyColumns, Encoding),
     ) -> Result<Vec<Frame>> {
         let Some(file) = found else {
             return Ok(Vec::new());
@@ -140,7 +141,7 @@ impl Journal {
     /// Opens the log, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
-        (key, encoding): (&str, Encoding),
+        (key, encoding): (&KeyColumns, Encoding),
         _held: &WriteGuard,
     ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
@@ -181,7 +182,7 @@ impl Journal {
         let log = read_log(&file, &self.target)?;
         match &log.head {
             Some(head) => {
-                check_head(head, &self.target, &self.head.key)?;
+                check_head(head, &self.target, &self.head.key())?;
                 self.head = head.clone();
             }
             None => self.head = self.new_head(),
@@ -515,7 +516,7 @@ fn all_seen(frames: Vec<Frame>, target: &Target, encoding: Encoding) -> Result<V
     })
 }
 
-fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
+fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
     let refuse = |problem: String| {
         Err(Error::Journal {
             path: target.sibling(NAME),
@@ -528,10 +529,13 @@ fn check_head(head: &Head, target: &Target, key: &str) -> Result<()> {
             head.format
         ));
     }
-    if !same_column(&head.key, key) {
+    let its_key = head.key();
+    if !its_key.is_same(key) {
+        let keys = its_key.names().iter().flat_map(|name| ["--key", name]);
+        let each = command_line(keys);
         return refuse(format!(
-            "holds results by the key column {}: use --key with it, or tickoff recover --discard to give them up",
-            escape(&head.key)
+            "holds results by the key {}: use {each} (tickoff init FILE {each} remembers it)",
+            Named(its_key.names()),
         ));
     }
     Ok(())
@@ -566,7 +570,7 @@ mod tests {
         fn open(&self) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
             Journal::open(
                 &self.target,
-                ("PO_NUMBER", Encoding::UTF_8),
+                (&KeyColumns::default(), Encoding::UTF_8),
                 &self.lock.acquire().unwrap(),
             )
         }
@@ -603,7 +607,7 @@ mod tests {
         Journal::read(
             target,
             Journal::find(target)?.as_ref(),
-            (key, Encoding::UTF_8),
+            (&key.into(), Encoding::UTF_8),
         )
     }
 
@@ -763,7 +767,7 @@ mod tests {
         let fixture = Fixture::new();
         fixture.log(&[frame("A")]);
         let error = read(&fixture.target, "ID").unwrap_err().to_string();
-        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key with it, or tickoff recover --discard to give them up"), "{error}");
+        assert!(error.ends_with("holds results by the key column PO_NUMBER: use --key PO_NUMBER (tickoff init FILE --key PO_NUMBER remembers it)"), "{error}");
     }
 
     #[test]
@@ -771,7 +775,7 @@ mod tests {
         let fixture = Fixture::new();
         let head = Head {
             format: 3,
-            ..Head::new(fixture.target.path(), "PO_NUMBER")
+            ..Head::new(fixture.target.path(), &KeyColumns::default())
         };
         let bytes = encode_log(&head, &[frame("A")]);
         std::fs::write(fixture.target.sibling(NAME), &bytes).unwrap();

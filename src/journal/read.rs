@@ -145,7 +145,7 @@ mod tests {
 
     /// The bytes of a log with these frames, and where each frame ends.
     fn log(frames: &[Frame]) -> (Vec<u8>, Vec<usize>) {
-        let head = Head::new(Path::new("in.csv"), "PO_NUMBER");
+        let head = Head::new(Path::new("in.csv"), &crate::domain::KeyColumns::default());
         let ends = (1..=frames.len())
             .map(|count| encode_log(&head, &frames[..count]).len())
             .collect();

@@ -6,6 +6,7 @@ use super::frame::{Frame, Head, open_session};
 use super::log::{Journal, NAME};
 use super::read::scan;
 use crate::disk::{Target, sibling_name, target};
+use crate::domain::KeyColumns;
 use crate::error::{Error, Result};
 use crate::sys::names;
 
@@ -18,9 +19,18 @@ impl Journal {
         Ok(open.map(|(session, _)| session))
     }
 
-    /// The key column of a log that may hold what the sheet does not show; `None` if there is none.
-    pub(crate) fn open_key(target: &Target) -> Result<Option<String>> {
-        Ok(Journal::peek(target)?.map(|(head, _)| head.key))
+    /// The key columns of a log that may hold what the sheet does not show; `None` if there is none.
+    pub(crate) fn open_key(target: &Target) -> Result<Option<KeyColumns>> {
+        Ok(Journal::peek(target)?.map(|(head, _)| head.key()))
+    }
+
+    /// These key columns, with keys as they are written in the log of a sheet, if it has one with them.
+    pub(crate) fn key_as_in_log(target: &Target, key: &KeyColumns) -> Result<KeyColumns> {
+        if !key.is_several() {
+            return Ok(key.clone());
+        }
+        let of_log = Journal::open_key(target)?.filter(|of_log| of_log.is_same(key));
+        Ok(of_log.unwrap_or_else(|| key.clone()))
     }
 
     /// A log of whatever key, for somebody who will not write to it.

@@ -1,7 +1,7 @@
 //! One external command per record.
 //!
-//! This file owns the guarantee that a PO's outcome is what *its own* process said, and that no
-//! process of a PO that timed out or was broken off is left running. The attempt's result file has a
+//! This file owns the guarantee that a row's outcome is what *its own* process said, and that no
+//! process of a row that timed out or was broken off is left running. The attempt's result file has a
 //! name of its own (`result_file`), the command leads a group of its own (`group`, `running`), and the
 //! rules by which both become an outcome lie in one place (`verdict`).
 //!
@@ -34,7 +34,7 @@ use crate::text::{Escaped, error_message};
 ///
 /// | variable | value |
 /// |---|---|
-/// | `TICKOFF_PO` | the PO |
+/// | `TICKOFF_KEY`, `TICKOFF_PO` | the row's key |
 /// | `TICKOFF_SESSION` | the session |
 /// | `TICKOFF_WORKER` | the worker's number, from 0 |
 /// | `TICKOFF_ATTEMPT` | the attempt's number, from 1 |
@@ -44,7 +44,7 @@ use crate::text::{Escaped, error_message};
 /// What it says counts as follows; "message" is the end of its stderr in one line, escaped, line
 /// breaks shown as ` | `, at most [`MAX_ERROR_CHARS`](crate::MAX_ERROR_CHARS) characters.
 ///
-/// | it | the PO | what it left in `TICKOFF_RESULT` |
+/// | it | the row | what it left in `TICKOFF_RESULT` |
 /// |---|---|---|
 /// | exits with 0 | COMPLETED | is written; its STATUS wins |
 /// | exits with 75, or a code of [`retry_on`](RecordCommand::retry_on) | is tried again later | is ignored |
@@ -62,7 +62,7 @@ use crate::text::{Escaped, error_message};
 /// `exit 0: message`.
 ///
 /// Where it counts and is neither, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
-/// regular file, or the folder for it was removed while the command ran, the PO becomes ERROR with that
+/// regular file, or the folder for it was removed while the command ran, the row becomes ERROR with that
 /// reason, the lines that can be read are written, and the answer is kept beside the backups, in the column `RAW_ANSWER` of
 /// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
 /// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
@@ -122,7 +122,7 @@ impl RecordCommand {
     }
 
     /// Takes what the command says on stdout for the cell of a column, instead of its stdout being the
-    /// program's own: without the line ends at its end, and whatever becomes of the PO, if it has a result.
+    /// program's own: without the line ends at its end, and whatever becomes of the row, if it has a result.
     /// What the command leaves in `TICKOFF_RESULT` for that column counts instead.
     pub fn stdout_to(mut self, column: &str) -> Self {
         self.stdout_to = Some(column.to_owned());
@@ -140,7 +140,7 @@ impl RecordCommand {
         self.broken.reason()
     }
 
-    /// Runs the command for one attempt at one PO and says what became of it.
+    /// Runs the command for one attempt at one row and says what became of it.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
         if job.stop.level() == StopLevel::Now {
             return Outcome::Stopped;
@@ -211,8 +211,8 @@ impl RecordCommand {
             (Outcome::Done(updates), Some(column)) if updates.get(column).is_none() => {
                 let (text, is_odd) = stdout.text();
                 if is_odd {
-                    let (po, column) = (Escaped::text(po), Escaped::text(column));
-                    warn!(%po, %column, "{NO_UNICODE}");
+                    let (key, column) = (Escaped::text(po), Escaped::text(column));
+                    warn!(%key, %column, "{NO_UNICODE}");
                 }
                 Outcome::Done(updates.set(column, text))
             }

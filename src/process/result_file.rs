@@ -186,7 +186,7 @@ impl ResultFile {
         }
         let Answer { updates, notes } = result?;
         for note in notes {
-            warn!(po = %Escaped::text(po), "{note}");
+            warn!(key = %Escaped::text(po), "{note}");
         }
         Ok(Some(updates))
     }

@@ -22,10 +22,10 @@ const STAGE: &str = "TICKOFF_STAGE";
 ///
 /// | placeholder | stands for |
 /// |---|---|
-/// | `{}` | the PO |
+/// | `{}` | the row's key |
 /// | `{NAME}` | the cell of that column, matched without regard to case or surrounding blanks |
 /// | `{#}` | the row's number in the sheet, from 1 |
-/// | `{.}`, `{/}`, `{//}`, `{/.}` | the PO without its extension, its file name, its folder, its file name without extension |
+/// | `{.}`, `{/}`, `{//}`, `{/.}` | the key without its extension, its file name, its folder, its file name without extension |
 ///
 /// A column that is called exactly as one of the last two lines says is meant. A text after `$` or inside
 /// a second pair of braces (`${x}`, `{{.Name}}`) stays as it is, and so does any other that is not close to
@@ -90,7 +90,7 @@ impl CommandTemplate {
         program::resolve(&self.words)
     }
 
-    /// The command for a PO as one line that can be pasted into a shell; what a terminal might obey
+    /// The command for a row as one line that can be pasted into a shell; what a terminal might obey
     /// is escaped in the shell's own way. `None` for a record leaves its cells empty.
     pub fn command_line(&self, po: &str, record: Option<&CsvRecord>) -> String {
         shell::command_line(self.words.iter().map(|word| word.fill(po, record)))

@@ -1,6 +1,6 @@
-//! After how many failed POs a run ends early.
+//! After how many failed jobs a run ends early.
 //!
-//! A policy looks only at counts of finished POs, so that an attempt that is repeated never halts a run.
+//! A policy looks only at counts of finished jobs, so that an attempt that is repeated never halts a run.
 //! A percentage waits for [`FEWEST_FAILURES`]: one failure among the first two results would be half.
 
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::run::stop::StopLevel;
 use crate::run::summary::PoolSummary;
 use crate::text::Escaped;
 
-/// After how many failed POs (ERROR after their last attempt) a run ends early.
+/// After how many failed jobs (ERROR after their last attempt) a run ends early.
 ///
 /// ```
 /// use tickoff::{Failures, Halt};
@@ -34,17 +34,17 @@ pub enum Halt {
     },
 }
 
-/// A number of failed POs.
+/// A number of failed jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failures {
     /// So many, at least 1.
     Count(usize),
-    /// So many of a hundred POs that have a result, 1 to 100, and at least [`FEWEST_FAILURES`]: the
+    /// So many of a hundred jobs that have a result, 1 to 100, and at least [`FEWEST_FAILURES`]: the
     /// first results say little about the rest.
     Percent(u8),
 }
 
-/// How many POs must have failed before a percentage of them halts a run.
+/// How many jobs must have failed before a percentage of them halts a run.
 pub const FEWEST_FAILURES: usize = 3;
 
 impl Failures {

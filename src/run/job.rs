@@ -1,4 +1,4 @@
-//! What the code that works on a PO is given and says, and what an observer is told of it.
+//! What the code that works on a row is given and says, and what an observer is told of it.
 //!
 //! [`Job`] goes in, [`Outcome`] comes out. Everything between the two, and what becomes of the outcome,
 //! is an [`Event`]: observers see a run through this one stream.
@@ -11,9 +11,9 @@ use crate::run::stop::Stop;
 use crate::run::summary::Verdict;
 use crate::sheet::{CsvRecord, Updates};
 
-/// One attempt at one PO.
+/// One attempt at one row.
 pub struct Job<'a> {
-    /// Which PO.
+    /// The key of its row.
     pub po: &'a str,
     /// Its row as it is now; `None` when the pool has no queue.
     pub record: Option<CsvRecord>,
@@ -47,11 +47,11 @@ impl Job<'_> {
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The PO is processed; these cells are to be written. Their status is its result.
+    /// The row is processed; these cells are to be written. Their status is its result.
     Done(Updates),
-    /// Try again later. After the last attempt the PO becomes ERROR with this message.
+    /// Try again later. After the last attempt the row becomes ERROR with this message.
     Retry(String),
-    /// Broken off, or not begun, because the run ends: the PO keeps its state, for the next run.
+    /// Broken off, or not begun, because the run ends: the row keeps its state, for the next run.
     Stopped,
 }
 
@@ -81,26 +81,26 @@ pub enum Event<'a> {
         reason: &'a str,
         /// How long it took.
         duration: Duration,
-        /// How long the PO waits for its next attempt.
+        /// How long the row waits for its next attempt.
         wait: Duration,
     },
-    /// An attempt was broken off by a stop; its PO keeps its state.
+    /// An attempt was broken off by a stop; its row keeps its state.
     BrokenOff(&'a Job<'a>),
-    /// A PO has a result, or was skipped.
+    /// A row has a result, or was skipped.
     Finished(JobResult<'a>),
 }
 
 /// Who is told.
 pub(crate) type OnEvent<'a> = dyn Fn(&Event<'_>) + Sync + 'a;
 
-/// The result of one PO, as told to the callback.
+/// The result of one row, as told to the callback.
 #[derive(Debug, Clone)]
 pub struct JobResult<'a> {
-    /// Which PO.
+    /// The key of its row.
     pub po: &'a str,
     /// How it counts.
     pub verdict: Verdict,
-    /// What `work` wanted to be written; empty if the PO was skipped before it got to `work`.
+    /// What `work` wanted to be written; empty if the row was skipped before it got to `work`.
     pub updates: &'a Updates,
     /// Whether that is durable. `Ok` also when there was nothing to write or no queue.
     pub persisted: Result<()>,
@@ -110,8 +110,8 @@ pub struct JobResult<'a> {
     pub attempts: u32,
     /// How long the last attempt took, without recording its result.
     pub duration: Duration,
-    /// How many POs have a result, including this one.
+    /// How many rows have a result, including this one.
     pub processed: usize,
-    /// How many POs the run has.
+    /// How many rows the run has.
     pub total: usize,
 }

@@ -295,7 +295,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
     fn postpone(&self, task: Task, job: &Job<'_>, reason: &str, duration: Duration) {
         let wait = backoff(self.pool.backoff, task.attempt);
         info!(
-            po = %Escaped::text(job.po),
+            key = %Escaped::text(job.po),
             reason = %Escaped::text(reason),
             "attempt {} is to be repeated in {wait:?}",
             task.attempt
@@ -342,9 +342,9 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         match verdict {
             Verdict::Error => {
                 let reason = updates.get(ERROR_MESSAGE).unwrap_or_default();
-                warn!(po = %Escaped::text(po), reason = %Escaped::text(reason), attempts, "failed");
+                warn!(key = %Escaped::text(po), reason = %Escaped::text(reason), attempts, "failed");
             }
-            _ => debug!(po = %Escaped::text(po), ?verdict, attempts, ?duration, "processed"),
+            _ => debug!(key = %Escaped::text(po), ?verdict, attempts, ?duration, "processed"),
         }
         let processed = {
             let mut summary = lock(&self.summary);
@@ -356,7 +356,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
             if level > StopLevel::Continue && !summary.halted {
                 summary.halted = true;
                 let (errors, results) = (summary.errors, summary.results());
-                warn!("{errors} of {results} POs failed: the run is halted");
+                warn!("{errors} of {results} jobs failed: the run is halted");
                 self.pool.stop.raise(level);
             }
             summary.processed()

@@ -1,13 +1,13 @@
-//! How POs count, and the counts of a run.
+//! How rows count, and the counts of a run.
 //!
-//! Every PO of a run is in exactly one of the first six counts.
+//! Every row of a run is in exactly one of the first six counts.
 
 use std::time::Duration;
 
 use crate::domain::ProcessingStatus;
 use crate::sheet::{Options, Updates};
 
-/// How a PO counts.
+/// How a row counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Its status is COMPLETED.
@@ -35,25 +35,25 @@ impl Verdict {
     }
 }
 
-/// What a run did. The first six counts add up to the number of POs.
+/// What a run did. The first six counts add up to the number of rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PoolSummary {
-    /// POs whose result is COMPLETED.
+    /// Rows whose result is COMPLETED.
     pub completed: usize,
-    /// POs whose result is a failure.
+    /// Rows whose result is a failure.
     pub errors: usize,
-    /// POs whose result is NO_ATTACHMENTS.
+    /// Rows whose result is NO_ATTACHMENTS.
     pub no_attachments: usize,
-    /// POs whose result has none of these statuses.
+    /// Rows whose result has none of these statuses.
     pub other: usize,
-    /// POs that were done or gone when their turn came, or that somebody else completed meanwhile; and those
+    /// Rows that were done or gone when their turn came, or that somebody else completed meanwhile; and those
     /// that are left alone because their STATUS is a word that nobody knows.
     pub skipped: usize,
-    /// POs that a stop left as they were: not begun, waiting for another attempt, or broken off.
+    /// Rows that a stop left as they were: not begun, waiting for another attempt, or broken off.
     pub not_run: usize,
-    /// Attempts after the first, over all POs.
+    /// Attempts after the first, over all rows.
     pub retried: usize,
-    /// Results, counted above by what they say, that are not durable: the PO, and its cells.
+    /// Results, counted above by what they say, that are not durable: the key, and its cells.
     pub unpersisted: Vec<(String, Updates)>,
     /// Whether the halt policy ended the run.
     pub halted: bool,
@@ -66,12 +66,12 @@ pub struct PoolSummary {
 }
 
 impl PoolSummary {
-    /// POs that have a result or were skipped.
+    /// Rows that have a result or were skipped.
     pub fn processed(&self) -> usize {
         self.completed + self.errors + self.no_attachments + self.other + self.skipped
     }
 
-    /// POs that have a result.
+    /// Rows that have a result.
     pub(super) fn results(&self) -> usize {
         self.processed() - self.skipped
     }

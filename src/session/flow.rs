@@ -1,7 +1,7 @@
 //! A session: the whole job on one sheet, from the lock to the summary.
 //!
 //! ```text
-//! lock → recover → select POs → back up → result columns → pool → drain → final write → summary
+//! lock → recover → select rows → back up → result columns → pool → drain → final write → summary
 //! ```
 //!
 //! One session at a time works on a sheet. A session that was interrupted left its journal: the
@@ -61,9 +61,9 @@ pub struct Recovered {
 pub struct Summary {
     /// The session's id.
     pub session: String,
-    /// What came of each PO.
+    /// What came of each row.
     pub pool: PoolSummary,
-    /// The words of STATUS, with the number of their POs, that nobody knows: these rows are left alone.
+    /// The words of STATUS, with the number of their keys, that nobody knows: these rows are left alone.
     pub left_alone: Vec<(ProcessingStatus, usize)>,
     /// What was recovered when it began.
     pub recovered: Recovered,
@@ -224,7 +224,7 @@ impl Session {
         self.handler.sheet().left_alone(selection)
     }
 
-    /// How many POs a run with this selection would process.
+    /// How many rows a run with this selection would process.
     ///
     /// # Errors
     /// [`Error::UnknownPo`], [`Error::UnknownColumn`], [`Error::UnknownStatus`], [`Error::UnknownStage`].
@@ -232,8 +232,8 @@ impl Session {
         Ok(Selected::of(self.handler.sheet(), selection)?.len())
     }
 
-    /// Does `work` for every PO that is selected, with the workers of `pool`, and makes each result
-    /// durable before its worker takes the next PO.
+    /// Does `work` for every row that is selected, with the workers of `pool`, and makes each result
+    /// durable before its worker takes the next row.
     ///
     /// With nothing to process it changes nothing, and makes no backup. A summary with `not_visible`
     /// tells of results that are only in the journal.
@@ -297,6 +297,12 @@ impl Session {
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
         self.handler.refuse_without_room()?;
+        let unknown = self.handler.sheet().unknown_stage();
+        if let Some(error) = &unknown
+            && matches!(error, Error::UnknownStage { close, .. } if !close.is_empty())
+        {
+            tracing::warn!("{error}");
+        }
         self.back_up()?;
         self.handler
             .writer()?
@@ -323,7 +329,7 @@ impl Session {
         Ok(added)
     }
 
-    /// Adds the rows of another sheet whose POs are not in this one, after a backup, and returns
+    /// Adds the rows of another sheet whose keys are not in this one, after a backup, and returns
     /// how many there were.
     ///
     /// # Errors
@@ -421,7 +427,11 @@ impl Session {
 }
 
 fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
-    let NotFollowed { columns, gone } = NotFollowed::of(input, copy);
+    let NotFollowed {
+        columns,
+        gone,
+        changed,
+    } = NotFollowed::of(input, copy);
     if !columns.is_empty() {
         tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
     }
@@ -430,6 +440,9 @@ fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
             rows = gone,
             "rows that are not in the input any more stay in the copy"
         );
+    }
+    if !changed.is_empty() {
+        tracing::warn!(rows = changed.len(), keys = %escape_list(&changed), "rows that are still to be run have other cells in the input: the copy's are used");
     }
 }
 

@@ -13,9 +13,17 @@ impl Session {
     /// there is.
     ///
     /// # Errors
-    /// As [`Session::open`], without [`Error::ForeignColumn`]; [`Error::Io`], [`Error::Busy`], [`Error::Backup`]: the sheet is as it was.
+    /// As [`Session::open`], without [`Error::ForeignColumn`]; [`Error::Io`], [`Error::Busy`], [`Error::Backup`];
+    /// [`Error::Unsuitable`] if the options name several key columns: the sheet is as it was.
     pub fn number_rows(path: impl AsRef<Path>, options: &Options) -> Result<Numbered> {
         let path = path.as_ref();
+        if options.key.is_several() {
+            return Err(Error::Unsuitable {
+                path: path.to_owned(),
+                problem: "has a key of several columns, and numbers go into one: name that one"
+                    .into(),
+            });
+        }
         // What an interrupted session left is visible first.
         match Session::open_decided(path, options, None) {
             Ok(session) => drop(session.finish()?),

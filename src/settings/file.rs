@@ -364,8 +364,13 @@ mod tests {
         let check = |line: &str, wanted: &str| {
             check_refused(format!("['a.csv']\n{line}\n"), wanted);
         };
-        check("key = 1", "2:7: key must be a column's name: \"id\"");
-        check("key = ' '", "2:7: key must be a column's name: \"id\"");
+        let wanted =
+            "key must be a column's name, or a list of names: \"id\", [\"order\", \"line\"]";
+        check("key = 1", &format!("2:7: {wanted}"));
+        check("key = ' '", &format!("2:7: {wanted}"));
+        check("key = ['a', 1]", &format!("2:7: {wanted}"));
+        check("key = []", "2:7: a key needs the name of a column");
+        check("key = ['a', ' A']", "2:7: a column can be in the key once");
         let one = "delimiter must be one ASCII character, and no quote or line break; or \"tab\"";
         check("delimiter = ';;'", &format!("2:13: {one}"));
         check("delimiter = '\"'", &format!("2:13: {one}"));

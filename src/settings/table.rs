@@ -7,14 +7,14 @@ use std::ops::Range;
 use toml_edit::{Array, Item, Value};
 
 use crate::csv::{Encoding, dialect};
-use crate::domain::{ProcessingStatus, Stage};
+use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 use crate::sheet::{Duplicates, Options};
 
 /// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The key column, as in [`Options::key`].
-    pub key: Option<String>,
+    /// The key columns, as in [`Options::key`].
+    pub key: Option<KeyColumns>,
     /// The delimiter, as in [`Options::delimiter`].
     pub delimiter: Option<u8>,
     /// The encoding, as in [`Options::encoding`].
@@ -127,15 +127,13 @@ pub(super) const NAMES: &[Name] = &[
     Name {
         name: "key",
         read: |settings, value| {
-            let column = text(value).filter(|column| !column.trim().is_empty());
-            settings.key = Some(
-                column
-                    .ok_or("key must be a column's name: \"id\"")?
-                    .to_owned(),
-            );
+            settings.key = Some(key(value)?);
             Ok(())
         },
-        write: |settings| settings.key.as_deref().map(Value::from),
+        write: |settings| match settings.key.as_ref()?.names() {
+            [name] => Some(Value::from(name.as_str())),
+            names => Some(Value::from(names.iter().collect::<Array>())),
+        },
     },
     Name {
         name: "delimiter",
@@ -237,6 +235,19 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }
 
+/// A column's name, or a list of such names.
+fn key(value: &Value) -> Result<KeyColumns, Wrong> {
+    const WANTED: &str =
+        "key must be a column's name, or a list of names: \"id\", [\"order\", \"line\"]";
+    let Some(list) = value.as_array() else {
+        let name = text(value).ok_or(WANTED)?;
+        return KeyColumns::new([name]).map_err(|_| WANTED.into());
+    };
+    let names: Option<Vec<&str>> = list.iter().map(text).collect();
+    let names = names.ok_or(WANTED)?;
+    Ok(KeyColumns::new(names)?)
+}
+
 /// A list of texts, each of which passes.
 fn each<T>(
     value: &Value,
@@ -285,7 +296,7 @@ mod tests {
             ..Settings::default()
         };
         let options = typed.or(kept).put_into(Options::default());
-        assert_eq!(options.key, "id");
+        assert_eq!(options.key, "id".into());
         assert_eq!(
             options.done,
             [ProcessingStatus::NoAttachments, ProcessingStatus::Completed]
@@ -295,7 +306,15 @@ mod tests {
 
     #[test]
     fn every_name_is_written_as_it_is_read() {
-        let all = Settings {
+        check_written(Settings {
+            key: Some(KeyColumns::new(["order", "line, \"or\" so"]).unwrap()),
+            ..all()
+        });
+        check_written(all());
+    }
+
+    fn all() -> Settings {
+        Settings {
             key: Some("Order \"No\"".into()),
             delimiter: Some(b'\t'),
             encoding: Some("koi8-r".parse().unwrap()),
@@ -307,7 +326,11 @@ mod tests {
                 ProcessingStatus::Other("é".into()),
             ]),
             stages: Some(vec![Stage::default(), "ocr-2".parse().unwrap()]),
-        };
+        }
+    }
+
+    #[track_caller]
+    fn check_written(all: Settings) {
         let mut read = Settings::default();
         for name in NAMES {
             let value = (name.write)(&all).expect(name.name);

@@ -33,13 +33,13 @@ impl Findings<'_> {
         }
         let fields = header.fields().to_vec();
         let stage = &self.sheet.options().stage;
-        let key = self.sheet.key_column();
+        let key = self.sheet.key_columns().iter().map(String::as_str);
         let listed = &self.sheet.options().stages;
         let needed: Vec<&str> = COLUMNS
             .into_iter()
             .chain(stage.columns())
             .chain(listed.iter().flat_map(Stage::columns))
-            .chain([key])
+            .chain(key)
             .collect();
         let is_needed = |name: &str| needed.iter().any(|own| same_column(own, name));
 
@@ -97,19 +97,30 @@ impl Findings<'_> {
         }
     }
 
-    /// What cannot be seen in a row's key, which stands there.
-    pub(super) fn key(&mut self, row: RecordIndex, field: Range<usize>) {
-        if let Some((offset, found)) = invisible(&self.sheet.bytes()[field], self.sheet.encoding())
-        {
-            let message = format!("the key has {found} {}", found.place);
-            self.of_key(Kind::InvisibleInKey, row, offset, message);
+    /// What cannot be seen in a row's key, the parts of which are among these fields.
+    pub(super) fn key(&mut self, row: RecordIndex, fields: &[Range<usize>]) {
+        let schema = self.sheet.schema();
+        for &column in schema.key() {
+            let Some(field) = fields.get(column) else {
+                continue;
+            };
+            let field = &self.sheet.bytes()[field.clone()];
+            let Some((offset, found)) = invisible(field, self.sheet.encoding()) else {
+                continue;
+            };
+            let part = match schema.key() {
+                [_] => "the key".to_owned(),
+                _ => format!("{} in the key", escape(&schema.columns()[column])),
+            };
+            let message = format!("{part} has {found} {}", found.place);
+            self.of_key(Kind::InvisibleInKey, row, (column, offset), message);
         }
     }
 
     /// Keys that look the same and are not.
     pub(super) fn keys(&mut self) {
         let sheet = self.sheet;
-        let hash = |row: RecordIndex| xxh3_64(look(&sheet.key(row)).as_bytes());
+        let hash = |row: RecordIndex| xxh3_64(look(&sheet.drawn_key(row)).as_bytes());
         let odd = std::mem::take(&mut self.odd_keys).into_iter();
         let mut looks: Vec<(u64, RecordIndex)> = odd.map(|row| (hash(row), row)).collect();
         if looks.is_empty() {
@@ -118,7 +129,7 @@ impl Findings<'_> {
         looks.sort_unstable();
         let is_of_odd = |hash: u64| looks.binary_search_by_key(&hash, |&(odd, _)| odd).is_ok();
         let is_plain_key = |row: &RecordIndex| {
-            let key = sheet.key(*row);
+            let key = sheet.drawn_key(*row);
             !key.is_empty() && is_plain(&key)
         };
         let plain = sheet.all_rows().filter(is_plain_key);
@@ -128,7 +139,7 @@ impl Findings<'_> {
         looks.extend(plain);
         looks.sort_unstable();
         let difference = |&(row, first): &(RecordIndex, RecordIndex)| {
-            Difference::between(&sheet.key(row), &sheet.key(first))
+            Difference::between(&sheet.drawn_key(row), &sheet.drawn_key(first))
         };
         let same = looks.chunk_by(|(one, _), (other, _)| one == other);
         // Some have the same look and are told apart: 1 and l.
@@ -150,7 +161,8 @@ impl Findings<'_> {
                 escape(&sheet.key(first)),
                 sheet.line(first)
             );
-            self.of_key(Kind::AlikeKey, row, 0, message);
+            let column = sheet.schema().key()[0];
+            self.of_key(Kind::AlikeKey, row, (column, 0), message);
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 
 /// What came of it.
 #[derive(Debug, Default)]

@@ -280,14 +280,16 @@ impl History {
         judged.into_iter()
     }
 
-    /// Whether this save was judged, and no later version has these contents.
+    /// Whether this save was judged, and no later version has these contents. One that had been public before is
+    /// an older version again as soon as another one has taken its place.
     pub(crate) fn was_judged(&self, hash: ContentHash) -> bool {
-        let known = self
-            .versions
-            .iter()
-            .rposition(|version| version.hash == hash);
+        let mut versions = self.versions.iter();
+        let known = versions.rposition(|version| version.hash == hash);
         let judged = self.judged.iter().rev().find(|(_, judged)| *judged == hash);
-        judged.is_some_and(|(then, _)| known.is_none_or(|known| known < *then))
+        judged.is_some_and(|&(then, _)| {
+            let is_replaced = || self.versions[then..].iter().any(|it| it.is_confirmed);
+            known.is_none_or(|known| known < then && !is_replaced())
+        })
     }
 
     /// The version that this frame announced is known to have taken the sheet's name.
@@ -440,5 +442,18 @@ mod tests {
         assert!(history.was_judged(7) && !history.was_judged(1));
         history.published(7, 0, 1);
         assert!(!history.was_judged(7));
+    }
+
+    #[test]
+    fn an_older_version_that_was_gone_on_with_is_judged_until_another_one_took_its_place() {
+        let mut history = History::default();
+        history.published(1, 0, 0);
+        history.published(2, 0, 1);
+        history.confirmed(1);
+        history.judged(1);
+        history.published(3, 0, 2);
+        assert!(history.was_judged(1));
+        history.confirmed(2);
+        assert!(!history.was_judged(1));
     }
 }

@@ -62,11 +62,11 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
                 .collect();
             for &row in &rows[1..] {
                 let message = format!(
-                    "the PO {} stands on lines {}",
+                    "the key {} stands on lines {}",
                     crate::text::escape(&po),
                     lines.join(", ")
                 );
-                found.add(Level::Error, row, sheet.schema().key, message);
+                found.add(Level::Error, row, sheet.schema().key()[0], message);
             }
         }
     }
@@ -158,15 +158,15 @@ impl Findings<'_> {
         );
     }
 
-    /// Adds a warning about a row's key, at a byte of it.
-    pub(super) fn of_key(&mut self, kind: Kind, row: RecordIndex, within: usize, message: String) {
-        let found = self.place(
-            Level::Warning,
-            row,
-            self.sheet.schema().key,
-            within,
-            message,
-        );
+    /// Adds a warning about a row's key, at a byte of one of its columns.
+    pub(super) fn of_key(
+        &mut self,
+        kind: Kind,
+        row: RecordIndex,
+        (column, within): (usize, usize),
+        message: String,
+    ) {
+        let found = self.place(Level::Warning, row, column, within, message);
         self.add_of(kind, found);
     }
 
@@ -225,16 +225,14 @@ impl Findings<'_> {
                 );
             }
         }
-        if let Some(field) = fields.get(schema.key) {
-            self.key(row, field.clone());
-        }
-        if !is_plain(&po) && self.odd_keys.len() < MAX_COMPARED {
+        self.key(row, &fields);
+        if !is_plain(&self.sheet.drawn_key(row)) && self.odd_keys.len() < MAX_COMPARED {
             self.odd_keys.push(row);
         }
         if po.is_empty() {
             self.warn(
                 row,
-                schema.key,
+                schema.key()[0],
                 "the row has no key; it is kept and never processed".into(),
             );
             return;
@@ -247,7 +245,7 @@ impl Findings<'_> {
         let options = self.sheet.options();
         let stage = &options.stage;
         let mut warn = |name: &str, message: String| {
-            let column = schema.position(name).unwrap_or(schema.key);
+            let column = schema.position(name).unwrap_or(schema.key()[0]);
             self.warn(row, column, message);
         };
         match &record.status {
@@ -265,7 +263,7 @@ impl Findings<'_> {
                 warn(
                     stage.last_processed(),
                     format!(
-                        "the PO is COMPLETED without a valid {}",
+                        "the row is COMPLETED without a valid {}",
                         stage.last_processed()
                     ),
                 );
@@ -273,7 +271,7 @@ impl Findings<'_> {
             status if options.is_failure(status) && record.error_message.is_none() => {
                 warn(
                     stage.error_message(),
-                    format!("the PO is {status} without a message"),
+                    format!("the row is {status} without a message"),
                 );
             }
             _ => {}

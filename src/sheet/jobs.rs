@@ -45,11 +45,12 @@ pub struct JobList {
 }
 
 impl JobList {
-    /// Reads a stream to its end. `name` says in errors what it is, and the options name the key column.
+    /// Reads a stream to its end. `name` says in errors what it is, and the options name the one key column.
     ///
     /// # Errors
     /// [`Error::Malformed`] with the job's number as the line if one is not UTF-8, holds a NUL byte, is longer
-    /// than [`MAX_VALUE_CHARS`], or has a letter that the sheet's encoding lacks; [`Error::Io`].
+    /// than [`MAX_VALUE_CHARS`], or has a letter that the sheet's encoding lacks; [`Error::NoKeyColumn`] if there
+    /// are several key columns; [`Error::Io`].
     pub fn read(
         mut from: impl BufRead,
         end: JobEnd,
@@ -65,7 +66,7 @@ impl JobList {
         };
         let mut bytes = Vec::new();
         let encoding = options.encoding;
-        encoding.write(options.key.trim(), delimiter, false, &mut bytes);
+        encoding.write(&options.key.names()[0], delimiter, false, &mut bytes);
         bytes.push(b'\n');
         let (mut blank, mut carriage_returns, mut padded) = (0, 0, 0);
         let mut job = Vec::new();

@@ -29,7 +29,8 @@ use crate::csv::RecordIndex;
 use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 use crate::text::{escape, escape_list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
@@ -168,7 +169,7 @@ pub(crate) fn edits(
         .columns()
         .iter()
         .enumerate()
-        .filter(|&(column, _)| column != to.key)
+        .filter(|&(column, _)| !to.is_key(column))
         .filter_map(|(column, name)| Some((from.position(name)?, column, name)))
         .collect();
     let is_held = |po: &str, column: usize, value: &str| {
@@ -322,7 +323,7 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
 pub(crate) fn log(merged: &Merged) {
     for conflict in &merged.conflicts {
         tracing::warn!(
-            po = %escape(&conflict.po),
+            key = %escape(&conflict.po),
             column = %escape(&conflict.column),
             kept = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
@@ -338,7 +339,7 @@ pub(crate) fn log(merged: &Merged) {
         let mut columns: Vec<String> = cells.map(|cell| cell.column.to_string()).collect();
         columns.sort_unstable();
         columns.dedup();
-        tracing::warn!(pos = %escape_list(&placeless), columns = %escape_list(&columns), "the sheet has no place for results");
+        tracing::warn!(keys = %escape_list(&placeless), columns = %escape_list(&columns), "the sheet has no place for results");
     }
 }
 

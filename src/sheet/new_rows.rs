@@ -2,7 +2,9 @@
 
 use crate::csv::{Encoding, RecordIndex};
 use crate::domain::columns::same_column;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::judge::is_same;
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 
 /// The rows of the input whose PO is not in the copy, as rows of the copy, terminators included.
 pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
@@ -17,7 +19,7 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
     let mut rows = Vec::new();
     let mut count = 0;
     for row in input.all_rows() {
-        let po = input.po(row);
+        let po = input.key_for(row, copy);
         if po.is_empty() || copy.rows(&po).next().is_some() {
             continue;
         }
@@ -63,6 +65,9 @@ pub(crate) struct NotFollowed {
     pub(crate) columns: Vec<String>,
     /// How many of its rows are gone there.
     pub(crate) gone: usize,
+    /// Keys of its rows that have no result yet and other cells there. In a row that has one, the cells that
+    /// differ may be the result's.
+    pub(crate) changed: Vec<String>,
 }
 
 impl NotFollowed {
@@ -71,14 +76,40 @@ impl NotFollowed {
         let mut columns = input.columns();
         columns.retain(|column| schema.position(column).is_none());
         let is_gone = |row: &RecordIndex| {
-            let po = copy.po(*row);
+            let po = copy.key_for(*row, input);
             !po.is_empty() && input.rows(&po).next().is_none()
         };
         NotFollowed {
             columns,
             gone: copy.all_rows().filter(is_gone).count(),
+            changed: changed(input, copy),
         }
     }
+}
+
+fn changed(input: &Sheet, copy: &Sheet) -> Vec<String> {
+    let (from, to) = (input.schema(), copy.schema());
+    let shared: Vec<(usize, usize, &String)> = from
+        .columns()
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !to.is_state(name))
+        .filter_map(|(column, name)| Some((column, to.position(name)?, name)))
+        .collect();
+    let time = to.position(copy.options().stage.last_processed());
+    let has_result = |row| time.is_some_and(|time| !copy.cell(row, time).trim().is_empty());
+    let differs = |row: &RecordIndex| {
+        let theirs = input.rows(&copy.key_for(*row, input)).next();
+        theirs.is_some_and(|theirs| {
+            let mut shared = shared.iter();
+            shared.any(|&(from, to, name)| {
+                !is_same(name, &input.cell(theirs, from), &copy.cell(*row, to))
+            })
+        })
+    };
+    let waiting = copy.pending_rows().filter(|&row| !has_result(row));
+    let changed = waiting.filter(differs);
+    changed.map(|row| copy.po(row)).collect()
 }
 
 fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) {

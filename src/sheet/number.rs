@@ -39,7 +39,7 @@ pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<S
 
 /// Numbers the rows of a sheet that nobody else sees.
 pub(crate) fn number(sheet: &Sheet) -> Numbered {
-    let key = sheet.options().key.trim();
+    let key = &sheet.options().key.names()[0];
     let found = sheet.schema().position(key);
     let column = found.unwrap_or_else(|| sheet.add_column(key));
     let numbers = sheet

@@ -3,25 +3,24 @@
 use std::path::PathBuf;
 
 use crate::csv::Encoding;
-use crate::domain::columns::PO_NUMBER;
-use crate::domain::{ProcessingStatus, Stage};
+use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The key column, matched without regard to case or surrounding blanks: `PO_NUMBER`.
-    pub key: String,
+    /// The column that holds the key of each row, or several: `PO_NUMBER`.
+    pub key: KeyColumns,
     /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
-    /// TAB with which the header has the key column.
+    /// TAB with which the header has the key columns.
     pub delimiter: Option<u8>,
     /// The encoding of the cells, the header and what is written to them: UTF-8.
     pub encoding: Encoding,
-    /// Whether a PO may stand in several rows: no.
+    /// Whether a key may stand in several rows: no.
     pub duplicates: Duplicates,
     /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
     /// ERROR_MESSAGE in [`Updates`](crate::Updates) mean its columns.
     pub stage: Stage,
-    /// The stage in which a PO must be done to be processed: none.
+    /// The stage in which a row must be done to be processed: none.
     pub after: Option<Stage>,
     /// The stages that `status` and `report` tell of besides: none. A run does not look at them.
     pub stages: Vec<Stage>,
@@ -50,7 +49,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            key: PO_NUMBER.into(),
+            key: KeyColumns::default(),
             delimiter: None,
             encoding: Encoding::UTF_8,
             duplicates: Duplicates::Refuse,
@@ -72,16 +71,16 @@ impl Default for Options {
 
 impl Options {
     /// By which key and in which encoding the sheet is read: what a journal has to know of it.
-    pub(crate) fn form(&self) -> (&str, Encoding) {
+    pub(crate) fn form(&self) -> (&KeyColumns, Encoding) {
         (&self.key, self.encoding)
     }
 
-    /// Whether a PO with this status is not to be processed any more.
+    /// Whether a row with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
         !self.take_done && self.means_done(status)
     }
 
-    /// Whether a status says that a stage's work on a PO is done.
+    /// Whether a status says that a stage's work on a row is done.
     pub(crate) fn means_done(&self, status: &ProcessingStatus) -> bool {
         contains(&self.done, status)
     }
@@ -103,7 +102,7 @@ impl Options {
         !self.take_unknown && !self.is_known(status)
     }
 
-    /// Whether a result may take a PO from one status to another one: see [`ProcessingStatus::may_become`].
+    /// Whether a result may take a row from one status to another one: see [`ProcessingStatus::may_become`].
     pub(crate) fn may_become(&self, from: &ProcessingStatus, to: &ProcessingStatus) -> bool {
         match self.is_failure(from) {
             true => *to != ProcessingStatus::Pending,
@@ -116,7 +115,7 @@ fn contains(words: &[ProcessingStatus], status: &ProcessingStatus) -> bool {
     words.iter().any(|word| word.is_same_word(status))
 }
 
-/// What to do with a PO that stands in several rows.
+/// What to do with a key that stands in several rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Duplicates {
     /// Refuse the sheet, with the lines.

@@ -249,11 +249,27 @@ impl Next {
 
 /// Whether the next version would differ from the snapshot.
 pub(crate) fn differs(sheet: &Sheet) -> bool {
+    !sheet.schema().added().is_empty() || behind(sheet).next().is_some()
+}
+
+/// The rows of which the snapshot does not show all.
+fn behind(sheet: &Sheet) -> impl Iterator<Item = RecordIndex> {
     let encoding = sheet.encoding();
-    !sheet.schema().added().is_empty()
-        || sheet.overlay().changed().any(|(row, cells)| {
-            cells.cells.iter().any(|cell| {
-                *sheet.base_cell(row, cell.column) != *encoding.writable(&cell.value).as_bytes()
-            })
-        })
+    let rows = sheet.overlay().changed();
+    let is_behind = move |(row, cells): (RecordIndex, Arc<OverlayRow>)| {
+        let mut cells = cells.cells.iter();
+        let differs = cells.any(|cell| {
+            *sheet.base_cell(row, cell.column) != *encoding.writable(&cell.value).as_bytes()
+        });
+        differs.then_some(row)
+    };
+    rows.filter_map(is_behind)
+}
+
+impl Sheet {
+    /// How many rows have something durable that the file does not show yet: during a session, or since one was
+    /// killed. The next session makes it visible.
+    pub fn not_visible(&self) -> usize {
+        behind(self).count()
+    }
 }

@@ -79,7 +79,7 @@ impl Updates {
 
 fn say(po: &str, columns: &[String], what: &str) {
     if !columns.is_empty() {
-        warn!(po = %Escaped::text(po), columns = %escape_list(columns), "{what}");
+        warn!(key = %Escaped::text(po), columns = %escape_list(columns), "{what}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! width until a rewrite has put it into the file.
 
 use crate::domain::columns::{COLUMNS, same_column};
-use crate::domain::{MAX_FIELDS, Problem, Stage, is_state};
+use crate::domain::{KeyColumns, MAX_FIELDS, Problem, Stage, is_state};
 use crate::error::{Error, Result};
 use crate::sheet::options::Options;
 use crate::text::close_to;
@@ -16,8 +16,8 @@ pub(crate) struct Schema {
     columns: Vec<String>,
     /// How many of them the file's header has.
     pub(crate) header_width: usize,
-    /// [`NO_KEY`] in a sheet that has no key column yet.
-    pub(crate) key: usize,
+    /// The key columns in the key's order: at least one. [`NO_KEY`] in a sheet that has none yet.
+    key: Box<[usize]>,
     /// Where the status of the stage stands that is worked on.
     pub(crate) status: Option<usize>,
 }
@@ -29,12 +29,17 @@ impl Schema {
     /// Takes the header's names, or says at which of them there is a problem.
     pub(crate) fn new(
         names: &[String],
-        key: &str,
+        key: &KeyColumns,
         stage: &Stage,
     ) -> std::result::Result<Schema, (usize, Problem)> {
         let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
         let find = |name: &str| columns.iter().position(|column| same_column(column, name));
-        for name in COLUMNS.into_iter().chain(stage.columns()).chain([key]) {
+        let key_names = key.names().iter().map(String::as_str);
+        for name in COLUMNS
+            .into_iter()
+            .chain(stage.columns())
+            .chain(key_names.clone())
+        {
             let mut places = (0..columns.len()).filter(|&at| same_column(&columns[at], name));
             if let Some(second) = places.nth(1) {
                 return Err((second, Problem::DuplicateColumn(name.trim().to_owned())));
@@ -42,7 +47,7 @@ impl Schema {
         }
         Ok(Schema {
             header_width: columns.len(),
-            key: find(key).unwrap_or(NO_KEY),
+            key: key_names.map(|name| find(name).unwrap_or(NO_KEY)).collect(),
             status: find(stage.status()),
             columns,
         })
@@ -50,6 +55,16 @@ impl Schema {
 
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The places of the key columns, in the key's order.
+    pub(crate) fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// Whether a column is part of the key.
+    pub(crate) fn is_key(&self, column: usize) -> bool {
+        self.key.contains(&column)
     }
 
     /// The columns that the file does not have yet.
@@ -110,7 +125,7 @@ mod tests {
                 .iter()
                 .map(|name| (*name).to_owned())
                 .collect::<Vec<_>>(),
-            "PO_NUMBER",
+            &KeyColumns::default(),
             &Stage::default(),
         )
     }
@@ -118,7 +133,7 @@ mod tests {
     #[test]
     fn names_are_matched_without_case_or_blanks() {
         let schema = schema(&["supplier", "po_number ", "status", "custom note"]).unwrap();
-        assert_eq!((schema.key, schema.status), (1, Some(2)));
+        assert_eq!((schema.key(), schema.status), (&[1][..], Some(2)));
         assert_eq!(schema.position(" Custom Note"), Some(3));
     }
 

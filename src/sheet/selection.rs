@@ -13,8 +13,9 @@ use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::condition::{Condition, InSheet};
+use crate::sheet::progress::by_number;
 use crate::sheet::record::CsvRecord;
-use crate::sheet::table::{Sheet, by_number};
+use crate::sheet::table::Sheet;
 use crate::text::close_to;
 
 /// A choice among the POs that are not done, and that a run does not leave alone.
@@ -213,20 +214,30 @@ impl Sheet {
 
     /// Refuses a stage that has to come first and has no column.
     fn require_stage_before(&self) -> Result<()> {
+        let first = self.options().after.as_ref().filter(|_| self.len() > 0);
+        first
+            .and_then(|first| self.unknown(first))
+            .map_or(Ok(()), Err)
+    }
+
+    /// [`Error::UnknownStage`] if the sheet has no column yet for the stage that is worked on, as before its first
+    /// run, or if its name is mistyped.
+    pub fn unknown_stage(&self) -> Option<Error> {
+        self.unknown(&self.options().stage)
+    }
+
+    fn unknown(&self, stage: &Stage) -> Option<Error> {
         let schema = self.schema();
-        let is_there = |stage: &Stage| stage.is_main() || schema.position(stage.status()).is_some();
-        match &self.options().after {
-            Some(first) if self.len() > 0 && !is_there(first) => {
-                let is_status = |name: &&String| stage_prefix(name, STATUS).is_some();
-                let statuses = schema.columns().iter().filter(is_status);
-                Err(Error::UnknownStage {
-                    stage: first.to_string(),
-                    column: first.status().to_owned(),
-                    close: close_to(first.status(), statuses),
-                })
-            }
-            _ => Ok(()),
+        if stage.is_main() || schema.position(stage.status()).is_some() {
+            return None;
         }
+        let is_status = |name: &&String| stage_prefix(name, STATUS).is_some();
+        let statuses = schema.columns().iter().filter(is_status);
+        Some(Error::UnknownStage {
+            stage: stage.to_string(),
+            column: stage.status().to_owned(),
+            close: close_to(stage.status(), statuses),
+        })
     }
 
     /// The rows that a run with this selection would process, in its order.

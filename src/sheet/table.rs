@@ -13,11 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use crate::csv::{
-    Dialect, Encoding, Fields, Index, Malformed, Record, RecordIndex, Records, dialect, fields_at,
-    grammar,
+    Dialect, Encoding, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, dialect,
+    fields_at, grammar,
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
@@ -26,27 +25,11 @@ use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
+use crate::sheet::progress::{ProcessingProgress, by_number};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::schema::Schema;
+use crate::sheet::shown::text;
 use crate::text::close_to;
-
-/// Rows by status. `completed + pending + error + no_attachments + other == total`; rows without a
-/// key are not among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ProcessingProgress {
-    /// Rows that have a key.
-    pub total: usize,
-    /// COMPLETED.
-    pub completed: usize,
-    /// PENDING or empty.
-    pub pending: usize,
-    /// ERROR, the original system's FAILED, PARTIAL and `PO_NOT_FOUND`, and what [`Options::failed`] names.
-    pub error: usize,
-    /// `NO_ATTACHMENTS`.
-    pub no_attachments: usize,
-    /// Any other word.
-    pub other: usize,
-}
 
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
@@ -59,7 +42,7 @@ pub struct Sheet {
     /// Grows when a column is added; the header of `bytes` does not.
     schema: ArcSwap<Schema>,
     /// How many columns the header of `bytes` has.
-    width: usize,
+    pub(super) width: usize,
     index: Index,
     overlay: Overlay,
     /// One code a row, so that a status can be told without reading the row. Written by the writer
@@ -145,6 +128,10 @@ impl Sheet {
         names: &[String],
     ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
+        let options = &Options {
+            key: options.key.written_in(dialect.delimiter),
+            ..options.clone()
+        };
         let schema = Schema::new(names, &options.key, &options.stage);
         let schema = schema.map_err(|(column, problem)| {
             let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
@@ -164,7 +151,7 @@ impl Sheet {
         let (index, codes) = Index::build(
             &bytes,
             (dialect.delimiter, dialect.encoding),
-            schema.key,
+            KeyPlace::new(schema.key(), options.key.delimiter_in(dialect.delimiter)),
             schema.status.map_or(0, |column| column + 1),
             dialect.header_end,
             code,
@@ -302,7 +289,7 @@ impl Sheet {
             .is_ok();
         let keys = self.all_rows().map(|row| self.key(row));
         Error::UnknownPo {
-            po: po.trim().to_owned(),
+            po: self.canonical(po).into_owned(),
             close: close_to(po, keys.take(if may_compare { looked_at } else { 0 })),
         }
     }
@@ -355,9 +342,9 @@ impl Sheet {
         self.options.is_failure(status)
     }
 
-    /// The name of the key column, as it was asked for.
-    pub fn key_column(&self) -> &str {
-        self.options.key.trim()
+    /// The names of the key columns, as they were asked for.
+    pub fn key_columns(&self) -> &[String] {
+        self.options.key.names()
     }
 
     /// The columns, as the header names them, without surrounding blanks.
@@ -498,6 +485,23 @@ impl Sheet {
         self.index.key(&self.bytes, row)
     }
 
+    /// A key that a person or a program wrote, as this sheet writes it.
+    pub(crate) fn canonical<'k>(&self, po: &'k str) -> Cow<'k, str> {
+        self.index.canonical(po)
+    }
+
+    /// The key of a row with something to be seen between its parts.
+    pub(crate) fn drawn_key(&self, row: RecordIndex) -> Cow<'_, str> {
+        let drawn = KeyPlace::new(self.schema().key(), b';');
+        self.index.key_place().key_for(self.key(row), &drawn)
+    }
+
+    /// The key of a row as another sheet with the same key columns writes it.
+    pub(crate) fn key_for(&self, row: RecordIndex, other: &Sheet) -> Cow<'_, str> {
+        let to = other.index.key_place();
+        self.index.key_place().key_for(self.key(row), to)
+    }
+
     pub(crate) fn line(&self, row: RecordIndex) -> u64 {
         self.index.line(&self.bytes, row)
     }
@@ -530,26 +534,6 @@ impl Sheet {
             })
     }
 
-    /// What a cell holds now.
-    pub(crate) fn cell(&self, row: RecordIndex, column: usize) -> Cow<'_, str> {
-        let written = self.overlay.row(row);
-        match written.as_ref().and_then(|cells| cells.get(column)) {
-            Some(cell) => Cow::Owned(cell.value.to_string()),
-            None => text(self.base_cell(row, column)),
-        }
-    }
-
-    /// A row as it is now, for whoever wants several of its cells.
-    pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
-        Shown {
-            bytes: &self.bytes,
-            encoding: self.dialect.encoding,
-            fields: self.base_fields(row),
-            width: self.width,
-            written: self.overlay.row(row),
-        }
-    }
-
     pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
         let code = self.statuses[row.slot()].load(Ordering::Acquire);
         match (KNOWN.get(usize::from(code)), self.schema.load().status) {
@@ -557,18 +541,6 @@ impl Sheet {
             (None, Some(column)) => ProcessingStatus::parse(&self.cell(row, column)),
             (None, None) => ProcessingStatus::Pending,
         }
-    }
-
-    pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
-        let shown = self.shown(row);
-        let schema = self.schema.load();
-        let cells = schema
-            .columns()
-            .iter()
-            .enumerate()
-            .map(|(column, name)| (name.clone(), shown.bytes(column)));
-        let stage = &self.options.stage;
-        CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells, stage)
     }
 
     /// Publishes a row's overlay as it is. Only the writer calls this.
@@ -596,54 +568,11 @@ impl Sheet {
     }
 }
 
-/// The commonest first.
-pub(crate) fn by_number(words: HashMap<ProcessingStatus, usize>) -> Vec<(ProcessingStatus, usize)> {
-    let mut words: Vec<_> = words.into_iter().collect();
-    words.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.as_str().cmp(b.as_str())));
-    words
-}
-
 /// What was read when it was indexed can be read again: a snapshot never changes.
 fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
     match read {
         Ok(Some(read)) => read,
         _ => unreachable!("the record was read when it was indexed"),
-    }
-}
-
-/// A row as it is now.
-pub(crate) struct Shown<'s> {
-    bytes: &'s [u8],
-    encoding: Encoding,
-    fields: Fields,
-    /// How many columns the header has in the file.
-    width: usize,
-    written: Option<Arc<OverlayRow>>,
-}
-
-impl Shown<'_> {
-    pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
-        text(self.bytes(column))
-    }
-
-    /// A cell, which need not be UTF-8.
-    pub(crate) fn bytes(&self, column: usize) -> Cow<'_, [u8]> {
-        let written = self.written.as_ref().and_then(|row| row.get(column));
-        match (written, self.fields.get(column)) {
-            (Some(cell), _) => Cow::Borrowed(cell.value.as_bytes()),
-            (None, Some(field)) if column < self.width => {
-                self.encoding.read(&self.bytes[field.clone()])
-            }
-            (None, _) => Cow::Borrowed(&[]),
-        }
-    }
-}
-
-/// A decoded field as text; what is not UTF-8 is shown as U+FFFD.
-pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
-    match field {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
@@ -659,9 +588,9 @@ mod tests {
         let ask = || sheet.unknown_po(" PO1O1 ").to_string();
         sheet.comparisons_left.store(7, Ordering::Relaxed);
         for _ in 0..2 {
-            assert_eq!(ask(), "no row has the PO PO1O1: did you mean PO101?");
+            assert_eq!(ask(), "no row has the key PO1O1: did you mean PO101?");
         }
-        assert_eq!(ask(), "no row has the PO PO1O1");
+        assert_eq!(ask(), "no row has the key PO1O1");
     }
 
     #[test]

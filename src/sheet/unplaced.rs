@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 
 use crate::csv::Encoding;
+use crate::domain::KeyColumns;
 use crate::domain::columns::folded;
 use crate::sheet::change::RowUpdate;
 
 /// A line for each result that has cells without a place, in the order in which they came, under the key
-/// column and every column that any of them names. A NUL byte, which no sheet holds, is U+FFFD.
-pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
+/// columns and every column that any of them names. A NUL byte, which no sheet holds, is U+FFFD.
+pub(crate) fn as_table(key: &KeyColumns, updates: &[RowUpdate]) -> Vec<u8> {
     let mut columns: Vec<&str> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut rows: Vec<(&str, Vec<(usize, &str)>)> = Vec::with_capacity(updates.len());
@@ -30,7 +31,7 @@ pub(crate) fn as_table(key: &str, updates: &[RowUpdate]) -> Vec<u8> {
         rows.push((&update.po, cells));
     }
     let mut table = Vec::new();
-    line(key, columns.iter().copied(), &mut table);
+    line(&key.title(), columns.iter().copied(), &mut table);
     for (po, cells) in rows {
         let mut cells = cells.into_iter().peekable();
         let values = (0..columns.len()).map(|column| {
@@ -82,7 +83,7 @@ mod tests {
 
     #[track_caller]
     fn check(lost: &[RowUpdate], want: &str) {
-        let table = String::from_utf8(as_table("PO_NUMBER", lost)).unwrap();
+        let table = String::from_utf8(as_table(&KeyColumns::default(), lost)).unwrap();
         assert_eq!(table, want);
     }
 
@@ -106,7 +107,10 @@ mod tests {
         let names: Vec<String> = (0..30_000).map(|n| format!("field_{n}")).collect();
         let cells: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
         let began = std::time::Instant::now();
-        let table = as_table("PO_NUMBER", &[result("P1", &cells), result("P2", &cells)]);
+        let table = as_table(
+            &KeyColumns::default(),
+            &[result("P1", &cells), result("P2", &cells)],
+        );
         assert!(began.elapsed().as_secs() < 3);
         assert_eq!(table.iter().filter(|byte| **byte == b';').count(), 90_000);
     }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result, foreign_column};
+use crate::error::{Error, Named, Result, foreign_column};
 use crate::sheet::integrity::findings_with;
 use crate::sheet::{Diagnostic, Duplicates, Level, Options};
 use crate::store::read::read_and_ask;
 use crate::store::{fitness, left_behind};
-use crate::text::{Meant, escape, escape_list};
+use crate::text::{Missing, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
 /// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
@@ -75,18 +75,18 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
         } => (line, column, problem.to_string(), Some(excerpt)),
         Error::NoKeyColumn {
             line,
-            key,
+            missing,
             columns,
             close,
             excerpt,
             ..
         } => {
             let message = format!(
-                "no column {} in the header, which has {}{}",
-                escape(&key),
+                "no {} in the header, which has {}{}",
+                Named(&missing),
                 escape_list(&columns),
-                Meant {
-                    wanted: &key,
+                Missing {
+                    names: &missing,
                     columns: &columns,
                     close: &close
                 }
@@ -103,8 +103,8 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
         } => (line, column, foreign_column(&name, &words), Some(excerpt)),
         Error::Empty { key, .. } => {
             let message = format!(
-                "the file is empty: a header with the column {} is needed",
-                escape(&key)
+                "the file is empty: a header with the {} is needed",
+                Named(&key)
             );
             (1, 1, message, None)
         }

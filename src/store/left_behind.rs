@@ -13,7 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
-use crate::domain::columns::same_column;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame, seen_or_meant};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
@@ -124,7 +123,7 @@ pub(crate) fn look_for(
         let Ok(Some((head, frames))) = Journal::peek(&place) else {
             continue;
         };
-        if !same_column(&head.key, &options.key) {
+        if !head.key().is_same(&options.key) {
             continue;
         }
         let frames = frames.into_iter();
@@ -132,7 +131,7 @@ pub(crate) fn look_for(
             .map(|frame| seen_or_meant(frame, options.encoding))
             .collect();
         let history = frame::history(&frames);
-        let rows = waiting(&history, Some(sheet));
+        let rows = waiting(&history, Some((sheet, hash)));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
         {
             return Ok(Some(LeftBehind {
@@ -168,9 +167,9 @@ impl LeftBehind {
 }
 
 /// How many keys have a value that no public version showed, and that the sheet does not show.
-fn waiting(history: &History, sheet: Option<&Sheet>) -> usize {
+fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
     let shows = |po: &str, column: &str, value: &str| {
-        let sheet = sheet?;
+        let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
         let column_at = sheet.schema().position(column)?;
         Some(is_same(
@@ -179,9 +178,17 @@ fn waiting(history: &History, sheet: Option<&Sheet>) -> usize {
             value,
         ))
     };
+    // One that was only announced may never have taken the name: the sheet is the one before it then.
+    let versions = history.versions();
+    let was_public = |version: usize| {
+        let mut earlier = versions[..version].iter();
+        let before = earlier.rfind(|earlier| !earlier.has_failed);
+        versions[version].is_confirmed
+            || sheet.is_none_or(|(_, hash)| before.is_none_or(|before| before.hash != hash))
+    };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {
-            past.public_since().is_none()
+            !past.public_since().is_some_and(was_public)
                 && !past.is_outside
                 && shows(po, &past.column, &past.last) != Some(true)
         })

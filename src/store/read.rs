@@ -43,7 +43,13 @@ impl Sheet {
         if let Some(file) = input.file() {
             refuse_same_file(file, path)?;
         }
-        let (mut bytes, log, target) = read_settled(path, options)?;
+        let Settled {
+            mut bytes,
+            log,
+            target,
+            options,
+        } = read_settled(path, options)?;
+        let options = &options;
         let hash = hash_bytes(&bytes);
         let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;
         let (count, rows) = new_rows(input, &copy);
@@ -108,10 +114,15 @@ impl Sheet {
 
 /// Reads a sheet and what its journal adds to it, and what a person has to decide before anything is written.
 pub(crate) fn read_and_ask(path: &Path, options: &Options) -> Result<(Sheet, Option<Error>)> {
-    let (bytes, log, target) = read_settled(path, options)?;
+    let Settled {
+        bytes,
+        log,
+        target,
+        options,
+    } = read_settled(path, options)?;
     let hash = hash_bytes(&bytes);
-    let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), options)?;
-    let asked = show(&sheet, hash, log, &target, options)?;
+    let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), &options)?;
+    let asked = show(&sheet, hash, log, &target, &options)?;
     Ok((sheet, asked))
 }
 
@@ -161,10 +172,23 @@ fn show(
     Ok(None)
 }
 
-/// A sheet's bytes, and what its journal adds to them; `None` if it has none.
-fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Option<Vec<Frame>>, Target)> {
+/// A sheet's bytes, and what its journal adds to them.
+struct Settled {
+    bytes: Vec<u8>,
+    /// `None` if it has no journal.
+    log: Option<Vec<Frame>>,
+    target: Target,
+    /// With keys as they are written in the journal.
+    options: Options,
+}
+
+fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
     const ATTEMPTS: usize = 100;
     let target = left_behind::open(path)?;
+    let options = Options {
+        key: Journal::key_as_in_log(&target, &options.key)?,
+        ..options.clone()
+    };
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -180,7 +204,12 @@ fn read_settled(path: &Path, options: &Options) -> Result<(Vec<u8>, Option<Vec<F
         let settled =
             Journal::is_still(&target, log.as_ref())? && is_still(&target, &Stamp::of(&metadata))?;
         if settled || attempt == ATTEMPTS {
-            return Ok((bytes, log.is_some().then_some(frames), target));
+            return Ok(Settled {
+                bytes,
+                log: log.is_some().then_some(frames),
+                target,
+                options,
+            });
         }
     }
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::disk::ContentHash;
 use crate::journal::{Frame, frame};
-use crate::sheet::{History, Past, Reading, Sheet, Verdict, text};
+use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, text};
 
 /// What is to be done with what the journal holds.
 #[derive(Debug, PartialEq)]
@@ -63,10 +63,21 @@ pub(crate) fn standing(
         return Standing::Current(0);
     }
     let is_kin = || frame::sample(frames).is_none_or(|sample| sample.is_kin_of(sheet));
+    let confirmed = versions.iter().rposition(|version| version.is_confirmed);
+    let confirmed = confirmed.unwrap_or(0);
     if history.is_empty() {
-        return match is_kin() || !history.unplaced().is_empty() {
-            true => Standing::Current(frames.len()),
-            false => Standing::Anew,
+        let is_this = |version: &PublicVersion| version.hash == hash && !version.has_failed;
+        let last = versions.len() - 1;
+        return match is_kin() {
+            // It lacks nothing; but who writes next has to tell the journal on which version.
+            true if !versions[confirmed..].iter().any(is_this) => {
+                Standing::Saved(Reading::Between {
+                    low: last,
+                    high: last,
+                })
+            }
+            false if history.unplaced().is_empty() => Standing::Anew,
+            _ => Standing::Current(frames.len()),
         };
     }
     let cell = |po: &str, column: &str| cell(sheet, po, column);
@@ -80,8 +91,7 @@ pub(crate) fn standing(
     };
     match reading {
         Reading::Known(version) => {
-            let confirmed = versions.iter().rposition(|version| version.is_confirmed);
-            if version >= confirmed.unwrap_or(0) {
+            if version >= confirmed {
                 return Standing::Current(versions[version].upto as usize);
             }
             let question = ask(reading, "is an older version of itself");

@@ -25,6 +25,7 @@ mod rescue;
 mod restore;
 mod site;
 mod take_in;
+mod typed;
 mod visible;
 
 #[cfg(feature = "fuzzing")]
@@ -111,7 +112,11 @@ impl Writer {
             .map(|id| SessionLock::acquire(&target, &held, id))
             .transpose()?;
         patiently(target.path(), || Replacement::rehearse(&target).map(Some))?;
-        let site = Site::new(target, options, session)?;
+        let options = &Options {
+            key: Journal::key_as_in_log(&target, &options.key)?,
+            ..options.clone()
+        };
+        let mut site = Site::new(target, options, session)?;
         let mut first = Some(held);
         let mut settling = Settling::default();
         let (held, read, public) = patiently(site.path(), || {
@@ -128,8 +133,11 @@ impl Writer {
             Ok(is_whole.then_some((held, read, public)))
         })?;
         site.keep_leftovers()?;
+        if let Ok(sheet) = &read {
+            site.options.key = sheet.options().key.clone();
+        }
         let (mut journal, mut left, mut frames) =
-            Journal::open(&site.target, options.form(), &held)?;
+            Journal::open(&site.target, site.options.form(), &held)?;
         let sheet = read?;
         let was_renamed = match left {
             Some(_) => None,
@@ -140,7 +148,7 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, options.form(), &held)?;
+            (journal, left, frames) = Journal::open(&site.target, site.options.form(), &held)?;
         }
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {

@@ -238,20 +238,52 @@ pub(crate) struct Meant<'a> {
 
 impl fmt::Display for Meant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((column, difference)) = looks_like(self.wanted, self.columns) else {
-            return write!(f, "{}", DidYouMean(self.close));
-        };
-        match Invisible::first_in(column.trim()) {
-            Some(found) => {
-                let place = found.place;
-                write!(f, ": the column {} has {found} {place}", escape(column))
-            }
-            None => write!(
-                f,
-                ": the column {} looks like it, but they differ in {difference}",
-                escape(column)
-            ),
+        match looks_like(self.wanted, self.columns) {
+            Some((column, difference)) => write_alike(f, column, "it", &difference),
+            None => write!(f, "{}", DidYouMean(self.close)),
         }
+    }
+}
+
+/// The same of one or several columns that are not there: of the first that another one looks like.
+pub(crate) struct Missing<'a> {
+    pub(crate) names: &'a [String],
+    pub(crate) columns: &'a [String],
+    pub(crate) close: &'a [String],
+}
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut alike = self.names.iter().filter_map(|name| {
+            let (column, difference) = looks_like(name, self.columns)?;
+            Some((name, column, difference))
+        });
+        match (alike.next(), self.names) {
+            (Some((_, column, difference)), [_]) => write_alike(f, column, "it", &difference),
+            (Some((name, column, difference)), _) => {
+                write_alike(f, column, &escape(name), &difference)
+            }
+            (None, _) => write!(f, "{}", DidYouMean(self.close)),
+        }
+    }
+}
+
+fn write_alike(
+    f: &mut fmt::Formatter<'_>,
+    column: &str,
+    name: &str,
+    difference: &Difference,
+) -> fmt::Result {
+    match Invisible::first_in(column.trim()) {
+        Some(found) => {
+            let place = found.place;
+            write!(f, ": the column {} has {found} {place}", escape(column))
+        }
+        None => write!(
+            f,
+            ": the column {} looks like {name}, but they differ in {difference}",
+            escape(column)
+        ),
     }
 }
 

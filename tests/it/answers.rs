@@ -42,7 +42,7 @@ mod commands {
             "{}",
             sheet.text()
         );
-        let said = "WARN F is there twice: the last value counts po=P1";
+        let said = "WARN F is there twice: the last value counts key=P1";
         assert!(ended.stderr.contains(said), "{ended:?}");
     }
 
@@ -58,8 +58,8 @@ mod commands {
         assert_eq!(value.chars().count(), MAX_VALUE_CHARS);
         assert!(value.starts_with("firstx") && value.ends_with("xlast"));
         for said in [
-            "written as U+FFFD po=P1 columns=b",
-            "its start and its end are written po=P1 columns=a",
+            "written as U+FFFD key=P1 columns=b",
+            "its start and its end are written key=P1 columns=a",
         ] {
             assert!(ended.stderr.contains(said), "{said}: {ended:?}");
         }

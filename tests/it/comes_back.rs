@@ -93,15 +93,15 @@ mod lines {
         let sheet = TempSheet::new(ONE);
         let ended = leaves(&sheet, "", b"Title=M\xfcller\0\n", "").with(0);
         assert_eq!(sheet.cell("P1", "Title"), "M\u{fffd}ller\u{fffd}");
-        check_said(&ended, "what is no UTF-8 is written as U+FFFD po=P1");
+        check_said(&ended, "what is no UTF-8 is written as U+FFFD key=P1");
         check_said(
             &ended,
-            "a NUL byte is written as U+FFFD po=P1 columns=Title",
+            "a NUL byte is written as U+FFFD key=P1 columns=Title",
         );
         let ended = leaves(&sheet, "--force", b"{\"Title\":\"M\xfcller\"}", "").with(0);
         check_said(
             &ended,
-            "what is no Unicode is written as U+FFFD: Title po=P1",
+            "what is no Unicode is written as U+FFFD: Title key=P1",
         );
     }
 }
@@ -118,11 +118,11 @@ mod new_columns {
         assert_eq!(sheet.cell("P1", "colour"), "red");
         check_said(
             &ended,
-            "WARN a result adds the column Titel at the end: did you mean Title? po=P1",
+            "WARN a result adds the column Titel at the end: did you mean Title? key=P1",
         );
         check_said(
             &ended,
-            "INFO a result adds the column colour at the end po=P1",
+            "INFO a result adds the column colour at the end key=P1",
         );
         let again = leaves(&sheet, "--force", "TITEL=y\n", "").with(0);
         assert!(!again.stderr.contains("adds"), "{again:?}");
@@ -439,7 +439,7 @@ mod stdout {
         assert!(cell.starts_with("first\n1\n2\n") && cell.ends_with("\n2000000\nlast"));
         check_said(
             &ended,
-            "its start and its end are written po=P1 columns=Title",
+            "its start and its end are written key=P1 columns=Title",
         );
         // All of it is kept.
         let kept = std::fs::metadata(sheet.folder().join("res/P1/stdout")).unwrap();
@@ -455,11 +455,11 @@ mod stdout {
         );
         check_said(
             &ended,
-            "what is no UTF-8 is written as U+FFFD po=P1 column=title",
+            "what is no UTF-8 is written as U+FFFD key=P1 column=title",
         );
         check_said(
             &ended,
-            "a NUL byte is written as U+FFFD po=P1 columns=title",
+            "a NUL byte is written as U+FFFD key=P1 columns=title",
         );
     }
 

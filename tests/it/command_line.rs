@@ -59,7 +59,7 @@ impl TempSheet {
     pub fn counts(&self) -> Value {
         let mut status = self.status();
         let object = status.as_object_mut().unwrap();
-        for other in ["words", "last_result", "session", "errors"] {
+        for other in ["words", "last_result", "session", "not_visible", "errors"] {
             assert!(object.remove(other).is_some(), "{other}");
         }
         status

@@ -142,7 +142,7 @@ mod which {
             "STATUS=",
         ]));
         assert_eq!(ended.with(0).stdout, "P1\nP4\n");
-        let ended = end(sheet.tickoff("pending").args(["--where", "Colour=red"])).with(1);
+        let ended = end(sheet.tickoff("pending").args(["--where", "Colour=red"])).with(2);
         assert!(ended.stderr.contains("no column Colour in the sheet"));
     }
 
@@ -150,7 +150,7 @@ mod which {
     fn a_column_that_is_not_there_is_refused_before_anything_changes() {
         check_refused(
             "--where Colour=red",
-            1,
+            2,
             "no column Colour in the sheet, which has PO_NUMBER, STATUS, SUPPLIER, LAST_PROCESSED, ERROR_MESSAGE",
         );
         check_refused(
@@ -181,14 +181,14 @@ mod which {
 
     #[test]
     fn a_named_po_that_is_not_there_is_refused_before_anything_changes() {
-        check_refused("--only P1 --only P9", 1, "no row has the PO P9");
+        check_refused("--only P1 --only P9", 1, "no row has the key P9");
     }
 
     #[test]
     fn no_copy_is_made_or_changed_for_what_is_not_there() {
         let sheet = TempSheet::new(SHEET);
-        for wrong in ["--only P9", "--where Colour=red"] {
-            end(&mut sheet.run(&format!("--output copy.csv {wrong}"), NOTE)).with(1);
+        for (wrong, code) in [("--only P9", 1), ("--where Colour=red", 2)] {
+            end(&mut sheet.run(&format!("--output copy.csv {wrong}"), NOTE)).with(code);
             assert_eq!(sheet.leftovers(), [""; 0]);
         }
         end(&mut sheet.run("--output copy.csv --only P1", NOTE)).with(0);

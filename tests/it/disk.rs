@@ -60,6 +60,7 @@ impl Disk {
     }
 
     fn set_up(&mut self, format: Format, is_thin: bool) -> Result<(), String> {
+        see_mounts_alone()?;
         let below = self.below();
         if is_thin {
             say("mount", &["-t", "tmpfs", "none"], &below)?;
@@ -183,6 +184,14 @@ impl Drop for Disk {
 }
 
 /// Runs a tool to its end, and gives back what it said.
+/// What this thread and its processes mount is in no other mount namespace. A copy of it there, which another test
+/// makes, would keep the filesystem after it was unmounted here, shut down as it is.
+fn see_mounts_alone() -> Result<(), String> {
+    use nix::sched::{CloneFlags, unshare};
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|error| format!("unshare: {error}"))?;
+    say("mount", &["--make-rprivate"], Path::new("/")).map(drop)
+}
+
 fn say(tool: &str, arguments: &[&str], path: &Path) -> Result<String, String> {
     let output = Command::new(tool)
         .args(arguments)

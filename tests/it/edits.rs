@@ -11,6 +11,8 @@ mod rows;
 mod sheets;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
@@ -145,6 +147,11 @@ impl Scene {
     pub fn check_copies(&self, kinds: &[&str]) {
         let names = self.sheet.backup_names();
         let is_copy = |name: &&String| name.matches('.').count() > 1;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        for copy in names.iter().filter(is_copy) {
+            let path = self.sheet.backups().join(copy);
+            assert_eq!(mode(&path), mode(self.sheet.path()), "{copy}");
+        }
         let mut found: Vec<&str> = names
             .iter()
             .filter(is_copy)

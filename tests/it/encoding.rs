@@ -432,3 +432,73 @@ fn rows_are_numbered_in_a_sheet_of_any_encoding() {
     assert_eq!(sheet.windows(), "Straße;Ort;Größe\nA;Köln;1\n");
     end(&mut sheet.tickoff("status")).with(0);
 }
+
+const TWO_COLUMNS: &str = "--key Größe --key Ort";
+
+#[test]
+fn a_key_of_two_columns_is_text_and_a_killed_run_goes_on_by_it() {
+    let sheet = windows("Größe;Ort;x\nÄ; Köln ;1\n\"ä\";\"Zürich;Süd\";2\n\u{1a};;\n");
+    let script = r#"echo "$1" >> log; if [ "$1" != 'Ä;Köln' ]; then touch second; while [ ! -e resumed ]; do sleep 0.05; done; fi
+        echo '{"LAST_PROCESSED":"t","x":"é"}' > "$TICKOFF_RESULT""#;
+    let mut run = sheet.tickoff("run -j 1 --quiet");
+    let run = run
+        .args(TWO_COLUMNS.split(' '))
+        .args(WINDOWS.split(' '))
+        .args(["--", "sh", "-c", script, "sh", "{}"]);
+    let run = Running::start(run);
+    wait_until("the second job runs", || {
+        sheet.folder().join("second").exists()
+    });
+    run.kill();
+    rested(sheet.path());
+    let keys: Vec<&str> = TWO_COLUMNS.split(' ').collect();
+    let pending = sheet.in_windows("pending", &keys).with(0);
+    assert_eq!(pending.stdout, "ä;\"Zürich;Süd\"\n");
+    fs::write(sheet.folder().join("resumed"), "").unwrap();
+    sheet
+        .run_in_windows(TWO_COLUMNS, &["sh", "-c", script, "sh", "{}"])
+        .with(0);
+    let second = "ä;\"Zürich;Süd\"";
+    assert_eq!(sheet.lines("log"), ["Ä;Köln", second, second]);
+    assert_eq!(
+        sheet.windows(),
+        "Größe;Ort;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nÄ; Köln ;é;COMPLETED;t;\n\"ä\";\"Zürich;Süd\";é;COMPLETED;t;\n\u{1a};;\n"
+    );
+    let typed = [&keys[..], &["\"Ä\"; Köln", "x=ß"]].concat();
+    sheet.in_windows("set", &typed).with(0);
+    assert!(sheet.windows().contains("\nÄ; Köln ;ß;COMPLETED;"));
+}
+
+#[test]
+fn check_sees_what_does_not_show_in_each_part_of_a_key() {
+    let sheet =
+        windows("Größe;Ort;no\u{ad}te\nÄ;Köln;\nÄ;\"Kö\u{ad}ln\";\nÄ;\u{1a};\n\u{1a};\u{1b};\n");
+    let keys: Vec<&str> = TWO_COLUMNS.split(' ').collect();
+    let checked = sheet.in_windows("check", &keys).with(0);
+    let lines = checked.stdout.lines();
+    let found: Vec<&str> = lines
+        .filter_map(|line| Some(line.split_once("input.csv:")?.1))
+        .collect();
+    let soft_hyphen = "an invisible character U+00AD (a soft hyphen)";
+    assert_eq!(
+        found,
+        [
+            format!("1:13: warning: the column no\u{ad}te has {soft_hyphen} inside"),
+            format!(
+                "3:1: warning: Ä;Kö\u{ad}ln: the key looks like Ä;Köln of line 2 and is another one: they differ in {soft_hyphen}"
+            ),
+            format!("3:6: warning: Ä;Kö\u{ad}ln: Ort in the key has {soft_hyphen} inside"),
+            "5:1: warning: DOS's end of file (0x1A): the row is kept and is no job".to_owned(),
+        ]
+    );
+    let pending = sheet.in_windows("pending", &keys).with(0);
+    assert_eq!(pending.stdout, "Ä;Köln\nÄ;Kö\u{ad}ln\nÄ;\n");
+}
+
+#[test]
+fn two_columns_that_are_the_key_together_are_found_by_their_letters() {
+    let sheet = windows("Größe;Ort;x\nÄ;Köln;1\nÄ;Bonn;1\nÖ;Köln;1\n");
+    let refused = sheet.in_windows("run", &["--", "true"]).with(2);
+    let way_on = "tickoff init input.csv --key Größe --key Ort --encoding windows-1252";
+    assert!(refused.stderr.contains(way_on), "{refused:?}");
+}

@@ -93,7 +93,7 @@ fn a_po_in_several_rows() {
         "PO_NUMBER;STATUS\nP1;\nP2;\"a\nb\"\n P1 ;\nP1;\n",
         &[
             "tickoff: DIR/input.csv: P1 stands in several rows, on lines 2, 5, 6",
-            "tickoff: remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them",
+            "tickoff: remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
         ],
     );
 }
@@ -300,7 +300,7 @@ fn a_po_that_is_not_in_the_sheet() {
         ("set", &["P\u{1b}9", "STATUS=ERROR"]),
     ] {
         let ended = end(sheet.tickoff(command).args(arguments)).with(1);
-        assert_eq!(ended.stderr, "tickoff: no row has the PO P\\u{1b}9\n");
+        assert_eq!(ended.stderr, "tickoff: no row has the key P\\u{1b}9\n");
         check_untouched(&sheet, contents.as_bytes());
     }
 }
@@ -323,14 +323,14 @@ fn a_po_that_is_mistyped() {
             assert_eq!(
                 ended.stderr,
                 format!(
-                    "tickoff: no row has the PO {}: did you mean {close}?\n",
+                    "tickoff: no row has the key {}: did you mean {close}?\n",
                     mistyped.trim()
                 )
             );
         }
     }
     let ended = end(sheet.tickoff("get").arg("4711")).with(1);
-    assert_eq!(ended.stderr, "tickoff: no row has the PO 4711\n");
+    assert_eq!(ended.stderr, "tickoff: no row has the key 4711\n");
 }
 
 mod the_file_system {

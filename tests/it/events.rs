@@ -72,6 +72,12 @@ fn a_run_is_told_from_its_beginning_to_its_end() {
             "run_ended 1 1 1",
         ]
     );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.get("key") == event.get("po")),
+        "{events:?}"
+    );
     let session = sheet.backup_names()[0]
         .rsplit_once('_')
         .unwrap()

@@ -146,9 +146,7 @@ fn check_stopped(signals: &[Signal]) {
         .unwrap_or_else(|| panic!("{said}"));
     let (kept, then) = kept.split_once(": ").unwrap();
     assert!(
-        then.starts_with(
-            "once the cause is gone, the next tickoff run processes these POs again\n"
-        ),
+        then.starts_with("once the cause is gone, the next tickoff run does these jobs again\n"),
         "{said}"
     );
     let kept = std::fs::read_to_string(kept).unwrap();

@@ -101,8 +101,8 @@ fn check_refused(po: &str, updates: impl Into<Updates>, message: &str) {
 
 #[test]
 fn an_update_that_may_not_be_written_changes_nothing() {
-    check_refused("Z", [("STATUS", "COMPLETED")], "no row has the PO Z");
-    check_refused("", [("STATUS", "COMPLETED")], "no row has the PO ");
+    check_refused("Z", [("STATUS", "COMPLETED")], "no row has the key Z");
+    check_refused("", [("STATUS", "COMPLETED")], "no row has the key ");
     check_refused(
         "A",
         [("Colour", "red")],
@@ -288,7 +288,7 @@ fn findings_name_line_column_and_po() {
     assert_eq!(
         findings,
         [
-            "2:13 A the PO is COMPLETED without a valid LAST_PROCESSED",
+            "2:13 A the row is COMPLETED without a valid LAST_PROCESSED",
             "3:1  the row has no key; it is kept and never processed",
             "5:3 B odd is none of the known statuses; a run leaves the row alone",
             "5:8 B ATTACHMENTS_FOUND is not a whole number",

@@ -1,4 +1,4 @@
-//! `tickoff run --joblog`: GNU parallel's columns, and the PO.
+//! `tickoff run --joblog`: GNU parallel's columns, and the key.
 
 use std::process::Command;
 
@@ -6,9 +6,9 @@ use crate::command_line::{Running, end};
 use crate::fixture::TempSheet;
 
 const HEADER: &str =
-    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tPO";
+    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tKey";
 
-/// What a log says of each attempt: Seq, Exitval, Signal, PO, in the order of their ends.
+/// What a log says of each attempt: Seq, Exitval, Signal, Key, in the order of their ends.
 #[track_caller]
 fn attempts(sheet: &TempSheet) -> Vec<String> {
     let lines = sheet.lines("log");

@@ -388,7 +388,7 @@ mod told {
         check_refused(
             &crashed.sheet,
             &["--key", "note"],
-            "holds results by the key column PO_NUMBER: use --key with it, or tickoff recover --discard to give them up",
+            "holds results by the key column PO_NUMBER: use --key PO_NUMBER (tickoff init FILE --key PO_NUMBER remembers it)",
         );
     }
 

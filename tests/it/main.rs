@@ -57,6 +57,8 @@ mod journal_formats;
 #[cfg(feature = "cli")]
 mod kept_backups;
 #[cfg(feature = "cli")]
+mod keys;
+#[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
 mod namespaces;

@@ -179,7 +179,7 @@ fn a_po_that_a_person_completes_while_its_job_fails_stays_completed() {
         "{unplaced}"
     );
     for said in [
-        "WARN a result may not change COMPLETED to ERROR: its status, time and message go to ….unplaced.csv po=PO0",
+        "WARN a result may not change COMPLETED to ERROR: its status, time and message go to ….unplaced.csv key=PO0",
         "0 done, 0 errors, 0 no attachments, 1 skipped",
         ".unplaced.csv",
     ] {

@@ -37,7 +37,7 @@ mod status {
         let ended = end(sheet.tickoff("status").arg("--json")).with(0);
         assert_eq!(
             ended.stdout,
-            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1,\"words\":{\"PENDING\":1,\"COMPLETED\":1,\"ERROR\":1,\"NO_ATTACHMENTS\":1,\"odd\\u001b[31m\":1},\"last_result\":\"2026-01-05T10:00:00Z\",\"session\":null,\"errors\":[{\"message\":\"broke\",\"rows\":1,\"example\":\"P3\"}]}\n"
+            "{\"total\":5,\"completed\":1,\"pending\":1,\"error\":1,\"no_attachments\":1,\"other\":1,\"words\":{\"PENDING\":1,\"COMPLETED\":1,\"ERROR\":1,\"NO_ATTACHMENTS\":1,\"odd\\u001b[31m\":1},\"last_result\":\"2026-01-05T10:00:00Z\",\"session\":null,\"not_visible\":0,\"errors\":[{\"message\":\"broke\",\"rows\":1,\"example\":\"P3\"}]}\n"
         );
         assert_eq!(ended.stderr, "");
         assert_eq!(
@@ -275,7 +275,7 @@ mod set {
         check_refused(
             &["P9", "STATUS=ERROR"],
             1,
-            "tickoff: no row has the PO P9\n",
+            "tickoff: no row has the key P9\n",
         );
         check_refused(
             &["P1", "PO_NUMBER=P9"],
@@ -384,7 +384,7 @@ mod apply {
         assert_eq!(
             answers,
             [
-                refused(1, "a".into(), "P9".into(), "no row has the PO P9"),
+                refused(1, "a".into(), "P9".into(), "no row has the key P9"),
                 refused(
                     2,
                     Value::Null,
@@ -398,7 +398,7 @@ mod apply {
         assert_eq!(
             said,
             format!(
-                "tickoff: line 1: no row has the PO P9\n\
+                "tickoff: line 1: no row has the key P9\n\
                  tickoff: line 2: not a JSON object: expected ident at line 1 column 2\n\
                  tickoff: tickoff help apply shows what a line must look like\n\
                  tickoff: line 3: {broken}\n"
@@ -453,7 +453,7 @@ mod apply {
             "PO_NUMBER;Colour;STATUS;LAST_PROCESSED;ANSWERED_PO_NUMBER\nP1;red;;;\nP2;;ERROR;t;\nP3;;done;;P4\n"
         );
         for what in [
-            "a NUL byte is written as U+FFFD po=P4 columns=note",
+            "a NUL byte is written as U+FFFD key=P4 columns=note",
             "no column Colour in the sheet",
             "kept beside the backups",
         ] {
@@ -630,13 +630,13 @@ mod check {
                 "DIR/input.csv:2:16: warning: P1: 2 attachments were downloaded of 1 found",
                 "    P1;COMPLETED;1;2;;",
                 "                   ^",
-                "DIR/input.csv:2:18: warning: P1: the PO is COMPLETED without a valid LAST_PROCESSED",
+                "DIR/input.csv:2:18: warning: P1: the row is COMPLETED without a valid LAST_PROCESSED",
                 "    P1;COMPLETED;1;2;;",
                 "                     ^",
                 "DIR/input.csv:3:10: warning: P2: ATTACHMENTS_FOUND is not a whole number",
                 "    P2;ERROR;x;;;",
                 "             ^",
-                "DIR/input.csv:3:14: warning: P2: the PO is ERROR without a message",
+                "DIR/input.csv:3:14: warning: P2: the row is ERROR without a message",
                 "    P2;ERROR;x;;;",
                 "                 ^",
                 "DIR/input.csv:4:4: warning: P3: what is none of the known statuses; a run leaves the row alone",
@@ -662,7 +662,7 @@ mod check {
         let ended = end(sheet.tickoff("check").arg("--json")).with(3);
         assert_eq!(
             ended.json(),
-            json!({"level": "error", "line": 4, "column": 1, "po": "P1", "message": "the PO P1 stands on lines 2, 4"})
+            json!({"level": "error", "line": 4, "column": 1, "po": "P1", "key": "P1", "message": "the key P1 stands on lines 2, 4"})
         );
         end(sheet.tickoff("check").args(["--duplicates", "all"])).with(0);
     }
@@ -673,7 +673,7 @@ mod check {
         let ended = end(sheet.tickoff("check").arg("--json")).with(3);
         assert_eq!(
             ended.json(),
-            json!({"level": "error", "line": 2, "column": 4, "po": null, "message": "a quote opens here and is never closed"})
+            json!({"level": "error", "line": 2, "column": 4, "po": null, "key": null, "message": "a quote opens here and is never closed"})
         );
     }
 

@@ -470,7 +470,7 @@ fn suppliers_are_slow_by_the_joblog() {
     let ended = report(&sheet, &["--html", "r.html", "--joblog", "log"]).with(3);
     assert_eq!(
         ended.stderr,
-        "tickoff: log is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and PO as the last\n"
+        "tickoff: log is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and Key as the last\n"
     );
 }
 

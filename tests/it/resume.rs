@@ -153,6 +153,12 @@ fn results_that_only_the_journal_has_are_recovered_and_said_to_be() {
     killed_after_three(&sheet, true);
     assert_eq!(sheet.text(), original);
     assert_eq!(sheet.status()["completed"], 3, "readers see them before");
+    assert_eq!(sheet.status()["not_visible"], 3);
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(
+        told.contains("results of 3 rows are not in the file yet: the next run writes them, or tickoff recover FILE --apply"),
+        "{told}"
+    );
     let ended = end(&mut sheet.run("", "echo $TICKOFF_PO >> log")).with(0);
     assert!(
         ended
@@ -352,7 +358,7 @@ fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
         let sheet = with_a_result_without_a_row();
         let mut command = crate::command_line::tickoff();
         let ended = end(command.args(arguments).current_dir(sheet.folder())).with(1);
-        assert!(ended.stderr.contains("pos=P2"), "{ended:?}");
+        assert!(ended.stderr.contains("keys=P2"), "{ended:?}");
         assert!(ended.stderr.contains(".unplaced.csv"), "{ended:?}");
     }
 }

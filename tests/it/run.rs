@@ -420,7 +420,7 @@ mod options {
         assert!(
             ended
                 .stderr
-                .contains("WARN failed po=PO0 reason=exit 3 attempts=1"),
+                .contains("WARN failed key=PO0 reason=exit 3 attempts=1"),
             "{ended:?}"
         );
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -446,7 +446,7 @@ mod options {
             check_json_log(&end(&mut sheet.run("--log-format json --backoff 1ms", script)).with(1));
         assert!(
             log.iter()
-                .any(|line| line["po"] == "PO2" && line["message"] == "failed"),
+                .any(|line| line["key"] == "PO2" && line["message"] == "failed"),
             "{log:?}"
         );
         assert!(
@@ -757,6 +757,19 @@ mod output {
             "PO_NUMBER;Note;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;a;COMPLETED;t;\nP2;b;COMPLETED;t;\nP3;\"new; row\";COMPLETED;t;\nP4;d;;;\n"
         );
         assert_eq!(sheet.lines("log")[2..], ["P3"]);
+        assert!(!ended.stderr.contains("other cells"), "{ended:?}");
+
+        std::fs::write(
+            sheet.path(),
+            "PO_NUMBER;Note\nP2;changed again\nP3;\"new; row\"\nP4;corrected\n",
+        )
+        .unwrap();
+        let ended = end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
+        assert!(
+            ended.stderr.contains("rows that are still to be run have other cells in the input: the copy's are used rows=1 keys=P4"),
+            "{ended:?}"
+        );
+        assert!(copy(&sheet).contains("\nP4;d;COMPLETED;"));
     }
 
     #[test]

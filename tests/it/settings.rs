@@ -190,7 +190,7 @@ fn the_library_reads_the_settings_on_request_alone() {
     sheet.write_settings("[\"input.csv\"]\nkey = \"id\"\nduplicates = \"all\"\n");
     let options = Options::remembered(sheet.path()).unwrap();
     assert_eq!(
-        (options.key.as_str(), options.duplicates),
+        (options.key.names()[0].as_str(), options.duplicates),
         ("id", Duplicates::All)
     );
     assert_eq!(options.done, [ProcessingStatus::Completed]);

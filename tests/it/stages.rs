@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tickoff::{Options, Session, Stage};
 
-use crate::command_line::{Running, end, wait_until};
+use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
 
 const JOB: &str = "echo $TICKOFF_PO >> ran";
@@ -272,7 +272,7 @@ fn apply_pending_check_and_status_take_a_stage() {
 
     let checked = end(&mut sheet.tickoff("check --stage ocr")).with(0).stdout;
     assert!(
-        checked.contains("P3: the PO is ERROR without a message"),
+        checked.contains("P3: the row is ERROR without a message"),
         "{checked}"
     );
     assert!(!checked.contains("P4"), "{checked}");
@@ -593,31 +593,14 @@ fn of_a_result_that_is_malformed_the_state_is_the_stages() {
 }
 
 #[test]
-fn a_copy_does_not_follow_the_state_of_any_stage_in_its_input() {
-    let sheet = TempSheet::new("PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;\n");
-    end(&mut sheet.run("--stage ocr --output copy.csv", "true")).with(0);
-    std::fs::write(
-        sheet.path(),
-        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Acme;ERROR\n",
-    )
-    .unwrap();
-    let ended = end(&mut sheet.run("--stage upload --output copy.csv", "true")).with(0);
-    assert!(
-        !ended.stderr.contains("have other cells"),
-        "{}",
-        ended.stderr
-    );
-    std::fs::write(
-        sheet.path(),
-        "PO_NUMBER;SUPPLIER;ocr_STATUS\nP1;Globex;ERROR\n",
-    )
-    .unwrap();
-    let ended = end(&mut sheet.run("--stage index --output copy.csv", "true")).with(0);
-    assert!(
-        ended.stderr.contains("have other cells"),
-        "{}",
-        ended.stderr
-    );
+fn a_stage_that_is_called_almost_like_another_is_said_to_be_new() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let said = |ended: Ended| ended.stderr.contains("did you mean fetch_STATUS?");
+    assert!(!said(end(&mut sheet.run("--stage fetch", JOB)).with(0)));
+    let status = |stage| end(sheet.tickoff("status").args(["--stage", stage])).with(0);
+    assert!(said(status("fecth")) && !said(status("fetch")));
+    assert!(said(end(&mut sheet.run("--stage fecth", JOB)).with(0)));
+    assert!(!said(end(&mut sheet.run("--stage upload", JOB)).with(0)));
 }
 
 #[test]

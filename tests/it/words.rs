@@ -64,7 +64,7 @@ fn the_refusal_shows_the_place_and_the_ways_on() {
     let ended = end(&mut sheet.run("", JOB)).with(3);
     assert_eq!(
         sheet.without_folder(&ended.stderr),
-        "tickoff: DIR/input.csv:2:4: the column status holds what is not tickoff's: active in 1 row (line 2), sold out in 1 row (line 3)\n    P1;active\n       ^\ntickoff: say what these words mean: --todo 'active,sold out' if such rows are to be processed, --done or --failed if they are done or have failed; or rename the column in the sheet, and tickoff adds one of its own\n"
+        "tickoff: DIR/input.csv:2:4: the column status holds what is not tickoff's: active in 1 row (line 2), sold out in 1 row (line 3)\n    P1;active\n       ^\ntickoff: if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or rename the column in the sheet, and tickoff adds one of its own. If its words are to be replaced by results, say what they mean: --todo 'active,sold out' if such rows are to be processed, --done or --failed if they are done or have failed\n"
     );
 }
 
@@ -164,7 +164,7 @@ fn a_status_that_was_set_with_tickoff_makes_the_column_its_own() {
 #[track_caller]
 fn left_alone(sheet: &TempSheet, options: &str) -> Ended {
     let ended = end(&mut sheet.run(options, JOB)).with(0);
-    let told = "left alone, because nobody has said what their STATUS means: 2 POs: on hold (1), waiting (1); --todo, --done or --failed says it, --only or --force takes them as they are";
+    let told = "left alone, because nobody has said what their STATUS means: 2 rows: on hold (1), waiting (1); --todo, --done or --failed says it, --only or --force takes them as they are";
     assert!(ended.stderr.contains(told), "{ended:?}");
     ended
 }

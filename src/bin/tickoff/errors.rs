@@ -1,6 +1,6 @@
 //! Which errors are the commonest: messages that differ only in what varies are one.
 //!
-//! What varies is the row's own PO, addresses, identifiers and numbers; they are shown as `‹PO›`,
+//! What varies is the row's own key, addresses, identifiers and numbers; they are shown as `‹key›`,
 //! `‹url›`, `‹id›` and `‹n›`. A number that says what happened (an exit code, a signal, an HTTP
 //! status) stays: 404 and 500 are two errors.
 
@@ -95,7 +95,7 @@ fn pattern(message: &str, po: &str) -> String {
     text
 }
 
-/// The text with the PO replaced wherever it stands by itself.
+/// The text with the key replaced wherever it stands by itself.
 fn without_po(text: &str, po: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest_from = 0;
@@ -108,7 +108,7 @@ fn without_po(text: &str, po: &str) -> String {
             .any(|c| c.is_alphanumeric())
         {
             out.push_str(&text[rest_from..at]);
-            out.push_str("‹PO›");
+            out.push_str("‹key›");
             rest_from = at + po.len();
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     fn what_varies_is_left_out() {
         check("timeout after 31 s", "timeout after ‹n› s");
         check("timed out after 29.5s: ", "timed out after ‹n›s:");
-        check("no order PO15000037!", "no order ‹PO›!");
+        check("no order PO15000037!", "no order ‹key›!");
         check("merged into PO15000074", "merged into ‹id›");
         check("GET https://x.invalid/a?b=1 failed", "GET ‹url› failed");
         check("at 0x7ffe12, 10:22:31", "at ‹id›, ‹n›");
@@ -160,9 +160,9 @@ mod tests {
     fn a_po_inside_another_word_is_not_the_row_s() {
         assert_eq!(
             pattern("PO1 is not xPO1 or PO1x", "PO1"),
-            "‹PO› is not xPO‹n› or PO‹n›x"
+            "‹key› is not xPO‹n› or PO‹n›x"
         );
-        assert_eq!(pattern("7 of 70", "7"), "‹PO› of ‹n›");
+        assert_eq!(pattern("7 of 70", "7"), "‹key› of ‹n›");
         assert_eq!(pattern("any", ""), "any");
     }
 

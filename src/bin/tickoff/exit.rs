@@ -24,9 +24,9 @@ pub enum Exit {
     SomeFailed,
     /// `--halt` stopped it, or that no worker could start.
     Halted,
-    /// The command that was to be run for each PO was not found.
+    /// The command that was to be run for each row was not found.
     NoCommand,
-    /// The command that was to be run for each PO cannot be run.
+    /// The command that was to be run for each row cannot be run.
     CannotRun,
     /// SIGINT stopped it.
     Interrupted,
@@ -212,7 +212,7 @@ mod tests {
         check(
             Error::Empty {
                 path: path.clone(),
-                key: "PO_NUMBER".into(),
+                key: ["PO_NUMBER".to_owned()].into(),
             },
             3,
         );

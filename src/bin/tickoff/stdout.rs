@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
-use tickoff::{CsvRecord, escape};
+use tickoff::escape;
 
 use crate::exit::Failure;
 
@@ -37,21 +37,18 @@ pub fn json_line(out: &mut (impl Write + ?Sized), value: &impl Serialize) -> io:
     out.write_all(b"\n")
 }
 
-/// A record in JSON, whose PO has its general name besides.
+/// A value in JSON, in which the key has its general name besides.
 #[derive(Serialize)]
-pub struct Keyed<'a> {
+pub struct Keyed<'a, T, K> {
     #[serde(flatten)]
-    record: &'a CsvRecord,
-    key: &'a str,
+    value: &'a T,
+    key: K,
 }
 
-impl<'a> Keyed<'a> {
-    /// For one row.
-    pub fn of(record: &'a CsvRecord) -> Keyed<'a> {
-        Keyed {
-            record,
-            key: &record.po_number,
-        }
+impl<'a, T, K> Keyed<'a, T, K> {
+    /// For a value with this key.
+    pub fn of(value: &'a T, key: K) -> Keyed<'a, T, K> {
+        Keyed { value, key }
     }
 }
 

@@ -48,6 +48,8 @@ struct BatchRow {
     update: RowUpdate,
     /// The last that an operation of this batch set.
     status: Option<ProcessingStatus>,
+    /// Whether a job's result is among what is written.
+    is_result: bool,
 }
 
 impl BatchRow {
@@ -84,7 +86,7 @@ impl Batch {
         operation: &WriteOperation,
         now: &str,
     ) -> Result<()> {
-        let po = operation.po_number.trim();
+        let po = &*sheet.canonical(&operation.po_number);
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
         let Some(&first) = rows.first() else {
             if !operation.is_result {
@@ -111,7 +113,7 @@ impl Batch {
         let state_stays = forbidden.is_some();
         let mut schema = sheet.schema();
         let cells = operation.updates.cells(now, options);
-        let mut places = self.places(&schema, options, operation, &cells, state_stays)?;
+        let mut places = self.places(sheet, first, options, operation, &cells, state_stays)?;
         // Only now that nothing is refused any more may the sheet change.
         for (place, cell) in places.iter_mut().zip(&cells) {
             match place {
@@ -132,10 +134,12 @@ impl Batch {
                     aside: false,
                 },
                 status: None,
+                is_result: false,
             });
             self.rows.len() - 1
         });
         let row = &mut self.rows[at];
+        row.is_result |= operation.is_result;
         if !state_stays {
             let to = operation.updates.new_status();
             row.status = to.or_else(|| row.status.take());
@@ -165,8 +169,8 @@ impl Batch {
                 Place::Missing => missing.push(unplaced(cell.column, &cell.value)),
                 Place::Aside => aside.push(unplaced(cell.column, &cell.value)),
                 // Beside the row's own key, which stands there too.
-                Place::Key => {
-                    let column = format!("ANSWERED_{}", schema.columns()[schema.key]);
+                Place::Key(column) => {
+                    let column = format!("ANSWERED_{}", schema.columns()[column]);
                     aside.push(unplaced(&column, &cell.value));
                 }
                 Place::None | Place::New(_) => {}
@@ -235,13 +239,14 @@ impl Batch {
     /// The place of each cell of an operation. Only what a person or a library call asks for is refused.
     fn places<'o>(
         &self,
-        schema: &Schema,
+        sheet: &Sheet,
+        row: RecordIndex,
         options: &'o Options,
         operation: &WriteOperation,
         cells: &[Cell<'_>],
         state_stays: bool,
     ) -> Result<SmallVec<[Place<'o>; 4]>> {
-        let po = operation.po_number.trim();
+        let schema = &*sheet.schema();
         // Which of its columns an operation adds is decided in its order.
         let mut own: Vec<&str> = self.columns.iter().map(CompactString::as_str).collect();
         let most = own.len() + self.room;
@@ -263,10 +268,14 @@ impl Batch {
                 {
                     Place::Aside
                 }
-                Place::Key if operation.is_result && *cell.value == *po => Place::None,
-                Place::Key if !operation.is_result => {
+                Place::Key(column)
+                    if operation.is_result && *cell.value == *sheet.cell(row, column).trim() =>
+                {
+                    Place::None
+                }
+                Place::Key(_) if !operation.is_result => {
                     return Err(Error::InvalidValue {
-                        po: po.to_owned(),
+                        po: sheet.po(row),
                         column: cell.column.trim().to_owned(),
                         reason: InvalidValue::Key,
                     });
@@ -342,6 +351,12 @@ impl Batch {
         self.room -= 1;
     }
 
+    /// What jobs' results write.
+    pub(super) fn results(&self) -> impl Iterator<Item = &RowUpdate> {
+        let results = self.rows.iter().filter(|row| row.is_result);
+        results.map(|row| &row.update)
+    }
+
     /// The frame, and what is to be said once it is durable.
     pub(super) fn into_frame(self) -> (Option<Frame>, impl FnOnce()) {
         let rows = self.rows.into_iter().map(|row| row.update);
@@ -354,8 +369,8 @@ impl Batch {
         let say = move || {
             for Note { po, said, is_odd } in self.notes {
                 match is_odd {
-                    true => tracing::warn!(po = %escape(&po), "{said}"),
-                    false => tracing::info!(po = %escape(&po), "{said}"),
+                    true => tracing::warn!(key = %escape(&po), "{said}"),
+                    false => tracing::info!(key = %escape(&po), "{said}"),
                 }
             }
         };
@@ -407,11 +422,14 @@ fn own_name<'c>(columns: &'c [CompactString], column: &str) -> &'c str {
 /// Whether a column may have this name that somebody made up.
 fn may_be_added(name: &str, schema: &Schema) -> bool {
     let name = name.trim();
-    let key = &schema.columns()[schema.key];
+    let is_key = |name: &str| {
+        let mut key = schema.key().iter();
+        key.any(|&column| same_column(name, &schema.columns()[column]))
+    };
     // By the key the header's delimiter is found: read with another one, it must not show there.
     let shows_key = |delimiter: u8| {
         let mut parts = name.split(char::from(delimiter));
-        parts.any(|part| same_column(part.trim().trim_matches('"'), key))
+        parts.any(|part| is_key(part.trim().trim_matches('"')))
     };
     !name.is_empty()
         && !name.chars().any(char::is_control)
@@ -428,8 +446,8 @@ enum Place<'o> {
     Own,
     /// It needs none.
     None,
-    /// The key, which never changes.
-    Key,
+    /// This column of the key, which never changes.
+    Key(usize),
     /// A column that is not there, and may come back.
     Missing,
     /// Nowhere, whatever columns there are.
@@ -445,8 +463,8 @@ fn place_for<'o>(
     cell: &Cell<'_>,
 ) -> Place<'o> {
     if let Some(column) = schema.position(cell.column) {
-        return match column == schema.key {
-            true => Place::Key,
+        return match schema.is_key(column) {
+            true => Place::Key(column),
             false => Place::At(column),
         };
     }

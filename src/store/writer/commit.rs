@@ -3,7 +3,8 @@
 //! A batch is checked in the order of submission, coalesced per cell, made durable by one journal
 //! frame, and only then published to readers. It takes in first what other tickoff processes
 //! appended: its own place in the log is behind theirs. Before results, it takes in what other programs
-//! saved as well: a person may have typed a word into a row while its job ran.
+//! saved as well: a person may have typed a word into a row while its job ran, or something into a cell of
+//! its result, which is kept in a copy then.
 
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ impl Writer {
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
             Ok((_held, answers, batch)) => {
+                let sheet = self.sheet.load_full();
+                self.outside.give_way(batch.results(), &sheet, &self.site);
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
                 if made.is_ok() {

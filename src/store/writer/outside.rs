@@ -16,11 +16,12 @@ use crate::disk::{
 use crate::error::{Error, Result};
 use crate::journal::Frame;
 use crate::sheet::merge::{self, Held};
-use crate::sheet::{Conflict, Sheet};
+use crate::sheet::{Conflict, RowUpdate, Sheet};
 use crate::store::patience::patiently;
 use crate::sys::lease::{Lease, Leased};
 
 use super::site::Site;
+use super::typed::Typed;
 
 /// How long another sheet must have had the name before it is taken for one that stays.
 const SETTLE_ANOTHER: Duration = Duration::from_secs(10);
@@ -50,6 +51,8 @@ pub(super) struct Outside {
     missing_since: Option<Instant>,
     /// Since when checkpoints have been put off for another program; `None` as soon as one was not.
     put_off_since: Option<Instant>,
+    /// What others changed in cells in which a result may still come.
+    pub(super) typed: Typed,
     /// The conflicts that nobody has taken yet.
     conflicts: Vec<Conflict>,
     /// What was found in saves of other programs; the journal learns of it next, before anything else.
@@ -121,6 +124,7 @@ impl Outside {
             watched: Vec::new(),
             missing_since: None,
             put_off_since: None,
+            typed: Typed::default(),
             conflicts: Vec::new(),
             judged: None,
             another_since: None,
@@ -399,6 +403,17 @@ impl Outside {
 
     pub(super) fn report(&mut self, conflicts: Vec<Conflict>) {
         self.conflicts.extend(conflicts);
+    }
+
+    /// Results take the place of what others changed meanwhile; that is kept, and named.
+    pub(super) fn give_way<'u>(
+        &mut self,
+        results: impl Iterator<Item = &'u RowUpdate>,
+        sheet: &Sheet,
+        site: &Site,
+    ) {
+        let conflicts = self.typed.give_way(results, sheet, site);
+        self.report(conflicts);
     }
 
     pub(super) fn take_conflicts(&mut self) -> Vec<Conflict> {

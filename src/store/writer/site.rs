@@ -59,11 +59,21 @@ impl Site {
         let mut file = scratch_file(&self.target)?;
         file.write_all(bytes)
             .map_err(Error::io("copy", self.path()))?;
-        self.keep_path(&file, label)
+        self.keep_text(&file, label)
+    }
+
+    /// Keeps what this process put together for those who may read the sheet.
+    fn keep_text(&self, text: &File, label: &str) -> Result<PathBuf> {
+        match self.target.open_sheet() {
+            Ok((sheet, _)) => self
+                .backups
+                .keep_text(text, &sheet, label, &self.session_id),
+            Err(_) => self.keep_path(text, label),
+        }
     }
 
     /// Keeps a copy beside the backups.
-    pub(super) fn keep_path(&self, file: &File, label: &str) -> Result<PathBuf> {
+    fn keep_path(&self, file: &File, label: &str) -> Result<PathBuf> {
         self.backups.keep_copy(file, label, &self.session_id)
     }
 
@@ -77,7 +87,8 @@ impl Site {
             .and_then(|()| out.flush())
             .map_err(Error::io("copy", self.path()))?;
         drop(out);
-        self.keep(&copy, "replaced")
+        let kept = self.keep_text(&copy, "replaced")?;
+        Ok(escape(&kept.display().to_string()))
     }
 
     /// Keeps the edits that a crash left under temporary names, and clears those names.

@@ -80,7 +80,7 @@ impl Writer {
         self.durable.was_read_anew(merged.unplaced);
         self.visible.has_new_base(render::differs(&sheet));
         self.outside.set_public(version);
-        self.sheet.store(Arc::new(sheet));
+        self.has_new_base(sheet);
         self.tell_what_was_judged()?;
         Ok(true)
     }
@@ -308,6 +308,12 @@ impl Writer {
             if self.durable.announced() == Some(history.versions()[known].frame) {
                 self.durable.confirm();
             }
+            let confirmed = history.versions().iter().rposition(|it| it.is_confirmed);
+            if confirmed.is_some_and(|confirmed| known < confirmed) {
+                // What comes now comes to this one.
+                self.outside
+                    .took(Frame::telling(vec![Public::judged(hash)]));
+            }
             let aside = taken.into_iter().filter(|row| row.aside);
             merged.unplaced.extend(aside);
             return merged;
@@ -329,6 +335,13 @@ impl Writer {
         self.visible.has_new_base(render::differs(&new));
         self.durable.set_unplaced(merged.unplaced);
         self.outside.report(merged.conflicts);
+        self.has_new_base(new);
+    }
+
+    fn has_new_base(&mut self, new: Sheet) {
+        if self.session.is_some() {
+            self.outside.typed.saw(&self.sheet.load(), &new);
+        }
         self.sheet.store(Arc::new(new));
     }
 }

@@ -1,6 +1,8 @@
 //! What the campaign found, each in the fewest deeds that it takes.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use tickoff::{DEFAULT_CAPACITY, Session, Until, WriteQueue};
 
@@ -65,7 +67,7 @@ fn a_save_from_before_the_result_columns_takes_no_result_away() {
 
     // At a start it is asked.
     save(&sheet, old.replace("n1", "later"));
-    let asked = end(sheet.run("-q", "true").stdin(std::process::Stdio::null())).with(3);
+    let asked = end(sheet.run("-q", "true").stdin(Stdio::null())).with(3);
     assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
     end(sheet.tickoff("recover").arg("--apply")).with(0);
     assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
@@ -187,7 +189,7 @@ fn set_does_not_ask_while_a_session_works_on_the_sheet() {
 fn a_sheet_that_follows_one_whose_session_had_no_result_is_worked_on_like_any_other() {
     let sheet = sheet(3);
     let mut apply = sheet.tickoff("apply");
-    apply.arg("--ack").stdin(std::process::Stdio::piped());
+    apply.arg("--ack").stdin(Stdio::piped());
     let mut child = apply.spawn().unwrap();
     crate::command_line::wait_until("it has begun", || sheet.has_open_journal());
     child.kill().unwrap();
@@ -206,6 +208,145 @@ fn a_sheet_that_follows_one_whose_session_had_no_result_is_worked_on_like_any_ot
     write("X1");
     session.finish().unwrap();
     assert_eq!(sheet.cell("X2", "note"), "mine");
+}
+
+/// A session begins, has the result of this row if one is given, and is killed; nothing shows the result yet.
+fn killed_with(sheet: &TempSheet, result: Option<&str>) {
+    killed(sheet, result, false);
+}
+
+fn killed(sheet: &TempSheet, result: Option<&str>, is_shown: bool) {
+    let mut apply = sheet.tickoff("apply");
+    apply.arg("--ack").stdin(Stdio::piped());
+    let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ask = |po: &str| {
+        let updates = format!(r#"{{"STATUS":"COMPLETED","LAST_PROCESSED":"{FIRST}"}}"#);
+        writeln!(lines, r#"{{"po_number":"{po}","updates":{updates}}}"#).unwrap();
+        answers.next().unwrap().unwrap()
+    };
+    let refused = ask("nobody");
+    assert!(!refused.contains("\"durable\":true"), "{refused}");
+    // Nothing takes the place of what somebody has open for writing.
+    let open = || fs::OpenOptions::new().append(true).open(sheet.path());
+    let _held = (!is_shown).then(|| open().unwrap());
+    let journal = sheet.folder().join(".input.csv.journal");
+    let announced = || {
+        let log = fs::read(&journal).unwrap();
+        log.windows(6).filter(|it| it == b"\"next\"").count()
+    };
+    if let Some(po) = result {
+        let before = announced();
+        let answer = ask(po);
+        assert!(answer.contains("\"durable\":true"), "{answer}");
+        crate::command_line::wait_until("it is about to be visible", || announced() > before);
+    }
+    if is_shown {
+        crate::command_line::wait_until("it is visible", || sheet.text().contains(FIRST));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// What a session began with is no unknown save after it was killed, whatever went before its first result (H9).
+#[test]
+fn a_save_before_the_first_result_is_not_asked_about_after_a_crash() {
+    let sheet = sheet(3);
+    let first = sheet.text();
+    killed_with(&sheet, None);
+    save(&sheet, first.replace("n2", "mine"));
+    killed_with(&sheet, Some("PO0"));
+    assert!(!sheet.text().contains("COMPLETED"), "{}", sheet.text());
+    end(&mut sheet.run("-q", "true")).with(0);
+    assert_eq!(sheet.cell("PO0", "LAST_PROCESSED"), FIRST);
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+    let mut backups = sheet.backup_names().into_iter();
+    let is_of_the_save = |name| {
+        let backup = fs::read_to_string(sheet.backups().join(name)).unwrap();
+        backup.contains("mine") && !backup.contains("COMPLETED")
+    };
+    assert!(backups.any(is_of_the_save));
+}
+
+/// The same of one that was put back to what it was.
+#[test]
+fn an_older_version_before_the_first_result_is_not_asked_about_after_a_crash() {
+    let sheet = sheet(3);
+    let first = sheet.text();
+    killed_with(&sheet, None);
+    save(&sheet, first.replace("n2", "mine"));
+    killed_with(&sheet, None);
+    save(&sheet, first);
+    killed_with(&sheet, Some("PO0"));
+    end(&mut sheet.run("-q", "true")).with(0);
+    assert_eq!(sheet.cell("PO0", "LAST_PROCESSED"), FIRST);
+    assert_eq!(sheet.cell("PO2", "note"), "n2");
+}
+
+/// The same of one that showed all results there were.
+#[test]
+fn an_older_version_that_was_gone_on_with_is_not_asked_about_after_a_crash() {
+    let sheet = sheet(3);
+    killed(&sheet, Some("PO0"), true);
+    let older = sheet.text();
+    save(&sheet, older.replace("n2", "mine"));
+    killed_with(&sheet, None);
+    save(&sheet, &older);
+    killed_with(&sheet, Some("PO1"));
+    end(&mut sheet.run("-q", "true")).with(0);
+    assert_eq!(sheet.cell("PO0", "LAST_PROCESSED"), FIRST);
+    assert_eq!(sheet.cell("PO1", "LAST_PROCESSED"), FIRST);
+    assert_eq!(sheet.cell("PO2", "note"), "n2");
+}
+
+/// Later on that version is an older one like any other.
+#[test]
+fn an_older_version_that_was_gone_on_with_is_asked_about_when_it_comes_back() {
+    let sheet = sheet(3);
+    killed(&sheet, Some("PO0"), true);
+    let older = sheet.text();
+    save(&sheet, older.replace("n2", "mine"));
+    killed_with(&sheet, None);
+    save(&sheet, &older);
+    end(&mut sheet.run("-q", "true")).with(0);
+    save(&sheet, &older);
+    let asked = end(&mut sheet.run("-q", "true")).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+}
+
+/// A version that was only announced showed its results to nobody (P1).
+#[test]
+fn a_sheet_that_was_renamed_before_its_results_were_visible_is_asked_about() {
+    let sheet = sheet(3);
+    killed_with(&sheet, Some("PO0"));
+    let renamed = sheet.folder().join("renamed.csv");
+    fs::rename(sheet.path(), &renamed).unwrap();
+    let mut set = crate::command_line::tickoff();
+    let asked = end(set.arg("set").arg(&renamed).args(["PO1", "note=x"])).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+}
+
+/// Who saves the sheet without having seen that a status was put back does not take that back (H9).
+#[test]
+fn a_status_that_was_put_back_stays_so_when_an_older_version_is_saved() {
+    let sheet = sheet(4);
+    let mut session = Session::open(sheet.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(1).unwrap();
+    let write = |po: &str, time: &str| {
+        let handler = session.handler();
+        handler.update_record(po, completed(time)).unwrap();
+    };
+    write("PO0", FIRST);
+    let old = sheet.text();
+    save(&sheet, old.replace("PO0;COMPLETED", "PO0;"));
+    write("PO1", SECOND);
+    save(&sheet, old.replace("n3", "mine"));
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("PO0", "STATUS"), "");
+    assert_eq!(sheet.cell("PO0", "LAST_PROCESSED"), FIRST);
+    assert_eq!(sheet.cell("PO1", "STATUS"), "COMPLETED");
+    assert_eq!(sheet.cell("PO3", "note"), "mine");
 }
 
 /// Two sessions never run at once because a file went away, whoever prepared the first one (H10).

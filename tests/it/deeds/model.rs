@@ -41,8 +41,9 @@ pub enum Want {
     },
     /// Somebody's own. `strict`: it is in the sheet and nowhere else.
     Edit { value: String, strict: bool },
-    /// Somebody changed a result, and the save does not tell that they had seen it.
-    Either { result: String, edit: String },
+    /// Somebody changed a result, and the save does not tell that they had seen it. There are several `edits` if
+    /// others saved the sheet before tickoff is known to have looked.
+    Either { result: String, edits: Vec<String> },
 }
 
 /// A version that stood in the sheet's place.
@@ -280,7 +281,7 @@ impl Model {
                         is_fresh = false;
                         Some(Want::Either {
                             result: value,
-                            edit: theirs.to_owned(),
+                            edits: vec![theirs.to_owned()],
                         })
                     } else if has_seen {
                         match self.is_told_by(&evidence, &cell, &value, since) {
@@ -289,7 +290,7 @@ impl Model {
                                 is_fresh = false;
                                 Some(Want::Either {
                                     result: value,
-                                    edit: theirs.to_owned(),
+                                    edits: vec![theirs.to_owned()],
                                 })
                             }
                         }
@@ -301,13 +302,12 @@ impl Model {
                             .any(|at| self.shows(*at, &cell, &value));
                         if evidence.seen.is_none() && is_near {
                             // Nothing but this cell tells the versions apart.
-                            let edit = theirs.to_owned();
                             if let Some(values) = self.written.get_mut(&cell) {
-                                values.insert(edit.clone());
+                                values.insert(theirs.to_owned());
                             }
                             let either = Want::Either {
                                 result: value,
-                                edit,
+                                edits: vec![theirs.to_owned()],
                             };
                             self.wants.insert(cell, either);
                             continue;
@@ -323,10 +323,19 @@ impl Model {
                 }
                 // Whoever removed its place saw one of the two.
                 (Some(Want::Either { .. }), None) => None,
-                (Some(Want::Either { result, .. }), Some(theirs)) => {
+                (Some(Want::Either { result, mut edits }), Some(theirs)) => {
                     is_fresh = false;
-                    let edit = theirs.to_owned();
-                    Some(Want::Either { result, edit })
+                    // If one was taken over, who had not seen it does not take it back; who writes something else
+                    // does, where the traces agree.
+                    let is_untouched = opened.is_some_and(|opened| same(Some(theirs), opened));
+                    let may_stay = is_untouched || !self.agree(&evidence, &cell);
+                    let is_told = |edit: &str| self.is_told_by(&evidence, &cell, edit, 0);
+                    edits.retain(|edit| may_stay && !is_told(edit));
+                    let known = std::iter::once(&result).chain(&edits);
+                    if !known.into_iter().any(|known| same(Some(theirs), known)) {
+                        edits.push(theirs.to_owned());
+                    }
+                    Some(Want::Either { result, edits })
                 }
                 (_, None) => None,
                 (Some(Want::Edit { value, strict }), Some(theirs))
@@ -357,11 +366,14 @@ impl Model {
                 // A column that was removed comes back empty, whatever an older version shows there.
                 values.insert(String::new());
             }
-            if let Some(Want::Edit { value, .. } | Want::Either { edit: value, .. }) = &want
-                && let Some(values) = self.written.get_mut(&cell)
-            {
-                // If it is taken over, a save that lacks it gets it back.
-                values.insert(value.clone());
+            let edits = match &want {
+                Some(Want::Edit { value, .. }) => std::slice::from_ref(value),
+                Some(Want::Either { edits, .. }) => edits,
+                _ => &[],
+            };
+            if let Some(values) = self.written.get_mut(&cell) {
+                // If one is taken over, a save that lacks it gets it back.
+                values.extend(edits.iter().cloned());
             }
             if let Some(want) = want {
                 self.wants.insert(cell, want);

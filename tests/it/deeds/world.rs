@@ -32,6 +32,10 @@ pub struct World {
     pub held: Option<File>,
     /// Whether a session was killed and none has ended since.
     pub is_interrupted: bool,
+    /// Whether the sheet was renamed, or taken back to an older version, after that. After both it may be the one
+    /// before the last, which a kill in the moment of the exchange leaves as well: what was only announced is
+    /// asked about, and which version that is the model does not know.
+    pub is_moved_since: bool,
     /// Where the folder is mounted, if it is.
     mounted: Option<PathBuf>,
     /// Makes values that nobody else has, and times that go on.
@@ -60,6 +64,7 @@ impl World {
             live: None,
             held: None,
             is_interrupted: false,
+            is_moved_since: false,
             mounted: None,
             serial: 0,
             clock: 0,
@@ -328,12 +333,12 @@ impl World {
                     settled.push((cell.clone(), Some(want)));
                     continue;
                 }
-                Want::Either { edit, .. } if is(edit) => {
-                    let (value, strict) = (edit.clone(), true);
+                Want::Either { edits, .. } if edits.iter().any(|edit| is(edit)) => {
+                    let (value, strict) = (shown.unwrap_or_default().to_owned(), true);
                     settled.push((cell.clone(), Some(Want::Edit { value, strict })));
                     continue;
                 }
-                Want::Either { result, edit } => format!("{result:?} or {edit:?}"),
+                Want::Either { result, edits } => format!("{result:?} or one of {edits:?}"),
             };
             return Err(format!(
                 "{wrong} of {cell:?} is not in the sheet, which shows {shown:?}"

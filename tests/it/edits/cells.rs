@@ -22,15 +22,36 @@ fn the_edit_of_a_result_by_somebody_who_saw_it_stays() {
     }
 }
 
-/// The edit comes first, the result is the later hand.
+/// The edit comes first, the result is the later hand. A backup has what stood there, or a copy.
 #[test]
 fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
     let edit = |text: &str| with(text, "P08", "ATTACHMENTS_FOUND", "7");
     for when in [Before, Crash] {
         check_quiet(when, edit).check_results(&[]);
     }
-    // The result may be there before the edit is found: then both are named.
-    check(During, 0, edit).0.check_results(&[]);
+    let mut scene = Scene::new(During);
+    let saved = edit(&scene.sheet.text());
+    scene.save(&saved);
+    let ended = scene.end().with(0);
+    scene.check_results(&[]);
+    assert_eq!(scene.kept("outside"), [saved]);
+    for told in [
+        "another program changed a cell before its result came; the result takes its place key=P08 column=ATTACHMENTS_FOUND kept=2 theirs=7",
+        "a copy of the sheet with what results take the place of is kept kept=",
+    ] {
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn nothing_is_said_of_edits_that_a_result_does_not_take_the_place_of() {
+    let scene = check_quiet(During, |text| {
+        let text = with(text, "P08", "note", "mine");
+        let text = with(&text, "P09", "ATTACHMENTS_FOUND", "2.0");
+        with(&text, "P10", "STATUS", "ERROR")
+    });
+    scene.check_results(&["P09"]);
+    scene.check_copies(&[]);
 }
 
 /// Somebody who has the sheet as it was before the run saves it with another value in a result's cell.
@@ -41,7 +62,7 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
     scene.check_results(&[]);
     scene.check_copies(&["outside"]);
     assert_eq!(scene.kept("outside"), [stale("")]);
-    let told = "another program changed a cell that holds a result; the result is kept po=P01 column=STATUS kept=COMPLETED theirs=FAILED";
+    let told = "another program changed a cell that holds a result; the result is kept key=P01 column=STATUS kept=COMPLETED theirs=FAILED";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 
     for when in [Before, Crash] {
@@ -66,7 +87,7 @@ fn both_values_are_named_and_the_save_is_backed_up_where_it_need_not_be_asked() 
     scene.end().with(0);
     scene.save(&stale);
     let ended = scene.next().with(0);
-    let told = "po=P08 column=STATUS kept=COMPLETED theirs=FAILED";
+    let told = "key=P08 column=STATUS kept=COMPLETED theirs=FAILED";
     assert!(ended.stderr.contains(told), "{ended:?}");
     scene.check_backed_up(&stale);
     scene.check_results(&[]);
@@ -162,7 +183,7 @@ fn a_row_with_a_word_that_nobody_knows_is_left_alone() {
         with(&text, "P07", "STATUS", "ON HOLD")
     };
     let (scene, ended) = check(During, 1, both);
-    let told = "a result may not change ON HOLD to COMPLETED: its status, time and message go to ….unplaced.csv po=P06";
+    let told = "a result may not change ON HOLD to COMPLETED: its status, time and message go to ….unplaced.csv key=P06";
     assert!(ended.stderr.contains(told), "{ended:?}");
     assert_eq!(scene.ran(), REST[2..]);
     for (po, found) in [("P06", "2"), ("P07", "")] {

@@ -21,7 +21,7 @@ fn a_row_that_is_added_is_run_by_the_next_run() {
     assert_eq!(scene.ran(), ["P99"]);
 }
 
-const NO_PLACE: &str = "the sheet has no place for results pos=P01";
+const NO_PLACE: &str = "the sheet has no place for results keys=P01";
 
 #[test]
 fn a_row_that_is_removed_stays_removed_and_its_result_is_in_a_copy() {

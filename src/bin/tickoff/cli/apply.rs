@@ -33,7 +33,7 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 ///
 /// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
 /// "operation_id": …}; key is another name of po_number. The operation_id is optional and comes back
-/// in the answer. A line is refused only if it is no such object, or its PO was never in the sheet;
+/// in the answer. A line is refused only if it is no such object, or its key was never in the sheet;
 /// that is reported with its number, and the others are applied.
 ///
 /// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
@@ -62,7 +62,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     ack: bool,
 
-    /// Let operations take a PO out of COMPLETED or back to PENDING, and replace an unknown word in STATUS
+    /// Let operations take a row out of COMPLETED or back to PENDING, and replace an unknown word in STATUS
     #[arg(long)]
     force: bool,
 
@@ -86,7 +86,7 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
         take_unknown: args.force,
         ..args.stage.put_into(
             args.sheet
-                .options_with(args.words.put_into(args.sheet.settings()))?,
+                .options_with(args.words.put_into(args.sheet.settings()?))?,
         )
     };
     let options = args.columns.put_into(args.backup.put_into(options));
@@ -200,7 +200,7 @@ fn submit_line<O>(
     let po = line
         .po_number
         .as_deref()
-        .expect("updates without a PO are refused");
+        .expect("updates without a key are refused");
     let (updates, finding) = formulas.judge_result(po, updates, is_known);
     warnings.extend(finding);
     Ok(submit(po, updates)?)
@@ -319,10 +319,10 @@ mod tests {
         );
         assert_eq!(
             outcome.answers,
-            "{\"line\":1,\"operation_id\":9,\"po_number\":\"P9\",\"key\":\"P9\",\"durable\":false,\"error\":\"no row has the PO P9\"}\n\
+            "{\"line\":1,\"operation_id\":9,\"po_number\":\"P9\",\"key\":\"P9\",\"durable\":false,\"error\":\"no row has the key P9\"}\n\
              {\"line\":2,\"operation_id\":null,\"po_number\":\"P1\",\"key\":\"P1\",\"durable\":true}\n"
         );
-        assert_eq!(outcome.reports, ["line 1: no row has the PO P9"]);
+        assert_eq!(outcome.reports, ["line 1: no row has the key P9"]);
         assert_eq!(outcome.exit.unwrap().code(), 1);
     }
 

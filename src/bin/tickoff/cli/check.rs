@@ -8,11 +8,11 @@ use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
 use super::args::{SheetArgs, StageArgs, WordArgs};
 use crate::exit::{Exit, Failure, advice};
 use crate::stderr::Display;
-use crate::stdout::{json_line, print};
+use crate::stdout::{Keyed, json_line, print};
 
 /// Look for everything that is wrong with the sheet, and change nothing
 ///
-/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: PO: MESSAGE, and indented by 4 blanks below
+/// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
 /// characters, names and keys that only look like others, control characters as a row.
@@ -20,7 +20,7 @@ use crate::stdout::{json_line, print};
 #[command(after_help = "\
 Examples:
   tickoff check orders.csv
-  tickoff check orders.csv --json | jq -r 'select(.level==\"error\").po'")]
+  tickoff check orders.csv --json | jq -r 'select(.level==\"error\").key'")]
 pub struct CheckArgs {
     #[command(flatten)]
     sheet: SheetArgs,
@@ -46,14 +46,14 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.stage.put_into(
             args.sheet
-                .options_with(args.words.put_into(args.sheet.settings()))?,
+                .options_with(args.words.put_into(args.sheet.settings()?))?,
         )
     };
     let findings = diagnose(&args.sheet.file, &options)?;
     print(|out| {
         findings.iter().try_for_each(|finding| {
             if args.json {
-                return json_line(out, finding);
+                return json_line(out, &Keyed::of(finding, finding.po.as_deref()));
             }
             line(out, &args.sheet.file, finding)?;
             finding

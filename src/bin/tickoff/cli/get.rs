@@ -1,4 +1,4 @@
-//! `tickoff get`: every cell of one PO.
+//! `tickoff get`: every cell of one row.
 
 use tickoff::{Sheet, escape};
 
@@ -6,7 +6,7 @@ use super::args::SheetArgs;
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
-/// Show every cell of a PO
+/// Show every cell of a row
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,7 +16,8 @@ pub struct GetArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
-    /// The PO
+    /// The row's key
+    #[arg(value_name = "KEY")]
     po: String,
 
     /// Print one JSON object
@@ -24,7 +25,7 @@ pub struct GetArgs {
     json: bool,
 }
 
-/// Prints the PO's cells, or that there is no such PO.
+/// Prints the row's cells, or that no row has this key.
 pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
     let sheet = Sheet::read(&args.sheet.file, &args.sheet.options()?)?;
     let record = sheet
@@ -32,7 +33,7 @@ pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
         .ok_or_else(|| sheet.unknown_po(&args.po))?;
     print(|out| {
         if args.json {
-            return json_line(out, &Keyed::of(&record));
+            return json_line(out, &Keyed::of(&record, &record.po_number));
         }
         record
             .cells()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickoff::{Options, Session, Settings, Stage, escape};
+use tickoff::{KeyColumns, Options, Session, Settings, Stage, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs, refuse_unwritable};
 use crate::exit::{Exit, Failure};
@@ -23,6 +23,7 @@ use crate::stdout::print;
 Examples:
   tickoff init orders.csv
   tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
+  tickoff init orders.csv --key order --key line
   tickoff init letters.csv --key Kunde --encoding windows-1252
   tickoff init scans.csv --key file --stages fetch,ocr,upload
   tickoff init guests.csv --add-key ID")]
@@ -58,8 +59,8 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
-    let key = args.add_key.clone().or(typed.key);
+    let typed = args.words.put_into(args.sheet.settings()?);
+    let key = args.add_key.clone().map(KeyColumns::from).or(typed.key);
     let typed = Settings {
         key,
         stages: args.stages.clone(),
@@ -102,7 +103,7 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
     let numbered = Session::number_rows(&args.sheet.file, options)?;
     print(|out| {
         if numbered.added_column {
-            writeln!(out, "added {}", escape(&options.key))?;
+            writeln!(out, "added {}", escape(&options.key.title()))?;
         }
         match numbered.rows {
             0 => writeln!(out, "no row lacks a key"),

@@ -12,6 +12,8 @@ use crate::stderr::{Display, LogFormat, Verbosity};
 // What several commands have in common.
 mod args;
 mod formulas;
+#[cfg(test)]
+mod pages;
 
 // The commands.
 mod apply;
@@ -43,14 +45,15 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  tickoff run orders.csv -j 8 -- ./fetch.sh {}
-  tickoff status orders.csv
+  tickoff init urls.csv --key url
+  tickoff run urls.csv -j 8 -- curl -fsSO {}
+  tickoff status urls.csv
   tickoff set orders.csv PO123 STATUS=PENDING
   tickoff backup restore orders.csv latest
 
 Exit codes:
   0    done
-  1    finished, but some rows failed or were refused, some cells found no place, or the PO is unknown
+  1    finished, but some rows failed or were refused, some cells found no place, or no row has the key
   2    the command line is wrong
   3    the file is missing, unreadable or invalid, or a decision is asked (tickoff recover)
   4    the file is held by another session, or being written by another program

@@ -2,14 +2,14 @@
 
 use tickoff::{Selection, Sheet, escape};
 
-use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs};
+use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs, slip};
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
-/// List the POs that a run would process
+/// List the keys of the rows that a run would process
 ///
-/// One PO a line, in the sheet's order. POs with an unknown word as their STATUS are not among them, as a
-/// run leaves them alone; --todo says which words mean that a row is to be processed. Control characters are shown as escapes; use -0 to hand POs
+/// One key a line, in the sheet's order. Rows with an unknown word as their STATUS are not among them, as a
+/// run leaves them alone; --todo says which words mean that a row is to be processed. Control characters are shown as escapes; use -0 to hand keys
 /// on to another program as they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,20 +34,22 @@ pub struct PendingArgs {
     #[arg(long)]
     json: bool,
 
-    /// End each PO with a NUL byte, and do not escape it
+    /// End each key with a NUL byte, and do not escape it
     #[arg(short = '0', long, conflicts_with = "json")]
     null: bool,
 }
 
-/// Prints the POs that are not done.
+/// Prints the keys of the rows that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings()?);
     let options = args.stage.put_into(args.sheet.options_with(typed)?)?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
-    let mut pending = sheet.select(&args.conditions.put_into(Selection::all()))?;
+    let mut pending = sheet
+        .select(&args.conditions.put_into(Selection::all()))
+        .map_err(slip)?;
     print(|out| {
         pending.try_for_each(|record| match (args.json, args.null) {
-            (true, _) => json_line(out, &Keyed::of(&record)),
+            (true, _) => json_line(out, &Keyed::of(&record, &record.po_number)),
             (false, true) => write!(out, "{}\0", record.po_number),
             (false, false) => writeln!(out, "{}", escape(&record.po_number)),
         })

@@ -1,4 +1,4 @@
-//! `tickoff run`: one command per PO.
+//! `tickoff run`: one command per row.
 
 // What it was asked, and on what it works.
 mod args;
@@ -15,6 +15,7 @@ mod dry;
 
 use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 
+use super::args::slip;
 use super::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -24,7 +25,7 @@ use observers::{Beginning, Observers};
 
 pub use args::RunArgs;
 
-/// Runs the command for every pending PO and records what became of each.
+/// Runs the command for every pending row and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
     let reading = EndAtOnce::at_signals()?;
@@ -38,7 +39,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     drop(reading);
 
     let session = sheet::open(args, input, &selection)?;
-    let total = session.count(&selection)?;
+    let total = session.count(&selection).map_err(slip)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))

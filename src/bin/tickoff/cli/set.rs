@@ -7,7 +7,7 @@ use super::formulas::Finding;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 
-/// Change cells of a PO, whatever its status
+/// Change cells of a row, whatever its status
 ///
 /// A new STATUS also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is a failure. Columns that
 /// the sheet does not have are refused. It may be used while a run is going. If nothing was ever written
@@ -16,12 +16,14 @@ use crate::stderr::Display;
 #[command(after_help = "\
 Examples:
   tickoff set orders.csv PO123 STATUS=PENDING
-  tickoff set orders.csv PO123 STATUS=ERROR \"ERROR_MESSAGE=wrong supplier\"")]
+  tickoff set orders.csv PO123 STATUS=ERROR \"ERROR_MESSAGE=wrong supplier\"
+  tickoff set orders.csv --key order --key line 'A1;2' STATUS=PENDING")]
 pub struct SetArgs {
     #[command(flatten)]
     sheet: SheetArgs,
 
-    /// The PO
+    /// The row's key
+    #[arg(value_name = "KEY")]
     po: String,
 
     /// The new value of a column: all that follows the first =
@@ -35,7 +37,7 @@ pub struct SetArgs {
     backup: BackupArgs,
 }
 
-/// Changes the cells of one PO; when it returns, the sheet shows them and they are durable.
+/// Changes the cells of one row; when it returns, the sheet shows them and they are durable.
 pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     let updates: Updates = args
         .cells

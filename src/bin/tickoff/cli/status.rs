@@ -24,7 +24,7 @@ const WORDS: usize = 20;
 /// How wide the longest bar is, in columns.
 const BAR: usize = 40;
 
-/// Show how many POs there are in each state, the commonest errors, and who is at it
+/// Show how many rows there are in each state, the commonest errors, and who is at it
 ///
 /// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
 /// its number. The stages that tickoff.toml lists follow, each with the same; --stage shows one alone.
@@ -45,16 +45,19 @@ pub struct StatusArgs {
     stage: StageArgs,
 
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
-    /// last_result, session, errors, and stages if tickoff.toml lists some
+    /// last_result, session, not_visible, errors, and stages if tickoff.toml lists some
     #[arg(long)]
     json: bool,
 }
 
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let typed = args.failed.put_into(args.sheet.settings());
+    let typed = args.failed.put_into(args.sheet.settings()?);
     let options = args.stage.put_into(args.sheet.options_with(typed)?);
     let sheet = Sheet::read(&args.sheet.file, &options)?;
+    if let Some(error) = sheet.unknown_stage() {
+        tracing::warn!("{error}");
+    }
     let listed = match args.stage.is_named() {
         true => Vec::new(),
         false => read_stages(&args.sheet.file, &options)?,
@@ -63,12 +66,11 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         stage: stage.name().to_owned(),
         state: State::of(sheet, None, Vec::new()),
     });
-    let session = RunningSession::on(&args.sheet.file)?;
-    let state = State::of(
-        &sheet,
-        Some(session.map(|session| session.holder)),
-        stages.collect(),
-    );
+    let work = Work {
+        session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
+        not_visible: sheet.not_visible(),
+    };
+    let state = State::of(&sheet, Some(work), stages.collect());
     print(|out| {
         if args.json {
             return json_line(out, &state);
@@ -95,7 +97,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         }
         match has_main {
             true => Ok(()),
-            false => at_it(out, state.session.as_ref()),
+            false => at_it(out, state.work.as_ref()),
         }
     })?;
     Ok(Exit::Done)
@@ -142,9 +144,9 @@ struct State {
     words: Vec<(ProcessingStatus, usize)>,
     /// The latest LAST_PROCESSED.
     last_result: Option<DateTime<Utc>>,
-    /// Who works on it now; nothing is said of that for each stage.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<Option<Holder>>,
+    /// Nothing is said of it for each stage.
+    #[serde(flatten)]
+    work: Option<Work>,
     /// The commonest first.
     errors: Vec<CommonError>,
     /// The stages that are listed.
@@ -159,18 +161,27 @@ fn by_word<S: Serializer>(
     serializer.collect_map(words.iter().map(|(word, rows)| (word.as_str(), rows)))
 }
 
+/// What is being done to a sheet.
+#[derive(Serialize)]
+struct Work {
+    /// Who works on it now.
+    session: Option<Holder>,
+    /// How many rows have a result that the file does not show yet.
+    not_visible: usize,
+}
+
 /// An error that some rows have.
 #[derive(Serialize)]
 struct CommonError {
     /// What varies in it is left out.
     message: String,
     rows: usize,
-    /// A PO that has it.
+    /// The key of a row that has it.
     example: String,
 }
 
 impl State {
-    fn of(sheet: &Sheet, session: Option<Option<Holder>>, stages: Vec<StageState>) -> State {
+    fn of(sheet: &Sheet, work: Option<Work>, stages: Vec<StageState>) -> State {
         let mut errors = Errors::default();
         for record in sheet.failed_records() {
             errors.add(&record.po_number, record.error_message.as_deref());
@@ -180,7 +191,7 @@ impl State {
             progress: sheet.progress(),
             words: sheet.words(),
             last_result: sheet.last_processed(),
-            session,
+            work,
             errors: common
                 .map(|group| CommonError {
                     message: group.message.clone(),
@@ -247,7 +258,7 @@ fn explanation(
             writeln!(out, "last result     {age} ago, {at}")?;
         }
     }
-    at_it(out, state.session.as_ref())?;
+    at_it(out, state.work.as_ref())?;
     if !state.errors.is_empty() {
         writeln!(out, "\ncommonest errors")?;
     }
@@ -260,12 +271,25 @@ fn explanation(
     Ok(())
 }
 
-fn at_it(out: &mut (impl Write + ?Sized), session: Option<&Option<Holder>>) -> io::Result<()> {
-    match session {
-        None => Ok(()),
-        Some(None) => writeln!(out, "session         none is going on"),
-        Some(Some(holder)) => writeln!(out, "session         {holder}"),
+fn at_it(out: &mut (impl Write + ?Sized), work: Option<&Work>) -> io::Result<()> {
+    let Some(work) = work else { return Ok(()) };
+    match &work.session {
+        None => writeln!(out, "session         none is going on")?,
+        Some(holder) => writeln!(out, "session         {holder}")?,
     }
+    let rows = match work.not_visible {
+        0 => return Ok(()),
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    };
+    let way_on = match work.session {
+        Some(_) => "the session writes them within seconds",
+        None => "the next run writes them, or tickoff recover FILE --apply",
+    };
+    writeln!(
+        out,
+        "not visible     results of {rows} are not in the file yet: {way_on}"
+    )
 }
 
 #[cfg(test)]
@@ -295,7 +319,10 @@ mod tests {
                 (ProcessingStatus::Other("a\u{1b}[2J".to_owned()), 1),
             ],
             last_result: Some(DateTime::UNIX_EPOCH),
-            session: Some(None),
+            work: Some(Work {
+                session: None,
+                not_visible: 0,
+            }),
             errors: vec![CommonError {
                 message: "exit 1: \u{1b}[2J".to_owned(),
                 rows: 12,
@@ -363,7 +390,7 @@ mod tests {
             text(|out| json_line(out, &state())),
             "{\"total\":446,\"completed\":120,\"pending\":300,\"error\":20,\"no_attachments\":5,\"other\":1,\
              \"words\":{\"COMPLETED\":120,\"a\\u001b[2J\":1},\
-             \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\
+             \"last_result\":\"1970-01-01T00:00:00Z\",\"session\":null,\"not_visible\":0,\
              \"errors\":[{\"message\":\"exit 1: \\u001b[2J\",\"rows\":12,\"example\":\"P1\"}]}\n"
         );
     }

@@ -23,12 +23,14 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             path,
             columns,
             key,
+            missing,
             delimiter,
             encoding,
             close,
             ..
         } => {
-            let said = on_missing_key(path, (*delimiter, encoding), key, columns, close);
+            let meant = meant(key, missing, close);
+            let said = on_missing_key(path, (*delimiter, encoding), key, columns, &meant);
             return Some(match error.look_alike() {
                 Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
                 None => said.into(),
@@ -40,13 +42,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             is_status, words, ..
         } => return Some(on_foreign_column(*is_status, words).into()),
         Error::DuplicatePo { .. } => {
-            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them"
+            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them"
         }
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
         }
         Error::Transition { .. } => {
-            "if that is meant, use tickoff set for this PO, or --force for all"
+            "if that is meant, use tickoff set for this row, or --force for all"
         }
         Error::SessionHeld { path, holder } => return Some(on_held(path, holder).into()),
         Error::LockTimeout { path, .. } => {
@@ -82,7 +84,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             );
         }
         Error::NotDurable { .. } => {
-            "this result is not kept: once the cause is gone, process the PO again"
+            "this result is not kept: once the cause is gone, run the job again"
         }
         Error::Verification { .. } => {
             "the sheet is as it was before: run the same command again; if that does not help, copy the sheet to another disk, since this one does not keep what it is given"
@@ -106,7 +108,7 @@ fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
         false => "WORDS".to_owned(),
     };
     format!(
-        "say what these words mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed; or {RENAME}"
+        "if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or {RENAME}. If its words are to be replaced by results, say what they mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed"
     )
 }
 
@@ -133,11 +135,11 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
 fn on_missing_key(
     path: &Path,
     (delimiter, encoding): (u8, &str),
-    key: &str,
+    key: &[String],
     columns: &[String],
-    close: &[String],
+    meant: &[String],
 ) -> String {
-    if let [header] = columns
+    if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
         return format!(
@@ -149,7 +151,12 @@ fn on_missing_key(
     let encoding: Encoding = encoding.parse().unwrap_or_default();
     let could_be = key_candidates(path, delimiter, encoding).unwrap_or_default();
     let mut said = said_of(&could_be);
-    let likeliest = close.first().or(could_be.columns.first());
+    let likeliest: &[String] = match (could_be.columns.first(), could_be.pairs.first()) {
+        _ if !meant.is_empty() => meant,
+        (Some(column), _) => std::slice::from_ref(column),
+        (None, Some(pair)) => pair,
+        (None, None) => &[],
+    };
     let file = from_here(path);
     let mut form_too = match delimiter {
         b';' | b',' | b'\t' => String::new(),
@@ -162,12 +169,19 @@ fn on_missing_key(
         form_too += &format!(" --encoding {}", encoding.name());
     }
     match likeliest {
-        Some(name) => said += &format!("if {} is the key: ", escape(name)),
-        None => said += "name the column that is the key: ",
+        [] => said += "name the column that is the key: ",
+        [name] => said += &format!("if {} is the key: ", escape(name)),
+        _ => said += &format!("if {} are the key: ", joined(likeliest, " and ")),
     }
-    let name = likeliest.map_or("COLUMN".to_owned(), |name| for_a_shell(name));
-    said += &format!("tickoff init {file} --key {name}{form_too}");
-    if likeliest.is_none() && could_be.rows > 0 {
+    said += &format!("tickoff init {file}");
+    for name in likeliest {
+        said += &format!(" --key {}", for_a_shell(name));
+    }
+    if likeliest.is_empty() {
+        said += " --key COLUMN";
+    }
+    said += &form_too;
+    if meant.is_empty() && could_be.columns.is_empty() && could_be.rows > 0 {
         said += &format!("; or number the rows: tickoff init {file} --add-key ID{form_too}");
     }
     if let [header] = columns
@@ -178,6 +192,21 @@ fn on_missing_key(
     said
 }
 
+/// The key that was meant, if one column of it is not there and another one has a name like it.
+fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
+    let ([missing], [close, ..]) = (missing, close) else {
+        return Vec::new();
+    };
+    let names = key.iter();
+    let names = names.map(|name| if name == missing { close } else { name });
+    names.cloned().collect()
+}
+
+fn joined(names: &[String], between: &str) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
+    names.join(between)
+}
+
 fn said_of(could_be: &KeyCandidates) -> String {
     const SHOWN: usize = 8;
     let rows = match (could_be.is_all, could_be.rows) {
@@ -185,16 +214,20 @@ fn said_of(could_be: &KeyCandidates) -> String {
         (true, _) => "every row".to_owned(),
         (false, rows) => format!("each of the first {rows} rows"),
     };
-    if could_be.columns.is_empty() {
-        return "no column is filled in every row and different in each; ".to_owned();
-    }
-    let names = could_be.columns.iter().take(SHOWN);
-    let names: Vec<_> = names.map(|name| escape(name)).collect();
-    let mut names = names.join(", ");
-    if let more @ 1.. = could_be.columns.len().saturating_sub(SHOWN) {
+    let several = could_be.pairs.iter().map(|pair| joined(pair, " with "));
+    let one = could_be.columns.iter().map(|name| escape(name));
+    let all: Vec<String> = one.chain(several).collect();
+    let mut names = all[..all.len().min(SHOWN)].join(", ");
+    if let more @ 1.. = all.len().saturating_sub(SHOWN) {
         names += &format!(" and {more} more");
     }
-    format!("filled in {rows} and different in each: {names}; ")
+    match (&could_be.columns[..], &could_be.pairs[..]) {
+        ([], []) => "no column is filled in every row and different in each; ".to_owned(),
+        ([], _) => format!(
+            "no column is filled in {rows} and different in each, but two together are: {names}; "
+        ),
+        _ => format!("filled in {rows} and different in each: {names}; "),
+    }
 }
 
 /// A path as a word for a shell, by the name alone if it is in the working directory.
@@ -392,6 +425,10 @@ mod tests {
             "no column is filled in every row and different in each; name the column that is the key: tickoff init DIR/in.csv --key COLUMN; or number the rows: tickoff init DIR/in.csv --add-key ID",
         );
         check_sheet(
+            "order;line;qty\nA;1;5\nA;2;5\nB;1;5\n",
+            "no column is filled in every row and different in each, but two together are: order with line; if order and line are the key: tickoff init DIR/in.csv --key order --key line; or number the rows: tickoff init DIR/in.csv --add-key ID",
+        );
+        check_sheet(
             "a|b\n1|x\n2|x\n",
             "filled in every row and different in each: a|b; if a|b is the key: tickoff init DIR/in.csv --key 'a|b'; and if it has more columns, --delimiter CHAR names what separates them",
         );
@@ -405,6 +442,7 @@ mod tests {
         );
         let some = KeyCandidates {
             columns: vec!["id".into()],
+            pairs: vec![],
             rows: 7,
             is_all: false,
         };
@@ -454,7 +492,7 @@ mod tests {
         );
         check_sheet(
             "PO_NUMBER\nP1\nP1\n",
-            "remove all of these rows but one, or pass --duplicates all to process the PO once and write its result to each of them",
+            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
         );
     }
 
@@ -542,7 +580,7 @@ mod tests {
                 po: "P1".into(),
                 source: source(),
             },
-            "this result is not kept: once the cause is gone, process the PO again",
+            "this result is not kept: once the cause is gone, run the job again",
         );
         check(
             &Error::WriterDied {

@@ -1,7 +1,7 @@
 //! All that a report says, counted in one pass over the sheet.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tickoff::{ProcessingProgress, Sheet};
+use tickoff::{KeyColumns, ProcessingProgress, Sheet};
 
 use super::joblog::Joblog;
 use super::suppliers::Suppliers;
@@ -14,7 +14,7 @@ pub struct Facts<'a> {
     pub name: String,
     /// When the sheet was read.
     pub made: DateTime<Utc>,
-    /// The name of the column that holds the PO.
+    /// The name of the column that holds the key.
     pub key: String,
     /// Rows by status.
     pub progress: ProcessingProgress,
@@ -34,7 +34,7 @@ impl<'a> Facts<'a> {
     /// Counts a sheet.
     pub fn of(
         sheet: &Sheet,
-        key: &str,
+        key: &KeyColumns,
         joblog: Option<&'a Joblog>,
         made: DateTime<Utc>,
     ) -> Facts<'a> {
@@ -63,7 +63,7 @@ impl<'a> Facts<'a> {
         Facts {
             name: name(sheet),
             made: made.trunc_subsecs(0),
-            key: find(key).map_or_else(|| key.to_owned(), |column| columns[column].clone()),
+            key: title(key, &columns),
             progress: sheet.progress(),
             timeline,
             errors,
@@ -130,6 +130,16 @@ pub fn position(columns: &[String], name: &str) -> Option<usize> {
     columns
         .iter()
         .position(|column| column.trim().to_lowercase() == name)
+}
+
+/// The key columns, as the header names them.
+fn title(key: &KeyColumns, columns: &[String]) -> String {
+    let in_header = |name: &String| position(columns, name).map(|at| columns[at].clone());
+    let names = key.names().iter();
+    let names: Vec<String> = names
+        .map(|name| in_header(name).unwrap_or(name.clone()))
+        .collect();
+    names.join(", ")
 }
 
 fn name(sheet: &Sheet) -> String {

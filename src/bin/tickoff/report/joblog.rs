@@ -1,4 +1,4 @@
-//! How long commands took, from the joblog of `tickoff run`: GNU parallel's, with the PO as its last
+//! How long commands took, from the joblog of `tickoff run`: GNU parallel's, with the key as its last
 //! column.
 //!
 //! A sheet cannot say it: it holds when a result came, and with several commands at a time that is
@@ -58,7 +58,7 @@ impl Joblog {
                 let path = escape(&path.to_string_lossy());
                 Failure::Other(
                     Exit::BadSheet,
-                    format!("{path} is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and PO as the last"),
+                    format!("{path} is no joblog of tickoff run: its first line must name tab-separated columns, JobRuntime among them and Key as the last"),
                 )
             })
     }
@@ -74,7 +74,8 @@ impl Joblog {
         let header = text(lines.next().transpose()?.unwrap_or_default());
         let columns: Vec<&str> = header.split('\t').collect();
         let runtime = columns.iter().position(|&column| column == "JobRuntime");
-        let (Some(runtime), Some(&"PO")) = (runtime, columns.last()) else {
+        // PO in an older log.
+        let (Some(runtime), Some(&("Key" | "PO"))) = (runtime, columns.last()) else {
             return Ok(None);
         };
         let mut joblog = Joblog::default();
@@ -88,7 +89,12 @@ impl Joblog {
             let fields: Vec<&str> = line.split('\t').collect();
             let is_whole = fields.len() >= columns.len();
             let took = fields.get(runtime).and_then(|field| seconds(field));
-            let record = fields.last().and_then(|po| sheet.record(po));
+            // A tab may stand between the parts of a key, and the log has none in a field.
+            let find = |po: &&str| {
+                let found = sheet.record(po);
+                found.or_else(|| sheet.record(&po.replace("\\t", "\t")))
+            };
+            let record = fields.last().and_then(find);
             match (is_whole, took, record) {
                 (true, Some(took), Some(record)) => joblog
                     .by_supplier
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
 
     const HEADER: &str =
-        "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tPO\n";
+        "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tKey\n";
 
     fn parse(log: &str) -> Option<Joblog> {
         let folder = tempfile::tempdir().unwrap();
@@ -192,6 +198,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_tab_between_its_parts_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input.csv");
+        std::fs::write(&path, "order\tline\tSUPPLIER\nA\t1\tAcme\n").unwrap();
+        let options = Options {
+            key: tickoff::KeyColumns::new(["order", "line"]).unwrap(),
+            ..Options::default()
+        };
+        let sheet = Sheet::read(&path, &options).unwrap();
+        let log = HEADER.to_owned() + &line("A\\t1", "1.000");
+        assert_eq!(
+            Joblog::parse(log.as_bytes(), &sheet)
+                .unwrap()
+                .unwrap()
+                .ignored,
+            0
+        );
+    }
+
+    #[test]
     fn a_line_that_cannot_be_used_is_counted() {
         let log = [
             HEADER,
@@ -207,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_pos_is_none() {
-        assert!(parse(&HEADER.replace("\tPO", "")).is_none());
+    fn a_log_without_keys_is_none() {
+        assert!(parse(&HEADER.replace("\tKey", "")).is_none());
         assert!(parse("").is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! The workbook: a summary, and every row, typed.
 //!
 //! Counts are numbers and `LAST_PROCESSED` is a date; every other cell is text as the sheet has it, so
-//! that no spreadsheet runs one as a formula and a PO `00123` keeps its zeros. Rows go to the disk as
+//! that no spreadsheet runs one as a formula and a key `00123` keeps its zeros. Rows go to the disk as
 //! they are written, so memory does not grow with them.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! How a run stands: what its workers do, what came of its POs, how fast it is.
+//! How a run stands: what its workers do, what came of its jobs, how fast it is.
 //!
 //! A board takes in events and knows nothing of terminals. It is what a run tells others of itself
 //! (`tickoff watch`), so it holds points in time, not spans, and its texts are escaped.
@@ -29,17 +29,17 @@ pub struct Board {
     /// The stage that is worked on, if it is another one than main.
     #[serde(default)]
     pub stage: Option<String>,
-    /// How many POs it has.
+    /// How many jobs it has.
     pub total: usize,
     /// What came of those that are done.
     pub counts: Counts,
-    /// POs a second, once there is one.
+    /// Jobs a second, once there is one.
     pub rate: Option<f64>,
     /// What each worker does; `None` if nothing.
     pub workers: Vec<Option<Current>>,
     /// The newest last.
     pub errors: VecDeque<Failed>,
-    /// How many POs were done, once a second.
+    /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
 }
@@ -47,7 +47,7 @@ pub struct Board {
 /// What a worker does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Current {
-    /// Its PO.
+    /// Its key.
     pub po: String,
     /// 1-based.
     pub attempt: u32,
@@ -57,7 +57,7 @@ pub struct Current {
     pub report: String,
 }
 
-/// A PO that failed.
+/// A job that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
     /// Which.
@@ -67,7 +67,7 @@ pub struct Failed {
 }
 
 impl Board {
-    /// A run over so many POs that begins now.
+    /// A run of so many jobs that begins now.
     pub fn new(total: usize, workers: usize, now: DateTime<Utc>) -> Board {
         Board {
             began: now,
@@ -163,7 +163,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// How many POs ended in which way.
+/// How many jobs ended in which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     done: usize,
@@ -230,7 +230,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// A board after so many POs were done at each of these seconds, ticked every second until `end`.
+    /// A board after so many jobs were done at each of these seconds, ticked every second until `end`.
     fn board(done: &[(i64, usize)], end: i64) -> Board {
         let mut board = Board::new(1000, 4, at(0));
         for second in 1..=end {

@@ -76,7 +76,7 @@ struct Told {
     display: Display,
     teller: Option<Teller>,
     board: Mutex<Board>,
-    /// When the last line was logged, and how many POs were done then.
+    /// When the last line was logged, and how many jobs were done then.
     last_line: Mutex<(DateTime<Utc>, usize)>,
     is_over: Mutex<bool>,
     over: Condvar,
@@ -233,7 +233,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// Notes that a PO was completed.
+    /// Notes that a job was completed.
     fn complete(told: &Told, at: DateTime<Utc>) {
         lock(&told.board).take(
             &Event::Finished(tickoff::JobResult {

@@ -5,20 +5,20 @@
 use serde_json::value::RawValue;
 use tickoff::{JsonObject, Updates, escape};
 
-/// A line that asks for updates of one PO.
+/// A line that asks for updates of one row.
 pub struct Request {
     /// As it came; `None` if there was none.
     pub operation_id: Option<Box<RawValue>>,
     /// `None` if the line does not name one, or it cannot be read.
     pub po_number: Option<String>,
-    /// The updates, or why the line is refused; without a PO it always is.
+    /// The updates, or why the line is refused; without a key it always is.
     pub updates: Result<Updates, String>,
     /// What a person should know of the line besides.
     pub notes: Vec<String>,
 }
 
 impl Request {
-    /// Keeps as much as can be understood, so that a refusal can be answered by its id and its PO.
+    /// Keeps as much as can be understood, so that a refusal can be answered by its id and its key.
     pub fn parse(line: &[u8]) -> Request {
         let (mut object, problem) = JsonObject::read(line);
         let operation_id = object.take("operation_id");

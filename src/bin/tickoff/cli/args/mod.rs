@@ -9,5 +9,5 @@ mod rows;
 mod sheet;
 
 pub use log::LogArgs;
-pub use rows::{AfterArgs, Assignment, ConditionArgs, FailedArgs, StageArgs, WordArgs};
+pub use rows::{AfterArgs, Assignment, ConditionArgs, FailedArgs, StageArgs, WordArgs, slip};
 pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged, refuse_unwritable};

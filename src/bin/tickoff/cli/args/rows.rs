@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use tickoff::{Condition, Options, ProcessingStatus, Selection, Settings, Stage};
+use tickoff::{Condition, Error, Options, ProcessingStatus, Selection, Settings, Stage};
 
 use crate::exit::{Exit, Failure};
 
@@ -30,6 +30,14 @@ impl ConditionArgs {
     pub fn put_into(&self, selection: Selection) -> Selection {
         let conditions = self.conditions.iter().cloned();
         conditions.fold(selection, Selection::matching)
+    }
+}
+
+/// Of a selection that the sheet has no column for: a slip on the command line.
+pub fn slip(error: Error) -> Failure {
+    match error {
+        Error::UnknownColumn { .. } => Failure::Other(Exit::Usage, error.to_string()),
+        error => error.into(),
     }
 }
 

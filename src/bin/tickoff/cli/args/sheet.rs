@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tickoff::{DEFAULT_KEEP, Duplicates, Encoding, Options, Settings, escape, parse_delimiter};
+use tickoff::{
+    DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
+};
 
 use crate::cli::formulas::Formulas;
 use crate::exit::{Exit, Failure};
@@ -13,15 +15,16 @@ use crate::exit::{Exit, Failure};
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
 pub struct SheetArgs {
-    /// The sheet: a CSV with a row for each PO
+    /// The sheet: a CSV with a row for each job
     pub file: PathBuf,
 
-    /// Column that holds the key of each job [default: that of tickoff.toml, or PO_NUMBER]
+    /// Column that holds the key of each row. Given for each of several columns, the key is a record of
+    /// them: A1;2, with the sheet's delimiter [default: as tickoff.toml says, or PO_NUMBER]
     #[arg(long, value_name = "COLUMN", help_heading = "Sheet")]
-    pub key: Option<String>,
+    pub key: Vec<String>,
 
     /// Delimiter, one ASCII character or tab [default: that of tickoff.toml, or the one of ; , tab
-    /// with which the header has the key column]
+    /// with which the header has the key]
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
@@ -30,7 +33,7 @@ pub struct SheetArgs {
     #[arg(long, value_name = "LABEL", help_heading = "Sheet")]
     pub encoding: Option<Encoding>,
 
-    /// A PO that stands in several rows: refuse the sheet, or write to all of them
+    /// A key that stands in several rows: refuse the sheet, or write to all of them
     /// [default: as tickoff.toml says, or refuse]
     #[arg(
         long,
@@ -43,9 +46,9 @@ pub struct SheetArgs {
 
 impl SheetArgs {
     /// What the command line says of the sheet.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            key: self.key.clone(),
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings {
+            key: self.key_columns()?,
             delimiter: self.delimiter,
             encoding: self.encoding,
             duplicates: self.duplicates.map(|duplicates| match duplicates {
@@ -53,12 +56,30 @@ impl SheetArgs {
                 DuplicatesArg::All => Duplicates::All,
             }),
             ..Settings::default()
+        })
+    }
+
+    /// The key columns, if the command line names any.
+    pub fn key_columns(&self) -> Result<Option<KeyColumns>, Failure> {
+        let usage = |message: String| Err(Failure::Other(Exit::Usage, message));
+        if self.key.is_empty() {
+            return Ok(None);
+        }
+        if self.key.iter().any(|name| name.trim().is_empty()) {
+            return usage("--key may not be blank: name the column for the jobs".into());
+        }
+        match KeyColumns::new(&self.key) {
+            Ok(key) => Ok(Some(key)),
+            Err(problem) => {
+                let typed: Vec<_> = self.key.iter().map(|name| escape(name)).collect();
+                usage(format!("--key {}: {problem}", typed.join(" --key ")))
+            }
         }
     }
 
     /// The same for the library, with what is remembered of the sheet.
     pub fn options(&self) -> Result<Options, Failure> {
-        self.options_with(self.settings())
+        self.options_with(self.settings()?)
     }
 
     /// The same, if the command line says this.

@@ -12,18 +12,19 @@ use crate::cli::args::{
     AfterArgs, BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
 };
 
-/// Run a command once for every PO that is not done
+/// Run a command once for every row that is not done
 ///
-/// CMD runs without a shell. In its arguments {} is replaced by the PO, {COLUMN} by the cell of that
-/// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the PO, as in GNU parallel.
-/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_PO (and TICKOFF_KEY, the same), TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
+/// CMD runs without a shell. In its arguments {} is replaced by the row's key, {COLUMN} by the cell of that
+/// column, {#} by the row's number, and {.}, {/}, {//} and {/.} by parts of the key, as in GNU parallel.
+/// They may not stand in a shell's script: sh -c 'fetch "$1"' sh {}. Its environment has TICKOFF_KEY (and TICKOFF_PO, the same), TICKOFF_SESSION, TICKOFF_WORKER, TICKOFF_ATTEMPT,
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
 /// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", any other ERROR with the end of its
-/// stderr as the message.
+/// stderr as the message. Rows that failed run again at the next run. STATUS, LAST_PROCESSED and ERROR_MESSAGE
+/// are added where they are missing; a status column of somebody else's is not taken over.
 ///
-/// With --worker-protocol, CMD is started once per worker instead, and gets its POs as JSON lines.
+/// With --worker-protocol, CMD is started once per worker instead, and gets its jobs as JSON lines.
 ///
 /// Work in several steps has a stage for each: --stage NAME has a state of its own, --after STAGE takes
 /// what is done there, and TICKOFF_STAGE is NAME. In an answer of CMD, and for --done and
@@ -39,6 +40,7 @@ Examples:
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
+  tickoff run orders.csv --key order --key line -- ./fetch.sh {order} {line}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
   tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf
   tickoff run - --output urls.csv --key url -- curl -fsSO {} <urls.txt")]
@@ -60,11 +62,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, help_heading = "Running")]
     pub timeout: Option<Duration>,
 
-    /// Try a PO again up to N times when CMD exits with 75
+    /// Try a job again up to N times when CMD exits with 75
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Running")]
     pub retries: u32,
 
-    /// Try a PO again when CMD exits with one of these codes, too: 7, or 7,100-120, or any for every code
+    /// Try a job again when CMD exits with one of these codes, too: 7, or 7,100-120, or any for every code
     /// but 0
     #[arg(
         long,
@@ -78,7 +80,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]
     pub backoff: Duration,
 
-    /// After N failed POs, or when N% of the results so far are failures and at least 3, hand out no
+    /// After N failed jobs, or when N% of the results so far are failures and at least 3, hand out no
     /// more work (soon), or kill the running commands as well (now)
     #[arg(
         long,
@@ -92,8 +94,8 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "worker_protocol", help_heading = "Running")]
     pub dry_run: bool,
 
-    /// Start N long-lived processes and send them their POs as lines of JSON [default: one process
-    /// per PO]
+    /// Start N long-lived processes and send them their jobs as lines of JSON [default: one process
+    /// per job]
     ///
     /// A request is {"id":1,"po_number":…,"key":…,"attempt":1,"cells":{COLUMN:VALUE,…}}. The answer is
     /// {"id":1,"updates":{COLUMN:VALUE,…}} or {"id":1,"error":…}, with "retryable":true to be asked
@@ -123,15 +125,15 @@ pub struct RunArgs {
     #[command(flatten)]
     pub conditions: ConditionArgs,
 
-    /// Only this PO, whatever word its STATUS is; may be repeated
-    #[arg(long, value_name = "PO", help_heading = "What to process")]
+    /// Only the row with this key, whatever word its STATUS is; may be repeated
+    #[arg(long, value_name = "KEY", help_heading = "What to process")]
     pub only: Vec<String>,
 
-    /// Only POs whose status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND, or a word of --failed
+    /// Only rows whose status is a failure: ERROR, FAILED, PARTIAL, PO_NOT_FOUND, or a word of --failed
     #[arg(long, help_heading = "What to process")]
     pub retry_failed: bool,
 
-    /// Process at most N POs
+    /// Process at most N rows
     #[arg(long, value_name = "N", help_heading = "What to process")]
     pub limit: Option<NonZeroUsize>,
 
@@ -154,7 +156,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub stage: AfterArgs,
 
-    /// Process the POs that are done as well, and those with an unknown word as their STATUS, and let a
+    /// Process the rows that are done as well, and those with an unknown word as their STATUS, and let a
     /// result replace COMPLETED
     #[arg(long, help_heading = "What to process")]
     pub force: bool,
@@ -184,8 +186,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub write: WriteArgs,
 
-    /// Keep what the commands say in DIR/PO/stdout and DIR/PO/stderr, that of earlier attempts in
-    /// stdout.1, stderr.1 and so on; in DIR's names POs are percent-encoded
+    /// Keep what the commands say in DIR/KEY/stdout and DIR/KEY/stderr, that of earlier attempts in
+    /// stdout.1, stderr.1 and so on; in DIR's names keys are percent-encoded
     #[arg(
         long,
         value_name = "DIR",
@@ -194,7 +196,7 @@ pub struct RunArgs {
     )]
     pub results: Option<PathBuf>,
 
-    /// Add a line to FILE for each attempt, as GNU parallel does, with the PO behind it
+    /// Add a line to FILE for each attempt, as GNU parallel does, with the key behind it
     #[arg(long, value_name = "FILE", help_heading = "Records of the run")]
     pub joblog: Option<PathBuf>,
 
@@ -208,7 +210,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// The command to run for each PO, and its arguments
+    /// The command to run for each row, and its arguments
     #[arg(last = true, required = true, value_name = "CMD ARGS")]
     pub cmd: Vec<OsString>,
 }
@@ -267,8 +269,8 @@ mod tests {
         );
         let options = args.sheet.options().unwrap();
         assert_eq!(
-            (options.key.as_str(), options.delimiter),
-            ("PO_NUMBER", None)
+            (options.key.names(), options.delimiter),
+            (&["PO_NUMBER".to_owned()][..], None)
         );
         assert_eq!(options.duplicates, Duplicates::Refuse);
         assert_eq!(options.done, [ProcessingStatus::Completed]);

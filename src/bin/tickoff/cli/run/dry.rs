@@ -4,6 +4,7 @@ use tickoff::{Selection, Sheet};
 
 use super::args::RunArgs;
 use super::{jobs, rows, sheet};
+use crate::cli::args::slip;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use crate::stdout::print;
@@ -26,7 +27,7 @@ pub fn run(
     });
     rows::tell_without_key(&sheet, display);
     rows::tell_not_utf8(&sheet, display);
-    rows::tell_left_alone(display, &sheet.left_alone(selection)?);
+    rows::tell_left_alone(display, &sheet.left_alone(selection).map_err(slip)?);
     let mut selected = sheet.select(selection)?.peekable();
     if selected.peek().is_none() {
         display.say(rows::NOTHING_TO_DO);

@@ -1,4 +1,4 @@
-//! What is done for each PO: a command of its own, or a request to a worker that stays alive.
+//! What is done for each row: a command of its own, or a request to a worker that stays alive.
 
 use tickoff::{
     CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Session, Stop,
@@ -47,7 +47,7 @@ fn exit_of(reason: &CannotRun) -> Exit {
     }
 }
 
-/// What is done for each PO.
+/// What is done for each row.
 pub enum Jobs {
     Commands(RecordCommand),
     Workers(WorkerProcesses),
@@ -86,7 +86,7 @@ impl Jobs {
         Ok(Jobs::Workers(workers))
     }
 
-    /// Does it for one PO.
+    /// Does it for one row.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
         match self {
             Jobs::Commands(command) => command.run(job),

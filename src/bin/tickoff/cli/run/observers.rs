@@ -35,7 +35,7 @@ pub trait Observer: Sync {
 pub struct Beginning<'a> {
     /// Its session.
     pub session: &'a Session,
-    /// How many POs it has.
+    /// How many jobs it has.
     pub total: usize,
     /// How many are processed at a time.
     pub workers: usize,

@@ -8,7 +8,7 @@ use super::args::RunArgs;
 use crate::stderr::Display;
 
 /// Said of a selection without a row that is not done.
-pub const NOTHING_TO_DO: &str = "nothing to do: no PO that is not done is among those selected";
+pub const NOTHING_TO_DO: &str = "nothing to do: no row that is not done is among those selected";
 
 /// The seed of the order, if it is to be shuffled; what it is, is said.
 pub fn seed(args: &RunArgs, display: &Display) -> Option<u64> {
@@ -42,7 +42,7 @@ pub fn selection(args: &RunArgs, seed: Option<u64>) -> Selection {
     selection
 }
 
-/// Says which POs are left alone for a word that nobody knows, if any are.
+/// Says which rows are left alone for a word that nobody knows, if any are.
 pub fn tell_left_alone(display: &Display, words: &[(ProcessingStatus, usize)]) {
     const SHOWN: usize = 8;
     if words.is_empty() {
@@ -55,12 +55,12 @@ pub fn tell_left_alone(display: &Display, words: &[(ProcessingStatus, usize)]) {
         shown.push(format!("{more} more words"));
     }
     display.say(&format!(
-        "left alone, because nobody has said what their STATUS means: {total} POs: {}; --todo, --done or --failed says it, --only or --force takes them as they are",
+        "left alone, because nobody has said what their STATUS means: {total} rows: {}; --todo, --done or --failed says it, --only or --force takes them as they are",
         shown.join(", ")
     ));
 }
 
-/// Says which of the POs that were named need nothing.
+/// Says which of the rows that were named need nothing.
 pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bool) {
     for po in args.only.iter().filter(|po| is_done(po)) {
         display.say(&format!(
@@ -91,9 +91,18 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
         1 => "1 row has".to_owned(),
         rows => format!("{rows} rows have"),
     };
+    let way_on = match sheet.key_columns() {
+        [column] => format!(
+            "tickoff init FILE --add-key {} numbers them",
+            escape(column)
+        ),
+        columns => {
+            let columns: Vec<_> = columns.iter().map(|column| escape(column)).collect();
+            format!("{} are empty there", columns.join(", "))
+        }
+    };
     display.say(&format!(
-        "{have} no key, the first in line {line}, and no job: tickoff init FILE --add-key {} numbers them",
-        escape(sheet.key_column())
+        "{have} no key, the first in line {line}, and no job: {way_on}"
     ));
 }
 

@@ -10,7 +10,7 @@ use tickoff::{
 use super::args::RunArgs;
 use super::jobs;
 use super::standard_input;
-use crate::cli::args::{merged, refuse_unwritable};
+use crate::cli::args::{merged, refuse_unwritable, slip};
 use crate::exit::{Exit, Failure};
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
@@ -37,7 +37,7 @@ pub fn open(
         let resumed = resumed(copy, &input, &options)?;
         let sheet = resumed.as_ref().unwrap_or(&input);
         refuse_without_column(args, sheet)?;
-        drop(sheet.select(selection)?);
+        drop(sheet.select(selection).map_err(slip)?);
     }
     if !copy.exists() {
         input.refuse_foreign_status()?;
@@ -65,9 +65,9 @@ fn refuse_own_column(args: &RunArgs, options: &Options) -> Result<(), Failure> {
     let Some(column) = &args.stdout_to else {
         return Ok(());
     };
-    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE", &options.key];
+    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
     let mut own = own.into_iter().chain(options.stage.columns());
-    if own.any(|own| same_column(own, column)) {
+    if options.key.contains(column) || own.any(|own| same_column(own, column)) {
         let column = escape(column.trim());
         return Err(Failure::Other(
             Exit::Usage,
@@ -116,7 +116,7 @@ fn resumed(copy: &Path, input: &Sheet, options: &Options) -> Result<Option<Sheet
 
 /// How the sheet is read and kept.
 pub fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let typed = args.words.put_into(args.sheet.settings());
+    let typed = args.words.put_into(args.sheet.settings()?);
     let kept = match &args.output {
         Some(copy) if standard_input::has_jobs(args) => Settings::of(copy)?,
         Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,

@@ -36,7 +36,9 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
     }
     let copy = must_be_told(args)?;
     let options = options(args)?;
-    refuse_unwritable("--key", &options.key, options.encoding)?;
+    for name in options.key.names() {
+        refuse_unwritable("--key", name, options.encoding)?;
+    }
     let stdin = io::stdin().lock();
     must_be_another_file(copy)?;
     if stdin.is_terminal() {
@@ -61,7 +63,8 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
 /// Where the jobs and their results are kept is on the command line; under which column, there or in its settings.
 fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
     let kept = args.output.as_deref().map(Settings::of).transpose()?;
-    let key = args.sheet.key.clone().or(kept.and_then(|kept| kept.key));
+    let typed = args.sheet.key_columns()?;
+    let key = typed.or(kept.and_then(|kept| kept.key));
     let (Some(copy), Some(key)) = (&args.output, &key) else {
         let missing = [
             args.output
@@ -77,10 +80,12 @@ fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
             with_what_is_missing(args)
         ));
     };
-    let key = key.trim();
-    if key.is_empty() {
-        return usage("--key may not be blank: name the column for the jobs".into());
-    }
+    let [key] = key.names() else {
+        return usage(format!(
+            "jobs from standard input are the cells of one column, and the key has several ({}): name one with --key",
+            escape(&key.title())
+        ));
+    };
     if OF_RESULTS.iter().any(|name| name.eq_ignore_ascii_case(key)) {
         return usage(format!(
             "--key {}: that column keeps how a job went; name another one for the jobs",
@@ -96,7 +101,7 @@ fn with_what_is_missing(args: &RunArgs) -> String {
     words[0] = "tickoff".into();
     let at = words.len() - args.cmd.len() - 1;
     let output = args.output.is_none().then_some(["--output", "jobs.csv"]);
-    let key = args.sheet.key.is_none().then_some(["--key", "job"]);
+    let key = args.sheet.key.is_empty().then_some(["--key", "job"]);
     let missing = output.into_iter().chain(key).flatten();
     words.splice(at..at, missing.map(OsString::from));
     CommandTemplate::literal(&words).command_line("", None)

@@ -72,7 +72,7 @@ fn tell(display: &Display, summary: &Summary) {
             format!(" in the sheet, but in {}", escape(&kept.to_string_lossy()))
         });
         display.report(format!(
-            "the results of {} are not saved{kept}: once the cause is gone, the next tickoff run processes these POs again",
+            "the results of {} are not saved{kept}: once the cause is gone, the next tickoff run does these jobs again",
             unsaved.join(", ")
         ));
     }

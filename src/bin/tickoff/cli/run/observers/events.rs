@@ -92,7 +92,7 @@ impl Observer for EventLog {
 }
 
 fn of(job: &Job<'_>) -> Value {
-    json!({ "po": job.po, "attempt": job.attempt, "worker": job.worker })
+    json!({ "po": job.po, "key": job.po, "attempt": job.attempt, "worker": job.worker })
 }
 
 fn finished(result: &JobResult<'_>) -> Value {
@@ -102,6 +102,7 @@ fn finished(result: &JobResult<'_>) -> Value {
     };
     json!({
         "po": result.po,
+        "key": result.po,
         "attempts": result.attempts,
         "worker": result.worker,
         "status": status,

@@ -1,4 +1,4 @@
-//! A log of the processes of a run, in the form of GNU parallel's `--joblog`, with the PO behind it.
+//! A log of the processes of a run, in the form of GNU parallel's `--joblog`, with the key behind it.
 //!
 //! One line an attempt, written when its process is gone. `Exitval` and `Signal` are as GNU parallel has
 //! them: a process that was ended because of its time, or by a stop, has -1 and 15. One that could not be
@@ -18,7 +18,7 @@ use crate::cli::run::jobs;
 use crate::exit::Failure;
 
 const HEADER: &str =
-    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tPO\n";
+    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tKey\n";
 
 /// The log of one run.
 pub struct JobLog {

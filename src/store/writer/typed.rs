@@ -1,0 +1,118 @@
+//! Cells that another program changed while the session went on.
+//!
+//! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
+//! session's backup is older than that, so the version in which it stands is kept first, and both values are
+//! named.
+
+use std::collections::HashSet;
+
+use compact_str::CompactString;
+
+use crate::domain::Stage;
+use crate::domain::columns::same_column;
+use crate::sheet::{Conflict, RowUpdate, Sheet, is_same};
+use crate::text::escape;
+
+use super::site::Site;
+
+#[derive(Default)]
+pub(super) struct Typed {
+    /// Keys and columns.
+    cells: HashSet<(CompactString, CompactString)>,
+    /// The version in which the last of them stand is kept in a copy.
+    is_kept: bool,
+}
+
+impl Typed {
+    /// Notes what a new base has in its cells that `old` did not show.
+    pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) {
+        let (from, to) = (old.schema(), new.schema());
+        let columns: Vec<(Option<usize>, usize, &str)> = (0..to.header_width)
+            .filter(|&column| !to.is_key(column))
+            .map(|column| (column, to.columns()[column].as_str()))
+            .filter(|(_, name)| !is_asked_for(name, &new.options().stage))
+            .map(|(column, name)| (from.position(name), column, name))
+            .collect();
+        for row in new.all_rows() {
+            let key = new.key(row);
+            let Some(before) = old.rows(&key).next() else {
+                continue;
+            };
+            if new.bytes()[new.base_span(row)] == old.bytes()[old.base_span(before)] {
+                continue;
+            }
+            for &(was, is, name) in &columns {
+                let typed = new.base_cell(row, is);
+                if typed.trim_ascii().is_empty() {
+                    continue;
+                }
+                let typed = String::from_utf8_lossy(&typed);
+                if new.cell(row, is) != typed {
+                    continue;
+                }
+                let shown = was.map(|was| old.cell(before, was));
+                let shown = shown.as_deref().unwrap_or("");
+                if !is_same(name, &typed, &new.encoding().writable(shown)) {
+                    self.cells.insert((key.as_ref().into(), name.into()));
+                    self.is_kept = false;
+                }
+            }
+        }
+    }
+
+    /// Names the cells of results that take the place of what was typed, and keeps the version that has it.
+    pub(super) fn give_way<'u>(
+        &mut self,
+        results: impl Iterator<Item = &'u RowUpdate>,
+        sheet: &Sheet,
+        site: &Site,
+    ) -> Vec<Conflict> {
+        if self.cells.is_empty() {
+            return Vec::new();
+        }
+        let mut conflicts = Vec::new();
+        for row in results {
+            for cell in &row.cells {
+                if !self.cells.remove(&(row.po.clone(), cell.column.clone())) {
+                    continue;
+                }
+                let lost = cell.before.iter().find(|typed| {
+                    !typed.trim().is_empty() && !is_same(&cell.column, typed, &cell.value)
+                });
+                conflicts.extend(lost.map(|typed| Conflict {
+                    po: row.po.to_string(),
+                    column: cell.column.to_string(),
+                    ours: cell.value.to_string(),
+                    theirs: typed.to_string(),
+                }));
+            }
+        }
+        for conflict in &conflicts {
+            tracing::warn!(
+                key = %escape(&conflict.po),
+                column = %escape(&conflict.column),
+                kept = %escape(&conflict.ours),
+                theirs = %escape(&conflict.theirs),
+                "another program changed a cell before its result came; the result takes its place"
+            );
+        }
+        if !conflicts.is_empty() && !self.is_kept {
+            match site.keep_bytes(sheet.bytes(), "outside") {
+                Ok(kept) => {
+                    self.is_kept = true;
+                    let kept = escape(&kept.display().to_string());
+                    tracing::warn!(%kept, "a copy of the sheet with what results take the place of is kept");
+                }
+                Err(error) => {
+                    tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept");
+                }
+            }
+        }
+        conflicts
+    }
+}
+
+/// Whether a person who writes there asks for something, and the result that comes is the answer.
+fn is_asked_for(column: &str, stage: &Stage) -> bool {
+    same_column(column, stage.status()) || same_column(column, stage.last_processed())
+}
