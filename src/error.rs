@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
-use crate::text::{DidYouMean, Escaped, Excerpt, close_to, escape_list};
+use crate::text::{
+    DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
+};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -58,7 +60,7 @@ pub enum Error {
         Escaped::path(path),
         Named(missing),
         escape_list(columns),
-        DidYouMean(close)
+        Missing { names: missing, columns, close }
     )]
     NoKeyColumn {
         /// The sheet.
@@ -71,6 +73,8 @@ pub enum Error {
         missing: Box<[String]>,
         /// The delimiter with which the header was read.
         delimiter: u8,
+        /// The name of the encoding with which it was read.
+        encoding: &'static str,
         /// The columns that are there.
         columns: Box<[String]>,
         /// Those of them that are like the first that is not, at most three.
@@ -163,7 +167,7 @@ pub enum Error {
         "no column {} in the sheet, which has {}{}",
         Escaped::text(column),
         escape_list(columns),
-        DidYouMean(close)
+        Meant { wanted: column, columns, close }
     )]
     UnknownColumn {
         /// The column that was asked for.
@@ -397,6 +401,21 @@ impl Error {
             columns: columns.to_vec(),
             close: close_to(column, known.chain(addable.iter().copied())),
         }
+    }
+
+    /// The column that looks like the one which is not there, if there is such a one.
+    pub fn look_alike(&self) -> Option<&str> {
+        let (wanted, columns): (&[String], &[String]) = match self {
+            Error::NoKeyColumn {
+                missing, columns, ..
+            } => (missing, columns),
+            Error::UnknownColumn {
+                column, columns, ..
+            } => (std::slice::from_ref(column), columns),
+            _ => return None,
+        };
+        let mut alike = wanted.iter().filter_map(|name| looks_like(name, columns));
+        alike.next().map(|(column, _)| column)
     }
 
     /// Whether a result could not be made durable for a reason that somebody can take away while it

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::{Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
+use crate::csv::{
+    Encoding, Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan,
+};
 use crate::disk::Snapshot;
 use crate::domain::{Problem, ProcessingStatus};
 use crate::error::Result;
@@ -88,7 +90,7 @@ impl<'a> Keys<'a> {
     pub fn of(bytes: &'a [u8], delimiter: u8, column: usize) -> Option<Keys<'a>> {
         let index = Index::build(
             bytes,
-            delimiter,
+            (delimiter, Encoding::UTF_8),
             KeyPlace::One(column),
             0,
             begin(bytes),
@@ -131,7 +133,8 @@ pub struct Form {
 
 /// The form of a sheet.
 pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
-    dialect::detect(bytes, &key.into(), given, Path::new(PATH)).map(|(dialect, names)| Form {
+    let found = dialect::detect(bytes, &key.into(), given, Encoding::UTF_8, Path::new(PATH));
+    found.map(|(dialect, names)| Form {
         delimiter: dialect.delimiter,
         header_start: dialect.header_start,
         terminator: dialect.terminator,
@@ -142,7 +145,13 @@ pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
 
 /// Where the header ends when it is read with this delimiter, if it has the key column then.
 pub fn header_end(bytes: &[u8], key: &str, delimiter: u8) -> Option<usize> {
-    let found = dialect::detect(bytes, &key.into(), Some(delimiter), Path::new(PATH));
+    let found = dialect::detect(
+        bytes,
+        &key.into(),
+        Some(delimiter),
+        Encoding::UTF_8,
+        Path::new(PATH),
+    );
     found.ok().map(|(dialect, _)| dialect.header_end)
 }
 

@@ -92,6 +92,7 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use csv::Encoding;
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
@@ -118,9 +119,9 @@ pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{
-    Condition, Conflict, CsvRecord, Diagnostic, Duplicates, InvalidCondition, JobEnd, JobList,
-    Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet, Updates,
-    WriteOperation,
+    Condition, Conflict, ControlRows, CsvRecord, Diagnostic, Duplicates, InvalidCondition, JobEnd,
+    JobList, Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet,
+    Updates, WriteOperation,
 };
 pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

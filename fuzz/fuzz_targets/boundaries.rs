@@ -129,7 +129,9 @@ fn every_key_is_found(bytes: &[u8], delimiter: u8, column: usize, ours: &[Record
     let mut rows_of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (row, record) in ours.iter().enumerate() {
         let key = String::from_utf8(decode(raw(record).unwrap_or_default())).expect("it is text");
-        let key = key.trim().to_owned();
+        // Control characters alone are no key.
+        let is_text = key.bytes().any(|byte| byte > b' ');
+        let key = if is_text { key.trim() } else { "" }.to_owned();
         let start = record.0.start;
         let line = bytes[..start].iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
         assert_eq!(keys.row(row), (start, line, key.clone()));

@@ -11,9 +11,10 @@ use std::io::{self, Read};
 
 use hashbrown::HashTable;
 
-use crate::csv::grammar::{Records, decode};
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::Records;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{MAX_RECORD_BYTES, Problem};
+use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
 use crate::text::BOM;
 
 /// How many columns are tried two by two.
@@ -43,18 +44,26 @@ struct Candidate {
 }
 
 /// Finds them in a sheet that is read from here. A row that is malformed ends the search.
-pub(crate) fn find(sheet: impl Read, delimiter: u8) -> io::Result<KeyCandidates> {
-    find_within(sheet, delimiter, singles, MAX_COMPARED, BUFFER)
+pub(crate) fn find(
+    sheet: impl Read,
+    delimiter: u8,
+    encoding: Encoding,
+) -> io::Result<KeyCandidates> {
+    find_within(sheet, (delimiter, encoding), singles, MAX_COMPARED, BUFFER)
 }
 
 /// The same of two columns together.
-pub(crate) fn find_pairs(sheet: impl Read, delimiter: u8) -> io::Result<KeyCandidates> {
-    find_within(sheet, delimiter, pairs, MAX_COMPARED, BUFFER)
+pub(crate) fn find_pairs(
+    sheet: impl Read,
+    delimiter: u8,
+    encoding: Encoding,
+) -> io::Result<KeyCandidates> {
+    find_within(sheet, (delimiter, encoding), pairs, MAX_COMPARED, BUFFER)
 }
 
 fn find_within(
     mut sheet: impl Read,
-    delimiter: u8,
+    (delimiter, encoding): (u8, Encoding),
     candidates: fn(Vec<(usize, String)>) -> Vec<Candidate>,
     mut left: usize,
     buffer: usize,
@@ -90,7 +99,7 @@ fn find_within(
             let cell = |at: usize| records.fields().get(at).map(|field| &bytes[field.clone()]);
             let Some(columns) = &mut columns else {
                 let header = records.fields().iter().map(|field| &bytes[field.clone()]);
-                columns = Some(candidates(nameable(header)));
+                columns = Some(candidates(nameable(header, encoding)));
                 continue;
             };
             if bytes[record]
@@ -104,7 +113,7 @@ fn find_within(
             }
             columns.retain_mut(|candidate| {
                 let places = candidate.columns.iter().map(|&(at, _)| at);
-                let hash = hash_of_texts(places.map(cell), &hasher);
+                let hash = hash_of_texts(places.map(cell), encoding, &hasher);
                 hash.is_some_and(|hash| {
                     let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
                     if is_new {
@@ -181,8 +190,12 @@ impl Candidate {
 }
 
 /// The columns that a header names, each by a name of its own; what is written by tickoff is no key.
-fn nameable<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<(usize, String)> {
-    let names = header.map(|raw| String::from_utf8_lossy(&decode(raw)).trim().to_owned());
+fn nameable<'a>(
+    header: impl Iterator<Item = &'a [u8]>,
+    encoding: Encoding,
+) -> Vec<(usize, String)> {
+    let text = |raw| String::from_utf8_lossy(&encoding.read(raw)).into_owned();
+    let names = header.map(|raw| text(raw).trim().to_owned());
     let names: Vec<String> = names.collect();
     let could_be = |name: &str| {
         let is_ours = [STATUS, LAST_PROCESSED, ERROR_MESSAGE];
@@ -201,12 +214,16 @@ fn nameable<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<(usize, String)> 
 /// `None` if one of them has no text, or one that no key may be.
 fn hash_of_texts<'c>(
     cells: impl Iterator<Item = Option<&'c [u8]>>,
+    encoding: Encoding,
     hasher: &RandomState,
 ) -> Option<u64> {
     let mut hash = hasher.build_hasher();
     for cell in cells {
-        let text = decode(cell?);
-        let text = std::str::from_utf8(&text).ok()?.trim();
+        let text = encoding.read(cell?);
+        if !encoding.is_text(&text) {
+            return None;
+        }
+        let text = key_in(std::str::from_utf8(&text).ok()?);
         if text.is_empty() {
             return None;
         }
@@ -219,9 +236,11 @@ fn hash_of_texts<'c>(
 mod tests {
     use super::*;
 
+    const FORM: (u8, Encoding) = (b';', Encoding::UTF_8);
+
     #[track_caller]
     fn check(sheet: impl AsRef<[u8]>, columns: &[&str], rows: u64) {
-        let found = find_within(sheet.as_ref(), b';', singles, MAX_COMPARED, 3).unwrap();
+        let found = find_within(sheet.as_ref(), FORM, singles, MAX_COMPARED, 3).unwrap();
         assert_eq!(
             (found.columns, found.rows),
             (columns.iter().map(|&name| name.to_owned()).collect(), rows)
@@ -245,7 +264,11 @@ mod tests {
     #[test]
     fn two_columns_could_be_the_key_together() {
         let sheet = "order;line;qty;STATUS\nA;1;5;1\nA;2;5;2\n;;;\nB;1;5;3\n";
-        let pairs = |sheet: &str| find_pairs(sheet.as_bytes(), b';').unwrap().pairs;
+        let pairs = |sheet: &str| {
+            find_pairs(sheet.as_bytes(), b';', Encoding::UTF_8)
+                .unwrap()
+                .pairs
+        };
         assert_eq!(pairs(sheet), [["order".to_owned(), "line".to_owned()]]);
         assert!(pairs("a;b\nx;yz\nxy;z\nx;yz\n").is_empty());
         assert!(pairs("a;b\n1;\n2;x\n").is_empty());
@@ -272,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_malformed_ends_the_search() {
-        let found = find(&b"id\n1\n2\n3\r4\n1\n"[..], b';').unwrap();
+        let found = find(&b"id\n1\n2\n3\r4\n1\n"[..], FORM.0, FORM.1).unwrap();
         assert!(!found.is_all);
         assert_eq!(found.rows, 2);
     }
@@ -282,7 +305,7 @@ mod tests {
         let rows: String = (0..100).map(|row| format!("{row};{row}\n")).collect();
         let found = find_within(
             format!("id;no\n{rows}").as_bytes(),
-            b';',
+            FORM,
             singles,
             21,
             BUFFER,
@@ -300,7 +323,7 @@ mod tests {
         let rows: String = (0..10)
             .map(|row| format!("{row};\"{row}\r\n{text}\"\r\n"))
             .collect();
-        let found = find(format!("id;text\r\n{rows}").as_bytes(), b';').unwrap();
+        let found = find(format!("id;text\r\n{rows}").as_bytes(), FORM.0, FORM.1).unwrap();
         assert_eq!(
             (found.columns.len(), found.rows, found.is_all),
             (2, 10, true)

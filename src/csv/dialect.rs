@@ -1,19 +1,21 @@
-//! How the sheet is written: byte order mark, delimiter, terminator, quoting.
+//! How the sheet is written: byte order mark, delimiter, encoding, terminator, quoting.
 //!
-//! Read once from the header, never changed: what this file finds is what everything new is
-//! written with.
+//! Read once from the header, never changed: what this file finds, and the encoding that it is told, is what
+//! everything new is written with.
 
-use crate::csv::grammar::{self, Records, decode};
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::{self, Records};
 use crate::domain::columns::same_column;
 use crate::domain::{KeyColumns, Problem};
 use crate::error::{Error, Result};
-use crate::text::{BOM, Excerpt, close_to};
+use crate::text::{BOM, close_to};
 use std::path::Path;
 
 /// The form of one version of the sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
+    pub(crate) encoding: Encoding,
     /// Where the header begins: behind the byte order mark and blank lines.
     pub(crate) header_start: usize,
     /// Where the header ends, without its terminator.
@@ -52,6 +54,7 @@ pub(crate) fn detect(
     bytes: &[u8],
     key: &KeyColumns,
     given: Option<u8>,
+    encoding: Encoding,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
@@ -69,7 +72,7 @@ pub(crate) fn detect(
     let mut first_problem = None;
     let mut refused: Vec<(Dialect, Vec<String>)> = Vec::new();
     for &delimiter in candidates {
-        match read_header(bytes, delimiter) {
+        match read_header(bytes, delimiter, encoding) {
             Ok(None) => {
                 foreign(bytes.len())?;
                 return Err(Error::Empty {
@@ -107,10 +110,11 @@ pub(crate) fn detect(
                 line: grammar::position(bytes, start).0,
                 key: key.names().into(),
                 delimiter: dialect.delimiter,
+                encoding: encoding.name(),
                 close: close_to(&missing[0], &columns).into(),
                 missing,
                 columns,
-                excerpt: Excerpt::of(bytes, start),
+                excerpt: encoding.excerpt(bytes, start),
             })
         }
     }
@@ -126,6 +130,7 @@ fn missing<'k>(key: &'k KeyColumns, header: &[String]) -> impl Iterator<Item = &
 pub(crate) fn detect_without_key(
     bytes: &[u8],
     given: Option<u8>,
+    encoding: Encoding,
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
@@ -134,12 +139,12 @@ pub(crate) fn detect_without_key(
         None => &DELIMITERS,
     };
     // A quote may be open with one and not with the other.
-    let header = |&delimiter: &u8| read_header(bytes, delimiter).ok().flatten();
+    let header = |&delimiter: &u8| read_header(bytes, delimiter, encoding).ok().flatten();
     let headers: Vec<_> = candidates.iter().filter_map(header).collect();
     if !headers.is_empty() {
         return Ok(likeliest(bytes, headers));
     }
-    let first = read_header(bytes, candidates[0]).map_err(malformed)?;
+    let first = read_header(bytes, candidates[0], encoding).map_err(malformed)?;
     first.ok_or_else(|| Error::Empty {
         path: path.to_owned(),
         key: Box::default(),
@@ -172,24 +177,35 @@ fn likeliest(bytes: &[u8], headers: Vec<(Dialect, Vec<String>)>) -> (Dialect, Ve
 fn read_header(
     bytes: &[u8],
     delimiter: u8,
+    encoding: Encoding,
 ) -> std::result::Result<Option<(Dialect, Vec<String>)>, grammar::Malformed> {
     let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    if start > 0 && !encoding.is_utf8() {
+        return Err(grammar::Malformed {
+            offset: 0,
+            problem: Problem::MarkedUtf8(encoding.name()),
+        });
+    }
     let mut records = Records::new(bytes, delimiter, start);
     let Some(header) = records.next_record()? else {
         return Ok(None);
     };
     let mut names = Vec::with_capacity(records.fields().len());
     for field in records.fields() {
-        let name = String::from_utf8(decode(&bytes[field.clone()]).into_owned()).map_err(|_| {
-            grammar::Malformed {
-                offset: field.start,
-                problem: Problem::InvalidUtf8,
+        let name = encoding.read(&bytes[field.clone()]);
+        match std::str::from_utf8(&name) {
+            Ok(text) if encoding.is_text(&name) => names.push(text.to_owned()),
+            _ => {
+                return Err(grammar::Malformed {
+                    offset: field.start,
+                    problem: encoding.not_text(),
+                });
             }
-        })?;
-        names.push(name);
+        }
     }
     let dialect = Dialect {
         delimiter,
+        encoding,
         header_start: header.start,
         header_end: header.end,
         terminator: if bytes.get(header.end) == Some(&b'\r') {
@@ -215,6 +231,7 @@ mod tests {
             sheet.as_bytes(),
             &"PO_NUMBER".into(),
             given,
+            Encoding::UTF_8,
             Path::new("in.csv"),
         ) {
             Err(Error::NoKeyColumn {
@@ -253,6 +270,7 @@ mod tests {
             sheet.as_bytes(),
             &"PO_NUMBER".into(),
             None,
+            Encoding::UTF_8,
             Path::new("in.csv"),
         )
         .unwrap();
@@ -273,7 +291,8 @@ mod tests {
     fn of_several_key_columns_the_header_has_to_have_all() {
         let detect = |sheet: &str| {
             let key = KeyColumns::new(["order", "line"]).unwrap();
-            detect(sheet.as_bytes(), &key, None, Path::new("in.csv"))
+            let path = Path::new("in.csv");
+            detect(sheet.as_bytes(), &key, None, Encoding::UTF_8, path)
         };
         let found = |sheet: &str| detect(sheet).unwrap().0.delimiter;
         assert_eq!(found("order,x;y,line\n"), b',');
@@ -292,7 +311,8 @@ mod tests {
     #[track_caller]
     fn check_without_key(sheet: &str, delimiter: u8, names: &[&str]) {
         let path = Path::new("in.csv");
-        let (dialect, found) = detect_without_key(sheet.as_bytes(), None, path).unwrap();
+        let (dialect, found) =
+            detect_without_key(sheet.as_bytes(), None, Encoding::UTF_8, path).unwrap();
         assert_eq!(dialect.delimiter, delimiter);
         assert_eq!(found, names);
     }
@@ -339,7 +359,14 @@ mod tests {
 
     #[track_caller]
     fn check_refused(sheet: &[u8], message: &str) {
-        let error = detect(sheet, &"PO_NUMBER".into(), None, Path::new("in.csv")).unwrap_err();
+        let error = detect(
+            sheet,
+            &"PO_NUMBER".into(),
+            None,
+            Encoding::UTF_8,
+            Path::new("in.csv"),
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), message);
     }
 
@@ -379,6 +406,7 @@ mod tests {
                 &sheet,
                 &"PO_NUMBER".into(),
                 Some(given),
+                Encoding::UTF_8,
                 Path::new("in.csv"),
             )
             .unwrap_err();

@@ -21,8 +21,9 @@ use std::thread;
 use hashbrown::HashTable;
 use memchr::memchr;
 
-use crate::csv::grammar::{Malformed, count_lines, decode};
-use crate::csv::key::KeyPlace;
+use crate::csv::encoding::Encoding;
+use crate::csv::grammar::{Malformed, count_lines};
+use crate::csv::key::{KeyPlace, trimmed};
 use crate::csv::scan::{End, Plan, Record, scan};
 use crate::domain::{MAX_RECORDS, Problem};
 
@@ -50,6 +51,7 @@ const MAX_THREADS: usize = 8;
 
 pub(crate) struct Index {
     delimiter: u8,
+    encoding: Encoding,
     key: KeyPlace,
     /// The first byte of each record. Strictly increasing.
     starts: Vec<u64>,
@@ -68,7 +70,7 @@ impl Index {
     /// record, of which it sees the first `columns` fields, and whether it has a key.
     pub(crate) fn build(
         bytes: &[u8],
-        delimiter: u8,
+        (delimiter, encoding): (u8, Encoding),
         key: KeyPlace,
         columns: usize,
         header_end: usize,
@@ -79,6 +81,7 @@ impl Index {
         let finder = Finder {
             bytes,
             delimiter,
+            encoding,
             columns: columns.max(key.last() + 1),
             key: &key,
             hasher: RandomState::new(),
@@ -95,6 +98,7 @@ impl Index {
         found.starts.shrink_to_fit();
         let mut index = Index {
             delimiter,
+            encoding,
             key,
             starts: found.starts,
             lines: found.lines,
@@ -201,7 +205,8 @@ impl Index {
 
     /// The key of a record, without surrounding blanks; empty if it has none.
     pub(crate) fn key<'a>(&self, bytes: &'a [u8], row: RecordIndex) -> Cow<'a, str> {
-        self.key.key_at(bytes, self.delimiter, self.start(row))
+        let form = (self.delimiter, self.encoding);
+        self.key.key_at(bytes, form, self.start(row))
     }
 
     /// A key that a person or a program wrote, as it is written here.
@@ -319,6 +324,7 @@ impl Keys {
 struct Finder<'b, C> {
     bytes: &'b [u8],
     delimiter: u8,
+    encoding: Encoding,
     key: &'b KeyPlace,
     columns: usize,
     hasher: RandomState,
@@ -451,7 +457,7 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         }
         let hash = match self.hash(record) {
             Ok(hash) => hash,
-            Err(offset) => return malformed(offset, Problem::InvalidUtf8),
+            Err(offset) => return malformed(offset, self.encoding.not_text()),
         };
         if let Some(hash) = hash {
             keys.push((hash, row as u32));
@@ -461,13 +467,14 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         Ok(())
     }
 
-    /// The hash of a record's key, `None` if it has none, or where something is not UTF-8.
+    /// The hash of a record's key, `None` if it has none, or where something is no text.
     fn hash(&self, record: &Record<'_>) -> Result<Option<u32>, usize> {
         let field = |column| record.field(column).unwrap_or_default();
         let column = match self.key {
             KeyPlace::One(column) => *column,
             KeyPlace::Several(columns, between) => {
-                let key = KeyPlace::joined_key(columns, *between, self.bytes, field)?;
+                let form = (*between, self.encoding);
+                let key = KeyPlace::joined_key(columns, form, self.bytes, field)?;
                 return Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())));
             }
         };
@@ -476,8 +483,11 @@ impl<C: Fn(&Record<'_>, bool) -> u8 + Sync> Finder<'_, C> {
         if let Some(hash) = plain_hash(&self.hasher, raw) {
             return Ok(Some(hash));
         }
-        let key = decode(raw);
-        let key = std::str::from_utf8(&key).map_err(|_| field.start)?.trim();
+        let key = self.encoding.read(raw);
+        if !self.encoding.is_text(&key) {
+            return Err(field.start);
+        }
+        let key = trimmed(key);
         Ok((!key.is_empty()).then(|| short_hash(&self.hasher, key.as_bytes())))
     }
 }
@@ -489,10 +499,12 @@ mod tests {
     use super::*;
     use crate::csv::grammar;
 
+    const FORM: (u8, Encoding) = (b';', Encoding::UTF_8);
+
     fn index(sheet: &str) -> Index {
         Index::build(
             sheet.as_bytes(),
-            b';',
+            FORM,
             KeyPlace::One(0),
             0,
             sheet.find('\n').unwrap(),
@@ -539,13 +551,13 @@ mod tests {
         let header_end = sheet.find('\n').unwrap();
         let code = |record: &Record<'_>, _| bytes[record.start + 1];
         let (index, codes) =
-            Index::build(bytes, b';', KeyPlace::One(0), 0, header_end, code).unwrap();
+            Index::build(bytes, FORM, KeyPlace::One(0), 0, header_end, code).unwrap();
         let mut records = grammar::Records::new(bytes, b';', header_end);
         let mut rows_of: HashMap<String, Vec<RecordIndex>> = HashMap::new();
         let mut row = 0;
         while let Some(span) = records.next_record().unwrap() {
             let at = RecordIndex::from_slot(row);
-            let key = decode(&bytes[records.fields()[0].clone()]);
+            let key = grammar::decode(&bytes[records.fields()[0].clone()]);
             let key = String::from_utf8(key.into_owned()).unwrap();
             prop_assert_eq!(index.start(at), span.start);
             prop_assert_eq!(index.line(bytes, at), count_lines(&bytes[..span.start]) + 1);
@@ -588,7 +600,7 @@ mod tests {
     fn what_is_malformed_in_a_part_is_refused_where_it_stands() {
         let sheet = "K\n".to_owned() + &"a;\"b\nc\"\n".repeat(1000);
         let refused = |sheet: &[u8]| {
-            Index::build(sheet, b';', KeyPlace::One(0), 0, 1, |_, _| 0)
+            Index::build(sheet, FORM, KeyPlace::One(0), 0, 1, |_, _| 0)
                 .err()
                 .unwrap()
         };
@@ -625,7 +637,7 @@ mod tests {
         let sheet =
             "K;x;L\nA;;1\nA;;2\n\"A\"; ; 1 \n;x;\nA\n".to_owned() + &"B;\"\n\";3\n".repeat(2000);
         let place = || KeyPlace::new(&[2, 0], b';');
-        let build = |sheet: &[u8]| Index::build(sheet, b';', place(), 0, 5, |_, has| has.into());
+        let build = |sheet: &[u8]| Index::build(sheet, FORM, place(), 0, 5, |_, has| has.into());
         let (index, codes) = build(sheet.as_bytes()).unwrap();
         let rows = |key| {
             let rows = index.rows(sheet.as_bytes(), key);

@@ -8,7 +8,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{self, Records, decode, encode};
+use crate::domain::key_in;
 
 /// The columns that hold the key of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +39,16 @@ impl KeyPlace {
     }
 
     /// The key of the record that begins here, which was read before; empty if it has none.
-    pub(super) fn key_at<'b>(&self, bytes: &'b [u8], delimiter: u8, start: usize) -> Cow<'b, str> {
+    pub(super) fn key_at<'b>(
+        &self,
+        bytes: &'b [u8],
+        (delimiter, encoding): (u8, Encoding),
+        start: usize,
+    ) -> Cow<'b, str> {
         let cell = |column: usize| {
-            grammar::nth_field(bytes, delimiter, start, column)
-                .map_or(Cow::Borrowed(""), |field| trimmed(&bytes[field]))
+            grammar::nth_field(bytes, delimiter, start, column).map_or(Cow::Borrowed(""), |field| {
+                trimmed(encoding.read(&bytes[field]))
+            })
         };
         match self {
             KeyPlace::One(column) => cell(*column),
@@ -50,21 +58,22 @@ impl KeyPlace {
         }
     }
 
-    /// The key of several columns of a record whose fields are these, or the first byte of a field that is not
-    /// UTF-8.
+    /// The key of several columns of a record whose fields are these, or the first byte of a field that is no
+    /// text.
     pub(super) fn joined_key(
         columns: &[usize],
-        between: u8,
+        (between, encoding): (u8, Encoding),
         bytes: &[u8],
         field: impl Fn(usize) -> Range<usize>,
     ) -> Result<String, usize> {
         for &column in columns {
             let field = field(column);
-            if std::str::from_utf8(&decode(&bytes[field.clone()])).is_err() {
+            if !encoding.is_text(&encoding.read(&bytes[field.clone()])) {
                 return Err(field.start);
             }
         }
-        let cells = columns.iter().map(|&column| trimmed(&bytes[field(column)]));
+        let cells = columns.iter();
+        let cells = cells.map(|&column| trimmed(encoding.read(&bytes[field(column)])));
         Ok(joined(cells, between))
     }
 
@@ -103,7 +112,7 @@ fn rewritten(key: &str, parts: usize, from: u8, to: u8) -> Option<String> {
         return None;
     }
     let fields = records.fields().iter();
-    let cells = fields.map(|field| trimmed(&key.as_bytes()[field.clone()]));
+    let cells = fields.map(|field| trimmed(decode(&key.as_bytes()[field.clone()])));
     Some(joined(cells, to))
 }
 
@@ -121,7 +130,7 @@ fn joined<'c>(cells: impl Iterator<Item = Cow<'c, str>>, between: u8) -> String 
         }
         is_empty &= cell.is_empty();
         encode(
-            &cell,
+            cell.as_bytes(),
             between,
             cell.is_empty() && is_blank(between),
             &mut key,
@@ -133,17 +142,17 @@ fn joined<'c>(cells: impl Iterator<Item = Cow<'c, str>>, between: u8) -> String 
     String::from_utf8(key).expect("texts and an ASCII delimiter are text")
 }
 
-fn trimmed(raw: &[u8]) -> Cow<'_, str> {
-    match decode(raw) {
-        Cow::Borrowed(key) => {
-            Cow::Borrowed(std::str::from_utf8(key).expect("keys were checked").trim())
+/// The key in a cell that is a text.
+pub(super) fn trimmed(cell: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match cell {
+        Cow::Borrowed(cell) => {
+            let cell = std::str::from_utf8(cell).expect("keys were checked");
+            Cow::Borrowed(key_in(cell))
         }
-        Cow::Owned(key) => Cow::Owned(
-            String::from_utf8(key)
-                .expect("keys were checked")
-                .trim()
-                .to_owned(),
-        ),
+        Cow::Owned(cell) => {
+            let cell = String::from_utf8(cell).expect("keys were checked");
+            Cow::Owned(key_in(&cell).to_owned())
+        }
     }
 }
 
@@ -156,7 +165,10 @@ mod tests {
     #[track_caller]
     fn check(record: &str, delimiter: u8, key: &str) {
         let place = KeyPlace::new(&[0, 1], delimiter);
-        assert_eq!(place.key_at(record.as_bytes(), delimiter, 0), key);
+        assert_eq!(
+            place.key_at(record.as_bytes(), (delimiter, Encoding::UTF_8), 0),
+            key
+        );
         assert_eq!(place.canonical(key, delimiter), key);
     }
 

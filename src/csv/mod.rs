@@ -2,19 +2,21 @@
 //!
 //! Every byte lies in exactly one place: the byte order mark, a record, or the line ends and blank lines
 //! between records. What programs read differently is refused, not guessed at. The quick pass (`scan`)
-//! and the grammar agree on every record.
+//! and the grammar agree on every record. Which letter a byte is, `encoding` alone knows.
 //!
 //! This room never knows where the bytes come from, or what a value means.
 
 pub(crate) mod candidates;
 pub(crate) mod dialect;
+mod encoding;
 pub(crate) mod grammar;
 mod index;
 mod key;
 mod scan;
 
 pub(crate) use dialect::{DELIMITERS, Dialect};
-pub(crate) use grammar::{Malformed, Records, decode, encode};
+pub use encoding::Encoding;
+pub(crate) use grammar::{Malformed, Records};
 pub(crate) use index::{Index, RecordIndex};
 pub(crate) use key::KeyPlace;
 pub(crate) use scan::{Fields, Record, fields_at};

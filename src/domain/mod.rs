@@ -8,6 +8,7 @@
 pub(crate) mod columns;
 mod holder;
 mod key;
+mod key_text;
 mod limits;
 mod problem;
 mod stage;
@@ -21,6 +22,7 @@ pub use problem::{InvalidValue, Problem};
 pub use stage::{InvalidStage, Stage};
 pub use status::ProcessingStatus;
 
+pub(crate) use key_text::{has_text, key_in};
 pub(crate) use limits::{MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS};
 pub(crate) use stage::{is_state, may_return, stage_prefix};
 pub(crate) use status::KNOWN;

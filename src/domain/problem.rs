@@ -19,6 +19,10 @@ pub enum Problem {
     Utf16,
     /// A header name or a key that is not UTF-8.
     InvalidUtf8,
+    /// A header name or a key with a byte that has no letter in the encoding of this name.
+    NoLetter(&'static str),
+    /// UTF-8, recognised by its byte order mark, where the encoding of this name was asked for.
+    MarkedUtf8(&'static str),
     /// More fields in a row than the stated limit.
     TooManyFields,
     /// More bytes in a row than the stated limit.
@@ -31,6 +35,8 @@ pub enum Problem {
     DuplicateColumn(String),
     /// A job of a list that is not UTF-8.
     JobNotUtf8,
+    /// A job of a list with a letter that the encoding of this name does not have.
+    JobNotWritable(&'static str),
     /// A NUL byte in a list of jobs that line ends separate.
     NulInJob,
     /// A job of a list that is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
@@ -47,6 +53,14 @@ impl fmt::Display for Problem {
             Problem::Nul => f.write_str("a NUL byte: the file is damaged or is not UTF-8 text"),
             Problem::Utf16 => f.write_str("the file is UTF-16: save it as CSV UTF-8"),
             Problem::InvalidUtf8 => f.write_str("the header and the key column must be UTF-8"),
+            Problem::NoLetter(encoding) => write!(
+                f,
+                "a byte that is no letter in {encoding}, which the header and the key column must be in"
+            ),
+            Problem::MarkedUtf8(encoding) => write!(
+                f,
+                "the file begins with the byte order mark of UTF-8, so it is not in {encoding}"
+            ),
             Problem::TooManyFields => write!(f, "more than {MAX_FIELDS} fields in a row"),
             Problem::RecordTooLong => write!(f, "more than {MAX_RECORD_BYTES} bytes in a row"),
             Problem::TooManyRecords => write!(f, "more than {MAX_RECORDS} rows"),
@@ -59,6 +73,9 @@ impl fmt::Display for Problem {
                 write!(f, "the column {} is there twice", Escaped::text(name))
             }
             Problem::JobNotUtf8 => f.write_str("a job must be UTF-8"),
+            Problem::JobNotWritable(encoding) => {
+                write!(f, "a job has a letter that {encoding} cannot write")
+            }
             Problem::NulInJob => f.write_str("a NUL byte in a line"),
             Problem::JobTooLong => {
                 write!(f, "a job of more than {MAX_VALUE_CHARS} characters")

@@ -61,6 +61,10 @@ pub(crate) struct Frame {
     /// A session begins, with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,
+    /// The name of the encoding that the sheet is in (see `encoded.rs`): in the log alone, and only if it is not
+    /// UTF-8 and that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) encoding: Option<CompactString>,
 }
 
 /// What is known of a version of the sheet.
@@ -109,6 +113,7 @@ impl Frame {
             columns: Vec::new(),
             public_columns: Vec::new(),
             session: None,
+            encoding: None,
         }
     }
 
@@ -334,12 +339,15 @@ pub(crate) fn open_session(head: &Head, frames: &[Frame]) -> Option<(String, Dat
 }
 
 /// The bytes of a whole log.
-pub(crate) fn encode_log(head: &Head, frames: &[Frame]) -> Vec<u8> {
+pub(crate) fn encode_log<F: Serialize>(
+    head: &Head,
+    frames: impl IntoIterator<Item = F>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(head, 0, &mut bytes);
     for frame in frames {
         let offset = bytes.len() as u64;
-        encode(frame, offset, &mut bytes);
+        encode(&frame, offset, &mut bytes);
     }
     bytes
 }

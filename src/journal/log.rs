@@ -33,10 +33,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::encoded::{named, seen, seen_or_meant};
 use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_frame};
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
+use crate::csv::Encoding;
 use crate::disk::{Staged, Target, WriteGuard};
 use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
@@ -53,6 +55,8 @@ pub(crate) struct Journal {
     target: Arc<Target>,
     /// Of the log that is there, or of one that this writer would begin.
     head: Head,
+    /// Of the sheet, as it is read and written here.
+    encoding: Encoding,
     open: Option<OpenLog>,
     /// A write or a sync failed: nothing is acknowledged through this log any more.
     tainted: bool,
@@ -105,7 +109,7 @@ impl Journal {
     pub(crate) fn read(
         target: &Target,
         found: Option<&File>,
-        key: &KeyColumns,
+        (key, encoding): (&KeyColumns, Encoding),
     ) -> Result<Vec<Frame>> {
         let Some(file) = found else {
             return Ok(Vec::new());
@@ -121,7 +125,7 @@ impl Journal {
                 "the journal is damaged; results behind this offset are not shown"
             );
         }
-        Ok(log.frames)
+        all_seen(log.frames, target, encoding)
     }
 
     /// The inode of the log that is there.
@@ -137,12 +141,13 @@ impl Journal {
     /// Opens the log, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
-        key: &KeyColumns,
+        (key, encoding): (&KeyColumns, Encoding),
         _held: &WriteGuard,
     ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
             target: Arc::clone(target),
             head: Head::new(target.path(), key),
+            encoding,
             open: None,
             tainted: false,
             wanted_bytes: 0,
@@ -182,6 +187,7 @@ impl Journal {
             }
             None => self.head = self.new_head(),
         }
+        let frames = all_seen(log.frames, &self.target, self.encoding)?;
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
         if let Some(offset) = log.damage {
@@ -192,8 +198,8 @@ impl Journal {
                 kept = %escape(&kept.display().to_string()),
                 "the journal is damaged; results behind this offset are not recovered, the file is kept"
             );
-            self.start_over(&log.frames)?;
-            return Ok(log.frames);
+            self.start_over(&frames)?;
+            return Ok(frames);
         }
         if log.torn {
             tracing::info!(
@@ -205,10 +211,10 @@ impl Journal {
             file.set_len(log.end)
                 .map_err(Error::io("write", self.path()))?;
         }
-        let count = log.frames.len() as u64;
+        let count = frames.len() as u64;
         let open = OpenLog::new(file, log.end, count).map_err(Error::io("read", self.path()))?;
         self.open = Some(open);
-        Ok(log.frames)
+        Ok(frames)
     }
 
     /// What others wrote since we looked last. A log that was taken away is written anew first.
@@ -232,7 +238,10 @@ impl Journal {
         while let Some((payload, end)) =
             read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
         {
-            frames.push(parse(&payload, log.end, &path)?);
+            frames.push(seen_or_meant(
+                parse(&payload, log.end, &path)?,
+                self.encoding,
+            ));
             (log.end, log.count) = (end, log.count + 1);
         }
         if there == Some(log.inode) {
@@ -295,7 +304,7 @@ impl Journal {
             _ => return self.begin(frame),
         };
         let mut bytes = Vec::new();
-        encode(frame, log.end, &mut bytes);
+        encode(&named(frame, self.encoding), log.end, &mut bytes);
         self.wanted_bytes = bytes.len() as u64;
         log.make_room(log.end + self.wanted_bytes)
             .map_err(Error::io("write", &path))?;
@@ -318,7 +327,7 @@ impl Journal {
 
     /// Begins a log, where none is or where a crash left one without its head.
     fn begin(&mut self, frame: &Frame) -> Result<()> {
-        let bytes = encode_log(&self.head, std::slice::from_ref(frame));
+        let bytes = encode_log(&self.head, [named(frame, self.encoding)]);
         self.replace(&bytes, 1)
     }
 
@@ -345,7 +354,7 @@ impl Journal {
                 read_frame(&log.file, at).map_err(Error::io("read", &path))?
         {
             if at > 0 {
-                frames.push(parse(&payload, at, &path)?);
+                frames.push(seen_or_meant(parse(&payload, at, &path)?, self.encoding));
             }
             at = end;
         }
@@ -366,7 +375,8 @@ impl Journal {
     pub(crate) fn start_over(&mut self, frames: &[Frame]) -> Result<()> {
         self.tainted = true;
         let head = self.new_head();
-        let bytes = encode_log(&head, frames);
+        let named = frames.iter().map(|frame| named(frame, self.encoding));
+        let bytes = encode_log(&head, named);
         let before = match &self.open {
             Some(log) => Some(
                 log.file
@@ -492,6 +502,20 @@ fn read_log(file: &File, target: &Target) -> Result<Log> {
     scan(file, &target.sibling(NAME))
 }
 
+/// The frames as whoever reads the sheet in an encoding sees them.
+fn all_seen(frames: Vec<Frame>, target: &Target, encoding: Encoding) -> Result<Vec<Frame>> {
+    let seen = frames.into_iter().map(|frame| seen(frame, encoding));
+    let seen: std::result::Result<_, _> = seen.collect();
+    seen.map_err(|name| Error::Journal {
+        path: target.sibling(NAME),
+        problem: format!(
+            "holds results that were written in {0}, and the sheet is read in {1}: use --encoding {0}, or remember it: tickoff init FILE --encoding {0}",
+            escape(&name),
+            encoding.name()
+        ),
+    })
+}
+
 fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
     let refuse = |problem: String| {
         Err(Error::Journal {
@@ -546,7 +570,7 @@ mod tests {
         fn open(&self) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
             Journal::open(
                 &self.target,
-                &KeyColumns::default(),
+                (&KeyColumns::default(), Encoding::UTF_8),
                 &self.lock.acquire().unwrap(),
             )
         }
@@ -580,7 +604,11 @@ mod tests {
     }
 
     fn read(target: &Target, key: &str) -> Result<Vec<Frame>> {
-        Journal::read(target, Journal::find(target)?.as_ref(), &key.into())
+        Journal::read(
+            target,
+            Journal::find(target)?.as_ref(),
+            (&key.into(), Encoding::UTF_8),
+        )
     }
 
     #[test]

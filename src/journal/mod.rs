@@ -7,6 +7,7 @@
 //! This room never knows what the sheet shows: it holds POs, column names and values, and no rows.
 
 mod compact;
+mod encoded;
 pub(crate) mod frame;
 mod log;
 mod lost;
@@ -16,6 +17,7 @@ mod source;
 mod unfinished;
 
 pub(crate) use compact::compact;
+pub(crate) use encoded::seen_or_meant;
 #[cfg(feature = "fuzzing")]
 pub(crate) use frame::Head;
 pub(crate) use frame::{Frame, Public};

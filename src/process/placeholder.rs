@@ -13,19 +13,37 @@ use memchr::memchr;
 
 use crate::domain::columns::same_column;
 use crate::sheet::CsvRecord;
-use crate::text::{DidYouMean, Escaped, close_to};
+use crate::text::{Escaped, Meant, close_to, looks_like};
 
 /// A longer text in braces, in bytes, is compared with the columns byte for byte alone.
 const MAX_NAME_BYTES: usize = 1000;
 
 /// A text in braces that is most likely a mistyped column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} names no column{}", Escaped::text(text), DidYouMean(close))]
+#[error("{} names no column{}", Escaped::text(text), self.meant())]
 pub struct Misspelt {
     /// With its braces.
     pub text: String,
     /// The placeholders that it is like, at most three.
     pub close: Vec<String>,
+}
+
+impl Misspelt {
+    fn meant(&self) -> String {
+        let bare = |text: &String| {
+            let bare = text
+                .strip_prefix('{')
+                .and_then(|text| text.strip_suffix('}'));
+            bare.unwrap_or(text).to_owned()
+        };
+        let columns: Vec<String> = self.close.iter().map(bare).collect();
+        let meant = Meant {
+            wanted: &bare(&self.text),
+            columns: &columns,
+            close: &self.close,
+        };
+        meant.to_string()
+    }
 }
 
 /// A word: its pieces in order.
@@ -245,7 +263,10 @@ fn refuse_misspelt(name: &str, columns: &[String]) -> Result<(), Misspelt> {
         };
         name.chars().all(is_of_a_name)
     };
-    let close = close_to(name, columns.iter().filter(may_mean));
+    let close = match looks_like(name, columns) {
+        Some((column, _)) => vec![column.to_owned()],
+        None => close_to(name, columns.iter().filter(may_mean)),
+    };
     if close.is_empty() {
         return Ok(());
     }

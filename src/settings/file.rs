@@ -265,7 +265,7 @@ fn unknown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ProcessingStatus;
+    use crate::domain::{ProcessingStatus, Stage};
     use crate::sheet::Duplicates;
 
     fn parse(text: impl AsRef<[u8]>) -> Result<Settings> {
@@ -306,13 +306,14 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let text = "['orders.csv']\nkey = 'id'\ndelimiter = 'tab'\nduplicates = 'all'\ndone = ['completed', 'NO_ATTACHMENTS', 'Shipped']\nfailed = ['error', 'lost']\ntodo = ['PENDING', ' on hold ']\n";
+        let text = "['orders.csv']\nkey = 'id'\ndelimiter = 'tab'\nencoding = 'latin1'\nduplicates = 'all'\ndone = ['completed', 'NO_ATTACHMENTS', 'Shipped']\nfailed = ['error', 'lost']\ntodo = ['PENDING', ' on hold ']\nstages = ['fetch', 'MAIN']\n";
         let other = |word: &str| ProcessingStatus::Other(word.into());
         assert_eq!(
             parse(text).unwrap(),
             Settings {
                 key: Some("id".into()),
                 delimiter: Some(b'\t'),
+                encoding: Some("windows-1252".parse().unwrap()),
                 duplicates: Some(Duplicates::All),
                 done: Some(vec![
                     ProcessingStatus::Completed,
@@ -321,6 +322,7 @@ mod tests {
                 ]),
                 failed: Some(vec![ProcessingStatus::Error, other("lost")]),
                 todo: Some(vec![ProcessingStatus::Pending, other("on hold")]),
+                stages: Some(vec!["fetch".parse().unwrap(), Stage::default()]),
             }
         );
     }
@@ -334,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused_with_its_place() {
-        let all = "they are key, delimiter, duplicates, done, failed, todo";
+        let all = "they are key, delimiter, encoding, duplicates, done, failed, todo, stages";
         check_refused(
             "['a.csv']\n\n  kye = 'id'\n",
             &format!("3:3: no setting kye, {all}"),

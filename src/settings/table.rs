@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use toml_edit::{Array, Item, Value};
 
-use crate::csv::dialect;
-use crate::domain::{KeyColumns, ProcessingStatus};
+use crate::csv::{Encoding, dialect};
+use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 use crate::sheet::{Duplicates, Options};
 
 /// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.
@@ -17,6 +17,8 @@ pub struct Settings {
     pub key: Option<KeyColumns>,
     /// The delimiter, as in [`Options::delimiter`].
     pub delimiter: Option<u8>,
+    /// The encoding, as in [`Options::encoding`].
+    pub encoding: Option<Encoding>,
     /// Whether a PO may stand in several rows, as in [`Options::duplicates`].
     pub duplicates: Option<Duplicates>,
     /// The statuses that count as done; COMPLETED always does.
@@ -25,6 +27,8 @@ pub struct Settings {
     pub failed: Option<Vec<ProcessingStatus>>,
     /// The statuses that are still to be processed, as in [`Options::todo`].
     pub todo: Option<Vec<ProcessingStatus>>,
+    /// The stages that the sheet's work has, as in [`Options::stages`].
+    pub stages: Option<Vec<Stage>>,
 }
 
 impl Settings {
@@ -33,10 +37,12 @@ impl Settings {
         Settings {
             key: self.key.or(other.key),
             delimiter: self.delimiter.or(other.delimiter),
+            encoding: self.encoding.or(other.encoding),
             duplicates: self.duplicates.or(other.duplicates),
             done: self.done.or(other.done),
             failed: self.failed.or(other.failed),
             todo: self.todo.or(other.todo),
+            stages: self.stages.or(other.stages),
         }
     }
 
@@ -51,10 +57,12 @@ impl Settings {
         Options {
             key: self.key.unwrap_or(options.key),
             delimiter: self.delimiter.or(options.delimiter),
+            encoding: self.encoding.unwrap_or(options.encoding),
             duplicates: self.duplicates.unwrap_or(options.duplicates),
             done: done.unwrap_or(options.done),
             failed: self.failed.unwrap_or(options.failed),
             todo: self.todo.unwrap_or(options.todo),
+            stages: self.stages.unwrap_or(options.stages),
             ..options
         }
     }
@@ -142,6 +150,15 @@ pub(super) const NAMES: &[Name] = &[
         },
     },
     Name {
+        name: "encoding",
+        read: |settings, value| {
+            let label = text(value).ok_or("encoding must be a name: \"windows-1252\"")?;
+            settings.encoding = Some(label.parse()?);
+            Ok(())
+        },
+        write: |settings| Some(Value::from(settings.encoding?.name())),
+    },
+    Name {
         name: "duplicates",
         read: |settings, value| {
             settings.duplicates = Some(match text(value) {
@@ -162,7 +179,7 @@ pub(super) const NAMES: &[Name] = &[
         name: "done",
         read: |settings, value| {
             let wanted = "done must be a list of statuses: [\"COMPLETED\", \"NO_ATTACHMENTS\"]";
-            settings.done = Some(words(value, wanted, Settings::done_word)?);
+            settings.done = Some(each(value, wanted, Settings::done_word)?);
             Ok(())
         },
         write: |settings| settings.done.as_deref().map(list),
@@ -171,7 +188,7 @@ pub(super) const NAMES: &[Name] = &[
         name: "failed",
         read: |settings, value| {
             let wanted = "failed must be a list of statuses: [\"lost\", \"broken\"]";
-            settings.failed = Some(words(value, wanted, Settings::failed_word)?);
+            settings.failed = Some(each(value, wanted, Settings::failed_word)?);
             Ok(())
         },
         write: |settings| settings.failed.as_deref().map(list),
@@ -180,10 +197,24 @@ pub(super) const NAMES: &[Name] = &[
         name: "todo",
         read: |settings, value| {
             let wanted = "todo must be a list of statuses: [\"new\", \"open\"]";
-            settings.todo = Some(words(value, wanted, Settings::todo_word)?);
+            settings.todo = Some(each(value, wanted, Settings::todo_word)?);
             Ok(())
         },
         write: |settings| settings.todo.as_deref().map(list),
+    },
+    Name {
+        name: "stages",
+        read: |settings, value| {
+            let wanted = "stages must be a list of names: [\"fetch\", \"ocr\"]";
+            let of_letters = "a stage's name is made of the letters A to Z, digits, - and _";
+            let stage = |name: &str| name.parse::<Stage>().map_err(|_| of_letters);
+            settings.stages = Some(each(value, wanted, stage)?);
+            Ok(())
+        },
+        write: |settings| {
+            let names = settings.stages.as_deref()?.iter().map(Stage::name);
+            Some(Value::from(names.collect::<Array>()))
+        },
     },
 ];
 
@@ -217,12 +248,12 @@ fn key(value: &Value) -> Result<KeyColumns, Wrong> {
     Ok(KeyColumns::new(names)?)
 }
 
-/// A list of words of STATUS, each of which passes.
-fn words(
+/// A list of texts, each of which passes.
+fn each<T>(
     value: &Value,
     wanted: &'static str,
-    parse: fn(&str) -> Result<ProcessingStatus, &'static str>,
-) -> Result<Vec<ProcessingStatus>, Wrong> {
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<Vec<T>, Wrong> {
     let list = value.as_array().ok_or(wanted)?;
     let read = |value: &Value| {
         let wrong = |problem| Wrong {
@@ -286,6 +317,7 @@ mod tests {
         Settings {
             key: Some("Order \"No\"".into()),
             delimiter: Some(b'\t'),
+            encoding: Some("koi8-r".parse().unwrap()),
             duplicates: Some(Duplicates::All),
             done: Some(vec![ProcessingStatus::Completed, ProcessingStatus::Error]),
             failed: Some(vec![ProcessingStatus::Other("lost, \"broken\"".into())]),
@@ -293,6 +325,7 @@ mod tests {
                 ProcessingStatus::Pending,
                 ProcessingStatus::Other("é".into()),
             ]),
+            stages: Some(vec![Stage::default(), "ocr-2".parse().unwrap()]),
         }
     }
 

@@ -17,7 +17,8 @@ use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 
 /// What came of it.
 #[derive(Debug, Default)]

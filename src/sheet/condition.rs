@@ -10,7 +10,8 @@ use crate::csv::RecordIndex;
 use crate::domain::columns::same_column;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
-use crate::sheet::table::{Sheet, by_number};
+use crate::sheet::progress::by_number;
+use crate::sheet::table::Sheet;
 use crate::text::close_to;
 
 /// What must be so in a row, as `COLUMN=VALUE`.

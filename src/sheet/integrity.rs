@@ -1,13 +1,17 @@
 //! What `check` finds: everything in a sheet that a person should look at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::csv::{RecordIndex, grammar};
 use crate::domain::{ProcessingStatus, parse_timestamp};
+use crate::sheet::alike::MAX_COMPARED;
+use crate::sheet::number::{control_name, control_of};
 use crate::sheet::options::Duplicates;
 use crate::sheet::record::{CsvRecord, parse_count};
 use crate::sheet::table::Sheet;
-use crate::text::Excerpt;
+use crate::text::{Excerpt, is_plain};
 
 /// One finding about a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +50,10 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     let mut found = Findings {
         sheet,
         list: Vec::new(),
+        told: BTreeMap::new(),
+        odd_keys: Vec::new(),
     };
+    found.names();
     if duplicates == Duplicates::Refuse {
         for (po, rows) in sheet.duplicates() {
             let lines: Vec<String> = rows
@@ -66,13 +73,15 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     for row in sheet.all_rows() {
         found.row(row);
     }
+    found.keys();
+    found.tell_of_more();
     found
         .list
         .sort_by_key(|finding| (finding.line, finding.column));
     found.list
 }
 
-/// Cells that are not UTF-8.
+/// Cells that are no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUtf8 {
     /// How many there are.
@@ -84,9 +93,9 @@ pub struct NotUtf8 {
 }
 
 impl Sheet {
-    /// The cells that are not UTF-8, `None` if there are none.
+    /// The cells with bytes that are no letters in the sheet's encoding, UTF-8 if nothing else was said; `None` if there are none.
     pub fn not_utf8(&self) -> Option<NotUtf8> {
-        if std::str::from_utf8(self.bytes()).is_ok() {
+        if self.encoding().can_read(self.bytes()) {
             return None;
         }
         let schema = self.schema();
@@ -94,7 +103,7 @@ impl Sheet {
         for row in self.all_rows() {
             let shown = self.shown(row);
             for (column, name) in schema.columns().iter().enumerate() {
-                if std::str::from_utf8(&shown.bytes(column)).is_ok() {
+                if self.encoding().is_text(&shown.bytes(column)) {
                     continue;
                 }
                 let found = found.get_or_insert_with(|| NotUtf8 {
@@ -109,23 +118,104 @@ impl Sheet {
     }
 }
 
-struct Findings<'a> {
-    sheet: &'a Sheet,
+/// How many findings of a [`Kind`] are told one by one.
+const MAX_TOLD: usize = 20;
+
+/// Of what may be wrong in every row for one reason, only the first findings are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    NameTwice,
+    InvisibleInName,
+    AlikeName,
+    InvisibleInKey,
+    AlikeKey,
+    ControlRow,
+}
+
+pub(super) struct Findings<'a> {
+    pub(super) sheet: &'a Sheet,
     list: Vec<Diagnostic>,
+    /// How many there are of a kind, and the first that is not told.
+    told: BTreeMap<Kind, (usize, Option<Diagnostic>)>,
+    /// The rows whose keys may look like others: a plain one only looks like one of these.
+    pub(super) odd_keys: Vec<RecordIndex>,
 }
 
 impl Findings<'_> {
+    /// Adds a warning about the header, at a byte of the file.
+    pub(super) fn of_header(&mut self, kind: Kind, offset: usize, message: String) {
+        let (line, column) = grammar::position(self.sheet.bytes(), offset);
+        self.add_of(
+            kind,
+            Diagnostic {
+                level: Level::Warning,
+                line,
+                column,
+                po: None,
+                message,
+                excerpt: Some(self.sheet.encoding().excerpt(self.sheet.bytes(), offset)),
+            },
+        );
+    }
+
+    /// Adds a warning about a row's key, at a byte of one of its columns.
+    pub(super) fn of_key(
+        &mut self,
+        kind: Kind,
+        row: RecordIndex,
+        (column, within): (usize, usize),
+        message: String,
+    ) {
+        let found = self.place(Level::Warning, row, column, within, message);
+        self.add_of(kind, found);
+    }
+
+    fn add_of(&mut self, kind: Kind, found: Diagnostic) {
+        let (count, untold) = self.told.entry(kind).or_default();
+        *count += 1;
+        match *count <= MAX_TOLD {
+            true => self.list.push(found),
+            false => drop(untold.get_or_insert(found)),
+        }
+    }
+
+    fn tell_of_more(&mut self) {
+        for (kind, (count, untold)) in std::mem::take(&mut self.told) {
+            let Some(first) = untold else { continue };
+            let are = match kind {
+                Kind::NameTwice => "column names are there twice",
+                Kind::InvisibleInName => "column names have invisible characters",
+                Kind::AlikeName => "column names look like others",
+                Kind::InvisibleInKey => "keys have invisible characters",
+                Kind::AlikeKey => "keys look like others",
+                Kind::ControlRow => "rows are control characters",
+            };
+            self.list.push(Diagnostic {
+                po: None,
+                message: format!("from here on {} more {are}", count - MAX_TOLD),
+                ..first
+            });
+        }
+    }
+
     fn row(&mut self, row: RecordIndex) {
+        let po = self.sheet.po(row);
+        if po.is_empty()
+            && let Some(control) = control_of(self.sheet, row)
+        {
+            let message = format!("{}: the row is kept and is no job", control_name(control));
+            let found = self.place(Level::Warning, row, 0, 0, message);
+            return self.add_of(Kind::ControlRow, found);
+        }
         let schema = self.sheet.schema();
         let fields = self.sheet.base_fields(row);
         for (column, field) in fields.iter().enumerate() {
             let raw = &self.sheet.bytes()[field.clone()];
-            if std::str::from_utf8(raw).is_err() {
-                self.warn(
-                    row,
-                    column,
-                    "the cell is not UTF-8; it is kept as it is".into(),
-                );
+            let encoding = self.sheet.encoding();
+            if !encoding.can_read(raw) {
+                let name = encoding.name();
+                let message = format!("the cell is not {name}; it is kept as it is");
+                self.warn(row, column, message);
             }
             if column == schema.header_width && !raw.is_empty() {
                 self.warn(
@@ -135,7 +225,10 @@ impl Findings<'_> {
                 );
             }
         }
-        let po = self.sheet.po(row);
+        self.key(row, &fields);
+        if !is_plain(&self.sheet.drawn_key(row)) && self.odd_keys.len() < MAX_COMPARED {
+            self.odd_keys.push(row);
+        }
         if po.is_empty() {
             self.warn(
                 row,
@@ -207,21 +300,36 @@ impl Findings<'_> {
     }
 
     fn add(&mut self, level: Level, row: RecordIndex, column: usize, message: String) {
+        let found = self.place(level, row, column, 0, message);
+        self.list.push(found);
+    }
+
+    /// A finding at a byte of a cell.
+    fn place(
+        &self,
+        level: Level,
+        row: RecordIndex,
+        column: usize,
+        within: usize,
+        message: String,
+    ) -> Diagnostic {
         let span = self.sheet.base_span(row);
         let fields = self.sheet.base_fields(row);
-        let offset = fields.get(column).map_or(span.end, |field| field.start);
+        let offset = fields
+            .get(column)
+            .map_or(span.end, |field| field.start + within);
         let before = &self.sheet.bytes()[span.start..offset];
         let line = self.sheet.line(row) + grammar::count_lines(before);
         let line_start =
             memchr::memrchr(b'\n', &self.sheet.bytes()[..offset]).map_or(0, |at| at + 1);
         let po = Some(self.sheet.po(row)).filter(|po| !po.is_empty());
-        self.list.push(Diagnostic {
+        Diagnostic {
             level,
             line,
             column: (offset - line_start) as u64 + 1,
             po,
             message,
-            excerpt: Some(Excerpt::of(self.sheet.bytes(), offset)),
-        });
+            excerpt: Some(self.sheet.encoding().excerpt(self.sheet.bytes(), offset)),
+        }
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use memchr::memchr;
 
-use crate::csv::{Malformed, encode};
+use crate::csv::{Encoding, Malformed};
 use crate::disk::Snapshot;
-use crate::domain::{MAX_VALUE_CHARS, Problem};
+use crate::domain::{MAX_VALUE_CHARS, Problem, key_in};
 use crate::error::{Error, Result};
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::table::Sheet;
@@ -34,7 +34,7 @@ pub enum JobEnd {
 pub struct JobList {
     /// A row for each job.
     pub sheet: Sheet,
-    /// Jobs without a text, or with blanks only: they were dropped.
+    /// Jobs without a text, or with blanks and control characters only: they were dropped.
     pub blank: usize,
     /// Jobs whose key an earlier one has: they were dropped.
     pub repeated: usize,
@@ -48,8 +48,9 @@ impl JobList {
     /// Reads a stream to its end. `name` says in errors what it is, and the options name the one key column.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with the job's number as the line if one is not UTF-8, holds a NUL byte or is longer
-    /// than [`MAX_VALUE_CHARS`]; [`Error::NoKeyColumn`] if there are several key columns; [`Error::Io`].
+    /// [`Error::Malformed`] with the job's number as the line if one is not UTF-8, holds a NUL byte, is longer
+    /// than [`MAX_VALUE_CHARS`], or has a letter that the sheet's encoding lacks; [`Error::NoKeyColumn`] if there
+    /// are several key columns; [`Error::Io`].
     pub fn read(
         mut from: impl BufRead,
         end: JobEnd,
@@ -64,7 +65,8 @@ impl JobList {
             ..options.clone()
         };
         let mut bytes = Vec::new();
-        encode(&options.key.names()[0], delimiter, false, &mut bytes);
+        let encoding = options.encoding;
+        encoding.write(&options.key.names()[0], delimiter, false, &mut bytes);
         bytes.push(b'\n');
         let (mut blank, mut carriage_returns, mut padded) = (0, 0, 0);
         let mut job = Vec::new();
@@ -82,12 +84,13 @@ impl JobList {
                     carriage_returns += 1;
                 }
             }
-            let text = text_of(&job).map_err(|malformed| at(malformed, name, number, &job))?;
-            match text.trim() {
+            let text =
+                text_of(&job, encoding).map_err(|malformed| at(malformed, name, number, &job))?;
+            match key_in(text) {
                 "" => blank += 1,
                 key => {
                     padded += usize::from(key.len() < text.len());
-                    encode(text, delimiter, false, &mut bytes);
+                    encoding.write(text, delimiter, false, &mut bytes);
                     bytes.push(b'\n');
                 }
             }
@@ -122,7 +125,7 @@ fn next(from: impl BufRead, end: JobEnd, job: &mut Vec<u8>) -> io::Result<bool> 
     Ok(length > 0)
 }
 
-fn text_of(job: &[u8]) -> std::result::Result<&str, Malformed> {
+fn text_of(job: &[u8], encoding: Encoding) -> std::result::Result<&str, Malformed> {
     let malformed = |offset, problem| Err(Malformed { offset, problem });
     if let Some(offset) = memchr(0, job) {
         return malformed(offset, Problem::NulInJob);
@@ -137,9 +140,17 @@ fn text_of(job: &[u8]) -> std::result::Result<&str, Malformed> {
     if let Some((offset, _)) = text.char_indices().nth(MAX_VALUE_CHARS) {
         return malformed(offset, Problem::JobTooLong);
     }
-    match is_whole {
-        true => Ok(text),
-        false => malformed(text.len(), Problem::JobNotUtf8),
+    if !is_whole {
+        return malformed(text.len(), Problem::JobNotUtf8);
+    }
+    let unknown = |&(_, c): &(usize, char)| !encoding.can_write(c.encode_utf8(&mut [0; 4]));
+    match text
+        .char_indices()
+        .find(unknown)
+        .filter(|_| !encoding.is_utf8())
+    {
+        None => Ok(text),
+        Some((at, _)) => malformed(at, Problem::JobNotWritable(encoding.name())),
     }
 }
 

@@ -31,7 +31,8 @@ use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 use crate::text::{escape, escape_list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
@@ -209,7 +210,7 @@ pub(crate) fn held(sheet: &Sheet) -> Held {
 }
 
 /// The cells that differ between two bases and that tickoff did not write, and whether they are all
-/// that is new: rows that came, changes in rows without a PO and cells that are not UTF-8 are no
+/// that is new: rows that came, changes in rows without a PO and cells that are no text are no
 /// updates. An update goes to every row of its PO, so rows whose PO is repeated are left out.
 ///
 /// `held` are the edits that were held when the new base lost its public name. An edit of one of its
@@ -258,7 +259,8 @@ pub(crate) fn edits(
                 if was_raw == is_raw {
                     return None;
                 }
-                let Ok(value) = std::str::from_utf8(&is_raw) else {
+                let value = std::str::from_utf8(&is_raw).ok();
+                let Some(value) = value.filter(|_| new.encoding().is_text(&is_raw)) else {
                     is_all = false;
                     return None;
                 };

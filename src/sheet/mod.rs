@@ -6,6 +6,7 @@
 //!
 //! This room never knows whether a cell is durable or visible, and holds no journal and no lock.
 
+mod alike;
 mod bring;
 pub(crate) mod change;
 mod condition;
@@ -20,12 +21,14 @@ mod new_rows;
 pub(crate) mod number;
 mod options;
 mod overlay;
+mod progress;
 mod record;
 pub(crate) mod render;
 mod result;
 mod row_of;
 mod schema;
 mod selection;
+mod shown;
 mod table;
 mod unplaced;
 pub(crate) mod update;
@@ -35,11 +38,12 @@ pub use integrity::{Diagnostic, Level, NotUtf8};
 pub use jobs::{JobEnd, JobList};
 pub use json::JsonObject;
 pub use merge::Conflict;
-pub use number::Numbered;
+pub use number::{ControlRows, Numbered};
 pub use options::{Duplicates, Options};
+pub use progress::ProcessingProgress;
 pub use record::CsvRecord;
 pub use selection::Selection;
-pub use table::{ProcessingProgress, Sheet};
+pub use table::Sheet;
 pub use update::{OperationId, Updates, WriteOperation};
 
 pub(crate) use bring::{Brought, bring};
@@ -51,5 +55,5 @@ pub(crate) use judge::{Reading, Verdict, is_same};
 pub(crate) use kin::Sample;
 pub(crate) use new_rows::{NotFollowed, new_rows};
 pub(crate) use schema::Schema;
-pub(crate) use table::{Shown, text};
+pub(crate) use shown::{Shown, text};
 pub(crate) use unplaced::as_table;

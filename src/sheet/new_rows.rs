@@ -1,9 +1,10 @@
 //! The rows that an input has and its copy lacks.
 
-use crate::csv::{RecordIndex, decode, encode};
+use crate::csv::{Encoding, RecordIndex};
 use crate::domain::columns::same_column;
 use crate::sheet::judge::is_same;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 
 /// The rows of the input whose PO is not in the copy, as rows of the copy, terminators included.
 pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
@@ -14,7 +15,7 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
             .iter()
             .zip(to.columns())
             .all(|(a, b)| same_column(a, b))
-        && input.dialect().delimiter == copy.dialect().delimiter;
+        && form(input) == form(copy);
     let mut rows = Vec::new();
     let mut count = 0;
     for row in input.all_rows() {
@@ -38,10 +39,10 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
         // What stands beside the table comes along, beside the copy's.
         for field in fields.iter().skip(width) {
             rows.push(delimiter);
-            match input.dialect().delimiter == delimiter {
+            match form(input) == form(copy) {
                 true => rows.extend_from_slice(&input.bytes()[field.clone()]),
-                false => encode(
-                    &text(decode(&input.bytes()[field.clone()])),
+                false => copy.encoding().write(
+                    &text(input.encoding().read(&input.bytes()[field.clone()])),
                     delimiter,
                     copy.dialect().quote_all,
                     &mut rows,
@@ -51,6 +52,11 @@ pub(crate) fn new_rows(input: &Sheet, copy: &Sheet) -> (usize, Vec<u8>) {
         rows.extend_from_slice(copy.dialect().terminator);
     }
     (count, rows)
+}
+
+/// How a field is written; the same bytes mean the same in sheets of one form.
+fn form(sheet: &Sheet) -> (u8, Encoding) {
+    (sheet.dialect().delimiter, sheet.encoding())
 }
 
 /// What a copy does not follow its input in.
@@ -114,8 +120,8 @@ fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) 
             out.push(dialect.delimiter);
         }
         let field = from.position(name).and_then(|column| fields.get(column));
-        let value = field.map(|field| text(decode(&input.bytes()[field.clone()])));
-        encode(
+        let value = field.map(|field| text(input.encoding().read(&input.bytes()[field.clone()])));
+        dialect.encoding.write(
             value.as_deref().unwrap_or(""),
             dialect.delimiter,
             dialect.quote_all,

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
-use crate::csv::{RecordIndex, decode, dialect};
+use crate::csv::{RecordIndex, dialect};
 use crate::disk::Snapshot;
+use crate::domain::has_text;
 use crate::error::{Error, Result};
 use crate::sheet::change::Before;
 use crate::sheet::options::Options;
@@ -29,7 +30,8 @@ pub struct Numbered {
 
 /// Takes a version of a sheet that may be without the key column.
 pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
-    match dialect::detect(&bytes, &options.key, options.delimiter, path) {
+    let (delimiter, encoding) = (options.delimiter, options.encoding);
+    match dialect::detect(&bytes, &options.key, delimiter, encoding, path) {
         Err(Error::NoKeyColumn { .. }) => Sheet::build_without_key(bytes, path, options),
         _ => Sheet::build(bytes, path, options),
     }
@@ -60,18 +62,71 @@ pub(crate) fn number(sheet: &Sheet) -> Numbered {
 }
 
 fn lacks_key(sheet: &Sheet, row: RecordIndex) -> bool {
-    let has_text = |field: &std::ops::Range<usize>| {
-        !decode(&sheet.bytes()[field.clone()])
-            .trim_ascii()
-            .is_empty()
-    };
-    sheet.key(row).is_empty() && sheet.base_fields(row).iter().any(has_text)
+    sheet.key(row).is_empty() && row_has_text(sheet, row)
+}
+
+fn row_has_text(sheet: &Sheet, row: RecordIndex) -> bool {
+    let fields = sheet.base_fields(row);
+    fields
+        .iter()
+        .any(|field| has_text(&sheet.encoding().read(&sheet.bytes()[field.clone()])))
+}
+
+/// Rows without any text, but with a control character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlRows {
+    /// How many there are.
+    pub rows: usize,
+    /// The line of the first.
+    pub line: u64,
+    /// Its first control character: 0x1A is DOS's end of file.
+    pub control: u8,
+}
+
+impl ControlRows {
+    /// What the first one is, in words.
+    pub fn name(&self) -> String {
+        control_name(self.control)
+    }
+}
+
+pub(super) fn control_name(control: u8) -> String {
+    match control {
+        0x1a => "DOS's end of file (0x1A)".to_owned(),
+        other => format!("a control character (0x{other:02X}) alone"),
+    }
+}
+
+/// The first control character of a row that has nothing else.
+pub(super) fn control_of(sheet: &Sheet, row: RecordIndex) -> Option<u8> {
+    if !sheet.key(row).is_empty() || row_has_text(sheet, row) {
+        return None;
+    }
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let mut bytes = sheet.bytes()[sheet.base_span(row)].iter();
+    bytes.find(is_control).copied()
 }
 
 impl Sheet {
+    /// The rows that are nothing but control characters, `None` if there are none. They are no jobs.
+    pub fn control_rows(&self) -> Option<ControlRows> {
+        if !self.has_unkeyed() {
+            return None;
+        }
+        let mut rows = self
+            .all_rows()
+            .filter_map(|row| Some((row, control_of(self, row)?)));
+        let (first, control) = rows.next()?;
+        Some(ControlRows {
+            rows: rows.count() + 1,
+            line: self.line(first),
+            control,
+        })
+    }
+
     /// How many rows have some text, but no key, and the line of the first; `None` if there is none.
     pub fn rows_without_key(&self) -> Option<(usize, u64)> {
-        if self.progress().total == self.len() {
+        if !self.has_unkeyed() {
             return None;
         }
         let mut rows = self.all_rows().filter(|&row| lacks_key(self, row));

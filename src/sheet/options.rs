@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::csv::Encoding;
 use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
@@ -12,6 +13,8 @@ pub struct Options {
     /// The delimiter, an ASCII character, and no quote, line break or NUL. `None`: the one of `;` `,`
     /// TAB with which the header has the key columns.
     pub delimiter: Option<u8>,
+    /// The encoding of the cells, the header and what is written to them: UTF-8.
+    pub encoding: Encoding,
     /// Whether a key may stand in several rows: no.
     pub duplicates: Duplicates,
     /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
@@ -19,6 +22,8 @@ pub struct Options {
     pub stage: Stage,
     /// The stage in which a row must be done to be processed: none.
     pub after: Option<Stage>,
+    /// The stages that `status` and `report` tell of besides: none. A run does not look at them.
+    pub stages: Vec<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
     /// The statuses that count as failures besides ERROR, FAILED, PARTIAL and `PO_NOT_FOUND`: none.
@@ -46,9 +51,11 @@ impl Default for Options {
         Options {
             key: KeyColumns::default(),
             delimiter: None,
+            encoding: Encoding::UTF_8,
             duplicates: Duplicates::Refuse,
             stage: Stage::default(),
             after: None,
+            stages: Vec::new(),
             done: vec![ProcessingStatus::Completed],
             failed: Vec::new(),
             todo: Vec::new(),
@@ -63,6 +70,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// By which key and in which encoding the sheet is read: what a journal has to know of it.
+    pub(crate) fn form(&self) -> (&KeyColumns, Encoding) {
+        (&self.key, self.encoding)
+    }
+
     /// Whether a row with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
         !self.take_done && self.means_done(status)

@@ -11,7 +11,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::csv::{RecordIndex, decode, encode, fields_at};
+use crate::csv::{RecordIndex, fields_at};
+use crate::sheet::number;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::schema::Schema;
 use crate::sheet::table::Sheet;
@@ -81,6 +82,7 @@ impl Next {
     /// Checks what [`Next::render`] wrote. `Err` says what is wrong with it.
     pub(crate) fn verify(&self, written: &[u8]) -> Result<(), String> {
         let mut at = 0;
+        let encoding = self.sheet.encoding();
         let names = self.schema.columns();
         self.for_each_piece(|piece| {
             match piece {
@@ -98,8 +100,10 @@ impl Next {
                         .verify_record(written, at, |fields| {
                             fields.len() == names.len()
                                 && names.iter().zip(fields).all(|(name, field)| {
-                                    std::str::from_utf8(&decode(&written[field.clone()]))
-                                        .is_ok_and(|field| field.trim() == name)
+                                    std::str::from_utf8(&encoding.read(&written[field.clone()]))
+                                        .is_ok_and(|field| {
+                                            field.trim() == &*encoding.writable(name)
+                                        })
                                 })
                         })
                         .ok_or("its header reads differently")?
@@ -111,7 +115,8 @@ impl Next {
                                 fields
                                     .get(cell.column)
                                     .map_or(cell.value.is_empty(), |field| {
-                                        *decode(&written[field.clone()]) == *cell.value.as_bytes()
+                                        *encoding.read(&written[field.clone()])
+                                            == *encoding.writable(&cell.value).as_bytes()
                                     })
                             })
                         })
@@ -161,10 +166,18 @@ impl Next {
             let dialect = self.sheet.dialect();
             piece(dialect.header_start..dialect.header_end, Piece::Header)?;
             let mut changed = changed.peekable();
+            let may_have_controls = self.sheet.has_unkeyed();
             for row in self.sheet.all_rows() {
                 let cells = changed
                     .next_if(|&(at, _)| at == row)
                     .map(|(_, cells)| cells);
+                // DOS's end of file is one only as long as nothing stands behind it.
+                if cells.is_none()
+                    && may_have_controls
+                    && number::control_of(&self.sheet, row).is_some()
+                {
+                    continue;
+                }
                 piece(self.sheet.base_span(row), Piece::Row(row, cells))?;
             }
         } else {
@@ -180,20 +193,25 @@ impl Next {
         out.extend_from_slice(&self.sheet.bytes()[dialect.header_start..dialect.header_end]);
         for name in self.schema.added() {
             out.push(dialect.delimiter);
-            encode(name, dialect.delimiter, dialect.quote_all, out);
+            dialect
+                .encoding
+                .write(name, dialect.delimiter, dialect.quote_all, out);
         }
     }
 
     fn render_row(&self, row: RecordIndex, cells: Option<&OverlayRow>, out: &mut Vec<u8>) {
         let sheet = &self.sheet;
         let (delimiter, quote_all) = (sheet.dialect().delimiter, sheet.dialect().quote_all);
+        let encoding = sheet.encoding();
         let fields = sheet.base_fields(row);
         let (width, added) = (self.schema.header_width, self.schema.added().len());
         let raw = |at: usize| fields.get(at).map(|field| &sheet.bytes()[field.clone()]);
         // What stands beside the table: its first empty fields become cells of columns that are added, and
         // everything from the first text on stays beside it.
         let beside = (width..fields.len()).filter_map(raw);
-        let empty = beside.take(added).take_while(|raw| decode(raw).is_empty());
+        let empty = beside
+            .take(added)
+            .take_while(|raw| encoding.read(raw).is_empty());
         let taken = width + empty.count();
         let of_table = match added {
             0 => {
@@ -210,11 +228,11 @@ impl Next {
             }
             let changed = cells.and_then(|row| row.get(column));
             match (raw(column).filter(|_| column < taken), changed) {
-                (Some(raw), Some(cell)) if *decode(raw) != *cell.value.as_bytes() => {
-                    encode(&cell.value, delimiter, raw.starts_with(b"\""), out);
+                (Some(raw), Some(cell)) if *encoding.read(raw) != *cell.value.as_bytes() => {
+                    encoding.write(&cell.value, delimiter, raw.starts_with(b"\""), out);
                 }
                 (Some(raw), _) => out.extend_from_slice(raw),
-                (None, cell) => encode(
+                (None, cell) => encoding.write(
                     cell.map_or("", |cell| &cell.value),
                     delimiter,
                     quote_all,
@@ -236,11 +254,13 @@ pub(crate) fn differs(sheet: &Sheet) -> bool {
 
 /// The rows of which the snapshot does not show all.
 fn behind(sheet: &Sheet) -> impl Iterator<Item = RecordIndex> {
+    let encoding = sheet.encoding();
     let rows = sheet.overlay().changed();
-    let is_behind = |(row, cells): (RecordIndex, Arc<OverlayRow>)| {
+    let is_behind = move |(row, cells): (RecordIndex, Arc<OverlayRow>)| {
         let mut cells = cells.cells.iter();
-        let differs =
-            cells.any(|cell| *sheet.base_cell(row, cell.column) != *cell.value.as_bytes());
+        let differs = cells.any(|cell| {
+            *sheet.base_cell(row, cell.column) != *encoding.writable(&cell.value).as_bytes()
+        });
         differs.then_some(row)
     };
     rows.filter_map(is_behind)

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::csv::RecordIndex;
 use crate::sheet::judge::is_same;
-use crate::sheet::table::{Sheet, text};
+use crate::sheet::shown::text;
+use crate::sheet::table::Sheet;
 
 /// The row in which these columns hold these values; of several the one with this number, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,8 +13,9 @@ use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::condition::{Condition, InSheet};
+use crate::sheet::progress::by_number;
 use crate::sheet::record::CsvRecord;
-use crate::sheet::table::{Sheet, by_number};
+use crate::sheet::table::Sheet;
 use crate::text::close_to;
 
 /// A choice among the POs that are not done, and that a run does not leave alone.

@@ -13,10 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use crate::csv::{
-    Dialect, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, decode, dialect,
+    Dialect, Encoding, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, dialect,
     fields_at, grammar,
 };
 use crate::disk::Snapshot;
@@ -26,27 +25,11 @@ use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
+use crate::sheet::progress::{ProcessingProgress, by_number};
 use crate::sheet::record::CsvRecord;
 use crate::sheet::schema::Schema;
+use crate::sheet::shown::text;
 use crate::text::close_to;
-
-/// Rows by status. `completed + pending + error + no_attachments + other == total`; rows without a
-/// key are not among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ProcessingProgress {
-    /// Rows that have a key.
-    pub total: usize,
-    /// COMPLETED.
-    pub completed: usize,
-    /// PENDING or empty.
-    pub pending: usize,
-    /// ERROR, the original system's FAILED, PARTIAL and `PO_NOT_FOUND`, and what [`Options::failed`] names.
-    pub error: usize,
-    /// `NO_ATTACHMENTS`.
-    pub no_attachments: usize,
-    /// Any other word.
-    pub other: usize,
-}
 
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
@@ -59,7 +42,7 @@ pub struct Sheet {
     /// Grows when a column is added; the header of `bytes` does not.
     schema: ArcSwap<Schema>,
     /// How many columns the header of `bytes` has.
-    width: usize,
+    pub(super) width: usize,
     index: Index,
     overlay: Overlay,
     /// One code a row, so that a status can be told without reading the row. Written by the writer
@@ -101,14 +84,23 @@ fn status_code(raw: &[u8], options: &Options) -> u8 {
     match raw {
         b"" | b"PENDING" => 0,
         b"COMPLETED" => 1,
-        raw => code(&ProcessingStatus::parse(&text(decode(raw))), options),
+        raw => code(
+            &ProcessingStatus::parse(&text(options.encoding.read(raw))),
+            options,
+        ),
     }
 }
 
 impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
-        let (dialect, names) = dialect::detect(&bytes, &options.key, options.delimiter, path)?;
+        let (dialect, names) = dialect::detect(
+            &bytes,
+            &options.key,
+            options.delimiter,
+            options.encoding,
+            path,
+        )?;
         let sheet = Sheet::index(bytes, path, options, dialect, &names)?;
         match options.duplicates {
             Duplicates::Refuse => sheet.refuse_duplicates()?,
@@ -123,7 +115,8 @@ impl Sheet {
         path: &Path,
         options: &Options,
     ) -> Result<Sheet> {
-        let (dialect, names) = dialect::detect_without_key(&bytes, options.delimiter, path)?;
+        let (dialect, names) =
+            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
         Sheet::index(bytes, path, options, dialect, &names)
     }
 
@@ -157,7 +150,7 @@ impl Sheet {
         };
         let (index, codes) = Index::build(
             &bytes,
-            dialect.delimiter,
+            (dialect.delimiter, dialect.encoding),
             KeyPlace::new(schema.key(), options.key.delimiter_in(dialect.delimiter)),
             schema.status.map_or(0, |column| column + 1),
             dialect.header_end,
@@ -344,6 +337,11 @@ impl Sheet {
         self.options.is_done(status)
     }
 
+    /// Whether a status says that the last attempt failed.
+    pub fn is_failure(&self, status: &ProcessingStatus) -> bool {
+        self.options.is_failure(status)
+    }
+
     /// The names of the key columns, as they were asked for.
     pub fn key_columns(&self) -> &[String] {
         self.options.key.names()
@@ -415,6 +413,11 @@ impl Sheet {
         })
     }
 
+    /// Whether any row has no key.
+    pub(crate) fn has_unkeyed(&self) -> bool {
+        self.counts[usize::from(UNKEYED)].load(Ordering::Relaxed) > 0
+    }
+
     fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
         self.all_rows()
             .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
@@ -447,6 +450,11 @@ impl Sheet {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The encoding of its cells.
+    pub fn encoding(&self) -> Encoding {
+        self.dialect.encoding
     }
 
     pub(crate) fn dialect(&self) -> &Dialect {
@@ -482,6 +490,12 @@ impl Sheet {
         self.index.canonical(po)
     }
 
+    /// The key of a row with something to be seen between its parts.
+    pub(crate) fn drawn_key(&self, row: RecordIndex) -> Cow<'_, str> {
+        let drawn = KeyPlace::new(self.schema().key(), b';');
+        self.index.key_place().key_for(self.key(row), &drawn)
+    }
+
     /// The key of a row as another sheet with the same key columns writes it.
     pub(crate) fn key_for(&self, row: RecordIndex, other: &Sheet) -> Cow<'_, str> {
         let to = other.index.key_place();
@@ -507,7 +521,7 @@ impl Sheet {
         Records::new(&self.bytes, self.dialect.delimiter, self.index.start(row))
     }
 
-    /// What the base holds in a cell; empty where the row is too short, and in a column that is yet to be
+    /// What the base holds in a cell, as a reader sees it; empty where the row is too short, and in a column that is yet to be
     /// added: what stands there, beside the table, is no cell of it.
     pub(crate) fn base_cell(&self, row: RecordIndex, column: usize) -> Cow<'_, [u8]> {
         if column >= self.width {
@@ -515,26 +529,9 @@ impl Sheet {
         }
         let start = self.index.start(row);
         grammar::nth_field(&self.bytes, self.dialect.delimiter, start, column)
-            .map_or(Cow::Borrowed(&[]), |field| decode(&self.bytes[field]))
-    }
-
-    /// What a cell holds now.
-    pub(crate) fn cell(&self, row: RecordIndex, column: usize) -> Cow<'_, str> {
-        let written = self.overlay.row(row);
-        match written.as_ref().and_then(|cells| cells.get(column)) {
-            Some(cell) => Cow::Owned(cell.value.to_string()),
-            None => text(self.base_cell(row, column)),
-        }
-    }
-
-    /// A row as it is now, for whoever wants several of its cells.
-    pub(crate) fn shown(&self, row: RecordIndex) -> Shown<'_> {
-        Shown {
-            bytes: &self.bytes,
-            fields: self.base_fields(row),
-            width: self.width,
-            written: self.overlay.row(row),
-        }
+            .map_or(Cow::Borrowed(&[]), |field| {
+                self.dialect.encoding.read(&self.bytes[field])
+            })
     }
 
     pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
@@ -544,18 +541,6 @@ impl Sheet {
             (None, Some(column)) => ProcessingStatus::parse(&self.cell(row, column)),
             (None, None) => ProcessingStatus::Pending,
         }
-    }
-
-    pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
-        let shown = self.shown(row);
-        let schema = self.schema.load();
-        let cells = schema
-            .columns()
-            .iter()
-            .enumerate()
-            .map(|(column, name)| (name.clone(), shown.bytes(column)));
-        let stage = &self.options.stage;
-        CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells, stage)
     }
 
     /// Publishes a row's overlay as it is. Only the writer calls this.
@@ -583,51 +568,11 @@ impl Sheet {
     }
 }
 
-/// The commonest first.
-pub(crate) fn by_number(words: HashMap<ProcessingStatus, usize>) -> Vec<(ProcessingStatus, usize)> {
-    let mut words: Vec<_> = words.into_iter().collect();
-    words.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.as_str().cmp(b.as_str())));
-    words
-}
-
 /// What was read when it was indexed can be read again: a snapshot never changes.
 fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
     match read {
         Ok(Some(read)) => read,
         _ => unreachable!("the record was read when it was indexed"),
-    }
-}
-
-/// A row as it is now.
-pub(crate) struct Shown<'s> {
-    bytes: &'s [u8],
-    fields: Fields,
-    /// How many columns the header has in the file.
-    width: usize,
-    written: Option<Arc<OverlayRow>>,
-}
-
-impl Shown<'_> {
-    pub(crate) fn cell(&self, column: usize) -> Cow<'_, str> {
-        text(self.bytes(column))
-    }
-
-    /// A cell, which need not be UTF-8.
-    pub(crate) fn bytes(&self, column: usize) -> Cow<'_, [u8]> {
-        let written = self.written.as_ref().and_then(|row| row.get(column));
-        match (written, self.fields.get(column)) {
-            (Some(cell), _) => Cow::Borrowed(cell.value.as_bytes()),
-            (None, Some(field)) if column < self.width => decode(&self.bytes[field.clone()]),
-            (None, _) => Cow::Borrowed(&[]),
-        }
-    }
-}
-
-/// A decoded field as text; what is not UTF-8 is shown as U+FFFD.
-pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
-    match field {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 

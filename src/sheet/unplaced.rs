@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::csv::encode;
+use crate::csv::Encoding;
 use crate::domain::KeyColumns;
 use crate::domain::columns::folded;
 use crate::sheet::change::RowUpdate;
@@ -57,8 +57,8 @@ fn line<'v>(first: &str, rest: impl Iterator<Item = &'v str>, table: &mut Vec<u8
 
 fn add(value: &str, table: &mut Vec<u8>) {
     match value.contains('\0') {
-        true => encode(&value.replace('\0', "\u{fffd}"), b';', false, table),
-        false => encode(value, b';', false, table),
+        true => Encoding::UTF_8.write(&value.replace('\0', "\u{fffd}"), b';', false, table),
+        false => Encoding::UTF_8.write(value, b';', false, table),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::sheet::integrity::findings_with;
 use crate::sheet::{Diagnostic, Duplicates, Level, Options};
 use crate::store::read::read_and_ask;
 use crate::store::{fitness, left_behind};
-use crate::text::{DidYouMean, escape_list};
+use crate::text::{Missing, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
 /// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
@@ -85,7 +85,11 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
                 "no {} in the header, which has {}{}",
                 Named(&missing),
                 escape_list(&columns),
-                DidYouMean(&close)
+                Missing {
+                    names: &missing,
+                    columns: &columns,
+                    close: &close
+                }
             );
             (line, 1, message, Some(excerpt))
         }

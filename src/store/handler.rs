@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::backup::BackupMetadata;
 use crate::disk::Target;
 use crate::disk::link::{self, Link};
-use crate::domain::ProcessingStatus;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
 use crate::sheet::{
@@ -354,6 +354,11 @@ impl CsvHandler {
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The stage that is worked on.
+    pub fn stage(&self) -> Stage {
+        self.sheet.load().options().stage.clone()
     }
 
     /// The sheet's canonical path.

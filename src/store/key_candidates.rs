@@ -2,21 +2,23 @@
 
 use std::path::Path;
 
+use crate::csv::Encoding;
 use crate::csv::candidates::{self, KeyCandidates};
 use crate::disk::open_file;
 use crate::error::{Error, Result};
 
-/// The columns of a sheet that are filled in every row and different in each, read with a delimiter; where there
-/// are none, the pairs of columns of which that is so. The sheet is changed in nothing.
+/// The columns of a sheet that are filled in every row and different in each, read with a delimiter and an encoding;
+/// where there are none, the pairs of columns of which that is so. The sheet is changed in nothing.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::NotAFile`], and [`Error::Busy`] while another program has a write lease on it.
-pub fn key_candidates(path: &Path, delimiter: u8) -> Result<KeyCandidates> {
-    let found = candidates::find(open_file(path)?, delimiter).map_err(Error::io("read", path))?;
+pub fn key_candidates(path: &Path, delimiter: u8, encoding: Encoding) -> Result<KeyCandidates> {
+    let found = candidates::find(open_file(path)?, delimiter, encoding);
+    let found = found.map_err(Error::io("read", path))?;
     if found.rows == 0 || !found.columns.is_empty() {
         return Ok(found);
     }
-    let pairs = candidates::find_pairs(open_file(path)?, delimiter);
+    let pairs = candidates::find_pairs(open_file(path)?, delimiter, encoding);
     let pairs = pairs.map_err(Error::io("read", path))?;
     Ok(if pairs.pairs.is_empty() { found } else { pairs })
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::disk::link::{self, Leads, Link};
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
 use crate::error::{Error, Result};
-use crate::journal::{Frame, Journal, frame};
+use crate::journal::{Frame, Journal, frame, seen_or_meant};
 use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
 use crate::store::standing::standing;
 use crate::text::shell::command_line;
@@ -200,6 +200,10 @@ pub(crate) fn look_for(
         if !head.key().is_same(&options.key) {
             continue;
         }
+        let frames = frames.into_iter();
+        let frames: Vec<Frame> = frames
+            .map(|frame| seen_or_meant(frame, options.encoding))
+            .collect();
         let history = frame::history(&frames);
         let rows = waiting(&history, Some((sheet, hash)));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?

@@ -11,7 +11,7 @@ use crate::csv::{RecordIndex, grammar};
 use crate::error::{Error, ForeignWord, Result};
 use crate::sheet::Sheet;
 use crate::store::first::{Shown, has_times};
-use crate::text::{Excerpt, shortened};
+use crate::text::shortened;
 
 /// How many lines of a word are named.
 const LINES: usize = 3;
@@ -96,7 +96,7 @@ impl Sheet {
             name: self.schema().columns()[column].clone(),
             is_status,
             words,
-            excerpt: Excerpt::of(self.bytes(), offset),
+            excerpt: self.encoding().excerpt(self.bytes(), offset),
         })
     }
 

@@ -201,7 +201,7 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
             Ok(Some((log, file, metadata)))
         })?;
         let bytes = read_all(&file, target.path())?;
-        let frames = Journal::read(&target, log.as_ref(), &options.key)?;
+        let frames = Journal::read(&target, log.as_ref(), options.form())?;
         // The log that was there before and after knows this version as the latest, if nobody replaced
         // either meanwhile.
         let settled =

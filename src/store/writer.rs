@@ -137,8 +137,8 @@ impl Writer {
         if let Ok(sheet) = &read {
             site.options.key = sheet.options().key.clone();
         }
-        let key = site.options.key.clone();
-        let (mut journal, mut left, mut frames) = Journal::open(&site.target, &key, &held)?;
+        let (mut journal, mut left, mut frames) =
+            Journal::open(&site.target, site.options.form(), &held)?;
         let sheet = read?;
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
@@ -156,7 +156,7 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, &key, &held)?;
+            (journal, left, frames) = Journal::open(&site.target, site.options.form(), &held)?;
         }
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {

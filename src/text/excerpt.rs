@@ -2,7 +2,7 @@
 //! under the byte that is meant.
 //!
 //! It is taken while the bytes are at hand, so that nothing is read again and what is shown is what
-//! was judged. However long the line is, [`REACH`] bytes on either side are looked at and [`WIDTH`]
+//! was judged. However long the line is, [`Excerpt::REACH`] bytes on either side are looked at and [`WIDTH`]
 //! columns kept. Escapes and wide characters are counted as the terminal shows them, each by itself:
 //! under a character that a terminal puts together from several, the caret may be off.
 
@@ -17,9 +17,6 @@ pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The most columns of text that are shown; with the indent they fit a terminal of 80.
 const WIDTH: usize = 76;
-/// So far from the place a line is looked at, in bytes. No character takes more than 4, and what takes
-/// no column of its own is cut with the rest.
-const REACH: usize = 4 * WIDTH;
 const INDENT: usize = 4;
 const CUT: &str = "…";
 
@@ -38,9 +35,13 @@ struct Place {
 }
 
 impl Excerpt {
+    /// So far from the place a line is looked at, in bytes. No character takes more than 4, and what takes
+    /// no column of its own is cut with the rest.
+    pub(crate) const REACH: usize = 4 * WIDTH;
+
     /// The line that holds a byte, or ends in front of it.
     pub(crate) fn of(bytes: &[u8], offset: usize) -> Excerpt {
-        let near = offset.saturating_sub(REACH);
+        let near = offset.saturating_sub(Self::REACH);
         let start = memchr::memrchr(b'\n', &bytes[near..offset]).map(|at| near + at + 1);
         let is_begun_elsewhere = start.is_none() && near > 0;
         let mut start = start.unwrap_or(near);
@@ -50,7 +51,7 @@ impl Excerpt {
         if is_begun_elsewhere {
             start += leading_continuations(&bytes[start..offset]);
         }
-        let far = bytes.len().min(offset + REACH);
+        let far = bytes.len().min(offset + Self::REACH);
         let end = memchr::memchr(b'\n', &bytes[offset..far]).map(|at| offset + at);
         let goes_on_elsewhere = end.is_none() && far < bytes.len();
         let mut end = end.unwrap_or(far);

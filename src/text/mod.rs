@@ -8,6 +8,7 @@
 
 mod escape;
 mod excerpt;
+mod look;
 mod message;
 mod near;
 pub(crate) mod shell;
@@ -19,6 +20,7 @@ pub use message::MAX_ERROR_CHARS;
 
 pub(crate) use escape::{Escaped, escape_list};
 pub(crate) use excerpt::BOM;
+pub(crate) use look::{Difference, Invisible, Meant, Missing, is_plain, look, looks_like};
 pub(crate) use message::{error_message, one_line, panic_message};
 pub(crate) use near::{DidYouMean, close_to};
 pub(crate) use shorten::shortened;

@@ -190,7 +190,7 @@ fn utf_16() {
 
 #[test]
 fn a_header_or_a_key_that_is_not_utf_8() {
-    let advice = "tickoff: save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW";
+    let advice = "tickoff: pass its encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe, or save it as CSV UTF-8";
     check(
         b"PO_NUMBER;STAT\xfcS\nP1;\n",
         &[

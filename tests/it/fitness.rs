@@ -254,3 +254,78 @@ fn a_header_without_rows_is_an_empty_sheet_for_every_command() {
         }
     }
 }
+
+/// Odd sheets, each with whether a run refuses it.
+const ODD: &[(&str, bool)] = &[
+    ("PO_NUMBER\nP1\n", false),
+    ("po_number \nP1", false),
+    ("\u{feff}PO_NUMBER;STATUS\r\nP1;\r\n", false),
+    ("\u{feff}\u{feff}PO_NUMBER;STATUS\nP1;\n", true),
+    ("PO_NUMBER\u{200b};STATUS\nP1;\n", true),
+    ("PO_NUMBER\u{a0};STATUS\nP1;\n", false),
+    ("РО_NUMBER;STATUS\nP1;\n", true),
+    ("PO_NUMBER;STАTUS\nP1;active\n", false),
+    ("PO_NUMBER;STATUS\u{200b}\nP1;active\n", false),
+    ("PO_NUMBER;STATUS\nP1;active\n", true),
+    ("PO_NUMBER;STATUS\nP1;\n\u{1a}", false),
+    ("PO_NUMBER\nP1\n\u{1a}\n", false),
+    ("PO_NUMBER\n\u{1a}", false),
+    ("PO_NUMBER\n\u{1a}\n\u{1a}\n", false),
+    ("PO_NUMBER;STATUS\n\u{1a};active\n", false),
+    ("PO_NUMBER\n\u{200b}\n", false),
+    ("PO_NUMBER;Note;Note\nP1;;\n", false),
+    ("PO_NUMBER;po_number\nP1;P1\n", true),
+    ("PO_NUMBER;LAST_PROCESSED;Last_Processed \nP1;;\n", true),
+    ("PO_NUMBER;ocr_STATUS;OCR_STATUS\nP1;;\n", false),
+    ("PO_NUMBER;;;\nP1;;;\n", false),
+    ("PO_NUMBER\nP1\nP1\u{200b}\nР1\nP１\nP 1\n", false),
+    ("PO_NUMBER\nP1\n P1\u{a0}\n", true),
+    ("PO_NUMBER\nP1\n\"P1\"\n", true),
+    ("PO_NUMBER\np1\nP1\n", false),
+    ("PO_NUMBER;x\nP1;\u{202e}\n", false),
+    ("PO_NUMBER;x\nP1;\"a\nb\"\n", false),
+    ("PO_NUMBER;x\nP1;\"a\n", true),
+    ("PO_NUMBER;x\nP1;a\rb\n", true),
+    ("PO_NUMBER;x\nP1;a\0b\n", true),
+    ("PO_NUMBER,x\nP1,1\n", false),
+    ("PO_NUMBER\tx\nP1\t1\n", false),
+    ("PO_NUMBER|x\nP1|1\n", true),
+    ("PO_NUMBER;x\n;\n;\n", false),
+    ("PO_NUMBER;ERROR_MESSAGE\nP1;late\n", true),
+    ("PO_NUMBER;STATUS;ERROR_MESSAGE\nP1;;late\n", false),
+    (
+        "PO_NUMBER;STATUS;LAST_PROCESSED\nP1;odd;2026-01-02T03:04:05Z\n",
+        false,
+    ),
+    ("\u{1a}", true),
+    ("\u{feff}", true),
+];
+
+#[test]
+fn check_a_dry_run_and_a_run_end_alike_on_every_odd_sheet() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+    let samples = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let samples = samples.filter(|path| path.extension().is_some_and(|end| end == "csv"));
+    let samples: Vec<Vec<u8>> = samples.map(|path| std::fs::read(path).unwrap()).collect();
+    assert!(samples.len() > 5);
+    let odd = ODD
+        .iter()
+        .map(|&(sheet, refused)| (sheet.as_bytes(), refused));
+    for (contents, is_refused) in odd.chain(samples.iter().map(|sheet| (&sheet[..], false))) {
+        let what = String::from_utf8_lossy(&contents[..contents.len().min(60)]);
+        let code = if is_refused { 3 } else { 0 };
+        for (command, arguments) in [("check", &[][..]), ("run --dry-run", &["--", "true"])] {
+            let sheet = TempSheet::new(contents);
+            let ended = end(sheet.tickoff(command).args(arguments));
+            assert_eq!(ended.code, code, "{what:?} {command}: {ended:#?}");
+        }
+        let sheet = TempSheet::new(contents);
+        let ended = end(sheet.tickoff("run -j 8").args(["--", "true"]));
+        assert_eq!(ended.code, code, "{what:?}: {ended:#?}");
+        if is_refused {
+            assert_eq!(std::fs::read(sheet.path()).unwrap(), contents, "{what:?}");
+        }
+    }
+}

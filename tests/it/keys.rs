@@ -493,3 +493,31 @@ fn the_library_takes_a_key_of_several_columns() {
     let read = Sheet::read(sheet.path(), &by_one).unwrap();
     assert_eq!(read.pending_pos().collect::<Vec<_>>(), ["A1", "A2"]);
 }
+
+#[test]
+fn parts_of_a_key_look_alike_only_part_by_part() {
+    let sheet = TempSheet::new("order\tline\tx\nA1\t2\t\nA\t12\t\nA 1\t2\t\n");
+    let checked = end(&mut with_key(&sheet, "check", &[])).with(0).stdout;
+    assert_eq!(checked.matches("looks like").count(), 1, "{checked}");
+    assert!(checked.contains("input.csv:4:1: "), "{checked}");
+}
+
+#[test]
+fn a_key_column_that_looks_like_the_one_that_is_asked_for_is_named() {
+    let sheet = TempSheet::new("order;lіne;x\nA1;1;\n");
+    let refused = end(&mut with_key(&sheet, "pending", &[])).with(2).stderr;
+    assert!(
+        refused.contains("no column line in the header, which has order, lіne, x: the column lіne looks like it, but they differ in і U+0456 (Cyrillic)"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("type that name anew in the sheet's header"),
+        "{refused}"
+    );
+    let sheet = TempSheet::new("id;lіne;x\nA1;1;\n");
+    let refused = end(&mut with_key(&sheet, "pending", &[])).with(2).stderr;
+    assert!(
+        refused.contains("no columns order, line in the header, which has id, lіne, x: the column lіne looks like line, but"),
+        "{refused}"
+    );
+}

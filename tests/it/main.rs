@@ -35,6 +35,8 @@ mod editors;
 #[cfg(feature = "cli")]
 mod edits;
 #[cfg(feature = "cli")]
+mod encoding;
+#[cfg(feature = "cli")]
 mod errors;
 #[cfg(feature = "cli")]
 mod events;
@@ -105,10 +107,12 @@ mod starting;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
+#[cfg(feature = "cli")]
+mod unseen;
+#[cfg(feature = "cli")]
 mod watch;
 #[cfg(feature = "cli")]
 mod without_tmpfile;
-#[cfg(feature = "cli")]
 mod words;
 #[cfg(feature = "cli")]
 mod workers;

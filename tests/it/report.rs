@@ -608,3 +608,37 @@ fn the_workbook_makes_room_for_the_lines_of_a_cell() {
     assert!(rows.contains(" ht=\"30\" customHeight=\"1\">"), "{rows}");
     assert_eq!(rows.matches("customHeight").count(), 1);
 }
+
+#[test]
+fn what_the_settings_say_of_key_words_and_stages_holds_for_a_report() {
+    let sheet =
+        TempSheet::new("id|status|a_STATUS\n7|lost|COMPLETED\n8|COMPLETED|ERROR\n9||COMPLETED\n");
+    let settings =
+        "['input.csv']\nkey = 'id'\ndelimiter = '|'\nfailed = ['lost']\nstages = ['a']\n";
+    fs::write(sheet.folder().join("tickoff.toml"), settings).unwrap();
+    let page = page(&sheet, &[]);
+    assert_eq!(row(&page, "<th scope=\"row\">a</th>"), "a|2|0|1|0|0");
+    assert!(
+        row(&page, "</span>ERROR</th>").starts_with("ERROR|1|"),
+        "{page}"
+    );
+    assert!(
+        page.contains("<tr class=\"error\"><th scope=\"row\" class=\"po\">7</th>"),
+        "{page}"
+    );
+    assert!(!page.contains("No row is in ERROR."));
+    let (mut workbook, _) = workbook(&sheet);
+    let summary = workbook.worksheet_range("Summary").unwrap();
+    let cells: Vec<_> = summary
+        .rows()
+        .map(|row| format!("{} {}", row[0], row[1]))
+        .collect();
+    let from = cells
+        .iter()
+        .position(|cell| cell == "Stage a Rows")
+        .unwrap();
+    assert_eq!(
+        cells[from + 1..][..4],
+        ["COMPLETED 2", "NO_ATTACHMENTS 0", "ERROR 1", "PENDING 0"]
+    );
+}

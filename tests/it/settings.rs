@@ -87,7 +87,7 @@ fn every_command_refuses_settings_that_are_wrong_with_their_place() {
         let ended = end(&mut command).with(3);
         assert_eq!(
             sheet.without_folder(&ended.stderr),
-            "tickoff: DIR/tickoff.toml:3:1: no setting delimitr, they are key, delimiter, duplicates, done, failed, todo: did you mean delimiter?\n    delimitr = \",\"\n    ^\n",
+            "tickoff: DIR/tickoff.toml:3:1: no setting delimitr, they are key, delimiter, encoding, duplicates, done, failed, todo, stages: did you mean delimiter?\n    delimitr = \",\"\n    ^\n",
             "{command:?}"
         );
     }

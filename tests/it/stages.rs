@@ -653,3 +653,183 @@ fn a_session_of_the_library_has_a_stage() {
     }
     assert_eq!(handler.status("P4"), Some(tickoff::ProcessingStatus::Error));
 }
+
+/// A sheet whose stages fetch and ocr are remembered; both have begun.
+fn listed() -> TempSheet {
+    let sheet = TempSheet::new("id\n7\n8\n9\n");
+    let told = end(sheet
+        .tickoff("init")
+        .args(["--key", "id", "--stages", "fetch,ocr"]))
+    .with(0);
+    assert!(
+        told.stdout
+            .contains("remembered stages = [\"fetch\", \"ocr\"]\n"),
+        "{told:#?}"
+    );
+    end(&mut sheet.run(
+        "--stage fetch -j1",
+        "[ $TICKOFF_PO != 9 ] || { echo gone >&2; exit 1; }",
+    ))
+    .with(1);
+    end(&mut sheet.run("--stage ocr --after fetch --limit 1", "true")).with(0);
+    sheet
+}
+
+#[test]
+fn status_tells_of_each_stage_that_is_listed() {
+    let sheet = listed();
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    let told = format!("\n{told}");
+    let of = |stage: &str| {
+        let from = told.find(&format!("\nstage {stage}\n")).unwrap();
+        let block = &told[from + 1..];
+        block[..block[1..]
+            .find("\nstage ")
+            .map_or(block.len(), |end| end + 2)]
+            .to_owned()
+    };
+    for (stage, lines) in [
+        (
+            "fetch",
+            &[
+                "completed       2   66 %",
+                "error           1   33 %",
+                "fetch_STATUS\n  2  COMPLETED\n  1  ERROR\n",
+                "  1  exit 1: gone  (9)",
+            ][..],
+        ),
+        (
+            "ocr",
+            &["completed       1   33 %", "pending         2   66 %"],
+        ),
+    ] {
+        for line in lines {
+            assert!(of(stage).contains(line), "{line}: {told}");
+        }
+    }
+    assert_eq!(told.matches("session         none is going on").count(), 1);
+
+    let json = sheet.status();
+    assert_eq!(json["pending"], 3);
+    let counts: Vec<_> = json["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| {
+            assert!(stage.get("session").is_none());
+            format!(
+                "{} {} {} {}",
+                stage["stage"], stage["completed"], stage["pending"], stage["error"]
+            )
+        })
+        .collect();
+    assert_eq!(counts, ["\"fetch\" 2 0 1", "\"ocr\" 1 2 0"]);
+
+    let one = end(sheet.tickoff("status").args(["--stage", "ocr"]))
+        .with(0)
+        .stdout;
+    assert!(
+        one.starts_with("total           3\ncompleted       1"),
+        "{one}"
+    );
+    assert!(!one.contains("stage "), "{one}");
+}
+
+#[test]
+fn a_sheet_that_is_worked_on_in_stages_alone_has_no_table_without_one() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(sheet.tickoff("init").args(["--stages", "fetch"])).with(0);
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(told.starts_with("total           1\n"), "{told}");
+    end(&mut sheet.run("--stage fetch", "true")).with(0);
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(
+        told.starts_with("stage fetch\ntotal           1\ncompleted       1"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("session         none is going on\n"),
+        "{told}"
+    );
+    assert_eq!(told.matches("total").count(), 1, "{told}");
+}
+
+#[test]
+fn a_stage_that_none_can_be_is_refused_with_its_place_in_the_settings() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    for (text, said) in [
+        (
+            "['input.csv']\nstages = ['ocr', 'o c r']\n",
+            "tickoff.toml:2:18: a stage's name is made of the letters A to Z, digits, - and _",
+        ),
+        (
+            "['input.csv']\nstages = 'ocr'\n",
+            "tickoff.toml:2:10: stages must be a list of names: [\"fetch\", \"ocr\"]",
+        ),
+    ] {
+        std::fs::write(sheet.folder().join("tickoff.toml"), text).unwrap();
+        for command in ["status", "check", "watch"] {
+            let told = end(&mut sheet.tickoff(command)).with(3).stderr;
+            assert!(told.contains(said), "{told}");
+        }
+    }
+    end(sheet.tickoff("init").args(["--stages", "o c r"])).with(2);
+}
+
+#[test]
+fn a_listed_stage_changes_nothing_for_a_run() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(sheet.tickoff("init").args(["--stages", "ocr"])).with(0);
+    end(&mut sheet.run("", "[ -z \"$TICKOFF_STAGE\" ]")).with(0);
+    assert!(
+        sheet
+            .text()
+            .starts_with("PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;COMPLETED;")
+    );
+}
+
+#[test]
+fn watch_names_the_stage_that_a_run_works_on() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
+    let script = "[ $TICKOFF_PO = P1 ] || await go";
+    let run = Running::start(&mut sheet.run("--stage ocr -j1", script));
+    let session = sheet.folder().join(".input.csv.session");
+    wait_until("the run tells of its stage", || {
+        std::fs::read_to_string(&session).is_ok_and(|told| told.contains("\"stage\":\"ocr\""))
+    });
+    let watch = Running::start(&mut sheet.tickoff("watch"));
+    wait_until("it is shown", || watch.stdout().contains("stage ocr: "));
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+    let told = watch.end().with(0).stdout;
+    assert!(
+        told.contains("no session is going on\nstage ocr\ntotal           2\ncompleted       2"),
+        "{told}"
+    );
+}
+
+#[test]
+fn without_a_run_watch_tells_of_the_listed_stages() {
+    let told = end(&mut listed().tickoff("watch")).with(0).stdout;
+    assert!(
+        told.contains("\nstage fetch\ntotal           3\ncompleted       2"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\nstage ocr\ntotal           3\ncompleted       1"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_first_event_of_a_run_names_its_stage() {
+    for (options, stage) in [("", "main"), ("--stage ocr", "ocr")] {
+        let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+        end(&mut sheet.run(&format!("--events ev {options}"), "true")).with(0);
+        let first: serde_json::Value = serde_json::from_str(&sheet.lines("ev")[0]).unwrap();
+        assert_eq!(
+            (&first["event"], &first["stage"]),
+            (&"run_started".into(), &stage.into())
+        );
+    }
+}

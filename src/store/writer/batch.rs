@@ -4,7 +4,6 @@
 //! that has run never is: what has no place goes into the frame as well, and from there to
 //! `….unplaced.csv` (see `sheet/unplaced.rs`), and the row gets its state in any case.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use compact_str::CompactString;
@@ -20,7 +19,7 @@ use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
-use crate::text::{DidYouMean, escape, escape_list};
+use crate::text::{Meant, escape, escape_list, looks_like};
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -55,8 +54,7 @@ struct BatchRow {
 
 impl BatchRow {
     /// Sets a cell, of which the values `before` the batch are remembered.
-    fn write(&mut self, column: &str, value: Cow<'_, str>, before: impl FnOnce() -> Before) {
-        let value = value.into();
+    fn write(&mut self, column: &str, value: CompactString, before: impl FnOnce() -> Before) {
         let mut known = self.update.cells.iter_mut();
         match known.find(|known| known.column == column) {
             Some(known) => known.value = value,
@@ -148,15 +146,27 @@ impl Batch {
             row.status = to.or_else(|| row.status.take());
         }
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
-        let (mut missing, mut aside) = (Vec::new(), Vec::new());
+        let (mut missing, mut aside, mut spoilt) = (Vec::new(), Vec::new(), Vec::new());
+        let encoding = options.encoding;
+        let mut writable = |column: &str, value: &str| match encoding.can_write(value) {
+            true => CompactString::from(value),
+            false => {
+                spoilt.push(column.trim().to_owned());
+                encoding.writable(value).into()
+            }
+        };
         for (cell, place) in cells.into_iter().zip(places) {
             match place {
-                Place::At(column) => row.write(&schema.columns()[column], cell.value, || {
-                    before(&shown, column)
-                }),
-                Place::Own => row.write(own_name(&self.columns, cell.column), cell.value, || {
-                    Before::from_elem(CompactString::default(), 1)
-                }),
+                Place::At(column) => {
+                    let value = writable(cell.column, &cell.value);
+                    row.write(&schema.columns()[column], value, || before(&shown, column));
+                }
+                Place::Own => {
+                    let value = writable(cell.column, &cell.value);
+                    row.write(own_name(&self.columns, cell.column), value, || {
+                        Before::from_elem(CompactString::default(), 1)
+                    });
+                }
                 Place::Missing => missing.push(unplaced(cell.column, &cell.value)),
                 Place::Aside => aside.push(unplaced(cell.column, &cell.value)),
                 // Beside the row's own key, which stands there too.
@@ -167,14 +177,23 @@ impl Batch {
                 Place::None | Place::New(_) => {}
             }
         }
+        if !spoilt.is_empty() {
+            let said = format!(
+                "letters that {} does not have are written as ? ({})",
+                encoding.name(),
+                escape_list(&spoilt)
+            );
+            self.note(po, said);
+        }
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
             let names = escape_list(&names);
-            let why = match options.add_columns
-                && self.room == 0
-                && may_be_added(&first.column, &schema)
-            {
+            let may_be_added = may_be_added(&first.column, &schema);
+            let why = match options.add_columns && self.room == 0 && may_be_added {
+                _ if !encoding.can_write(&first.column) => {
+                    format!("{} cannot write the name of the column", encoding.name())
+                }
                 true => format!(
                     "{MAX_ADDED_COLUMNS} columns were added to this sheet by results, and no more are"
                 ),
@@ -326,9 +345,14 @@ impl Batch {
         let said = format!(
             "a result adds the column {} at the end{}",
             escape(name),
-            DidYouMean(&close)
+            Meant {
+                wanted: name,
+                columns: schema.columns(),
+                close: &close
+            }
         );
-        self.tell(po, said, !close.is_empty());
+        let is_odd = !close.is_empty() || looks_like(name, schema.columns()).is_some();
+        self.tell(po, said, is_odd);
         self.columns.push(name.into());
         self.room -= 1;
     }
@@ -456,7 +480,13 @@ fn place_for<'o>(
         Some(_) if !cell.named && (cell.value.is_empty() || !may_add) => Place::None,
         Some(name) if may_add && schema.columns().len() < MAX_FIELDS => Place::New(name),
         Some(_) => Place::Aside,
-        None if is_result && options.add_columns && may_be_added(cell.column, schema) => Place::Own,
+        None if is_result
+            && options.add_columns
+            && options.encoding.can_write(cell.column)
+            && may_be_added(cell.column, schema) =>
+        {
+            Place::Own
+        }
         None => Place::Missing,
     }
 }

@@ -54,7 +54,8 @@ impl Typed {
                 }
                 let was_shown = rows.iter().any(|&before| {
                     let shown = was.map(|was| old.cell(before, was));
-                    is_same(name, &typed, shown.as_deref().unwrap_or(""))
+                    let shown = shown.as_deref().unwrap_or("");
+                    is_same(name, &typed, &new.encoding().writable(shown))
                 });
                 if !was_shown {
                     let cell = (key.as_ref().into(), name.into());

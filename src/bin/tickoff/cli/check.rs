@@ -14,7 +14,8 @@ use crate::stdout::{Keyed, json_line, print};
 ///
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
-/// the disk included; if there is one, the exit code is 3.
+/// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
+/// characters, names and keys that only look like others, control characters as a row.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tickoff::{KeyColumns, Options, Session, Settings, escape};
+use tickoff::{KeyColumns, Options, Session, Settings, Stage, escape};
 
-use super::args::{BackupArgs, SheetArgs, WordArgs};
+use super::args::{BackupArgs, SheetArgs, WordArgs, refuse_unwritable};
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -12,9 +12,9 @@ use crate::stdout::print;
 ///
 /// A run does the same when it starts. A backup is made first.
 ///
-/// What is said of the sheet (--key, --delimiter, --duplicates, --done, --failed, --todo) is written to
-/// tickoff.toml beside it, where every command finds it from then on; an option of a command wins
-/// over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
+/// What is said of the sheet (--key, --delimiter, --encoding, --duplicates, --done, --failed, --todo, --stages) is
+/// written to tickoff.toml beside it, where every command finds it from then on; an option of a command
+/// wins over it. The file is made to be edited by hand: comments, and what is said of other sheets, are kept.
 ///
 /// With --add-key it numbers the rows that have no key instead, so that a sheet without a key column can be
 /// run, and remembers COLUMN as its --key.
@@ -24,6 +24,8 @@ Examples:
   tickoff init orders.csv
   tickoff init customers.csv --key id --done COMPLETED,NO_ATTACHMENTS
   tickoff init orders.csv --key order --key line
+  tickoff init letters.csv --key Kunde --encoding windows-1252
+  tickoff init scans.csv --key file --stages fetch,ocr,upload
   tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
@@ -37,6 +39,16 @@ pub struct InitArgs {
     #[command(flatten)]
     words: WordArgs,
 
+    /// The stages of the sheet's work, separated by commas; status, watch and report tell of them. Each run names
+    /// its own [default: those of tickoff.toml]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "Stages"
+    )]
+    stages: Option<Vec<Stage>>,
+
     /// Accept a sheet on a network filesystem, at your own risk
     #[arg(long, help_heading = "Results")]
     allow_network_fs: bool,
@@ -49,13 +61,18 @@ pub struct InitArgs {
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let typed = args.words.put_into(args.sheet.settings()?);
     let key = args.add_key.clone().map(KeyColumns::from).or(typed.key);
-    let typed = Settings { key, ..typed };
+    let typed = Settings {
+        key,
+        stages: args.stages.clone(),
+        ..typed
+    };
     let options = Options {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options_with(typed.clone())?
     };
     let options = args.backup.put_into(options);
-    if args.add_key.is_some() {
+    if let Some(column) = &args.add_key {
+        refuse_unwritable("--add-key", column, options.encoding)?;
         number_rows(args, &options)?;
         remember(args, &typed)?;
         return Ok(Exit::Done);

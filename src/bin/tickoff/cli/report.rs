@@ -6,14 +6,15 @@ use chrono::Utc;
 use tickoff::{Sheet, escape};
 
 use super::args::SheetArgs;
+use super::status::read_stages;
 use crate::exit::{Exit, Failure};
-use crate::report::{Facts, Joblog, Output, html, must_differ, xlsx};
+use crate::report::{Facts, Joblog, Output, StageCounts, html, must_differ, xlsx};
 use crate::stderr::Display;
 
 /// Write a report of the batch: a page, a workbook, or both
 ///
 /// The page (HTML) is one file that loads nothing: shares, results over time, the commonest errors,
-/// suppliers, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
+/// suppliers, the stages that tickoff.toml lists, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
 /// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
 ///
 /// A report that is there is replaced, once the new one is whole; any other file is not. FILE may be in use by a run.
@@ -63,7 +64,15 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     }
 
     let joblog = joblog.map(|path| Joblog::read(path, &sheet)).transpose()?;
-    let facts = Facts::of(&sheet, &options.key, joblog.as_ref(), Utc::now());
+    let stages = read_stages(&args.sheet.file, &options)?;
+    let stages = stages.iter().map(|(stage, sheet)| StageCounts {
+        name: stage.name().to_owned(),
+        progress: sheet.progress(),
+    });
+    let facts = Facts {
+        stages: stages.collect(),
+        ..Facts::of(&sheet, &options.key, joblog.as_ref(), Utc::now())
+    };
     if let Some(page) = &page {
         html::write(&mut page.writer(), &sheet, &facts).map_err(page.failed())?;
     }

@@ -1,10 +1,13 @@
 //! `tickoff status`: how far the batch has come, what went wrong, and whether somebody is at it.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
-use tickoff::{Holder, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, escape};
+use tickoff::{
+    Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage, escape,
+};
 
 use super::args::{FailedArgs, SheetArgs, StageArgs};
 use crate::errors::Errors;
@@ -24,7 +27,7 @@ const BAR: usize = 40;
 /// Show how many rows there are in each state, the commonest errors, and who is at it
 ///
 /// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
-/// its number.
+/// its number. The stages that tickoff.toml lists follow, each with the same; --stage shows one alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +45,7 @@ pub struct StatusArgs {
     stage: StageArgs,
 
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
-    /// last_result, session, not_visible, errors
+    /// last_result, session, not_visible, errors, and stages if tickoff.toml lists some
     #[arg(long)]
     json: bool,
 }
@@ -55,17 +58,80 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     if let Some(error) = sheet.unknown_stage() {
         tracing::warn!("{error}");
     }
-    let state = State::of(&sheet, RunningSession::on(&args.sheet.file)?);
+    let listed = match args.stage.is_named() {
+        true => Vec::new(),
+        false => read_stages(&args.sheet.file, &options)?,
+    };
+    let stages = listed.iter().map(|(stage, sheet)| StageState {
+        stage: stage.name().to_owned(),
+        state: State::of(sheet, None, Vec::new()),
+    });
+    let work = Work {
+        session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
+        not_visible: sheet.not_visible(),
+    };
+    let state = State::of(&sheet, Some(work), stages.collect());
     print(|out| {
         if args.json {
-            json_line(out, &state)
-        } else {
-            table(out, &state.progress)?;
-            words(out, args.stage.stage().status(), &state.words)?;
-            explanation(out, &state, Utc::now())
+            return json_line(out, &state);
+        }
+        let now = Utc::now();
+        let stages = listed.iter().map(|(stage, _)| stage).zip(&state.stages);
+        // The main stage of a sheet that is worked on in others alone says nothing.
+        let is_listed = listed.iter().any(|(stage, _)| stage.is_main());
+        let begun = |state: &State| state.progress.pending < state.progress.total;
+        let others_begun = state.stages.iter().any(|stage| begun(&stage.state));
+        let has_main = is_listed || begun(&state) || !others_begun;
+        if has_main {
+            shown(out, &options.stage, &state, now)?;
+        }
+        for (place, (stage, of_stage)) in stages.enumerate() {
+            if has_main && stage.is_main() {
+                continue;
+            }
+            if has_main || place > 0 {
+                writeln!(out)?;
+            }
+            writeln!(out, "stage {stage}")?;
+            shown(out, stage, &of_stage.state, now)?;
+        }
+        match has_main {
+            true => Ok(()),
+            false => at_it(out, state.work.as_ref()),
         }
     })?;
     Ok(Exit::Done)
+}
+
+fn shown(
+    out: &mut (impl Write + ?Sized),
+    stage: &Stage,
+    state: &State,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    table(out, &state.progress)?;
+    words(out, stage.status(), &state.words)?;
+    explanation(out, state, now)
+}
+
+/// The sheet once for each stage that is listed.
+pub fn read_stages(file: &Path, options: &Options) -> Result<Vec<(Stage, Sheet)>, Failure> {
+    let read = |stage: &Stage| {
+        let options = Options {
+            stage: stage.clone(),
+            ..options.clone()
+        };
+        Ok((stage.clone(), Sheet::read(file, &options)?))
+    };
+    options.stages.iter().map(read).collect()
+}
+
+/// How a stage stands.
+#[derive(Serialize)]
+struct StageState {
+    stage: String,
+    #[serde(flatten)]
+    state: State,
 }
 
 /// How a sheet stands.
@@ -78,12 +144,14 @@ struct State {
     words: Vec<(ProcessingStatus, usize)>,
     /// The latest LAST_PROCESSED.
     last_result: Option<DateTime<Utc>>,
-    /// Who works on it now.
-    session: Option<Holder>,
-    /// How many rows have a result that the file does not show yet.
-    not_visible: usize,
+    /// Nothing is said of it for each stage.
+    #[serde(flatten)]
+    work: Option<Work>,
     /// The commonest first.
     errors: Vec<CommonError>,
+    /// The stages that are listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<StageState>,
 }
 
 fn by_word<S: Serializer>(
@@ -91,6 +159,15 @@ fn by_word<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(words.iter().map(|(word, rows)| (word.as_str(), rows)))
+}
+
+/// What is being done to a sheet.
+#[derive(Serialize)]
+struct Work {
+    /// Who works on it now.
+    session: Option<Holder>,
+    /// How many rows have a result that the file does not show yet.
+    not_visible: usize,
 }
 
 /// An error that some rows have.
@@ -104,7 +181,7 @@ struct CommonError {
 }
 
 impl State {
-    fn of(sheet: &Sheet, session: Option<RunningSession>) -> State {
+    fn of(sheet: &Sheet, work: Option<Work>, stages: Vec<StageState>) -> State {
         let mut errors = Errors::default();
         for record in sheet.failed_records() {
             errors.add(&record.po_number, record.error_message.as_deref());
@@ -114,8 +191,7 @@ impl State {
             progress: sheet.progress(),
             words: sheet.words(),
             last_result: sheet.last_processed(),
-            session: session.map(|session| session.holder),
-            not_visible: sheet.not_visible(),
+            work,
             errors: common
                 .map(|group| CommonError {
                     message: group.message.clone(),
@@ -123,6 +199,7 @@ impl State {
                     example: group.example.clone(),
                 })
                 .collect(),
+            stages,
         }
     }
 }
@@ -181,24 +258,7 @@ fn explanation(
             writeln!(out, "last result     {age} ago, {at}")?;
         }
     }
-    match &state.session {
-        None => writeln!(out, "session         none is going on")?,
-        Some(holder) => writeln!(out, "session         {holder}")?,
-    }
-    if state.not_visible > 0 {
-        let rows = match state.not_visible {
-            1 => "1 row".to_owned(),
-            rows => format!("{rows} rows"),
-        };
-        let way_on = match state.session {
-            Some(_) => "the session writes them within seconds",
-            None => "the next run writes them, or tickoff recover FILE --apply",
-        };
-        writeln!(
-            out,
-            "not visible     results of {rows} are not in the file yet: {way_on}"
-        )?;
-    }
+    at_it(out, state.work.as_ref())?;
     if !state.errors.is_empty() {
         writeln!(out, "\ncommonest errors")?;
     }
@@ -209,6 +269,27 @@ fn explanation(
         writeln!(out, "  {:>width$}  {message}  ({example})", error.rows)?;
     }
     Ok(())
+}
+
+fn at_it(out: &mut (impl Write + ?Sized), work: Option<&Work>) -> io::Result<()> {
+    let Some(work) = work else { return Ok(()) };
+    match &work.session {
+        None => writeln!(out, "session         none is going on")?,
+        Some(holder) => writeln!(out, "session         {holder}")?,
+    }
+    let rows = match work.not_visible {
+        0 => return Ok(()),
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    };
+    let way_on = match work.session {
+        Some(_) => "the session writes them within seconds",
+        None => "the next run writes them, or tickoff recover FILE --apply",
+    };
+    writeln!(
+        out,
+        "not visible     results of {rows} are not in the file yet: {way_on}"
+    )
 }
 
 #[cfg(test)]
@@ -238,13 +319,16 @@ mod tests {
                 (ProcessingStatus::Other("a\u{1b}[2J".to_owned()), 1),
             ],
             last_result: Some(DateTime::UNIX_EPOCH),
-            session: None,
-            not_visible: 0,
+            work: Some(Work {
+                session: None,
+                not_visible: 0,
+            }),
             errors: vec![CommonError {
                 message: "exit 1: \u{1b}[2J".to_owned(),
                 rows: 12,
                 example: "P1".to_owned(),
             }],
+            stages: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::thread;
 
 use chrono::{SecondsFormat, Utc};
-use tickoff::{RunningSession, Sheet};
+use tickoff::{Options, RunningSession, Sheet, Stage};
 
 use super::args::SheetArgs;
 use super::status;
@@ -15,7 +15,7 @@ use crate::stdout::print;
 
 /// Show the progress of a run that is going on elsewhere
 ///
-/// Ends when the run does, and then prints the counts by status. In a pipe it prints a line every ten
+/// Ends when the run does, and then prints the counts by status, of its stage if it has one. In a pipe it prints a line every ten
 /// seconds. It changes nothing and gets in nobody's way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,11 +34,13 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         display.begin_showing();
     }
     let mut last_line = None;
+    let mut stage = None;
     while let Some(session) = RunningSession::on(file)? {
         let now = Utc::now();
         let holder = &session.holder;
         // Half of what it tells, or nothing yet: there is more in a moment.
         if let Ok(board) = serde_json::from_str::<Board>(&session.told) {
+            stage.clone_from(&board.stage);
             if display.is_showing() {
                 display.draw(now, &board, Some(&format!("{holder}")));
             } else if last_line.is_none_or(|last| now - last >= LINE_INTERVAL) {
@@ -50,10 +52,29 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         thread::sleep(REFRESH);
     }
     display.clear();
+    // How it stands is told of the stage that was worked on, or else of those that are listed.
+    let of_run = stage.and_then(|stage| stage.parse::<Stage>().ok());
+    let options = match of_run {
+        Some(stage) => Options {
+            stage,
+            stages: Vec::new(),
+            ..options
+        },
+        None => options,
+    };
     let sheet = Sheet::read(file, &options)?;
+    let stages = status::read_stages(file, &options)?;
     print(|out| {
         writeln!(out, "no session is going on")?;
-        status::table(out, &sheet.progress())
+        if !options.stage.is_main() {
+            writeln!(out, "stage {}", options.stage)?;
+        }
+        status::table(out, &sheet.progress())?;
+        for (stage, sheet) in stages.iter().filter(|(stage, _)| !stage.is_main()) {
+            writeln!(out, "\nstage {stage}")?;
+            status::table(out, &sheet.progress())?;
+        }
+        Ok(())
     })?;
     Ok(Exit::Done)
 }

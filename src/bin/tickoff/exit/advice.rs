@@ -8,11 +8,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
+    const TYPE_ANEW: &str = "type that name anew in the sheet's header";
     let text = match error {
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
         Error::NotAFile { .. } => {
@@ -24,12 +25,18 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             key,
             missing,
             delimiter,
+            encoding,
             close,
             ..
         } => {
             let meant = meant(key, missing, close);
-            return Some(on_missing_key(path, *delimiter, key, columns, &meant).into());
+            let said = on_missing_key(path, (*delimiter, encoding), key, columns, &meant);
+            return Some(match error.look_alike() {
+                Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
+                None => said.into(),
+            });
         }
+        Error::UnknownColumn { .. } if error.look_alike().is_some() => TYPE_ANEW,
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -127,7 +134,7 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
-    delimiter: u8,
+    (delimiter, encoding): (u8, &str),
     key: &[String],
     columns: &[String],
     meant: &[String],
@@ -141,7 +148,8 @@ fn on_missing_key(
         );
     }
     // What cannot be read a second time is no news after the error.
-    let could_be = key_candidates(path, delimiter).unwrap_or_default();
+    let encoding: Encoding = encoding.parse().unwrap_or_default();
+    let could_be = key_candidates(path, delimiter, encoding).unwrap_or_default();
     let mut said = said_of(&could_be);
     let likeliest: &[String] = match (could_be.columns.first(), could_be.pairs.first()) {
         _ if !meant.is_empty() => meant,
@@ -150,13 +158,16 @@ fn on_missing_key(
         (None, None) => &[],
     };
     let file = from_here(path);
-    let delimiter_too = match delimiter {
+    let mut form_too = match delimiter {
         b';' | b',' | b'\t' => String::new(),
         other => format!(
             " --delimiter {}",
             for_a_shell(&char::from(other).to_string())
         ),
     };
+    if !encoding.is_utf8() {
+        form_too += &format!(" --encoding {}", encoding.name());
+    }
     match likeliest {
         [] => said += "name the column that is the key: ",
         [name] => said += &format!("if {} is the key: ", escape(name)),
@@ -169,9 +180,9 @@ fn on_missing_key(
     if likeliest.is_empty() {
         said += " --key COLUMN";
     }
-    said += &delimiter_too;
+    said += &form_too;
     if meant.is_empty() && could_be.columns.is_empty() && could_be.rows > 0 {
-        said += &format!("; or number the rows: tickoff init {file} --add-key ID{delimiter_too}");
+        said += &format!("; or number the rows: tickoff init {file} --add-key ID{form_too}");
     }
     if let [header] = columns
         && header.contains(|c: char| c.is_ascii_punctuation() && !"_-.\"".contains(c))
@@ -265,7 +276,13 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
             "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
         }
         Problem::InvalidUtf8 => {
-            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+            "pass its encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe, or save it as CSV UTF-8"
+        }
+        Problem::NoLetter(_) => {
+            "pass --encoding with the one that the sheet is in, or save it as CSV UTF-8"
+        }
+        Problem::MarkedUtf8(_) => {
+            "leave --encoding away, or take encoding out of tickoff.toml; --encoding utf-8 wins over that file"
         }
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
@@ -275,6 +292,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
         Problem::JobNotUtf8 => {
             "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
+        }
+        Problem::JobNotWritable(_) => {
+            "leave --encoding away, or take encoding out of tickoff.toml: COPY is UTF-8 then"
         }
         Problem::NulInJob => {
             "pass -0 if NUL bytes end the jobs, as find -print0 writes them; save a UTF-16 list as UTF-8"
@@ -460,7 +480,7 @@ mod tests {
         );
         check_sheet(
             b"PO_NUMBER\nP\xe9\n",
-            "save the sheet as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+            "pass its encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe, or save it as CSV UTF-8",
         );
         check_sheet(
             ["PO_NUMBER\nP1", &";".repeat(20_000), "\n"].concat(),

@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub errors: Errors,
     /// Rows by supplier; `None` if the sheet has no such column.
     pub suppliers: Option<Suppliers>,
+    /// Rows by status in each stage that is listed.
+    pub stages: Vec<StageCounts>,
     /// How long commands took, if a joblog was given.
     pub joblog: Option<&'a Joblog>,
 }
@@ -42,14 +44,19 @@ impl<'a> Facts<'a> {
         let mut errors = Errors::default();
         let mut suppliers = find("SUPPLIER").map(|_| Suppliers::default());
         for record in sheet.records() {
-            if let Some(kind) = Kind::of(&record.status) {
+            let has_failed = sheet.is_failure(&record.status);
+            let kind = match has_failed {
+                true => Some(Kind::Error),
+                false => Kind::of(&record.status),
+            };
+            if let Some(kind) = kind {
                 timeline.add(kind, record.last_processed);
             }
-            if record.status.is_failure() {
+            if has_failed {
                 errors.add(&record.po_number, record.error_message.as_deref());
             }
             if let Some(suppliers) = &mut suppliers {
-                suppliers.add(&record);
+                suppliers.add(&record, has_failed);
             }
         }
         timeline.sort();
@@ -61,6 +68,7 @@ impl<'a> Facts<'a> {
             timeline,
             errors,
             suppliers,
+            stages: Vec::new(),
             joblog,
         }
     }
@@ -92,6 +100,14 @@ impl<'a> Facts<'a> {
         })
         .collect()
     }
+}
+
+/// How a stage stands.
+pub struct StageCounts {
+    /// Its name.
+    pub name: String,
+    /// Its rows by status.
+    pub progress: ProcessingProgress,
 }
 
 /// How many rows have a status.

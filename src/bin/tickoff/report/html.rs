@@ -234,11 +234,21 @@ impl Rows<'_> {
         }
     }
 
+    fn class(&self, record: &CsvRecord) -> &'static str {
+        match &record.status {
+            ProcessingStatus::Completed => "completed",
+            ProcessingStatus::NoAttachments => "no_attachments",
+            status if self.sheet.is_failure(status) => "error",
+            ProcessingStatus::Pending => "pending",
+            _ => "other",
+        }
+    }
+
     /// Those that failed come first where not all are shown, so that they are not left out for
     /// rows that nobody has tried.
     fn records(&self) -> impl Iterator<Item = CsvRecord> {
         let are_all = self.are_all();
-        let is_error = |record: &CsvRecord| record.status.is_failure();
+        let is_error = |record: &CsvRecord| self.sheet.is_failure(&record.status);
         let first = move |record: &CsvRecord| are_all || is_error(record);
         let then = move |record: &CsvRecord| !first(record) && is_unfinished(record);
         (self.sheet.records().filter(first))
@@ -249,16 +259,6 @@ impl Rows<'_> {
 
 fn raw(record: &CsvRecord, column: &str) -> String {
     record.get(column).unwrap_or("").to_owned()
-}
-
-fn class(status: &ProcessingStatus) -> &'static str {
-    match status {
-        ProcessingStatus::Completed => "completed",
-        ProcessingStatus::NoAttachments => "no_attachments",
-        status if status.is_failure() => "error",
-        ProcessingStatus::Pending => "pending",
-        _ => "other",
-    }
 }
 
 /// The start of a text that may be very long.

@@ -15,6 +15,6 @@ pub mod xlsx;
 mod output;
 mod panics;
 
-pub use facts::Facts;
+pub use facts::{Facts, StageCounts};
 pub use joblog::Joblog;
 pub use output::{Output, must_differ};

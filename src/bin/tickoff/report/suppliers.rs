@@ -23,7 +23,7 @@ pub struct Supplier {
 
 impl Suppliers {
     /// Counts a row.
-    pub fn add(&mut self, record: &CsvRecord) {
+    pub fn add(&mut self, record: &CsvRecord, has_failed: bool) {
         let name = name(record);
         let supplier = match self.0.get_mut(name) {
             Some(supplier) => supplier,
@@ -36,7 +36,7 @@ impl Suppliers {
                 }),
         };
         supplier.rows += 1;
-        if record.status.is_failure() {
+        if has_failed {
             supplier.failed += 1;
         } else if is_unfinished(record) {
             supplier.pending += 1;

@@ -314,6 +314,24 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
     worksheet.write_string(row, 0, "Total")?;
     worksheet.write_number_with_format(row, 1, facts.progress.total as f64, &number)?;
 
+    for stage in &facts.stages {
+        row += 2;
+        let name = format!("Stage {}", stage.name);
+        header(worksheet, row, [&name, "Rows", ""], &bold)?;
+        let progress = &stage.progress;
+        for (word, rows) in [
+            ("COMPLETED", progress.completed),
+            ("NO_ATTACHMENTS", progress.no_attachments),
+            ("ERROR", progress.error),
+            ("PENDING", progress.pending),
+            ("other", progress.other),
+        ] {
+            row += 1;
+            worksheet.write_string(row, 0, word)?;
+            worksheet.write_number_with_format(row, 1, rows as f64, &number)?;
+        }
+    }
+
     row += 2;
     header(
         worksheet,

@@ -26,6 +26,9 @@ const LONGEST_WINDOW: i64 = 600;
 pub struct Board {
     /// When it began.
     pub began: DateTime<Utc>,
+    /// The stage that is worked on, if it is another one than main.
+    #[serde(default)]
+    pub stage: Option<String>,
     /// How many jobs it has.
     pub total: usize,
     /// What came of those that are done.
@@ -68,6 +71,7 @@ impl Board {
     pub fn new(total: usize, workers: usize, now: DateTime<Utc>) -> Board {
         Board {
             began: now,
+            stage: None,
             total,
             counts: Counts::default(),
             rate: None,

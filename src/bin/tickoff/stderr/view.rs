@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
+use tickoff::escape;
 
 use super::board::{Board, Current};
 
@@ -46,8 +47,13 @@ pub fn lines(
 
 /// What a log shows.
 pub fn line(board: &Board) -> String {
-    let sum = board.counts.sum();
-    format!("{sum} of {}: {}{}", board.total, board.counts, pace(board))
+    let (stage, sum) = (stage(board), board.counts.sum());
+    format!(
+        "{stage}{sum} of {}: {}{}",
+        board.total,
+        board.counts,
+        pace(board)
+    )
 }
 
 fn bar(board: &Board) -> String {
@@ -58,13 +64,19 @@ fn bar(board: &Board) -> String {
     };
     let full = ((share * BAR as f64) as usize).min(BAR);
     format!(
-        "{}{} {:>3} %  {sum}/{}{}",
+        "{}{} {:>3} %  {}{sum}/{}{}",
         "█".repeat(full),
         "░".repeat(BAR - full),
         (share * 100.0) as usize,
+        stage(board),
         board.total,
         pace(board)
     )
+}
+
+fn stage(board: &Board) -> String {
+    let stage = board.stage.as_deref();
+    stage.map_or(String::new(), |stage| format!("stage {}: ", escape(stage)))
 }
 
 fn pace(board: &Board) -> String {
@@ -165,6 +177,15 @@ mod tests {
                 "failed PO15000030: exit 1: 404",
             ]
         );
+    }
+
+    #[test]
+    fn the_stage_stands_before_the_numbers() {
+        let mut board = board();
+        board.stage = Some("ocr".to_owned());
+        assert!(line(&board).starts_with("stage ocr: 0 of 446: "));
+        let lines = lines(&board, at(10), None, (24, 80));
+        assert!(lines[0].contains(" %  stage ocr: 0/446; 12/s"), "{lines:?}");
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod sheet;
 
 pub use log::LogArgs;
 pub use rows::{AfterArgs, Assignment, ConditionArgs, FailedArgs, StageArgs, WordArgs, slip};
-pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged};
+pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged, refuse_unwritable};

@@ -46,26 +46,25 @@ pub fn slip(error: Error) -> Failure {
 pub struct StageArgs {
     /// A step of the work with columns of its own: NAME_STATUS, NAME_LAST_PROCESSED and NAME_ERROR_MESSAGE
     /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "main",
-        hide_default_value = true,
-        help_heading = "Stages"
-    )]
-    stage: Stage,
+    #[arg(long, value_name = "NAME", help_heading = "Stages")]
+    stage: Option<Stage>,
 }
 
 impl StageArgs {
     /// That step.
-    pub fn stage(&self) -> &Stage {
-        &self.stage
+    pub fn stage(&self) -> Stage {
+        self.stage.clone().unwrap_or_default()
+    }
+
+    /// Whether one is named.
+    pub fn is_named(&self) -> bool {
+        self.stage.is_some()
     }
 
     /// These options for that stage.
     pub fn put_into(&self, options: Options) -> Options {
         Options {
-            stage: self.stage.clone(),
+            stage: self.stage(),
             ..options
         }
     }
@@ -84,7 +83,7 @@ pub struct AfterArgs {
 
 impl AfterArgs {
     /// That step.
-    pub fn stage(&self) -> &Stage {
+    pub fn stage(&self) -> Stage {
         self.stage.stage()
     }
 

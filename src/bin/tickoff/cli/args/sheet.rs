@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tickoff::{DEFAULT_KEEP, Duplicates, KeyColumns, Options, Settings, escape, parse_delimiter};
+use tickoff::{
+    DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
+};
 
 use crate::cli::formulas::Formulas;
 use crate::exit::{Exit, Failure};
@@ -26,6 +28,11 @@ pub struct SheetArgs {
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Sheet")]
     pub delimiter: Option<u8>,
 
+    /// Encoding of the sheet, UTF-8 or one with one byte for each letter, as windows-1252
+    /// [default: that of tickoff.toml, or UTF-8]
+    #[arg(long, value_name = "LABEL", help_heading = "Sheet")]
+    pub encoding: Option<Encoding>,
+
     /// A key that stands in several rows: refuse the sheet, or write to all of them
     /// [default: as tickoff.toml says, or refuse]
     #[arg(
@@ -43,6 +50,7 @@ impl SheetArgs {
         Ok(Settings {
             key: self.key_columns()?,
             delimiter: self.delimiter,
+            encoding: self.encoding,
             duplicates: self.duplicates.map(|duplicates| match duplicates {
                 DuplicatesArg::Refuse => Duplicates::Refuse,
                 DuplicatesArg::All => Duplicates::All,
@@ -96,6 +104,19 @@ pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
         return Err(Failure::Other(Exit::Usage, message));
     }
     Ok(settings.put_into(Options::default()))
+}
+
+/// Refuses the name of a column that is to be added, if the sheet's encoding cannot write it.
+pub fn refuse_unwritable(option: &str, column: &str, encoding: Encoding) -> Result<(), Failure> {
+    if encoding.can_write(column) {
+        return Ok(());
+    }
+    let message = format!(
+        "{option} {}: {} cannot write that name; name another column",
+        escape(column.trim()),
+        encoding.name()
+    );
+    Err(Failure::Other(Exit::Usage, message))
 }
 
 /// The library's [`Duplicates`] as clap needs it.

@@ -59,7 +59,7 @@ impl Jobs {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
-            let mut command = RecordCommand::new(template, id)?.stage(stage);
+            let mut command = RecordCommand::new(template, id)?.stage(&stage);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
             }
@@ -75,7 +75,7 @@ impl Jobs {
             return Ok(Jobs::Commands(command));
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
-            .stage(stage)
+            .stage(&stage)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);

@@ -72,6 +72,18 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
 
 /// Says that there are rows which have no key.
 pub fn tell_without_key(sheet: &Sheet, display: &Display) {
+    if let Some(found) = sheet.control_rows() {
+        let more = match found.rows - 1 {
+            0 => String::new(),
+            1 => ", and another row is like it".to_owned(),
+            more => format!(", and {more} more rows are like it"),
+        };
+        display.say(&format!(
+            "line {} is {}, and no job: it is kept{more}",
+            found.line,
+            found.name()
+        ));
+    }
     let Some((rows, line)) = sheet.rows_without_key() else {
         return;
     };
@@ -104,8 +116,18 @@ pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
         1 => "1 cell is".to_owned(),
         cells => format!("{cells} cells are"),
     };
+    let encoding = sheet.encoding();
+    let what_it_is = match encoding.is_utf8() {
+        true => {
+            "a command gets its bytes as they are, a worker {\"base64\":…}; if they are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe"
+        }
+        false => {
+            "commands and workers get U+FFFD for what is no letter in it; if the sheet is in another encoding, pass that"
+        }
+    };
     display.say(&format!(
-        "{are} not UTF-8, the first in line {}, {column}: a command gets its bytes as they are, a worker {{\"base64\":…}}",
+        "{are} not {}, the first in line {}, {column}: {what_it_is}",
+        encoding.name(),
         found.line
     ));
 }

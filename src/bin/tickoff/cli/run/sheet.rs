@@ -10,7 +10,7 @@ use tickoff::{
 use super::args::RunArgs;
 use super::jobs;
 use super::standard_input;
-use crate::cli::args::{merged, slip};
+use crate::cli::args::{merged, refuse_unwritable, slip};
 use crate::exit::{Exit, Failure};
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
@@ -76,7 +76,7 @@ fn refuse_own_column(args: &RunArgs, options: &Options) -> Result<(), Failure> {
             ),
         ));
     }
-    Ok(())
+    refuse_unwritable("--stdout-to", column, options.encoding)
 }
 
 /// Refuses a sheet that lacks the column for what the commands say, if none may be added.

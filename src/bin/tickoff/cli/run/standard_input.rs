@@ -12,6 +12,7 @@ use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, escape};
 
 use super::args::RunArgs;
 use super::sheet::options;
+use crate::cli::args::refuse_unwritable;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 
@@ -34,6 +35,10 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
         };
     }
     let copy = must_be_told(args)?;
+    let options = options(args)?;
+    for name in options.key.names() {
+        refuse_unwritable("--key", name, options.encoding)?;
+    }
     let stdin = io::stdin().lock();
     must_be_another_file(copy)?;
     if stdin.is_terminal() {
@@ -43,7 +48,7 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
         true => JobEnd::Nul,
         false => JobEnd::Line,
     };
-    let jobs = JobList::read(stdin, end, NAME, &options(args)?)?;
+    let jobs = JobList::read(stdin, end, NAME, &options)?;
     display.say(&summary(&jobs));
     if jobs.sheet.progress().total == 0 && !copy.exists() {
         display.say(&format!(

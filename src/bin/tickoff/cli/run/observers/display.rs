@@ -28,7 +28,9 @@ impl Shown {
 
 impl Observer for Shown {
     fn began(&mut self, run: &Beginning<'_>) {
-        let board = Board::new(run.total, run.workers, Utc::now());
+        let stage = run.session.handler().stage();
+        let mut board = Board::new(run.total, run.workers, Utc::now());
+        board.stage = (!stage.is_main()).then(|| stage.name().to_owned());
         self.progress = Some(Progress::show(&self.display, board, run.session.teller()));
     }
 

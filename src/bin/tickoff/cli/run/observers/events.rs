@@ -49,6 +49,7 @@ impl Observer for EventLog {
                 "continued": run.session.recovered().continued,
                 "total": run.total,
                 "workers": run.workers,
+                "stage": run.session.handler().stage().name(),
                 "seed": run.seed,
             }),
         );

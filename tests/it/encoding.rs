@@ -1,0 +1,504 @@
+//! `--encoding LABEL` (J10): the cells of a sheet that is not UTF-8 are read and written in its encoding, and
+//! every other byte stays.
+
+use std::fs;
+
+use crate::command_line::{Ended, Running, bytes, end, wait_until};
+use crate::fixture::{TempSheet, rested};
+
+const WINDOWS: &str = "--encoding windows-1252";
+
+/// A text in Windows-1252.
+fn encoded(text: &str) -> Vec<u8> {
+    let (bytes, _, has_others) = encoding_rs::WINDOWS_1252.encode(text);
+    assert!(!has_others, "{text:?}");
+    bytes.into_owned()
+}
+
+fn windows(text: &str) -> TempSheet {
+    TempSheet::new(encoded(text))
+}
+
+impl TempSheet {
+    /// What the sheet holds, read as Windows-1252.
+    fn windows(&self) -> String {
+        let bytes = bytes(self.path());
+        encoding_rs::WINDOWS_1252.decode(&bytes).0.into_owned()
+    }
+
+    /// `tickoff {command} input.csv {arguments} --encoding windows-1252`.
+    #[track_caller]
+    fn in_windows(&self, command: &str, arguments: &[&str]) -> Ended {
+        end(self
+            .tickoff(command)
+            .args(WINDOWS.split(' '))
+            .args(arguments))
+    }
+
+    /// `tickoff run … --encoding windows-1252`, with results without the time in them.
+    #[track_caller]
+    fn run_in_windows(&self, options: &str, command: &[&str]) -> Ended {
+        end(self
+            .tickoff("run -j 1")
+            .args(WINDOWS.split(' '))
+            .args(options.split_whitespace())
+            .arg("--")
+            .args(command))
+    }
+}
+
+/// A result without the time in it.
+const NO_TIME: &str = r#"echo '{"LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
+
+#[test]
+fn every_byte_of_a_cell_that_is_not_written_stays() {
+    let all: Vec<u8> = (0x80..=0xff).collect();
+    let sheet = [
+        b"PO_NUMBER;x;STATUS\r\nP1;",
+        &all[..],
+        b";\r\nP2;\"\xe9\"\"\x81\";\r\n",
+    ]
+    .concat();
+    let sheet = TempSheet::new(sheet);
+    let script = r#"printf %s "$1" > "arg-$TICKOFF_KEY"; "#.to_owned() + NO_TIME;
+    sheet
+        .run_in_windows("", &["sh", "-c", &script, "sh", "{x}"])
+        .with(0);
+    let want = [
+        &b"PO_NUMBER;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE\r\nP1;"[..],
+        &all,
+        b";COMPLETED;t;\r\nP2;\"\xe9\"\"\x81\";COMPLETED;t;\r\n",
+    ];
+    assert_eq!(bytes(sheet.path()), want.concat());
+    let got = fs::read_to_string(sheet.folder().join("arg-P1")).unwrap();
+    assert_eq!(got, encoding_rs::WINDOWS_1252.decode(&all).0);
+    assert_eq!(sheet.lines("arg-P2"), ["é\"\u{81}"]);
+}
+
+#[test]
+fn letters_reach_commands_workers_and_readers_as_utf_8() {
+    let sheet = windows("PO_NUMBER;Größe;STATUS\nMÜLLER;groß – 5 €;\nP2;klein;COMPLETED\n");
+    let dry = sheet.run_in_windows("--dry-run", &["echo", "{}", "{größe}"]);
+    assert_eq!(dry.with(0).stdout, "echo 'MÜLLER' 'groß – 5 €'\n");
+    let row = sheet.in_windows("get", &["MÜLLER", "--json"]).json();
+    assert_eq!(row["key"], "MÜLLER");
+    assert_eq!(row["cells"]["Größe"], "groß – 5 €");
+    let pending = sheet.in_windows("pending", &["--where", "größe~ß"]);
+    assert_eq!(pending.with(0).stdout, "MÜLLER\n");
+    let checked = sheet.in_windows("check", &[]);
+    assert!(!checked.stdout.contains("UTF-8"), "{checked:?}");
+    assert!(!checked.stdout.contains("windows-1252"), "{checked:?}");
+    sheet.in_windows("report", &["--html", "page.html"]).with(0);
+    assert!(sheet.lines("page.html").concat().contains("MÜLLER"));
+    let worker = r#"read -r request; echo "$request" > request; id=${request#\{\"id\":}; id=${id%%,*}; echo "{\"id\":$id,\"updates\":{\"Größe\":\"né\"}}""#;
+    let options = "--worker-protocol jsonl --joblog log --only MÜLLER";
+    sheet.run_in_windows(options, &["sh", "-c", worker]).with(0);
+    let request: serde_json::Value = serde_json::from_str(&sheet.lines("request")[0]).unwrap();
+    assert_eq!(request["cells"]["Größe"], "groß – 5 €");
+    assert!(sheet.lines("log")[1].ends_with("MÜLLER"));
+    assert!(sheet.windows().contains("\nMÜLLER;né;COMPLETED;"));
+}
+
+#[test]
+fn what_is_written_is_in_the_sheet_s_encoding() {
+    let sheet = windows("PO_NUMBER;Preis\nP1;x\n");
+    let script = r#"echo 'Preis=né;5 €
+Übersetzt="š"
+LAST_PROCESSED=t' > "$TICKOFF_RESULT""#;
+    sheet.run_in_windows("", &["sh", "-c", script]).with(0);
+    let want = "PO_NUMBER;Preis;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Übersetzt\nP1;\"né;5 €\";COMPLETED;t;;\"\"\"š\"\"\"\n";
+    assert_eq!(sheet.windows(), want);
+    assert!(bytes(sheet.path()).contains(&0x80), "€ is one byte");
+}
+
+#[test]
+fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
+    let sheet = windows("PO_NUMBER;Ort\nP1;x\nP2;y\n");
+    let ended = sheet.in_windows("set", &["P1", "Ort=Köln 京都"]).with(0);
+    let said = "letters that windows-1252 does not have are written as ? (Ort)";
+    assert!(ended.stderr.contains(said), "{ended:?}");
+    let script = r#"echo '{"Ort":"Łódź","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
+    let ended = sheet.run_in_windows("--only P2", &["sh", "-c", script]);
+    let ended = ended.with(0);
+    assert!(
+        ended.stderr.contains("po=P2") && ended.stderr.contains(said),
+        "{ended:?}"
+    );
+    let shown = sheet.windows();
+    assert!(shown.contains("\nP1;Köln ??;"), "{shown}");
+    assert!(shown.contains("\nP2;?ód?;COMPLETED;"), "{shown}");
+    // Nothing of it looks like an edit afterwards.
+    let again = sheet.run_in_windows("", &["sh", "-c", NO_TIME]).with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+}
+
+#[test]
+fn a_column_whose_name_cannot_be_written_is_not_added_and_its_cells_are_kept() {
+    let sheet = windows("PO_NUMBER;Ort\nP1;ö\n");
+    let script = r#"echo '{"都市":"京都"}' > "$TICKOFF_RESULT""#;
+    let ended = sheet.run_in_windows("", &["sh", "-c", script]).with(1);
+    assert!(!sheet.windows().contains('?'), "{}", sheet.windows());
+    assert!(
+        ended.stderr.contains("windows-1252 cannot write"),
+        "{ended:?}"
+    );
+    assert!(sheet.unplaced().contains("京都"), "{}", sheet.unplaced());
+    let refused = sheet.run_in_windows("--stdout-to 都市", &["true"]).with(2);
+    assert!(
+        refused
+            .stderr
+            .contains("windows-1252 cannot write that name")
+    );
+    let refused = sheet.in_windows("init", &["--add-key", "都市"]).with(2);
+    assert!(
+        refused
+            .stderr
+            .contains("windows-1252 cannot write that name")
+    );
+}
+
+#[test]
+fn a_key_is_compared_as_text() {
+    let sheet = windows("PO_NUMBER;Ort;STATUS\nMÜLLER;x;\n\"\u{a0}Köhl \";y;\n");
+    sheet.in_windows("set", &["MÜLLER", "Ort=Ä"]).with(0);
+    sheet.in_windows("set", &["Köhl", "Ort=Ö"]).with(0);
+    let want = "PO_NUMBER;Ort;STATUS\nMÜLLER;Ä;\n\"\u{a0}Köhl \";Ö;\n";
+    assert_eq!(sheet.windows(), want);
+    let unknown = sheet.in_windows("get", &["MÜLER"]).with(1);
+    assert!(
+        unknown.stderr.contains("did you mean MÜLLER?"),
+        "{unknown:?}"
+    );
+    let only = sheet.run_in_windows("--only Köhl --dry-run", &["echo", "{}"]);
+    assert_eq!(only.with(0).stdout, "echo 'Köhl'\n");
+    let sheet = windows("PO_NUMBER;x\nÄ;1\n\"Ä\";2\n");
+    let refused = sheet.in_windows("status", &[]).with(3);
+    assert!(
+        refused
+            .stderr
+            .contains("Ä stands in several rows, on lines 2, 3"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_edit_that_is_saved_during_a_run_is_merged() {
+    let sheet = windows("PO_NUMBER;Ort;STATUS\nMÜLLER;Köln;\nP2;Bonn;\n");
+    let script = r#"
+        if [ $TICKOFF_KEY = P2 ]; then touch second; while [ ! -e edited ]; do sleep 0.01; done; fi
+        echo '{"LAST_PROCESSED":"t","Note":"schön"}' > "$TICKOFF_RESULT""#;
+    let mut run = sheet.tickoff("run -j 1");
+    run.args(WINDOWS.split(' '))
+        .args(["--", "sh", "-c", script]);
+    let run = Running::start(&mut run);
+    wait_until("the first result is visible", || {
+        sheet.folder().join("second").exists() && sheet.windows().contains("schön")
+    });
+    let edited = sheet.windows().replace("Bonn", "Zürich – €");
+    let saved = sheet.folder().join("saved");
+    fs::write(&saved, encoded(&edited)).unwrap();
+    fs::rename(&saved, sheet.path()).unwrap();
+    fs::write(sheet.folder().join("edited"), "").unwrap();
+    let ended = run.end().with(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+    let want = "PO_NUMBER;Ort;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Note\nMÜLLER;Köln;COMPLETED;t;;schön\nP2;Zürich – €;COMPLETED;t;;schön\n";
+    assert_eq!(sheet.windows(), want);
+}
+
+/// A run that is killed when the result of the first row is durable, and P2 runs.
+fn killed(key: &str, is_remembered: bool) -> TempSheet {
+    let sheet = windows(&format!("PO_NUMBER;Ort;STATUS\n{key};Köln;\nP2;Bonn;\n"));
+    if is_remembered {
+        sheet.in_windows("init", &[]).with(0);
+    }
+    let script = r#"if [ $TICKOFF_KEY = P2 ]; then touch second; while [ -e "$PWD" ]; do sleep 0.05; done; fi
+        echo '{"LAST_PROCESSED":"t","Ort":"Zürich"}' > "$TICKOFF_RESULT""#;
+    let mut run = sheet.tickoff("run -j 1 --quiet");
+    if !is_remembered {
+        run.args(WINDOWS.split(' '));
+    }
+    let run = Running::start(run.args(["--", "sh", "-c", script]));
+    wait_until("the second job runs", || {
+        sheet.folder().join("second").exists()
+    });
+    run.kill();
+    rested(sheet.path());
+    sheet
+}
+
+const DONE: &str = "PO_NUMBER;Ort;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nMÜLLER;Zürich;COMPLETED;t;\nP2;Bonn;COMPLETED;t;\n";
+
+#[test]
+fn a_killed_run_goes_on_from_the_exact_row() {
+    let sheet = killed("MÜLLER", false);
+    let script = "echo $TICKOFF_KEY >> log; ".to_owned() + NO_TIME;
+    sheet.run_in_windows("", &["sh", "-c", &script]).with(0);
+    assert_eq!(sheet.lines("log"), ["P2"]);
+    assert_eq!(sheet.windows(), DONE);
+}
+
+#[test]
+fn init_remembers_it_and_every_command_reads_it() {
+    let sheet = killed("MÜLLER", true);
+    let settings = fs::read_to_string(sheet.folder().join("tickoff.toml")).unwrap();
+    assert!(
+        settings.contains("encoding = \"windows-1252\""),
+        "{settings}"
+    );
+    assert_eq!(sheet.get("MÜLLER")["cells"]["Ort"], "Zürich");
+    end(sheet.tickoff("run").args(["--", "sh", "-c", NO_TIME])).with(0);
+    assert_eq!(sheet.windows(), DONE);
+}
+
+#[test]
+fn results_that_were_written_in_an_encoding_are_not_taken_for_edits_in_another_one() {
+    let sheet = killed("P1", false);
+    let before = bytes(sheet.path());
+    for command in [
+        "status",
+        "pending",
+        "check",
+        "recover --apply",
+        "backup create",
+    ] {
+        let refused = end(&mut sheet.tickoff(command)).with(3);
+        let said = "holds results that were written in windows-1252, and the sheet is read in UTF-8: use --encoding windows-1252";
+        assert!(
+            refused.stderr.contains(said) || refused.stdout.contains(said),
+            "{command}: {refused:?}"
+        );
+    }
+    let mut run = sheet.tickoff("run");
+    end(run.args(["--", "touch", "ran"])).with(3);
+    assert!(!sheet.folder().join("ran").exists());
+    assert_eq!(bytes(sheet.path()), before);
+    let mut status = sheet.tickoff("status --json --encoding iso-8859-2");
+    assert_eq!(end(&mut status).json()["completed"], 1);
+    sheet.run_in_windows("", &["sh", "-c", NO_TIME]).with(0);
+    assert_eq!(sheet.windows(), DONE.replace("MÜLLER", "P1"));
+}
+
+#[test]
+fn who_names_the_encoding_only_after_a_first_run_goes_on() {
+    let sheet = TempSheet::new(b"PO_NUMBER;Ort;STATUS\nP1;K\xf6ln;\nP2;Bonn;\n");
+    let script = r#"printf %s "$1" > "arg-$TICKOFF_KEY"; echo '{"LAST_PROCESSED":"t","Note":"é"}' > "$TICKOFF_RESULT""#;
+    let command = ["sh", "-c", script, "sh", "{Ort}"];
+    let first = end(sheet
+        .tickoff("run")
+        .args(["-j", "1", "--limit", "1", "--"])
+        .args(command))
+    .with(0);
+    assert!(
+        first.stderr.contains("--encoding windows-1252"),
+        "{first:?}"
+    );
+    let second = sheet.run_in_windows("", &command).with(0);
+    assert!(!second.stderr.contains("WARN"), "{second:?}");
+    // What was written as UTF-8 stays as it is; it is no one's edit.
+    let want = b"PO_NUMBER;Ort;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Note\nP1;K\xf6ln;COMPLETED;t;;\xc3\xa9\nP2;Bonn;COMPLETED;t;;\xe9\n";
+    assert_eq!(bytes(sheet.path()), want);
+}
+
+#[test]
+fn an_encoding_with_several_bytes_for_a_letter_is_refused_with_what_to_do() {
+    let sheet = windows("PO_NUMBER\nÄ\n");
+    for label in ["utf-16", "UTF-16LE", "shift_jis", "gbk", "nonsense"] {
+        let mut status = sheet.tickoff("status");
+        let refused = end(status.args(["--encoding", label])).with(2);
+        let advice = match label {
+            "nonsense" => "no encoding has that name",
+            _ => "save the sheet as \"CSV UTF-8\"",
+        };
+        assert!(refused.stderr.contains(advice), "{refused:?}");
+        let text = format!("[\"input.csv\"]\nencoding = \"{label}\"\n");
+        fs::write(sheet.folder().join("tickoff.toml"), text).unwrap();
+        let refused = end(&mut sheet.tickoff("status")).with(3);
+        assert!(
+            refused.stderr.contains("tickoff.toml:2:12: "),
+            "{refused:?}"
+        );
+        assert!(refused.stderr.contains(advice), "{refused:?}");
+        fs::remove_file(sheet.folder().join("tickoff.toml")).unwrap();
+    }
+}
+
+#[test]
+fn a_sheet_that_is_in_another_encoding_is_refused_with_what_to_do() {
+    let sheet = TempSheet::new("\u{feff}PO_NUMBER\nÄ\n");
+    let refused = sheet.in_windows("status", &[]).with(3);
+    assert!(
+        refused
+            .stderr
+            .contains("byte order mark of UTF-8, so it is not in windows-1252")
+            && refused.stderr.contains("leave --encoding away"),
+        "{refused:?}"
+    );
+    for sheet in ["PO_NUMBER;Größe\nP1;x\n", "PO_NUMBER;x\nÄ;x\n"] {
+        let refused = end(&mut windows(sheet).tickoff("status")).with(3);
+        assert!(
+            refused.stderr.contains("--encoding windows-1252"),
+            "{refused:?}"
+        );
+    }
+    let sheet = TempSheet::new(b"PO_NUMBER;x\n\xaa;x\n");
+    let mut status = sheet.tickoff("status");
+    let refused = end(status.args(["--encoding", "windows-1253"])).with(3);
+    assert!(
+        refused.stderr.contains("no letter in windows-1253"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_byte_without_a_letter_is_said_and_stays() {
+    let sheet = TempSheet::new(b"PO_NUMBER;x;STATUS\nP1;\xe1\xaa;\n");
+    let mut run = sheet.tickoff("run --encoding windows-1253");
+    let ended = end(run.args(["--", "sh", "-c", NO_TIME])).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("1 cell is not windows-1253, the first in line 2, x"),
+        "{ended:?}"
+    );
+    let want = b"PO_NUMBER;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;\xe1\xaa;COMPLETED;t;\n";
+    assert_eq!(bytes(sheet.path()), want);
+}
+
+#[test]
+fn a_missing_key_is_answered_with_the_columns_and_the_command_that_has_the_encoding() {
+    let sheet = windows("Größe;id\nÄ;1\nÄ;2\n");
+    let refused = sheet.in_windows("status", &[]).with(3);
+    assert!(
+        refused.stderr.contains("which has Größe, id"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.stderr.contains("--key id --encoding windows-1252"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_copy_has_the_encoding_of_its_input() {
+    let sheet = windows("PO_NUMBER;Ort\nMÜLLER;Köln\n");
+    let script = r#"echo '{"LAST_PROCESSED":"t","Note":"schön"}' > "$TICKOFF_RESULT""#;
+    let run = |sheet: &TempSheet| {
+        sheet
+            .run_in_windows("--output copy.csv", &["sh", "-c", script])
+            .with(0)
+    };
+    run(&sheet);
+    let more = sheet.windows() + "ÖZ;Bühl\n";
+    fs::write(sheet.path(), encoded(&more)).unwrap();
+    rested(sheet.path());
+    run(&sheet);
+    let copy = bytes(&sheet.folder().join("copy.csv"));
+    let want = "PO_NUMBER;Ort;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Note\nMÜLLER;Köln;COMPLETED;t;;schön\nÖZ;Bühl;COMPLETED;t;;schön\n";
+    assert_eq!(copy, encoded(want));
+    assert_eq!(sheet.windows(), more);
+}
+
+#[test]
+fn jobs_from_standard_input_become_a_sheet_in_that_encoding() {
+    let sheet = TempSheet::new("");
+    fs::remove_file(sheet.path()).unwrap();
+    let script = format!("printf %s \"$1\" >> log; {NO_TIME}");
+    let run = |list: &str| {
+        fs::write(sheet.folder().join("list"), list).unwrap();
+        let mut run = sheet.tickoff("run - --key straße --encoding latin1 -j 1 --output");
+        run.args(["--", "sh", "-c", &script, "sh", "{}"]);
+        end(run.stdin(fs::File::open(sheet.folder().join("list")).unwrap()))
+    };
+    run("Öhr\n").with(0);
+    run("Öhr\nfünf €\n").with(0);
+    let want =
+        "straße;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nÖhr;COMPLETED;t;\nfünf €;COMPLETED;t;\n";
+    assert_eq!(sheet.windows(), want);
+    assert_eq!(sheet.lines("log"), ["Öhrfünf €"]);
+    let refused = run("a\nb 京\n").with(3);
+    assert!(
+        refused
+            .stderr
+            .contains("standard input:2:3: a job has a letter that windows-1252 cannot write"),
+        "{refused:?}"
+    );
+    assert_eq!(sheet.windows(), want);
+}
+
+#[test]
+fn rows_are_numbered_in_a_sheet_of_any_encoding() {
+    let sheet = windows("Straße;Ort\nA;Köln\n");
+    sheet.in_windows("init", &["--add-key", "Größe"]).with(0);
+    assert_eq!(sheet.windows(), "Straße;Ort;Größe\nA;Köln;1\n");
+    end(&mut sheet.tickoff("status")).with(0);
+}
+
+const TWO_COLUMNS: &str = "--key Größe --key Ort";
+
+#[test]
+fn a_key_of_two_columns_is_text_and_a_killed_run_goes_on_by_it() {
+    let sheet = windows("Größe;Ort;x\nÄ; Köln ;1\n\"ä\";\"Zürich;Süd\";2\n\u{1a};;\n");
+    let script = r#"echo "$1" >> log; if [ "$1" != 'Ä;Köln' ]; then touch second; while [ ! -e resumed ]; do sleep 0.05; done; fi
+        echo '{"LAST_PROCESSED":"t","x":"é"}' > "$TICKOFF_RESULT""#;
+    let mut run = sheet.tickoff("run -j 1 --quiet");
+    let run = run
+        .args(TWO_COLUMNS.split(' '))
+        .args(WINDOWS.split(' '))
+        .args(["--", "sh", "-c", script, "sh", "{}"]);
+    let run = Running::start(run);
+    wait_until("the second job runs", || {
+        sheet.folder().join("second").exists()
+    });
+    run.kill();
+    rested(sheet.path());
+    let keys: Vec<&str> = TWO_COLUMNS.split(' ').collect();
+    let pending = sheet.in_windows("pending", &keys).with(0);
+    assert_eq!(pending.stdout, "ä;\"Zürich;Süd\"\n");
+    fs::write(sheet.folder().join("resumed"), "").unwrap();
+    sheet
+        .run_in_windows(TWO_COLUMNS, &["sh", "-c", script, "sh", "{}"])
+        .with(0);
+    let second = "ä;\"Zürich;Süd\"";
+    assert_eq!(sheet.lines("log"), ["Ä;Köln", second, second]);
+    assert_eq!(
+        sheet.windows(),
+        "Größe;Ort;x;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nÄ; Köln ;é;COMPLETED;t;\n\"ä\";\"Zürich;Süd\";é;COMPLETED;t;\n\u{1a};;\n"
+    );
+    let typed = [&keys[..], &["\"Ä\"; Köln", "x=ß"]].concat();
+    sheet.in_windows("set", &typed).with(0);
+    assert!(sheet.windows().contains("\nÄ; Köln ;ß;COMPLETED;"));
+}
+
+#[test]
+fn check_sees_what_does_not_show_in_each_part_of_a_key() {
+    let sheet =
+        windows("Größe;Ort;no\u{ad}te\nÄ;Köln;\nÄ;\"Kö\u{ad}ln\";\nÄ;\u{1a};\n\u{1a};\u{1b};\n");
+    let keys: Vec<&str> = TWO_COLUMNS.split(' ').collect();
+    let checked = sheet.in_windows("check", &keys).with(0);
+    let lines = checked.stdout.lines();
+    let found: Vec<&str> = lines
+        .filter_map(|line| Some(line.split_once("input.csv:")?.1))
+        .collect();
+    let soft_hyphen = "an invisible character U+00AD (a soft hyphen)";
+    assert_eq!(
+        found,
+        [
+            format!("1:13: warning: the column no\u{ad}te has {soft_hyphen} inside"),
+            format!(
+                "3:1: warning: Ä;Kö\u{ad}ln: the key looks like Ä;Köln of line 2 and is another one: they differ in {soft_hyphen}"
+            ),
+            format!("3:6: warning: Ä;Kö\u{ad}ln: Ort in the key has {soft_hyphen} inside"),
+            "5:1: warning: DOS's end of file (0x1A): the row is kept and is no job".to_owned(),
+        ]
+    );
+    let pending = sheet.in_windows("pending", &keys).with(0);
+    assert_eq!(pending.stdout, "Ä;Köln\nÄ;Kö\u{ad}ln\nÄ;\n");
+}
+
+#[test]
+fn two_columns_that_are_the_key_together_are_found_by_their_letters() {
+    let sheet = windows("Größe;Ort;x\nÄ;Köln;1\nÄ;Bonn;1\nÖ;Köln;1\n");
+    let refused = sheet.in_windows("run", &["--", "true"]).with(2);
+    let way_on = "tickoff init input.csv --key Größe --key Ort --encoding windows-1252";
+    assert!(refused.stderr.contains(way_on), "{refused:?}");
+}
