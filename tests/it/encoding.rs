@@ -121,7 +121,7 @@ fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
     let ended = sheet.run_in_windows("--only P2", &["sh", "-c", script]);
     let ended = ended.with(0);
     assert!(
-        ended.stderr.contains("po=P2") && ended.stderr.contains(said),
+        ended.stderr.contains("key=P2") && ended.stderr.contains(said),
         "{ended:?}"
     );
     let shown = sheet.windows();
@@ -488,6 +488,9 @@ fn check_sees_what_does_not_show_in_each_part_of_a_key() {
                 "3:1: warning: Ä;Kö\u{ad}ln: the key looks like Ä;Köln of line 2 and is another one: they differ in {soft_hyphen}"
             ),
             format!("3:6: warning: Ä;Kö\u{ad}ln: Ort in the key has {soft_hyphen} inside"),
+            format!(
+                "4:3: warning: Ä;: Ort in the key has an invisible character U+001A (DOS's end of file) at its start"
+            ),
             "5:1: warning: DOS's end of file (0x1A): the row is kept and is no job".to_owned(),
         ]
     );
@@ -498,7 +501,7 @@ fn check_sees_what_does_not_show_in_each_part_of_a_key() {
 #[test]
 fn two_columns_that_are_the_key_together_are_found_by_their_letters() {
     let sheet = windows("Größe;Ort;x\nÄ;Köln;1\nÄ;Bonn;1\nÖ;Köln;1\n");
-    let refused = sheet.in_windows("run", &["--", "true"]).with(2);
+    let refused = sheet.in_windows("run", &["--", "true"]).with(3);
     let way_on = "tickoff init input.csv --key Größe --key Ort --encoding windows-1252";
     assert!(refused.stderr.contains(way_on), "{refused:?}");
 }

@@ -505,7 +505,7 @@ fn parts_of_a_key_look_alike_only_part_by_part() {
 #[test]
 fn a_key_column_that_looks_like_the_one_that_is_asked_for_is_named() {
     let sheet = TempSheet::new("order;lіne;x\nA1;1;\n");
-    let refused = end(&mut with_key(&sheet, "pending", &[])).with(2).stderr;
+    let refused = end(&mut with_key(&sheet, "pending", &[])).with(3).stderr;
     assert!(
         refused.contains("no column line in the header, which has order, lіne, x: the column lіne looks like it, but they differ in і U+0456 (Cyrillic)"),
         "{refused}"
@@ -515,7 +515,7 @@ fn a_key_column_that_looks_like_the_one_that_is_asked_for_is_named() {
         "{refused}"
     );
     let sheet = TempSheet::new("id;lіne;x\nA1;1;\n");
-    let refused = end(&mut with_key(&sheet, "pending", &[])).with(2).stderr;
+    let refused = end(&mut with_key(&sheet, "pending", &[])).with(3).stderr;
     assert!(
         refused.contains("no columns order, line in the header, which has id, lіne, x: the column lіne looks like line, but"),
         "{refused}"

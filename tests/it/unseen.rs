@@ -204,7 +204,7 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
         (
             "--where Name=x",
             "true",
-            1,
+            2,
             "the column Nаme looks like it, but they differ in а U+0430 (Cyrillic)",
         ),
         (

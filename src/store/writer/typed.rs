@@ -33,7 +33,16 @@ impl Typed {
             .filter(|&column| !to.is_key(column))
             .map(|column| (column, to.columns()[column].as_str()))
             .filter(|(_, name)| !is_asked_for(name, &new.options().stage))
-            .map(|(column, name)| (from.position(name), column, name))
+            .map(|(column, name)| {
+                // Most columns stay where they are.
+                let stays = from.columns().get(column).is_some_and(|was| was == name);
+                let was = if stays {
+                    Some(column)
+                } else {
+                    from.position(name)
+                };
+                (was, column, name)
+            })
             .collect();
         for row in new.all_rows() {
             let key = new.key(row);
