@@ -94,9 +94,13 @@ pub(crate) fn refuse_led_away(link: &Link) -> Result<()> {
     })
 }
 
+/// What others did to the sheet itself since is in the version that is kept.
 fn how_to_put_back(name: &Path, sheet: &Path) -> String {
+    let mut kept = sheet.as_os_str().to_owned();
+    kept.push(".before");
     format!(
-        "to bring both together, mv {} && ln -s {} and run the command again",
+        "to bring both together, ln {} && mv {} && ln -s {} and run the command again",
+        command_line([sheet, Path::new(&kept)].into_iter()),
         command_line([name, sheet].into_iter()),
         command_line([sheet, name].into_iter()),
     )

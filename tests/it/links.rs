@@ -76,6 +76,8 @@ impl Linked {
         let mut sh = Command::new("sh");
         let done = sh.args(["-c", commands]).status().unwrap();
         assert!(done.success(), "{commands}");
+        let kept = std::fs::read_to_string(self.sheet.folder().join("input.csv.before")).unwrap();
+        assert!(kept.contains(";COMPLETED;"), "{kept}");
     }
 }
 
