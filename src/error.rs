@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::domain::{Encoding, Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{
     DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
@@ -64,7 +64,7 @@ pub enum Error {
     )]
     NoKeyColumn {
         /// The sheet.
-        path: PathBuf,
+        path: Box<Path>,
         /// 1-based line of the file on which the header begins.
         line: u64,
         /// The key columns that were looked for.
@@ -73,8 +73,8 @@ pub enum Error {
         missing: Box<[String]>,
         /// The delimiter with which the header was read.
         delimiter: u8,
-        /// The name of the encoding with which it was read.
-        encoding: &'static str,
+        /// The encoding with which it was read.
+        encoding: Encoding,
         /// The columns that are there.
         columns: Box<[String]>,
         /// Those of them that are like the first that is not, at most three.

@@ -92,7 +92,6 @@ mod session;
 pub mod fuzzing;
 
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
-pub use csv::Encoding;
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::NewFile;
@@ -100,7 +99,7 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
+    Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
     MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};

@@ -11,8 +11,8 @@ use std::io::{self, Read};
 
 use hashbrown::HashTable;
 
-use crate::csv::encoding::Encoding;
 use crate::csv::grammar::Records;
+use crate::domain::Encoding;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
 use crate::text::BOM;

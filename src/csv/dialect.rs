@@ -3,8 +3,8 @@
 //! Read once from the header, never changed: what this file finds, and the encoding that it is told, is what
 //! everything new is written with.
 
-use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{self, Records};
+use crate::domain::Encoding;
 use crate::domain::columns::same_column;
 use crate::domain::{KeyColumns, Problem};
 use crate::error::{Error, Result};
@@ -106,11 +106,11 @@ pub(crate) fn detect(
             let columns: Box<[String]> = names.iter().map(|name| name.trim().to_owned()).collect();
             let missing: Box<[String]> = missing(key, &columns).cloned().collect();
             Err(Error::NoKeyColumn {
-                path: path.to_owned(),
+                path: path.into(),
                 line: grammar::position(bytes, start).0,
                 key: key.names().into(),
                 delimiter: dialect.delimiter,
-                encoding: encoding.name(),
+                encoding,
                 close: close_to(&missing[0], &columns).into(),
                 missing,
                 columns,

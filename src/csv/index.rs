@@ -21,10 +21,10 @@ use std::thread;
 use hashbrown::HashTable;
 use memchr::memchr;
 
-use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{Malformed, count_lines};
 use crate::csv::key::{KeyPlace, trimmed};
 use crate::csv::scan::{End, Plan, Record, scan};
+use crate::domain::Encoding;
 use crate::domain::{MAX_RECORDS, Problem};
 
 /// A data record's place in the sheet: 0 is the row below the header. Blank lines do not count.

@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::csv::encoding::Encoding;
 use crate::csv::grammar::{self, Records, decode, encode};
+use crate::domain::Encoding;
 use crate::domain::key_in;
 
 /// The columns that hold the key of each row.

@@ -15,7 +15,6 @@ mod key;
 mod scan;
 
 pub(crate) use dialect::{DELIMITERS, Dialect};
-pub use encoding::Encoding;
 pub(crate) use grammar::{Malformed, Records};
 pub(crate) use index::{Index, RecordIndex};
 pub(crate) use key::KeyPlace;

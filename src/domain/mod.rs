@@ -6,6 +6,7 @@
 //! This room never knows where a word stands: no bytes, no offsets, no file.
 
 pub(crate) mod columns;
+mod encoding;
 mod holder;
 mod key;
 mod key_text;
@@ -15,6 +16,7 @@ mod stage;
 mod status;
 mod time;
 
+pub use encoding::Encoding;
 pub use holder::Holder;
 pub use key::KeyColumns;
 pub use limits::{MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_VALUE_CHARS};

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use compact_str::CompactString;
 
 use super::frame::Frame;
-use crate::csv::Encoding;
+use crate::domain::Encoding;
 
 /// A frame as it stands in the log of a sheet.
 pub(super) fn named(frame: &Frame, encoding: Encoding) -> Cow<'_, Frame> {

@@ -38,8 +38,8 @@ use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_fr
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{EMPTIED, Log, is_emptied, scan};
-use crate::csv::Encoding;
 use crate::disk::{Staged, Target, WriteGuard};
+use crate::domain::Encoding;
 use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
 use crate::sys::{inode, names};

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use toml_edit::{Array, Item, Value};
 
-use crate::csv::{Encoding, dialect};
-use crate::domain::{KeyColumns, ProcessingStatus, Stage};
+use crate::csv::dialect;
+use crate::domain::{Encoding, KeyColumns, ProcessingStatus, Stage};
 use crate::sheet::{Duplicates, Options};
 
 /// What is said of a sheet in `tickoff.toml` beside it, or on a command line; `None` is left open.

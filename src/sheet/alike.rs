@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::csv::{Encoding, RecordIndex, Records};
-use crate::domain::Stage;
+use crate::csv::{RecordIndex, Records};
 use crate::domain::columns::{COLUMNS, folded, same_column};
+use crate::domain::{Encoding, Stage};
 use crate::sheet::integrity::{Findings, Kind};
 use crate::text::{Difference, Invisible, escape, is_plain, look};
 

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use memchr::memchr;
 
-use crate::csv::{Encoding, Malformed};
+use crate::csv::Malformed;
 use crate::disk::Snapshot;
-use crate::domain::{MAX_VALUE_CHARS, Problem, key_in};
+use crate::domain::{Encoding, MAX_VALUE_CHARS, Problem, key_in};
 use crate::error::{Error, Result};
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::table::Sheet;

@@ -1,6 +1,7 @@
 //! The rows that an input has and its copy lacks.
 
-use crate::csv::{Encoding, RecordIndex};
+use crate::csv::RecordIndex;
+use crate::domain::Encoding;
 use crate::domain::columns::same_column;
 use crate::sheet::judge::is_same;
 use crate::sheet::shown::text;

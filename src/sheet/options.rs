@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::csv::Encoding;
+use crate::domain::Encoding;
 use crate::domain::{KeyColumns, ProcessingStatus, Stage};
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::csv::{Encoding, Fields, RecordIndex};
+use crate::csv::{Fields, RecordIndex};
+use crate::domain::Encoding;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::Sheet;

@@ -15,12 +15,12 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 
 use crate::csv::{
-    Dialect, Encoding, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, dialect,
-    fields_at, grammar,
+    Dialect, Fields, Index, KeyPlace, Malformed, Record, RecordIndex, Records, dialect, fields_at,
+    grammar,
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
-use crate::domain::{KNOWN, ProcessingStatus, parse_timestamp};
+use crate::domain::{Encoding, KNOWN, ProcessingStatus, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};

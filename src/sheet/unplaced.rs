@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::csv::Encoding;
+use crate::domain::Encoding;
 use crate::domain::KeyColumns;
 use crate::domain::columns::folded;
 use crate::sheet::change::RowUpdate;

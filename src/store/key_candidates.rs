@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::csv::Encoding;
 use crate::csv::candidates::{self, KeyCandidates};
 use crate::disk::open_file;
+use crate::domain::Encoding;
 use crate::error::{Error, Result};
 
 /// The columns of a sheet that are filled in every row and different in each, read with a delimiter and an encoding;

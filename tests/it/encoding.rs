@@ -488,9 +488,7 @@ fn check_sees_what_does_not_show_in_each_part_of_a_key() {
                 "3:1: warning: Ä;Kö\u{ad}ln: the key looks like Ä;Köln of line 2 and is another one: they differ in {soft_hyphen}"
             ),
             format!("3:6: warning: Ä;Kö\u{ad}ln: Ort in the key has {soft_hyphen} inside"),
-            format!(
-                "4:3: warning: Ä;: Ort in the key has an invisible character U+001A (DOS's end of file) at its start"
-            ),
+            "4:3: warning: Ä;: Ort in the key has an invisible character U+001A (DOS's end of file) at its start".to_owned(),
             "5:1: warning: DOS's end of file (0x1A): the row is kept and is no job".to_owned(),
         ]
     );

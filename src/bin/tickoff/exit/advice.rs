@@ -30,7 +30,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             ..
         } => {
             let meant = meant(key, missing, close);
-            let said = on_missing_key(path, (*delimiter, encoding), key, columns, &meant);
+            let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
                 Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
                 None => said.into(),
@@ -134,7 +134,7 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
-    (delimiter, encoding): (u8, &str),
+    (delimiter, encoding): (u8, Encoding),
     key: &[String],
     columns: &[String],
     meant: &[String],
@@ -148,7 +148,6 @@ fn on_missing_key(
         );
     }
     // What cannot be read a second time is no news after the error.
-    let encoding: Encoding = encoding.parse().unwrap_or_default();
     let could_be = key_candidates(path, delimiter, encoding).unwrap_or_default();
     let mut said = said_of(&could_be);
     let likeliest: &[String] = match (could_be.columns.first(), could_be.pairs.first()) {
