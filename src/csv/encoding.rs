@@ -119,8 +119,6 @@ fn letters(encoding: &'static encoding_rs::Encoding, field: &[u8]) -> String {
     encoding.decode_without_bom_handling(field).0.into_owned()
 }
 
-/// A label of the WHATWG's standard, whatever its case and the blanks around it.
-
 #[cfg(test)]
 mod tests {
     use super::*;

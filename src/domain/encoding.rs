@@ -37,6 +37,7 @@ impl fmt::Debug for Encoding {
     }
 }
 
+/// A label of the WHATWG's standard, whatever its case and the blanks around it.
 impl FromStr for Encoding {
     type Err = &'static str;
 
