@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::{
-    Encoding, Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan,
-};
+use crate::csv::{Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
 use crate::disk::Snapshot;
-use crate::domain::{Problem, ProcessingStatus};
+use crate::domain::{Encoding, Problem, ProcessingStatus};
 use crate::error::Result;
 use crate::journal::{Frame, Head, frame, read};
 use crate::sheet::render::{self, Next};

@@ -230,6 +230,12 @@ impl Sheet {
             width + added.len()
         };
         let rows = self.rows.iter().enumerate().map(|(i, row)| {
+            // Nothing but control characters, as DOS's end of file, gets no cells.
+            let mut bytes = row.iter().flat_map(|(_, value)| value);
+            let has_text = bytes.clone().any(|&byte| byte > b' ');
+            let has_control =
+                bytes.any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+            let padded = if has_control && !has_text { 0 } else { padded };
             // Beside the table: the first empty fields become cells of added columns, the rest moves on.
             let beside = row.get(width..).unwrap_or_default();
             let empty = beside.iter().take(added.len());

@@ -58,6 +58,12 @@ impl Shown<'_> {
         text(self.bytes(column))
     }
 
+    /// Whether something was written over what the file holds.
+    pub(crate) fn is_written(&self, column: usize) -> bool {
+        let written = self.written.as_ref();
+        written.is_some_and(|row| row.get(column).is_some())
+    }
+
     /// A cell, which need not be UTF-8.
     pub(crate) fn bytes(&self, column: usize) -> Cow<'_, [u8]> {
         let written = self.written.as_ref().and_then(|row| row.get(column));

@@ -209,7 +209,8 @@ pub(crate) fn look_for(
             .map(|frame| seen_or_meant(frame, options.encoding))
             .collect();
         let history = frame::history(&frames);
-        let rows = waiting(&history, Some((sheet, hash)));
+        let interrupted = frame::open_session(&head, &frames).is_some();
+        let rows = waiting(&history, Some((sheet, interrupted.then_some(hash))));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
         {
             return Ok(Some(LeftBehind {
@@ -245,7 +246,7 @@ impl LeftBehind {
 }
 
 /// How many keys have a value that no public version showed, and that the sheet does not show.
-fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
+fn waiting(history: &History, sheet: Option<(&Sheet, Option<ContentHash>)>) -> usize {
     let shows = |po: &str, column: &str, value: &str| {
         let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
@@ -256,13 +257,14 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
             value,
         ))
     };
-    // One that was only announced may never have taken the name: the sheet is the one before it then.
+    // One that was only announced when a session was killed may never have taken the name: the sheet is the one
+    // before it then.
     let versions = history.versions();
     let was_public = |version: usize| {
         let mut earlier = versions[..version].iter();
         let before = earlier.rfind(|earlier| !earlier.has_failed);
         versions[version].is_confirmed
-            || sheet.is_none_or(|(_, hash)| before.is_none_or(|before| before.hash != hash))
+            || sheet.is_none_or(|(_, hash)| before.is_none_or(|before| Some(before.hash) != hash))
     };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::csv::RecordIndex;
 use crate::domain::Stage;
 use crate::domain::columns::same_column;
-use crate::sheet::{Conflict, RowUpdate, Sheet, is_same};
+use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
 use crate::text::escape;
 
 use super::site::Site;
@@ -52,17 +52,15 @@ impl Typed {
             if rows.is_empty() || rows.iter().any(is_as_before) {
                 continue;
             }
+            let now = new.shown(row);
+            let before: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| old.shown(row)).collect();
             for &(was, is, name) in &columns {
-                let typed = new.base_cell(row, is);
-                if typed.trim_ascii().is_empty() {
+                let typed = now.cell(is);
+                if typed.trim().is_empty() || now.is_written(is) {
                     continue;
                 }
-                let typed = String::from_utf8_lossy(&typed);
-                if new.cell(row, is) != typed {
-                    continue;
-                }
-                let was_shown = rows.iter().any(|&before| {
-                    let shown = was.map(|was| old.cell(before, was));
+                let was_shown = before.iter().any(|before| {
+                    let shown = was.map(|was| before.cell(was));
                     let shown = shown.as_deref().unwrap_or("");
                     is_same(name, &typed, &new.encoding().writable(shown))
                 });
