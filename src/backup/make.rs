@@ -109,7 +109,7 @@ impl BackupManager {
         self.keep_text(source, source, label, session_id)
     }
 
-    /// The same of text that this process put together, for whom `granting`, the sheet, may be read by.
+    /// The same of text that this process put together, for those who may read `granting`, the sheet.
     pub(crate) fn keep_text(
         &self,
         source: &File,

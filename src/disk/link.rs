@@ -24,7 +24,7 @@ const NAME: &str = "link";
 pub(crate) struct Link {
     name: PathBuf,
     /// Where the link itself lay, if the name was one, and not a name behind one.
-    place: Option<PathBuf>,
+    place: Option<Target>,
     sheet: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl Link {
         let name = std::path::absolute(path).ok()?;
         (name != sheet.path()).then(|| Link {
             name,
-            place: Target::of_link(path).map(|place| place.path().to_owned()),
+            place: Target::of_link(path),
             sheet: sheet.path().to_owned(),
         })
     }
@@ -63,7 +63,14 @@ impl Link {
     pub(crate) fn look(&self) -> Leads {
         match std::fs::canonicalize(&self.name) {
             Ok(path) if path == self.sheet => Leads::There,
-            Ok(path) if Some(&path) == self.place.as_ref() => Leads::ToItself,
+            Ok(path)
+                if self
+                    .place
+                    .as_ref()
+                    .is_some_and(|place| place.path() == path) =>
+            {
+                Leads::ToItself
+            }
             Ok(path) => Leads::Elsewhere(path),
             // A sheet that is gone itself, or whose folder was moved, is noticed by who writes to it.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.sheet.exists() => {
@@ -72,19 +79,22 @@ impl Link {
             Err(_) => Leads::There,
         }
     }
-}
 
-/// Remembers beside a link where it leads. Who may not write there cannot rename a file over it either.
-pub(crate) fn remember(link: &Target) -> io::Result<()> {
-    let text = std::fs::read_link(link.path())?;
-    let beside = link.sibling(NAME);
-    match std::fs::read_link(&beside) {
-        Ok(before) if before == text => return Ok(()),
-        Ok(_) => std::fs::remove_file(&beside)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    /// Remembers beside the link where it leads. Who may not write there cannot rename a file over it either.
+    pub(crate) fn remember(&self) -> io::Result<()> {
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        let text = std::fs::read_link(place.path())?;
+        let beside = place.sibling(NAME);
+        match std::fs::read_link(&beside) {
+            Ok(before) if before == text => return Ok(()),
+            Ok(_) => std::fs::remove_file(&beside)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        symlink(text, beside)
     }
-    symlink(text, beside)
 }
 
 /// Where a link led that had a sheet's name before, if one is remembered.

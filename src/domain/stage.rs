@@ -66,7 +66,7 @@ impl Stage {
     }
 
     /// Whether a column holds the status, time or message of this stage.
-    pub(crate) fn has_column(&self, name: &str) -> bool {
+    pub fn has_column(&self, name: &str) -> bool {
         self.columns().iter().any(|own| same_column(own, name))
     }
 

@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backup::BackupMetadata;
-use crate::disk::Target;
-use crate::disk::link::{self, Link};
+use crate::disk::link::Link;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
@@ -89,8 +88,8 @@ impl CsvHandler {
         let target = Arc::new(left_behind::open(path)?);
         let link = Link::to(path, &target);
         let (writer, recovery) = Writer::open(target, options, session, decision)?;
-        if let Some(place) = Target::of_link(path)
-            && let Err(error) = link::remember(&place)
+        if let Some(link) = &link
+            && let Err(error) = link.remember()
         {
             tracing::debug!(%error, "where the link leads is not remembered beside it");
         }

@@ -4,6 +4,7 @@
 //! that has run never is: what has no place goes into the frame as well, and from there to
 //! `….unplaced.csv` (see `sheet/unplaced.rs`), and the row gets its state in any case.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use compact_str::CompactString;
@@ -148,21 +149,21 @@ impl Batch {
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
         let (mut missing, mut aside, mut spoilt) = (Vec::new(), Vec::new(), Vec::new());
         let encoding = options.encoding;
-        let mut writable = |column: &str, value: &str| match encoding.can_write(value) {
+        let mut writable = |column: &str, value: Cow<'_, str>| match encoding.can_write(&value) {
             true => CompactString::from(value),
             false => {
                 spoilt.push(column.trim().to_owned());
-                encoding.writable(value).into()
+                encoding.writable(&value).into()
             }
         };
         for (cell, place) in cells.into_iter().zip(places) {
             match place {
                 Place::At(column) => {
-                    let value = writable(cell.column, &cell.value);
+                    let value = writable(cell.column, cell.value);
                     row.write(&schema.columns()[column], value, || before(&shown, column));
                 }
                 Place::Own => {
-                    let value = writable(cell.column, &cell.value);
+                    let value = writable(cell.column, cell.value);
                     row.write(own_name(&self.columns, cell.column), value, || {
                         Before::from_elem(CompactString::default(), 1)
                     });

@@ -54,7 +54,7 @@ impl Writer {
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
             Ok((_held, answers, batch)) => {
-                let sheet = self.sheet.load_full();
+                let sheet = self.sheet.load();
                 self.outside.give_way(batch.results(), &sheet, &self.site);
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));

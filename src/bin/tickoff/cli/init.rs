@@ -119,12 +119,9 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
 }
 
 fn key_column(name: &str) -> Result<String, String> {
-    const OF_TICKOFF: [&str; 3] = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
     match name.trim() {
         "" => Err("it may not be blank".into()),
-        name if OF_TICKOFF.iter().any(|of| of.eq_ignore_ascii_case(name)) => {
-            Err("that column keeps how a job went".into())
-        }
+        name if Stage::default().has_column(name) => Err("that column keeps how a job went".into()),
         name => Ok(name.to_owned()),
     }
 }

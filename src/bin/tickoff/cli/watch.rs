@@ -15,8 +15,8 @@ use crate::stdout::print;
 
 /// Show the progress of a run that is going on elsewhere
 ///
-/// Ends when the run does, and then prints the counts by status, of its stage if it has one. In a pipe it prints a line every ten
-/// seconds. It changes nothing and gets in nobody's way.
+/// Ends when the run does, and then prints the counts by status, of its stage if it has one. In a pipe it
+/// prints a line every ten seconds. It changes nothing and gets in nobody's way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -8,7 +8,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, escape, key_candidates,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, Stage, escape,
+    key_candidates, same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
@@ -250,13 +251,9 @@ fn delimiter_that_gives(key: &str, header: &str) -> Option<char> {
 }
 
 fn on_missing_column(column: &str) -> &'static str {
-    let is_one_of = |names: &[&str]| {
-        let column = column.trim();
-        names.iter().any(|name| name.eq_ignore_ascii_case(column))
-    };
-    if is_one_of(&["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"]) {
+    if Stage::default().has_column(column) {
         "tickoff init FILE adds it"
-    } else if is_one_of(&COLUMNS) {
+    } else if COLUMNS.iter().any(|name| same_column(name, column)) {
         "add it to the sheet's header first; only a result of run or apply adds it by itself"
     } else {
         "add it to the sheet's header first"

@@ -3,9 +3,7 @@
 
 use std::path::Path;
 
-use tickoff::{
-    Error, Options, Selection, Session, Settings, Sheet, create_output, escape, same_column,
-};
+use tickoff::{Error, Options, Selection, Session, Settings, Sheet, Stage, create_output, escape};
 
 use super::args::RunArgs;
 use super::jobs;
@@ -65,9 +63,8 @@ fn refuse_own_column(args: &RunArgs, options: &Options) -> Result<(), Failure> {
     let Some(column) = &args.stdout_to else {
         return Ok(());
     };
-    let own = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
-    let mut own = own.into_iter().chain(options.stage.columns());
-    if options.key.contains(column) || own.any(|own| same_column(own, column)) {
+    let stages = [&Stage::default(), &options.stage];
+    if options.key.contains(column) || stages.iter().any(|stage| stage.has_column(column)) {
         let column = escape(column.trim());
         return Err(Failure::Other(
             Exit::Usage,

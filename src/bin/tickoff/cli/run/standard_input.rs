@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, escape};
+use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, Stage, escape};
 
 use super::args::RunArgs;
 use super::sheet::options;
@@ -18,8 +18,6 @@ use crate::stderr::Display;
 
 /// What standard input is called in errors.
 const NAME: &str = "standard input";
-/// The columns that keep how a job went.
-const OF_RESULTS: [&str; 3] = ["STATUS", "LAST_PROCESSED", "ERROR_MESSAGE"];
 
 /// Whether the jobs come from there.
 pub fn has_jobs(args: &RunArgs) -> bool {
@@ -86,7 +84,7 @@ fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
             escape(&key.title())
         ));
     };
-    if OF_RESULTS.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+    if Stage::default().has_column(key) {
         return usage(format!(
             "--key {}: that column keeps how a job went; name another one for the jobs",
             escape(key)
