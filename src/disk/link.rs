@@ -61,16 +61,10 @@ impl Link {
     }
 
     pub(crate) fn look(&self) -> Leads {
+        let place = self.place.as_ref().map(Target::path);
         match std::fs::canonicalize(&self.name) {
             Ok(path) if path == self.sheet => Leads::There,
-            Ok(path)
-                if self
-                    .place
-                    .as_ref()
-                    .is_some_and(|place| place.path() == path) =>
-            {
-                Leads::ToItself
-            }
+            Ok(path) if Some(&*path) == place => Leads::ToItself,
             Ok(path) => Leads::Elsewhere(path),
             // A sheet that is gone itself, or whose folder was moved, is noticed by who writes to it.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.sheet.exists() => {
