@@ -257,14 +257,14 @@ fn waiting(history: &History, sheet: Option<(&Sheet, Option<ContentHash>)>) -> u
             value,
         ))
     };
-    // One that was only announced when a session was killed may never have taken the name: the sheet is the one
-    // before it then.
+    // One that was only announced when a session was killed may never have taken the name, unless the sheet is it
+    // or a later one.
     let versions = history.versions();
     let was_public = |version: usize| {
-        let mut earlier = versions[..version].iter();
-        let before = earlier.rfind(|earlier| !earlier.has_failed);
+        let mut since = versions[version..].iter();
+        let mut is_since = |hash| since.any(|version| version.hash == hash && !version.has_failed);
         versions[version].is_confirmed
-            || sheet.is_none_or(|(_, hash)| before.is_none_or(|before| Some(before.hash) != hash))
+            || sheet.is_none_or(|(_, hash)| hash.is_none_or(&mut is_since))
     };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {

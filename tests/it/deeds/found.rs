@@ -327,6 +327,28 @@ fn a_sheet_that_was_renamed_before_its_results_were_visible_is_asked_about() {
     assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
 }
 
+#[test]
+fn it_is_asked_about_as_well_when_it_was_edited_under_its_new_name() {
+    let sheet = sheet(3);
+    killed_with(&sheet, Some("PO0"));
+    let renamed = sheet.folder().join("renamed.csv");
+    let edited = sheet.text().replace("n2", "mine");
+    fs::remove_file(sheet.path()).unwrap();
+    fs::write(&renamed, edited).unwrap();
+    let tickoff = |command: &str, arguments: &[&str]| {
+        let mut tickoff = crate::command_line::tickoff();
+        end(tickoff.arg(command).arg(&renamed).args(arguments))
+    };
+    let asked = tickoff("set", &["PO1", "note=x"]).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+    tickoff("recover", &["--apply"]).with(0);
+    let text = fs::read_to_string(&renamed).unwrap();
+    assert!(
+        text.contains("PO0;COMPLETED") && text.contains("mine"),
+        "{text}"
+    );
+}
+
 /// Who saves the sheet without having seen that a status was put back does not take that back (H9).
 #[test]
 fn a_status_that_was_put_back_stays_so_when_an_older_version_is_saved() {

@@ -287,9 +287,6 @@ impl World {
 
     /// An older version takes the sheet's place, byte for byte.
     pub fn roll_back(&mut self, dice: &mut Rng) -> Check {
-        if self.is_moved_after_a_kill() {
-            return Ok(());
-        }
         let open = self.open_version(true, dice);
         self.tell(format!(
             "  to version {open} of {}",
@@ -389,23 +386,17 @@ impl World {
         // Of what was public it is thought that it went along: who takes an older version back and renames it
         // before tickoff has seen that is not asked.
         let waits = self.has_waiting();
-        if !waits && self.is_moved_after_a_kill() {
-            return Ok(());
-        }
         let old = self.path();
         self.name = format!("orders{}.csv", self.next());
         fs::rename(old, self.path()).unwrap();
         self.tell(format!("  to {}, results wait: {waits}", self.name));
-        match waits {
+        self.is_renamed_since |= !waits && self.is_interrupted;
+        match waits || self.is_renamed_since {
             true => self.model.may_ask.push("it was renamed"),
             false => self.model.forget(),
         }
         let _ = dice;
         Ok(())
-    }
-
-    fn is_moved_after_a_kill(&mut self) -> bool {
-        std::mem::replace(&mut self.is_moved_since, self.is_interrupted) && self.is_interrupted
     }
 
     /// The journal goes.

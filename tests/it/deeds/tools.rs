@@ -76,6 +76,9 @@ impl World {
     }
 
     fn was_not_asked(&mut self) {
+        if std::mem::take(&mut self.is_renamed_since) {
+            self.model.forget();
+        }
         self.model.may_ask.clear();
     }
 
@@ -86,6 +89,7 @@ impl World {
         if self.model.may_ask.is_empty() {
             return Err(format!("it is asked without need: {asked}"));
         }
+        self.is_renamed_since = false;
         self.check_results()?;
         let before = self.text()?;
         if dice.u32(..4) == 0 {

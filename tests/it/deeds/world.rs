@@ -32,10 +32,10 @@ pub struct World {
     pub held: Option<File>,
     /// Whether a session was killed and none has ended since.
     pub is_interrupted: bool,
-    /// Whether the sheet was renamed, or taken back to an older version, after that. After both it may be the one
-    /// before the last, which a kill in the moment of the exchange leaves as well: what was only announced is
-    /// asked about, and which version that is the model does not know.
-    pub is_moved_since: bool,
+    /// Whether the sheet was renamed after that while nothing waited. What was only announced at a kill may be asked
+    /// about, and which version that is the model does not know; if nothing is asked, it is thought that all went
+    /// along.
+    pub is_renamed_since: bool,
     /// Where the folder is mounted, if it is.
     mounted: Option<PathBuf>,
     /// Makes values that nobody else has, and times that go on.
@@ -64,7 +64,7 @@ impl World {
             live: None,
             held: None,
             is_interrupted: false,
-            is_moved_since: false,
+            is_renamed_since: false,
             mounted: None,
             serial: 0,
             clock: 0,
