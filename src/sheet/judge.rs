@@ -67,7 +67,7 @@ impl Reading {
             return Reading::Known(known);
         }
         let mut seen = None;
-        // A column of times that is not there tells nothing, but where all else is from before them, too.
+        // A column that is not there tells nothing.
         let mut has_time_column = false;
         let mut first_time = None;
         // How many more cells differ from the save in this version than in the one before it.
@@ -80,6 +80,9 @@ impl Reading {
             has_time_column |= is_time && (has_time_column || has_column(&past.column));
             if is_time && let Some((first, _)) = past.shown().next() {
                 first_time = Some(first_time.map_or(first, |time: usize| time.min(first)));
+            }
+            if theirs.is_empty() && !has_column(&past.column) {
+                continue;
             }
             let mut differs = !is_any(past, &past.before, &theirs);
             let mut is_new = differs;
@@ -97,12 +100,15 @@ impl Reading {
             }
         }
         let mut near = 0;
-        let (mut count, mut fewest) = (0, i64::MAX);
+        let (mut count, mut fewest, mut before_times) = (0, i64::MAX, i64::MAX);
         for (version, more) in more.into_iter().enumerate() {
             count += more;
             let has_failed = versions.get(version).is_some_and(|it| it.has_failed);
             if count <= fewest && !has_failed {
                 (near, fewest) = (version, count);
+            }
+            if first_time.is_some_and(|first| version < first) {
+                before_times = before_times.min(count);
             }
         }
         match seen {
@@ -110,9 +116,9 @@ impl Reading {
                 low: seen.min(near),
                 high: seen.max(near),
             },
+            // Where the times were removed, all else has to tell that their author saw them.
             None => Reading::NoTrace {
-                near: first_time
-                    .is_none_or(|first| !has_time_column && near >= first)
+                near: (first_time.is_none() || !has_time_column && fewest < before_times)
                     .then_some(near),
             },
         }

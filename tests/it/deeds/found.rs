@@ -349,6 +349,25 @@ fn it_is_asked_about_as_well_when_it_was_edited_under_its_new_name() {
     );
 }
 
+/// What a column shows that is not there is no evidence: empty is what a pending row shows, too.
+#[test]
+fn a_version_from_before_all_columns_of_results_is_asked_about() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nPO0;n0\nPO1;n1\nPO2;n2\n");
+    let first = sheet.text();
+    end(&mut sheet.run("-q", "true")).with(0);
+    fs::remove_file(sheet.folder().join(".input.csv.journal")).unwrap();
+    end(sheet.tickoff("set").args(["PO0", "note=mine"])).with(0);
+    let completed = |time| [("STATUS", "COMPLETED"), ("LAST_PROCESSED", time)];
+    result(&sheet, "PO1", &completed(FIRST));
+    let text = sheet.text();
+    save(&sheet, text.replace("PO1;n1;COMPLETED", "PO1;n1;PENDING"));
+    result(&sheet, "PO2", &completed(SECOND));
+    save(&sheet, &first);
+    let asked = end(&mut sheet.run("-q", "true")).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+    assert_eq!(sheet.text(), first);
+}
+
 /// Who saves the sheet without having seen that a status was put back does not take that back (H9).
 #[test]
 fn a_status_that_was_put_back_stays_so_when_an_older_version_is_saved() {

@@ -353,7 +353,9 @@ impl Model {
                     false if !self.written.contains_key(&cell) => Some(edit(true)),
                     false => {
                         let current = now.get(po, column).unwrap_or("").to_owned();
+                        let since = &self.versions[knows..];
                         let told = same(opened, &current)
+                            && since.iter().all(|it| it.table.column(column).is_some())
                             && self.is_told_by(&evidence, &cell, &current, 0);
                         is_fresh &= told;
                         Some(edit(told))
