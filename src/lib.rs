@@ -94,7 +94,7 @@ pub mod fuzzing;
 pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
-pub use disk::NewFile;
+pub use disk::{NewFile, Rights};
 pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;

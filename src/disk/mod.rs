@@ -10,6 +10,7 @@ pub(crate) mod link;
 mod lock;
 mod new_file;
 pub(crate) mod replace;
+mod rights;
 mod settled;
 mod snapshot;
 pub(crate) mod staged;
@@ -17,6 +18,7 @@ pub(crate) mod target;
 mod version;
 
 pub use new_file::NewFile;
+pub use rights::Rights;
 
 pub(crate) use lock::{
     SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder, read_holder,

@@ -9,8 +9,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::rights::Rights;
 use crate::error::{Error, Result};
-use crate::sys::{open, place, refused, rights};
+use crate::sys::{open, place, rights};
 
 /// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
 /// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
@@ -23,11 +24,9 @@ pub(crate) struct Target {
     name: String,
     folder: File,
     folder_path: PathBuf,
-    /// Owner, group and mode of the sheet when it was opened; a sheet that is deleted meanwhile
-    /// leaves them to the files beside it.
-    owner: u32,
-    group: u32,
-    mode: u32,
+    /// Those of the sheet when it was opened; a sheet that is deleted meanwhile leaves them to the files beside
+    /// it.
+    rights: Rights,
 }
 
 impl Target {
@@ -117,14 +116,12 @@ impl Target {
             name,
             folder,
             folder_path,
-            owner: 0,
-            group: 0,
-            mode: 0,
+            rights: Rights::default(),
         })
     }
 
     fn take_rights_of(&mut self, file: &Metadata) {
-        (self.owner, self.group, self.mode) = (file.uid(), file.gid(), file.mode());
+        self.rights = Rights::of_file(file);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -212,7 +209,7 @@ impl Target {
 
     /// Gives a private file of ours to those who have the sheet.
     pub(crate) fn share(&self, file: &File) -> io::Result<()> {
-        share_like(file, self.mode, self.owner, self.group)
+        self.rights.give(file)
     }
 
     /// A file of ours that somebody else planted is not ours.
@@ -224,7 +221,7 @@ impl Target {
             });
         }
         let us = rights::user();
-        if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.owner {
+        if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.rights.owner() {
             return Err(Error::Unsuitable {
                 path: path.to_owned(),
                 problem: format!(
@@ -347,19 +344,6 @@ pub(crate) fn read_folder(path: &Path) -> io::Result<Vec<DirEntry>> {
             read => return read,
         }
     }
-}
-
-/// Gives a file that was created private the sheet's mode, and its owner and group as far as we may.
-/// Without the right to the group, the group's permissions stay away too.
-fn share_like(file: &File, mode: u32, owner: u32, group: u32) -> io::Result<()> {
-    let owned = rights::set_owner(file, Some(owner), Some(group))
-        .or_else(|_| rights::set_owner(file, None, Some(group)));
-    let bits = match owned {
-        Ok(()) => mode & 0o666,
-        Err(error) if refused::is_not_permitted(&error) => mode & 0o606,
-        Err(error) => return Err(error),
-    };
-    rights::set_mode(file, bits | 0o600)
 }
 
 /// Makes a folder and syncs its parent, if it is not there yet.

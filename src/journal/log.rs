@@ -37,7 +37,7 @@ use super::encoded::{named, seen, seen_or_meant};
 use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_frame};
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
-use super::read::{EMPTIED, Log, is_emptied, scan};
+use super::read::{Damage, EMPTIED, Log, is_emptied, scan};
 use crate::disk::{Staged, Target, WriteGuard};
 use crate::domain::Encoding;
 use crate::domain::KeyColumns;
@@ -64,6 +64,8 @@ pub(crate) struct Journal {
     wanted_bytes: u64,
     /// That it was taken away is said once.
     has_said_that_it_is_lost: bool,
+    /// A log that was read was damaged, and not all of it could be read.
+    has_lost_frames: bool,
 }
 
 /// What was found in the log.
@@ -118,14 +120,16 @@ impl Journal {
         if let Some(head) = &log.head {
             check_head(head, target, key)?;
         }
-        if let Some(offset) = log.damage {
+        if let Some(damage) = &log.damage {
             tracing::warn!(
                 journal = %escape(&target.sibling(NAME).display().to_string()),
-                offset,
-                "the journal is damaged; results behind this offset are not shown"
+                offset = damage.offset,
+                unreadable_bytes = damage.unreadable_bytes,
+                since = %since(damage),
+                "the journal is damaged: what stood in the bytes that cannot be read is not shown, what stands behind them is"
             );
         }
-        all_seen(log.frames, target, encoding)
+        all_seen(log.all_frames(), target, encoding)
     }
 
     /// The inode of the log that is there.
@@ -152,6 +156,7 @@ impl Journal {
             tainted: false,
             wanted_bytes: 0,
             has_said_that_it_is_lost: false,
+            has_lost_frames: false,
         };
         let frames = journal.load()?;
         let left = journal.exists().then(|| Left {
@@ -179,40 +184,56 @@ impl Journal {
             self.remove()?;
             return Ok(Vec::new());
         }
-        let log = read_log(&file, &self.target)?;
-        match &log.head {
+        let Log {
+            head,
+            mut frames,
+            end,
+            mut damage,
+            torn,
+            ..
+        } = read_log(&file, &self.target)?;
+        match &head {
             Some(head) => {
                 check_head(head, &self.target, &self.head.key())?;
                 self.head = head.clone();
             }
             None => self.head = self.new_head(),
         }
-        let frames = all_seen(log.frames, &self.target, self.encoding)?;
+        if let Some(damage) = &mut damage {
+            frames.append(&mut damage.behind);
+        }
+        let frames = all_seen(frames, &self.target, self.encoding)?;
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
-        if let Some(offset) = log.damage {
+        let journal = escape(&self.path().display().to_string());
+        if let Some(damage) = damage {
             let kept = Journal::link_aside(&self.target, "damaged")?;
             tracing::error!(
-                journal = %escape(&self.path().display().to_string()),
-                offset,
+                %journal,
+                offset = damage.offset,
+                unreadable_bytes = damage.unreadable_bytes,
+                since = %since(&damage),
                 kept = %escape(&kept.display().to_string()),
-                "the journal is damaged; results behind this offset are not recovered, the file is kept"
+                "the journal is damaged: what stood in the bytes that cannot be read is not recovered, what stands behind them is; the file is kept"
             );
+            self.has_lost_frames |= damage.unreadable_bytes > 0;
             self.start_over(&frames)?;
             return Ok(frames);
         }
-        if log.torn {
+        if torn {
             tracing::info!(
-                journal = %escape(&self.path().display().to_string()),
-                offset = log.end,
+                %journal,
+                offset = end,
                 "the journal ends in the middle of a frame, as a crash leaves it: what was not acknowledged yet is dropped"
             );
             // What comes next may be shorter, and the rest of this would be behind it.
-            file.set_len(log.end)
-                .map_err(Error::io("write", self.path()))?;
+            file.set_len(end).map_err(Error::io("write", self.path()))?;
+        }
+        if head.is_none() {
+            tracing::warn!(%journal, "the journal is empty: what it told of earlier results is gone");
         }
         let count = frames.len() as u64;
-        let open = OpenLog::new(file, log.end, count).map_err(Error::io("read", self.path()))?;
+        let open = OpenLog::new(file, end, count).map_err(Error::io("read", self.path()))?;
         self.open = Some(open);
         Ok(frames)
     }
@@ -468,6 +489,11 @@ impl Journal {
             .is_none_or(|log| there == Some(log.inode)))
     }
 
+    /// Whether a log that was read was damaged, and not all of it could be read.
+    pub(crate) fn has_lost_frames(&self) -> bool {
+        self.has_lost_frames
+    }
+
     /// Whether a log is there that this writer knows of.
     pub(crate) fn exists(&self) -> bool {
         self.open.is_some()
@@ -499,7 +525,21 @@ impl Journal {
 }
 
 fn read_log(file: &File, target: &Target) -> Result<Log> {
-    scan(file, &target.sibling(NAME))
+    let path = target.sibling(NAME);
+    let log = scan(file, &path)?;
+    match log.is_foreign {
+        false => Ok(log),
+        true => Err(Error::Journal {
+            path,
+            problem: "is no journal, and stays as it is: move it away if it is yours; if it was the journal once, what it held cannot be read".into(),
+        }),
+    }
+}
+
+/// Since when results may be missing.
+fn since(damage: &Damage) -> String {
+    let since = damage.since.map(crate::domain::format_timestamp);
+    since.unwrap_or_else(|| "unknown".into())
 }
 
 /// The frames as whoever reads the sheet in an encoding sees them.
@@ -543,7 +583,7 @@ fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{MAX_FRAME_BYTES, PREFIX, completed as frame};
+    use super::super::frame::{MAX_FRAME_BYTES, PREFIX, completed as frame, updates};
     use super::*;
     use crate::disk::WriteLock;
 
@@ -690,11 +730,13 @@ mod tests {
     fn a_tail_torn_at_any_byte_loses_only_its_own_frame() {
         let fixture = Fixture::new();
         let (log, ends) = fixture.log(&[frame("A"), frame("B")]);
+        let head = ends[0] - (ends[1] - ends[0]);
         for cut in 0..log.len() {
             for zeros in [0, 64] {
                 let mut torn = log[..cut].to_vec();
                 torn.resize(cut + zeros, 0);
                 std::fs::write(fixture.target.sibling(NAME), torn).unwrap();
+                let kept_before = fixture.kept_aside();
                 let (mut journal, _, frames) = fixture.open().unwrap();
                 let whole = ends.iter().filter(|&&end| end <= cut).count();
                 assert_eq!(frames, [frame("A"), frame("B")][..whole], "cut at {cut}");
@@ -704,9 +746,12 @@ mod tests {
                     Some(&frame("C")),
                     "cut at {cut}"
                 );
+                // No log has its name before its head is whole.
+                let is_damaged = (1..head).contains(&cut);
+                let kept = kept_before + usize::from(is_damaged);
+                assert_eq!(fixture.kept_aside(), kept, "cut at {cut}");
             }
         }
-        assert_eq!(fixture.kept_aside(), 0);
     }
 
     #[test]
@@ -728,12 +773,13 @@ mod tests {
         let within = (ends[1] - ends[0] - PREFIX) as u32;
         let huge = [within + 1, MAX_FRAME_BYTES as u32, u32::MAX];
         for length in huge.into_iter().chain([0, 1, within - 1]) {
-            for (at, whole) in [(0, 0), (ends[0], 1)] {
+            for (at, survive) in [(0, &["A", "B"][..]), (ends[0], &["A"])] {
                 let mut bytes = log.clone();
                 bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
                 std::fs::write(fixture.target.sibling(NAME), bytes).unwrap();
                 let (mut journal, _, frames) = fixture.open().unwrap();
-                assert_eq!(frames, [frame("A")][..whole], "{length} at {at}");
+                let rows = updates(&frames).map(|row| row.po.as_str());
+                assert!(rows.eq(survive.iter().copied()), "{length} at {at}");
                 assert!(
                     matches!(journal.catch_up().unwrap(), News::Frames(f) | News::Unknown(f) if f.is_empty())
                 );
@@ -742,7 +788,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_stops_the_replay_there_and_the_file_is_kept() {
+    fn a_flipped_bit_loses_its_own_frame_and_the_file_is_kept() {
         let fixture = Fixture::new();
         let (log, ends) = fixture.log(&[frame("A"), frame("B"), frame("C")]);
         for bit in (0..ends[1] * 8).step_by(7) {
@@ -751,8 +797,15 @@ mod tests {
             std::fs::write(fixture.target.sibling(NAME), &flipped).unwrap();
             let kept_before = fixture.kept_aside();
             let (_, _, frames) = fixture.open().unwrap();
-            let whole = ends.iter().filter(|&&end| end * 8 <= bit).count();
-            assert_eq!(frames, [frame("A"), frame("B")][..whole], "bit {bit}");
+            let rows: Vec<_> = updates(&frames).map(|row| row.po.as_str()).collect();
+            let lost = match bit / 8 {
+                at if at < ends[0] - (ends[1] - ends[0]) => None,
+                at if at < ends[0] => Some("A"),
+                _ => Some("B"),
+            };
+            let mut whole = vec!["A", "B", "C"];
+            whole.retain(|&po| Some(po) != lost);
+            assert_eq!(rows, whole, "bit {bit}");
             assert_eq!(fixture.kept_aside(), kept_before + 1, "bit {bit}");
             assert_eq!(
                 fixture.open().unwrap().2,

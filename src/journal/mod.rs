@@ -13,6 +13,7 @@ mod log;
 mod lost;
 mod open_log;
 pub(crate) mod read;
+mod salvage;
 mod source;
 mod unfinished;
 

@@ -39,7 +39,7 @@ impl Journal {
             return Ok(None);
         };
         let log = scan(&found, &target.sibling(NAME))?;
-        Ok(log.head.map(|head| (head, log.frames)))
+        Ok(log.head.clone().map(|head| (head, log.all_frames())))
     }
 
     /// Where the log of a sheet is, or would be.

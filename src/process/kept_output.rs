@@ -15,12 +15,16 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::disk::Rights;
 use crate::error::{Error, Result};
 use crate::text::Escaped;
 
-/// A folder of such folders.
+/// A folder of such folders, for those who have the sheet.
 #[derive(Debug, Clone)]
-pub struct KeptOutput(PathBuf);
+pub struct KeptOutput {
+    folder: PathBuf,
+    rights: Rights,
+}
 
 /// Where one attempt writes.
 pub(crate) struct Files {
@@ -29,35 +33,47 @@ pub(crate) struct Files {
 }
 
 impl KeptOutput {
-    /// Makes the folder unless it is there.
+    /// Makes the folder unless it is there. What is made is for those who have the sheet whose rights these are.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn in_folder(path: impl AsRef<Path>) -> Result<KeptOutput> {
+    pub fn in_folder(path: impl AsRef<Path>, rights: Rights) -> Result<KeptOutput> {
         let path = path.as_ref();
-        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        make(path, rights).map_err(Error::io("create", path))?;
         // Commands may be started in another folder than this process is in.
-        let path = fs::canonicalize(path).map_err(Error::io("find", path))?;
-        Ok(KeptOutput(path))
+        let folder = fs::canonicalize(path).map_err(Error::io("find", path))?;
+        Ok(KeptOutput { folder, rights })
     }
 
     /// New files for an attempt at a PO; those of the last one are set aside.
     pub(crate) fn files(&self, po: &str) -> io::Result<Files> {
-        let folder = self.0.join(folder_name(po));
-        match fs::create_dir(&folder) {
+        let folder = self.folder.join(folder_name(po));
+        match self.rights.create_folder(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Work that is done is not given up for a folder that somebody removed.
-                fs::create_dir_all(&folder)?;
-                tracing::warn!(folder = %Escaped::path(&self.0), "the folder for what commands say was removed: a new one is made");
+                make(&self.folder, self.rights)?;
+                self.rights.create_folder(&folder)?;
+                tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
             }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => set_aside(&folder)?,
             Ok(()) => {}
         }
         Ok(Files {
-            stdout: File::create_new(folder.join(STDOUT))?,
-            stderr: File::create_new(folder.join(STDERR))?,
+            stdout: self.rights.create(&folder.join(STDOUT))?,
+            stderr: self.rights.create(&folder.join(STDERR))?,
         })
+    }
+}
+
+/// Makes a folder unless it is there, and those around it.
+fn make(path: &Path, rights: Rights) -> io::Result<()> {
+    if let Some(around) = path.parent() {
+        fs::create_dir_all(around)?;
+    }
+    match rights.create_folder(path) {
+        Err(_) if path.is_dir() => Ok(()),
+        made => made,
     }
 }
 
@@ -147,7 +163,11 @@ mod tests {
     #[test]
     fn every_attempt_has_files_of_its_own_and_the_last_one_the_plain_names() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = KeptOutput::in_folder(folder.path().join("new/results")).unwrap();
+        let kept = KeptOutput::in_folder(
+            folder.path().join("new/results"),
+            Rights::of(folder.path()).unwrap(),
+        )
+        .unwrap();
         for attempt in ["first", "second", "third"] {
             let mut files = kept.files("P1").unwrap();
             write!(files.stdout, "{attempt}").unwrap();

@@ -76,6 +76,9 @@ pub struct Summary {
     /// Where that is kept of the results which had no place in the sheet: cells whose row or column is
     /// gone, and what was not to be written.
     pub unplaced: Vec<PathBuf>,
+    /// Whether the journal was damaged when the session began, and results in it could not be read: see
+    /// [`CsvHandler::has_lost_results`].
+    pub lost_results: bool,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
     /// any write, brings them in. [`Error::Rescued`]: the journal is gone, and they are in a file.
     /// [`Error::LedAway`]: the sheet shows them, but its name leads elsewhere.
@@ -420,6 +423,7 @@ impl Session {
             recovered: self.recovered,
             conflicts: self.handler.take_conflicts(),
             unplaced: self.handler.kept_unplaced(),
+            lost_results: self.handler.has_lost_results(),
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,

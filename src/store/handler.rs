@@ -351,6 +351,12 @@ impl CsvHandler {
             .unwrap_or_default()
     }
 
+    /// Whether the journal was damaged when it was read, so that results in it may be lost: those that the
+    /// sheet does not show. Their rows are still to be done. The damaged journal is kept beside the sheet.
+    pub fn has_lost_results(&self) -> bool {
+        self.writer().is_ok_and(|writer| writer.has_lost_results())
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }

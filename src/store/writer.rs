@@ -286,6 +286,11 @@ impl Writer {
         self.durable.kept().to_vec()
     }
 
+    /// Whether the journal was damaged, so that results in it could not be read.
+    pub(crate) fn has_lost_results(&self) -> bool {
+        self.durable.has_lost_results()
+    }
+
     /// Gives this session another id: that of the interrupted one which it continues.
     pub(crate) fn continue_session(&mut self, id: &str) -> Result<()> {
         id.clone_into(&mut self.site.session_id);

@@ -24,6 +24,8 @@ struct Crashed {
     sheet: TempSheet,
     /// With the space that was reserved.
     journal: Vec<u8>,
+    /// Where its head ends.
+    head: usize,
     /// Where the first result begins, and where each of them ends.
     ends: Vec<usize>,
     /// Of each of the versions.
@@ -57,6 +59,7 @@ impl Crashed {
         let journal = std::fs::read(sheet.folder().join(JOURNAL)).unwrap();
         drop((queue, session));
         let mut ends = Vec::new();
+        let head = 12 + u32::from_le_bytes(journal[..4].try_into().unwrap()) as usize;
         let mut end = 0;
         // Length, checksum, payload; a length of zero is the end.
         while let length @ 1.. = u32::from_le_bytes(journal[end..end + 4].try_into().unwrap()) {
@@ -75,6 +78,7 @@ impl Crashed {
         Crashed {
             sheet,
             journal,
+            head,
             ends,
             cells: VERSIONS.map(|version| cells(&TempSheet::new(version))),
         }
@@ -107,6 +111,35 @@ impl Crashed {
         let mut names = self.sheet.leftovers();
         names.retain(|name| name.contains("journal.damaged"));
         names
+    }
+
+    /// The sheet with all results but one.
+    fn without(&self, lost: Option<usize>) -> String {
+        let [before, after] = [0, 3].map(|version| VERSIONS[version].split_inclusive('\n'));
+        let rows = before.zip(after).enumerate();
+        let row = |(row, (before, after))| match lost {
+            Some(lost) if row == lost + 1 => before,
+            _ => after,
+        };
+        rows.map(row).collect()
+    }
+
+    /// Which result stands at an offset of the journal.
+    fn result_at(&self, offset: usize) -> Option<usize> {
+        self.ends[1..]
+            .iter()
+            .position(|&end| offset < end)
+            .filter(|_| offset >= self.ends[0])
+    }
+
+    /// A reader sees all results but one, and the next session brings these into the sheet.
+    #[track_caller]
+    fn check_loses(&self, lost: Option<usize>) {
+        let text = self.without(lost);
+        assert_eq!(cells(&self.sheet), cells(&TempSheet::new(&text)));
+        let session = Session::open(self.sheet.path(), &Options::default()).unwrap();
+        session.finish().unwrap();
+        assert_eq!(self.sheet.text(), text);
     }
 
     /// A reader sees exactly so many of the results.
@@ -150,7 +183,10 @@ fn of_a_journal_that_ends_at_any_byte_every_whole_result_is_there() {
             crashed.check_reads(whole);
             if cut % 29 == 0 || crashed.ends.contains(&cut) {
                 crashed.check_recovers(whole);
-                assert!(crashed.kept_aside().is_empty(), "cut at {cut}");
+                // No crash leaves a part of the head.
+                let is_damaged = (1..crashed.head).contains(&cut);
+                let kept = crashed.kept_aside().len();
+                assert_eq!(kept, usize::from(is_damaged), "cut at {cut}");
                 file = crashed.put(&crashed.frames()[..cut]);
             }
         }
@@ -158,21 +194,28 @@ fn of_a_journal_that_ends_at_any_byte_every_whole_result_is_there() {
 }
 
 #[test]
-fn of_a_journal_with_any_bit_flipped_every_result_before_it_is_there() {
+fn of_a_journal_with_any_bit_flipped_every_other_result_is_there() {
     let crashed = Crashed::new();
-    let last_begins = crashed.ends[2];
     let mut file = crashed.put(crashed.frames());
-    for bit in 0..crashed.ends[3] * 8 {
-        let (at, whole) = (bit / 8, crashed.whole_in(bit / 8));
+    let last = crashed.ends[2]..crashed.ends[3];
+    for bit in (0..crashed.ends[3] * 8).step_by(7) {
+        let at = bit / 8;
+        let lost = crashed.result_at(at);
         let mut flipped = crashed.frames().to_vec();
         flipped[at] ^= 1 << (bit % 8);
         file.write_all_at(&flipped[at..=at], at as u64).unwrap();
-        crashed.check_reads(whole);
-        if bit % 211 == 0 {
-            crashed.check_recovers(whole);
+        assert_eq!(
+            cells(&crashed.sheet),
+            cells(&TempSheet::new(&crashed.without(lost))),
+            "bit {bit}"
+        );
+        if bit % 203 == 0 {
+            crashed.check_loses(lost);
             let kept = crashed.kept_aside();
-            // Nothing tells what is wrong with the last frame from a torn tail.
-            assert_eq!(kept.len(), usize::from(at < last_begins), "bit {bit}");
+            // One that is no whole frame any more, and the last, may be a torn tail.
+            if !last.contains(&at) {
+                assert_eq!(kept.len(), 1, "bit {bit}");
+            }
             for name in kept {
                 let kept = std::fs::read(crashed.sheet.folder().join(name)).unwrap();
                 assert_eq!(kept, flipped, "bit {bit}");
@@ -184,23 +227,34 @@ fn of_a_journal_with_any_bit_flipped_every_result_before_it_is_there() {
     }
 }
 
-/// An editor that saved it may have put a mark in front, or changed a line end.
+/// An editor that saved it may have put a mark in front, or changed a line end; somebody may have cut a piece
+/// out.
 #[test]
-fn a_journal_in_which_bytes_came_or_went_is_kept_and_no_torn_end() {
+fn of_a_journal_in_which_bytes_came_or_went_all_that_stays_is_read_and_the_file_is_kept() {
     let crashed = Crashed::new();
-    let (all, second) = (crashed.frames().to_vec(), crashed.ends[1]);
+    let all = crashed.frames().to_vec();
+    let [first, second, third, _] = crashed.ends[..] else {
+        panic!("{:?}", crashed.ends);
+    };
     let with = |at: usize, bytes: &[u8]| [&all[..at], bytes, &all[at..]].concat();
-    let without = [&all[..second + 20], &all[second + 21..]].concat();
-    for (changed, whole) in [
-        (with(0, b"X"), 0),
-        (with(0, b"\xef\xbb\xbf"), 0),
-        (with(second, b"\r"), 1),
-        (without, 1),
-        (b"these are the notes of somebody else\n".to_vec(), 0),
+    let without = |cut: std::ops::Range<usize>| [&all[..cut.start], &all[cut.end..]].concat();
+    let zeros = |zeroed: std::ops::Range<usize>| {
+        let mut all = all.clone();
+        all[zeroed].fill(0);
+        all
+    };
+    for (changed, lost) in [
+        (with(0, b"X"), None),
+        (with(0, b"\xef\xbb\xbf"), None),
+        (with(second, b"\r"), None),
+        (without(second + 20..second + 21), Some(1)),
+        (without(second..third), Some(1)),
+        (zeros(second + 5..second + 90), Some(1)),
+        (zeros(0..crashed.head), None),
+        (without(0..first), None),
     ] {
         crashed.put(&changed);
-        crashed.check_reads(whole);
-        crashed.check_recovers(whole);
+        crashed.check_loses(lost);
         let kept = crashed.kept_aside();
         assert_eq!(kept.len(), 1, "{changed:?}");
         let kept = crashed.sheet.folder().join(&kept[0]);
@@ -216,8 +270,7 @@ fn a_length_that_reaches_beyond_the_file_is_not_believed() {
         let mut huge = crashed.journal.clone();
         huge[crashed.ends[1]..][..4].copy_from_slice(&length.to_le_bytes());
         crashed.put(&huge);
-        crashed.check_reads(1);
-        crashed.check_recovers(1);
+        crashed.check_loses(Some(1));
         assert_eq!(crashed.kept_aside().len(), 1);
     }
 }
@@ -261,7 +314,7 @@ fn a_crash_at_any_step_of_a_recovery_is_recovered_from() {
     for written in [0, 7, crashed.ends[0], crashed.ends[1]] {
         crashed.put(&damaged);
         std::fs::write(&next, &damaged[..written]).unwrap();
-        crashed.check_recovers(1);
+        crashed.check_loses(Some(1));
         assert!(!next.exists());
     }
 }
@@ -300,38 +353,97 @@ mod told {
         end(&mut crashed.sheet.run("", "echo $TICKOFF_PO >> log"))
     }
 
-    /// Those POs whose results are lost.
-    #[track_caller]
-    fn check_ran_again(crashed: &Crashed) {
-        let mut ran = crashed.sheet.lines("log");
-        ran.sort();
-        assert_eq!(ran, ["B", "C"]);
-    }
-
-    #[test]
-    fn damage_is_reported_with_its_offset_and_the_file_that_was_kept() {
+    fn damaged() -> Crashed {
         let crashed = Crashed::new();
         let mut damaged = crashed.journal.clone();
         damaged[crashed.ends[1] + 20] ^= 1;
         crashed.put(&damaged);
+        crashed
+    }
+
+    #[test]
+    fn damage_is_reported_once_with_what_is_lost_and_the_file_that_was_kept() {
+        let crashed = damaged();
+        let (offset, bytes) = (crashed.ends[1], crashed.ends[2] - crashed.ends[1]);
         let shown = end(&mut crashed.sheet.tickoff("status")).with(0);
         let want = format!(
-            "WARN the journal is damaged; results behind this offset are not shown journal=DIR/{JOURNAL} offset={}\n",
-            crashed.ends[1]
+            "WARN the journal is damaged: what stood in the bytes that cannot be read is not shown, what stands behind them is journal=DIR/{JOURNAL} offset={offset} unreadable_bytes={bytes} since=2"
         );
         let said = crashed.sheet.without_folder(&shown.stderr);
         assert!(said.contains(&want), "{said}");
-        let ended = run(&crashed).with(0);
+        let ended = run(&crashed).with(1);
         let [kept] = &crashed.kept_aside()[..] else {
             panic!("{:?}", crashed.sheet.leftovers());
         };
-        let offset = crashed.ends[1];
         let said = crashed.sheet.without_folder(&ended.stderr);
-        let want = format!(
-            "ERROR the journal is damaged; results behind this offset are not recovered, the file is kept journal=DIR/{JOURNAL} offset={offset} kept=DIR/{kept}\n"
-        );
-        assert!(said.contains(&want), "{said}");
-        check_ran_again(&crashed);
+        for want in [
+            &*format!(
+                "ERROR the journal is damaged: what stood in the bytes that cannot be read is not recovered, what stands behind them is; the file is kept journal=DIR/{JOURNAL} offset={offset} unreadable_bytes={bytes} since=2"
+            ),
+            &format!(" kept=DIR/{kept}\n"),
+        ] {
+            assert!(said.contains(want), "{said}");
+        }
+        assert_eq!(crashed.sheet.cell("B", "ERROR_MESSAGE"), "");
+        assert_eq!(crashed.sheet.cell("C", "note"), "new");
+        run(&crashed).with(0);
+    }
+
+    #[test]
+    fn whoever_writes_first_after_results_were_lost_does_not_end_with_0() {
+        for (command, arguments) in [
+            ("set", &["C", "note=x"][..]),
+            ("apply", &[]),
+            ("recover", &["--apply"]),
+        ] {
+            let crashed = damaged();
+            let mut command_line = crashed.sheet.tickoff(command);
+            end(command_line.args(arguments)).with(1);
+            assert_eq!(crashed.kept_aside().len(), 1, "{command}");
+            let mut again = crashed.sheet.tickoff(command);
+            end(again.args(arguments)).with(0);
+        }
+    }
+
+    #[test]
+    fn a_journal_of_which_all_can_be_read_though_it_was_moved_costs_nothing() {
+        let crashed = Crashed::new();
+        crashed.put(&[b"\xef\xbb\xbf", crashed.frames()].concat());
+        let ended = run(&crashed).with(0);
+        assert!(ended.stderr.contains("unreadable_bytes=0 "), "{ended:?}");
+        assert_eq!(crashed.sheet.cell("C", "note"), "new");
+        assert_eq!(crashed.kept_aside().len(), 1);
+    }
+
+    #[test]
+    fn a_journal_that_somebody_emptied_is_said_to_be_empty() {
+        let crashed = Crashed::new();
+        for nothing in [&[][..], &[0; 99]] {
+            crashed.put(nothing);
+            let ended = run(&crashed).with(0);
+            let want = "the journal is empty: what it told of earlier results is gone";
+            assert!(ended.stderr.contains(want), "{}", ended.stderr);
+        }
+    }
+
+    /// It may be the user's own: its name is not taken from it.
+    #[test]
+    fn a_file_that_never_was_a_journal_is_refused_and_left_alone() {
+        let crashed = Crashed::new();
+        for theirs in [
+            "these are the notes of somebody else\n",
+            "PO_NUMBER;STATUS\nA;\n",
+        ] {
+            crashed.put(theirs.as_bytes());
+            check_refused(
+                &crashed.sheet,
+                &[],
+                &format!(
+                    "the journal DIR/{JOURNAL} is no journal, and stays as it is: move it away if it is yours"
+                ),
+            );
+            assert!(crashed.kept_aside().is_empty());
+        }
     }
 
     #[test]
@@ -345,7 +457,7 @@ mod told {
             "INFO the journal ends in the middle of a frame, as a crash leaves it: what was not acknowledged yet is dropped journal=DIR/{JOURNAL} offset={offset}\n"
         );
         assert!(said.contains(&want), "{said}");
-        check_ran_again(&crashed);
+        assert_eq!(crashed.sheet.cell("C", "note"), "c");
         assert!(crashed.kept_aside().is_empty());
     }
 

@@ -1,6 +1,7 @@
 //! `tickoff run --results`: what the commands say, in files.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::command_line::end;
@@ -8,8 +9,7 @@ use crate::fixture::TempSheet;
 
 #[track_caller]
 fn text(sheet: &TempSheet, path: &str) -> String {
-    std::fs::read_to_string(sheet.folder().join(path))
-        .unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(sheet.folder().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 #[test]
@@ -53,9 +53,7 @@ fn every_attempt_is_kept_also_over_several_runs() {
         assert_eq!(text(&sheet, &format!("res/P1/{name}")), format!("e {said}"));
     }
     assert_eq!(
-        std::fs::read_dir(sheet.folder().join("res/P1"))
-            .unwrap()
-            .count(),
+        fs::read_dir(sheet.folder().join("res/P1")).unwrap().count(),
         8
     );
 }
@@ -84,7 +82,7 @@ fn a_command_that_times_out_has_its_output_kept() {
 
 /// The folders that hold a file `stdout`, wherever they are.
 fn folders(path: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(path).unwrap() {
+    for entry in fs::read_dir(path).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             folders(&entry.path(), found);
@@ -122,7 +120,7 @@ fn no_po_gets_out_of_the_folder_or_into_that_of_another() {
         .iter()
         .map(|folder| {
             assert_eq!(folder.parent().unwrap(), sheet.folder().join("in/res"));
-            std::fs::read_to_string(folder.join("stdout")).unwrap()
+            fs::read_to_string(folder.join("stdout")).unwrap()
         })
         .collect();
     let mut pos = pos.map(str::to_owned);
@@ -135,12 +133,59 @@ fn no_po_gets_out_of_the_folder_or_into_that_of_another() {
 fn a_link_that_is_planted_there_is_not_written_through() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\n");
     let folder = sheet.folder().join("res/P1");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(sheet.folder().join("victim"), "mine").unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(sheet.folder().join("victim"), "mine").unwrap();
     std::os::unix::fs::symlink(sheet.folder().join("victim"), folder.join("stdout")).unwrap();
     end(&mut sheet.run("--results res", "echo theirs")).with(0);
     assert_eq!(text(&sheet, "victim"), "mine");
     assert_eq!(text(&sheet, "res/P1/stdout"), "theirs\n");
+}
+
+#[test]
+fn nobody_may_read_what_is_kept_who_may_not_read_the_sheet() {
+    for (sheets, files, folders) in [
+        (0o600, 0o600, 0o700),
+        (0o640, 0o640, 0o750),
+        (0o644, 0o644, 0o755),
+        (0o666, 0o644, 0o755),
+    ] {
+        let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+        fs::set_permissions(sheet.path(), fs::Permissions::from_mode(sheets)).unwrap();
+        let script = "umask 022; rm -f ev; exec \"$TICKOFF\" run input.csv --results new/res --joblog log --events ev -- sh -c 'rm ev'";
+        end(std::process::Command::new("sh")
+            .args(["-c", script])
+            .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"))
+            .current_dir(sheet.folder()))
+        .with(0);
+        for (name, want) in [
+            ("new/res", folders),
+            ("new/res/P1", folders),
+            ("new/res/P1/stdout", files),
+            ("new/res/P1/stderr", files),
+            ("log", files),
+            // It was made anew, since it was removed.
+            ("ev", files),
+        ] {
+            let mode = fs::metadata(sheet.folder().join(name)).unwrap().mode();
+            assert_eq!(
+                mode & 0o777,
+                want,
+                "{name} of a sheet with {sheets:o}: {mode:o}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_log_that_is_there_keeps_its_rights() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    fs::set_permissions(sheet.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    let log = sheet.folder().join("log");
+    fs::write(&log, "").unwrap();
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o664)).unwrap();
+    end(&mut sheet.run("--joblog log", "true")).with(0);
+    let mode = fs::metadata(&log).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o664);
 }
 
 #[test]
@@ -161,7 +206,7 @@ fn nobody_may_read_more_than_the_umask_says() {
         ("log", 0o600),
         ("ev", 0o600),
     ] {
-        let metadata = std::fs::metadata(sheet.folder().join(path)).unwrap();
+        let metadata = fs::metadata(sheet.folder().join(path)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode, "{path}");
     }
 }
@@ -182,8 +227,8 @@ fn a_folder_that_cannot_be_made_stops_the_run_before_anything_changes() {
 #[test]
 fn a_po_whose_output_cannot_be_kept_is_an_error_and_was_not_run() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\n");
-    std::fs::create_dir(sheet.folder().join("res")).unwrap();
-    std::fs::write(sheet.folder().join("res/P1"), "in the way").unwrap();
+    fs::create_dir(sheet.folder().join("res")).unwrap();
+    fs::write(sheet.folder().join("res/P1"), "in the way").unwrap();
     let options = "-j 1 --results res --joblog log";
     end(&mut sheet.run(options, "echo $TICKOFF_PO >> notes")).with(1);
     assert_eq!(sheet.lines("notes"), ["P2"]);

@@ -4,10 +4,9 @@ mod advice;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tickoff::Error;
+use tickoff::{CsvHandler, Error};
 
 use crate::stderr::Display;
 
@@ -20,7 +19,7 @@ pub use advice::advice;
 pub enum Exit {
     /// All is done.
     Done,
-    /// It finished, but some rows failed or were refused.
+    /// It finished, but some rows failed or were refused, or results were lost with a damaged journal.
     SomeFailed,
     /// `--halt` stopped it, or that no worker could start.
     Halted,
@@ -65,9 +64,10 @@ impl Exit {
         self.max(other)
     }
 
-    /// How a command ends that did what it was to do, but kept results without a place in these files.
-    pub fn for_unplaced(kept: &[PathBuf]) -> Exit {
-        match kept.is_empty() {
+    /// How a command ends that did what it was to do with a sheet: results may have had no place in it, or
+    /// have been lost with a damaged journal.
+    pub fn after(handler: &CsvHandler) -> Exit {
+        match handler.kept_unplaced().is_empty() && !handler.has_lost_results() {
             true => Exit::Done,
             false => Exit::SomeFailed,
         }

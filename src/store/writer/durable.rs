@@ -405,6 +405,11 @@ impl Durable {
         self.journal.has_its_name()
     }
 
+    /// Whether a journal that was read was damaged, and not all of it could be read.
+    pub(super) fn has_lost_results(&self) -> bool {
+        self.journal.has_lost_frames()
+    }
+
     /// Whether a log is there that this writer knows of.
     pub(super) fn has_log(&self) -> bool {
         self.journal.exists()

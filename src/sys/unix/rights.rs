@@ -22,6 +22,16 @@ pub(crate) fn may_write_in(folder: &File) -> io::Result<()> {
     Ok(accessat(folder, ".", access, AtFlags::EACCESS)?)
 }
 
+/// What this process keeps from others in files that it makes; all where that is not told. To ask the system
+/// for it would change it, for every thread.
+pub(crate) fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let told = lines.find_map(|line| line.strip_prefix("Umask:"));
+    let umask = told.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok());
+    umask.unwrap_or(0o077)
+}
+
 /// Gives an open file away; `None` leaves its owner, or its group, as it is.
 pub(crate) fn set_owner(file: &File, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
     fchown(file, owner, group)

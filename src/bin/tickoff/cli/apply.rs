@@ -103,12 +103,9 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
     queue.stop_writer_thread(Duration::MAX)?;
-    let unplaced = session.finish()?;
-    let exit = applied?;
-    Ok(match unplaced.is_empty() {
-        true => exit,
-        false => exit.and(Exit::SomeFailed),
-    })
+    let handler = Arc::clone(session.handler());
+    session.finish()?;
+    Ok(applied?.and(Exit::after(&handler)))
 }
 
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that

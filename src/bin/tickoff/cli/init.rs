@@ -87,7 +87,7 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
             .iter()
             .try_for_each(|column| writeln!(out, "added {}", escape(column)))
     })?;
-    Ok(Exit::for_unplaced(&handler.kept_unplaced()))
+    Ok(Exit::after(&handler))
 }
 
 fn remember(args: &InitArgs, typed: &Settings) -> Result<(), Failure> {

@@ -53,7 +53,8 @@ Examples:
 
 Exit codes:
   0    done
-  1    finished, but some rows failed or were refused, some cells found no place, or no row has the key
+  1    finished, but some rows failed or were refused, some cells found no place, no row has the key, or
+       results were lost with a damaged journal
   2    the command line is wrong
   3    the file is missing, unreadable or invalid, or a decision is asked (tickoff recover)
   4    the file is held by another session, or being written by another program

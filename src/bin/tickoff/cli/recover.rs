@@ -1,5 +1,7 @@
 //! `tickoff recover`: a person decides what becomes of results that only the journal holds.
 
+use std::sync::Arc;
+
 use tickoff::{Decision, Session};
 
 use super::args::{BackupArgs, SheetArgs};
@@ -49,10 +51,11 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
     };
     let session = Session::open_decided(&args.sheet.file, &options, Some(decision))?;
     let written = session.recovered().results;
-    let unplaced = session.finish()?;
+    let handler = Arc::clone(session.handler());
+    session.finish()?;
     print(|out| match decision {
         Decision::Apply => writeln!(out, "results of {written} rows written"),
         Decision::Discard => writeln!(out, "the sheet stays as it is"),
     })?;
-    Ok(Exit::for_unplaced(&unplaced))
+    Ok(Exit::after(&handler))
 }

@@ -100,7 +100,7 @@ fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> 
 fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
     let causes = [
         (
-            summary.pool.errors > 0 || !summary.unplaced.is_empty(),
+            summary.pool.errors > 0 || !summary.unplaced.is_empty() || summary.lost_results,
             Exit::SomeFailed,
         ),
         (summary.pool.halted, Exit::Halted),

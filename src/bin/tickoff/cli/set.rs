@@ -58,5 +58,5 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     let handler = CsvHandler::open_with(&args.sheet.file, &options)?;
     handler.set_record(&args.po, updates)?;
     handler.finish()?;
-    Ok(Exit::for_unplaced(&handler.kept_unplaced()))
+    Ok(Exit::after(&handler))
 }

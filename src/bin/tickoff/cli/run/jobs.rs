@@ -1,7 +1,7 @@
 //! What is done for each row: a command of its own, or a request to a worker that stays alive.
 
 use tickoff::{
-    CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Session, Stop,
+    CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Rights, Session, Stop,
     WorkerProcesses,
 };
 
@@ -70,7 +70,10 @@ impl Jobs {
                 command = command.retry_on(codes.clone());
             }
             if let Some(folder) = &args.results {
-                command = command.keep_output(KeptOutput::in_folder(folder)?);
+                command = command.keep_output(KeptOutput::in_folder(
+                    folder,
+                    Rights::of(session.handler().path())?,
+                )?);
             }
             return Ok(Jobs::Commands(command));
         }

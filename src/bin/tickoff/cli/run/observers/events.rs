@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
-use tickoff::{Error, Event, Job, JobResult, Session, Summary, Verdict};
+use tickoff::{Error, Event, Job, JobResult, Rights, Session, Summary, Verdict};
 
 use super::lines::Lines;
 use super::{Beginning, Observer};
@@ -25,7 +25,13 @@ impl EventLog {
     /// Goes on with a file of events, or begins one.
     pub fn open(path: &Path, session: &Session) -> Result<EventLog, Failure> {
         Ok(EventLog {
-            lines: Lines::open(path, "events", b"", MARK)?,
+            lines: Lines::open(
+                path,
+                Rights::of(session.handler().path())?,
+                "events",
+                b"",
+                MARK,
+            )?,
             session: session.id().to_owned(),
         })
     }

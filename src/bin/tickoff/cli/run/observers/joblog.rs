@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use signal_hook::consts::SIGTERM;
-use tickoff::{CommandTemplate, Ending, Event, Job, ProcessEnd, Session, escape};
+use tickoff::{CommandTemplate, Ending, Event, Job, ProcessEnd, Rights, Session, escape};
 
 use super::Observer;
 use super::lines::Lines;
@@ -35,7 +35,13 @@ impl JobLog {
     pub fn open(path: &Path, args: &RunArgs, session: &Session) -> Result<JobLog, Failure> {
         let head = HEADER.as_bytes();
         Ok(JobLog {
-            lines: Lines::open(path, "lines of a job log", head, head)?,
+            lines: Lines::open(
+                path,
+                Rights::of(session.handler().path())?,
+                "lines of a job log",
+                head,
+                head,
+            )?,
             template: jobs::template(args, &session.columns())?,
             begun: AtomicU64::new(0),
             present: (0..args.jobs.get()).map(|_| AtomicU64::new(0)).collect(),

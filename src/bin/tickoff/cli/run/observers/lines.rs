@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tickoff::{Error, escape};
+use tickoff::{Error, Rights, escape};
 
 use crate::exit::{Exit, Failure};
 use crate::sys;
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A file that gets lines from several threads.
 pub struct Lines {
     path: PathBuf,
+    /// Of the sheet whose lines they are.
+    rights: Rights,
     /// In the plural, as a message has it.
     what: &'static str,
     /// What the file begins with.
@@ -41,10 +43,11 @@ struct State {
 }
 
 impl Lines {
-    /// Opens a file, or makes one that begins with `head`. One that has something in it must begin with
+    /// Opens a file, or makes one that begins with `head` and is for those who have the sheet. One that has something in it must begin with
     /// `mark`: no sheet that was named by mistake is written to.
     pub fn open(
         path: &Path,
+        rights: Rights,
         what: &'static str,
         head: &[u8],
         mark: &[u8],
@@ -56,8 +59,7 @@ impl Lines {
                 source: Arc::new(error),
             })
         };
-        let mut options = OpenOptions::new();
-        let file = match sys::nonblocking(options.append(true).create(true)).open(path) {
+        let file = match open(path, rights) {
             Ok(file) => Some(file),
             Err(error) if sys::has_no_reader(&error) => None,
             Err(error) => return Err(failed(error)),
@@ -82,6 +84,7 @@ impl Lines {
         }
         let lines = Lines {
             path: path.to_owned(),
+            rights,
             what,
             head: head.to_vec(),
             state: Mutex::new(State {
@@ -104,7 +107,7 @@ impl Lines {
             state.file = None;
             state.rest.clone_from(&self.head);
         }
-        if let Err(error) = state.write(&self.path, line)
+        if let Err(error) = state.write(&self.path, self.rights, line)
             && !state.is_lossy
         {
             state.is_lossy = true;
@@ -128,11 +131,9 @@ impl State {
         metadata.is_some_and(|metadata| metadata.is_file() && metadata.nlink() == 0)
     }
 
-    fn write(&mut self, path: &Path, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, path: &Path, rights: Rights, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            let mut options = OpenOptions::new();
-            let options = sys::nonblocking(options.append(true).create(true));
-            self.file = Some(options.open(path)?);
+            self.file = Some(open(path, rights)?);
         }
         self.flush()?;
         self.rest = line.to_vec();
@@ -184,6 +185,10 @@ impl State {
     }
 }
 
+fn open(path: &Path, rights: Rights) -> io::Result<File> {
+    rights.append(sys::nonblocking(&mut OpenOptions::new()), path)
+}
+
 /// Whether a file begins with `mark`, and whether its last line has no end.
 fn ends(path: &Path, mark: &[u8]) -> io::Result<(bool, bool)> {
     let mut file = File::open(path)?;
@@ -204,7 +209,8 @@ mod tests {
     const HEAD: &[u8] = b"head\n";
 
     fn open(path: &Path) -> Result<Lines, Failure> {
-        Lines::open(path, "notes", HEAD, HEAD)
+        let folder = path.parent().expect("it is in a folder");
+        Lines::open(path, Rights::of(folder)?, "notes", HEAD, HEAD)
     }
 
     fn fifo() -> (tempfile::TempDir, PathBuf) {
@@ -329,7 +335,14 @@ mod tests {
 
     #[test]
     fn a_full_disk_loses_lines_and_stops_nothing() {
-        let lines = Lines::open("/dev/full".as_ref(), "notes", b"", b"").unwrap();
+        let lines = Lines::open(
+            "/dev/full".as_ref(),
+            Rights::of("/dev/full").unwrap(),
+            "notes",
+            b"",
+            b"",
+        )
+        .unwrap();
         lines.add(b"lost\n");
         assert!(is_lossy(&lines));
     }
