@@ -171,7 +171,9 @@ impl Writer {
         // Where that cannot be read it is asked what could be.
         let is_beside_a_session =
             writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
-        let (behind, is_as_left) = writer.take_up(&frames, decision, is_beside_a_session)?;
+        let gives_up = was_renamed.is_some() && decision == Some(Decision::Discard);
+        let (behind, is_as_left) =
+            writer.take_up(&frames, decision, gives_up, is_beside_a_session)?;
         drop(held);
         let recovery = Recovery {
             // Nobody goes on with one that was begun anew.
@@ -189,6 +191,7 @@ impl Writer {
         &mut self,
         frames: &[Frame],
         decision: Option<Decision>,
+        gives_up: bool,
         is_beside_a_session: bool,
     ) -> Result<(usize, bool)> {
         let sheet = self.sheet.load_full();
@@ -200,8 +203,8 @@ impl Writer {
         if !matches!(standing, Standing::Anew) {
             sheet.know(&history);
         }
-        let gives_up =
-            decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
+        let gives_up = gives_up
+            || decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
         if !gives_up && standing != Standing::Anew {
             frame::add_waiting_columns(&sheet, frames);
         }

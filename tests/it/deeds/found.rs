@@ -349,6 +349,24 @@ fn it_is_asked_about_as_well_when_it_was_edited_under_its_new_name() {
     );
 }
 
+/// What a person gives up is in the copy that is named, whatever was done to the sheet's columns.
+#[test]
+fn what_is_given_up_of_a_renamed_sheet_without_its_column_has_one_copy() {
+    let sheet = sheet(3);
+    killed_with(&sheet, None);
+    end(sheet.tickoff("set").args(["PO1", "note=mine"])).with(0);
+    let renamed = sheet.folder().join("renamed.csv");
+    let edited = sheet.text().replace("note", "note4");
+    fs::remove_file(sheet.path()).unwrap();
+    fs::write(&renamed, &edited).unwrap();
+    rested(&renamed);
+    let mut recover = crate::command_line::tickoff();
+    let ended = end(recover.arg("recover").arg(&renamed).arg("--discard")).with(0);
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
+    assert!(ended.stderr.contains(".discarded.csv"), "{ended:#?}");
+    assert_eq!(fs::read_to_string(&renamed).unwrap(), edited);
+}
+
 /// What a column shows that is not there is no evidence: empty is what a pending row shows, too.
 #[test]
 fn a_version_from_before_all_columns_of_results_is_asked_about() {
