@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     let interruption = Interruption::watch()?;
     drop(reading);
 
-    let session = sheet::open(args, input, &selection)?;
+    let session = sheet::open(args, input, &selection, display)?;
     let total = session.count(&selection).map_err(slip)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
