@@ -130,6 +130,12 @@ pub enum Error {
         po: String,
         /// 1-based first line of each of its rows.
         lines: Vec<u64>,
+        /// The key columns.
+        key: Box<[String]>,
+        /// The delimiter with which the sheet was read.
+        delimiter: u8,
+        /// The encoding with which it was read.
+        encoding: Encoding,
     },
     /// A column in which tickoff would write holds what it did not write: words of STATUS that nobody knows,
     /// or text in a column that belongs to a STATUS which is not there. Nothing was changed.

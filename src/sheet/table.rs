@@ -192,6 +192,9 @@ impl Sheet {
                 path: self.path.clone(),
                 po,
                 lines: rows.into_iter().map(|row| self.line(row)).collect(),
+                key: self.options.key.names().into(),
+                delimiter: self.dialect.delimiter,
+                encoding: self.dialect.encoding,
             }),
         }
     }

@@ -63,9 +63,9 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         })
     })?;
     let exit = exit(&findings);
-    // The finding has the columns; which of them could be the key is for a person.
+    // Which columns could be the key, or make it longer, is for a person.
     if exit == Exit::BadSheet
-        && let Err(error @ Error::NoKeyColumn { .. }) =
+        && let Err(error @ (Error::NoKeyColumn { .. } | Error::DuplicatePo { .. })) =
             Sheet::read_without_journal(&args.sheet.file, &options)
         && let Some(advice) = advice(&error)
     {

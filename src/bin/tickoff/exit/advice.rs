@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, Stage, escape,
-    key_candidates, same_column,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, Stage,
+    completing_columns, escape, key_candidates, same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
@@ -42,9 +42,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::ForeignColumn {
             is_status, words, ..
         } => return Some(on_foreign_column(*is_status, words).into()),
-        Error::DuplicatePo { .. } => {
-            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them"
-        }
+        Error::DuplicatePo {
+            path,
+            key,
+            delimiter,
+            encoding,
+            ..
+        } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
         }
@@ -192,6 +196,33 @@ fn on_missing_key(
     said
 }
 
+/// What can be done about a key in several rows: other rows, a longer key, or all of them at once.
+fn on_duplicates(path: &Path, (delimiter, encoding): (u8, Encoding), key: &[String]) -> String {
+    const SHOWN: usize = 3;
+    // What cannot be read a second time is no news after the error.
+    let could_be = completing_columns(path, delimiter, encoding, key).unwrap_or_default();
+    let columns = &could_be.columns[..could_be.columns.len().min(SHOWN)];
+    let options = |last: &str| {
+        let names = key.iter().map(|name| for_a_shell(name));
+        let names = names.chain([last.to_owned()]);
+        names
+            .map(|name| format!(" --key {name}"))
+            .collect::<String>()
+    };
+    let longer_key = match columns {
+        [] => format!("make the key of several columns:{}", options("COLUMN")),
+        [first, ..] => format!(
+            "make the key of several columns:{} (with {} it is different in {})",
+            options(&for_a_shell(first)),
+            joined(columns, " or "),
+            rows(&could_be)
+        ),
+    };
+    format!(
+        "remove all of these rows but one; or {longer_key}; or pass --duplicates all to run the job once and write its result to each of them"
+    )
+}
+
 /// The key that was meant, if one column of it is not there and another one has a name like it.
 fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
     let ([missing], [close, ..]) = (missing, close) else {
@@ -207,13 +238,20 @@ fn joined(names: &[String], between: &str) -> String {
     names.join(between)
 }
 
+/// Which rows were looked at.
+fn rows(could_be: &KeyCandidates) -> String {
+    match could_be.is_all {
+        true => "every row".to_owned(),
+        false => format!("each of the first {} rows", could_be.rows),
+    }
+}
+
 fn said_of(could_be: &KeyCandidates) -> String {
     const SHOWN: usize = 8;
-    let rows = match (could_be.is_all, could_be.rows) {
-        (_, 0) => return String::new(),
-        (true, _) => "every row".to_owned(),
-        (false, rows) => format!("each of the first {rows} rows"),
-    };
+    if could_be.rows == 0 {
+        return String::new();
+    }
+    let rows = rows(could_be);
     let several = could_be.pairs.iter().map(|pair| joined(pair, " with "));
     let one = could_be.columns.iter().map(|name| escape(name));
     let all: Vec<String> = one.chain(several).collect();
