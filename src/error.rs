@@ -161,10 +161,17 @@ pub enum Error {
         excerpt: Excerpt,
     },
     /// The key of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the key {}{}", Escaped::text(po), DidYouMean(close))]
+    #[error(
+        "no row has the key {}{}{}",
+        Escaped::text(po),
+        NotOfTheForm(form),
+        DidYouMean(close)
+    )]
     UnknownPo {
         /// The key that was asked for.
         po: String,
+        /// Of what a key of several columns is made, `order;line`, if that one is not.
+        form: Option<String>,
         /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
     },
@@ -517,6 +524,18 @@ impl fmt::Display for ForeignWords<'_> {
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, " and {more} more words"),
+        }
+    }
+}
+
+/// A key of several columns that was written otherwise.
+struct NotOfTheForm<'a>(&'a Option<String>);
+
+impl fmt::Display for NotOfTheForm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(form) => write!(f, ", which is not of the form {}", Escaped::text(form)),
+            None => Ok(()),
         }
     }
 }

@@ -198,6 +198,7 @@ mod tests {
         check(
             Error::UnknownPo {
                 po: "P9".into(),
+                form: None,
                 close: vec![],
             },
             1,

@@ -279,7 +279,7 @@ impl Batch {
                     return Err(Error::InvalidValue {
                         po: sheet.po(row),
                         column: cell.column.trim().to_owned(),
-                        reason: InvalidValue::Key,
+                        reason: InvalidValue::Key(options.key.names().into()),
                     });
                 }
                 Place::Missing | Place::Aside if !operation.is_result => {

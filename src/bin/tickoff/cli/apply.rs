@@ -248,6 +248,7 @@ mod tests {
             "stop" => Err(Error::QueueStopped),
             _ => Err(Error::UnknownPo {
                 po: po.to_owned(),
+                form: None,
                 close: vec![],
             }),
         }

@@ -526,7 +526,7 @@ mod tests {
         );
         check_sheet(
             "PO_NUMBER\nP1\nP1\n",
-            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
+            "remove all of these rows but one; or make the key of several columns: --key PO_NUMBER --key COLUMN; or pass --duplicates all to run the job once and write its result to each of them",
         );
     }
 

@@ -180,7 +180,10 @@ impl FromStr for Assignment {
                 column: column.to_owned(),
                 value: value.to_owned(),
             }),
-            _ => Err("it must be a column's name, =, and the new value".into()),
+            _ => Err(
+                "it must be a column's name, =, and the new value; a key of several columns is one word before it: 'A1;2'"
+                    .into(),
+            ),
         }
     }
 }
