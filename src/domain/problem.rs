@@ -98,6 +98,13 @@ pub enum InvalidValue {
     Status(String),
     /// The same column is named twice in one update.
     Twice,
+    /// It has a letter that the sheet's encoding lacks.
+    Letter {
+        /// The first of them.
+        letter: char,
+        /// The encoding's name.
+        encoding: &'static str,
+    },
 }
 
 impl fmt::Display for InvalidValue {
@@ -119,6 +126,12 @@ impl fmt::Display for InvalidValue {
                 Escaped::text(word)
             ),
             InvalidValue::Twice => f.write_str("is named twice in one update"),
+            InvalidValue::Letter { letter, encoding } => write!(
+                f,
+                "has a letter that {encoding} cannot write, {} (U+{:04X})",
+                Escaped::text(&letter.to_string()),
+                u32::from(*letter)
+            ),
         }
     }
 }

@@ -97,7 +97,7 @@ impl Batch {
             return Ok(());
         };
         if !operation.is_result {
-            operation.updates.validate(po)?;
+            operation.updates.validate(po, options.encoding)?;
         }
         let known = self.by_row.get(&first).copied();
         let forbidden = self.forbidden(sheet, options, &rows, operation);

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, Stage,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, InvalidValue, KeyCandidates, Problem, Stage,
     completing_columns, escape, key_candidates, same_column,
 };
 
@@ -51,6 +51,12 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
+        }
+        Error::InvalidValue {
+            reason: InvalidValue::Letter { .. },
+            ..
+        } => {
+            "write it with other letters; or save the sheet as CSV UTF-8 and leave --encoding away, and encoding in tickoff.toml"
         }
         Error::Transition { .. } => {
             "if that is meant, use tickoff set for this row, or --force for all"
