@@ -14,7 +14,6 @@ use tickoff::{
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
-    const TYPE_ANEW: &str = "type that name anew in the sheet's header";
     let text = match error {
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
         Error::NotAFile { .. } => {
@@ -33,11 +32,15 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             let meant = meant(key, missing, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
-                Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
+                Some(_) => {
+                    format!("type that name anew in the sheet's header; or leave it: {said}").into()
+                }
                 None => said.into(),
             });
         }
-        Error::UnknownColumn { .. } if error.look_alike().is_some() => TYPE_ANEW,
+        Error::UnknownColumn { .. } if error.look_alike().is_some() => {
+            "type that name anew in the sheet's header, or copy it from there"
+        }
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..

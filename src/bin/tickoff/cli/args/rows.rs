@@ -36,7 +36,7 @@ impl ConditionArgs {
 /// Of a selection that the sheet has no column for: a slip on the command line.
 pub fn slip(error: Error) -> Failure {
     match error {
-        Error::UnknownColumn { .. } => Failure::Other(Exit::Usage, error.to_string()),
+        Error::UnknownColumn { .. } => Failure::Slip(error),
         error => error.into(),
     }
 }
