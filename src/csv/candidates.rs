@@ -40,6 +40,8 @@ pub struct KeyCandidates {
 /// What could still be the key: the columns in these places.
 struct Candidate {
     places: Vec<usize>,
+    /// How many of them, the first ones, are a key that is not unique without the others.
+    of_key: usize,
     /// Those of which it is told.
     names: Vec<String>,
     seen: HashTable<u64>,
@@ -63,7 +65,7 @@ pub(crate) fn find_pairs(
     find_within(sheet, (delimiter, encoding), pairs, MAX_COMPARED, BUFFER)
 }
 
-/// The columns that together with those of a key are filled in every row and different in each.
+/// The columns that together with those of a key are different in every row that has one.
 pub(crate) fn find_completing(
     sheet: impl Read,
     delimiter: u8,
@@ -132,14 +134,17 @@ fn find_within(
             }
             columns.retain_mut(|candidate| {
                 let cells = candidate.places.iter().map(|&at| cell(at));
-                let hash = hash_of_texts(cells, encoding, &hasher);
-                hash.is_some_and(|hash| {
-                    let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
-                    if is_new {
-                        candidate.seen.insert_unique(hash, hash, |&seen| seen);
+                match key_of(cells, candidate.of_key, encoding, &hasher) {
+                    Key::Is(hash) => {
+                        let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
+                        if is_new {
+                            candidate.seen.insert_unique(hash, hash, |&seen| seen);
+                        }
+                        is_new
                     }
-                    is_new
-                })
+                    Key::Missing => true,
+                    Key::Unfit => false,
+                }
             });
             left -= columns.len();
             found.rows += 1;
@@ -206,6 +211,7 @@ fn completing(columns: Vec<(usize, String)>, key: &[String]) -> Vec<Candidate> {
             .map(|(of_key, _)| *of_key)
             .chain([*at])
             .collect(),
+        of_key: of_key.len(),
         names: vec![name.clone()],
         seen: HashTable::new(),
     });
@@ -216,6 +222,7 @@ impl Candidate {
     fn of(columns: &[(usize, String)]) -> Candidate {
         Candidate {
             places: columns.iter().map(|(at, _)| *at).collect(),
+            of_key: 0,
             names: columns.iter().map(|(_, name)| name.clone()).collect(),
             seen: HashTable::new(),
         }
@@ -244,25 +251,43 @@ fn nameable<'a>(
     columns.map(|(at, name)| (at, name.clone())).collect()
 }
 
-/// `None` if one of them has no text, or one that no key may be.
-fn hash_of_texts<'c>(
+/// The key that a candidate gives a row.
+enum Key {
+    Is(u64),
+    /// The row has none now, and would have none.
+    Missing,
+    /// It would have none, or one that no key may be; or the row that has none now would have one.
+    Unfit,
+}
+
+/// Of a key that is made longer a part may be empty, as everywhere.
+fn key_of<'c>(
     cells: impl Iterator<Item = Option<&'c [u8]>>,
+    of_key: usize,
     encoding: Encoding,
     hasher: &RandomState,
-) -> Option<u64> {
+) -> Key {
     let mut hash = hasher.build_hasher();
-    for cell in cells {
-        let text = encoding.read(cell?);
-        if !encoding.is_text(&text) {
-            return None;
-        }
-        let text = key_in(std::str::from_utf8(&text).ok()?);
-        if text.is_empty() {
-            return None;
+    let (mut has_key, mut has_more) = (of_key == 0, false);
+    for (at, cell) in cells.enumerate() {
+        let text = encoding.read(cell.unwrap_or_default());
+        let text = match std::str::from_utf8(&text) {
+            Ok(text) if encoding.is_text(text.as_bytes()) => key_in(text),
+            _ => return Key::Unfit,
+        };
+        match text.is_empty() {
+            true if of_key == 0 => return Key::Unfit,
+            true => {}
+            false if at < of_key => has_key = true,
+            false => has_more = true,
         }
         text.hash(&mut hash);
     }
-    Some(hash.finish())
+    match (has_key, has_more) {
+        (true, _) => Key::Is(hash.finish()),
+        (false, false) => Key::Missing,
+        (false, true) => Key::Unfit,
+    }
 }
 
 #[cfg(test)]
@@ -323,7 +348,8 @@ mod tests {
             completing("a;b;c;STATUS\n1;x;y;1\n1;z;y;2\n", &["a"]),
             ["b"]
         );
-        assert!(completing("a;b\n1;x\n1;\n", &["a"]).is_empty());
+        let with_blanks = "a;b;c\n1;x;1\n1;;2\n;;\n;;total\n;;sum\n2;;3\n";
+        assert_eq!(completing(with_blanks, &["a"]), ["b"]);
         assert!(completing("a;b\n1;x\n1;y\n", &["gone"]).is_empty());
     }
 

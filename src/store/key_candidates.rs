@@ -24,7 +24,7 @@ pub fn key_candidates(path: &Path, delimiter: u8, encoding: Encoding) -> Result<
 }
 
 /// The columns of a sheet that make a key of several columns of one that is not unique: together with its own they are
-/// filled in every row and different in each.
+/// different in every row that has a key.
 ///
 /// # Errors
 /// As [`key_candidates`].
