@@ -390,6 +390,32 @@ fn a_sheet_that_is_in_another_encoding_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn check_says_what_to_do_with_a_sheet_in_another_encoding() {
+    let sheet = windows("Kunde;Straße\nK1;x\n");
+    let ended = end(sheet.tickoff("check").args(["--key", "Kunde"])).with(3);
+    assert!(
+        ended
+            .stderr
+            .contains("pass its encoding, --encoding windows-1252"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_name_that_is_typed_without_its_letters_is_answered_with_the_column() {
+    let sheet = windows("PO_NUMBER;Straße\nP1;x\n");
+    let before = bytes(sheet.path());
+    let ended = sheet.run_in_windows("", &["echo", "{Strasse}"]).with(2);
+    assert!(
+        ended
+            .stderr
+            .contains("{Strasse} names no column: did you mean {Straße}?"),
+        "{ended:?}"
+    );
+    assert_eq!(bytes(sheet.path()), before);
+}
+
+#[test]
 fn a_byte_without_a_letter_is_said_and_stays() {
     let sheet = TempSheet::new(b"PO_NUMBER;x;STATUS\nP1;\xe1\xaa;\n");
     let mut run = sheet.tickoff("run --encoding windows-1253");

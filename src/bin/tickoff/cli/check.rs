@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
+use tickoff::{Diagnostic, Level, Options, Sheet, diagnose, escape};
 
 use super::args::{SheetArgs, StageArgs, WordArgs};
 use crate::exit::{Exit, Failure, advice};
@@ -69,10 +69,10 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         print(|out| writeln!(out, "{good}"))?;
     }
     let exit = exit(&findings);
-    // Which columns could be the key, or make it longer, is for a person.
+    // What can be done about it is for a person.
     if exit == Exit::BadSheet
-        && let Err(error @ (Error::NoKeyColumn { .. } | Error::DuplicatePo { .. })) =
-            Sheet::read_without_journal(&args.sheet.file, &options)
+        && let Err(error) = Sheet::read_without_journal(&args.sheet.file, &options)
+            .and_then(|sheet| sheet.refuse_foreign_status())
         && let Some(advice) = advice(&error)
     {
         display.report(advice);
