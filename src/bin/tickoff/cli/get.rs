@@ -51,7 +51,7 @@ pub fn run(args: &GetArgs) -> Result<Exit, Failure> {
 
 /// Of several words, which may be meant as one key.
 fn several_words(args: &GetArgs, sheet: &Sheet) -> Failure {
-    let words = [&[args.po.clone()], &args.more[..]].concat().join(" ");
+    let words = format!("{} {}", args.po, args.more.join(" "));
     let meant = match sheet.record(&words) {
         Some(_) => format!("quote it: '{}'", escape(&words)),
         None => sheet.unknown_po(&words).to_string(),
