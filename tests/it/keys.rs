@@ -588,3 +588,16 @@ fn a_part_of_a_key_that_is_set_is_called_so() {
     );
     assert_eq!(sheet.text(), ORDERS);
 }
+
+#[test]
+fn columns_that_are_named_in_one_are_answered_with_the_command_for_each() {
+    for typed in ["order,line", "Order; line", "order line", "order+line"] {
+        let sheet = TempSheet::new(ORDERS);
+        let ended = end(sheet.tickoff("status").args(["--key", typed])).with(3);
+        let says = "if order and line are the key: tickoff init input.csv --key order --key line\n";
+        assert!(ended.stderr.ends_with(says), "{typed}: {ended:?}");
+    }
+    let sheet = TempSheet::new("a b;c\n1;2\n1;3\n");
+    let ended = end(sheet.tickoff("status").args(["--key", "a"])).with(3);
+    assert!(!ended.stderr.contains("are the key"), "{ended:?}");
+}

@@ -29,7 +29,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             close,
             ..
         } => {
-            let meant = meant(key, missing, close);
+            let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
                 Some(_) => {
@@ -232,14 +232,41 @@ fn on_duplicates(path: &Path, (delimiter, encoding): (u8, Encoding), key: &[Stri
     )
 }
 
-/// The key that was meant, if one column of it is not there and another one has a name like it.
-fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
+/// The key that was meant, if one column of it is not there and another one has a name like it, or if it is the names
+/// of several in one.
+fn meant(key: &[String], missing: &[String], columns: &[String], close: &[String]) -> Vec<String> {
+    if let [typed] = key
+        && let Some(several) = several_in(typed, columns)
+    {
+        return several;
+    }
     let ([missing], [close, ..]) = (missing, close) else {
         return Vec::new();
     };
     let names = key.iter();
     let names = names.map(|name| if name == missing { close } else { name });
     names.cloned().collect()
+}
+
+/// The columns that were named together: `order,line`.
+fn several_in(typed: &str, columns: &[String]) -> Option<Vec<String>> {
+    const BETWEEN: &str = ",;+|&/\t";
+    let column = |name: &str| {
+        columns
+            .iter()
+            .find(|column| same_column(column, name))
+            .cloned()
+    };
+    let all = |names: Vec<&str>| {
+        let is_several = names.len() > 1;
+        let names = names
+            .into_iter()
+            .map(column)
+            .collect::<Option<Vec<String>>>();
+        names.filter(|_| is_several)
+    };
+    all(typed.split(|c| BETWEEN.contains(c)).collect())
+        .or_else(|| all(typed.split_whitespace().collect()))
 }
 
 fn joined(names: &[String], between: &str) -> String {
