@@ -402,6 +402,22 @@ fn check_says_what_to_do_with_a_sheet_in_another_encoding() {
 }
 
 #[test]
+fn letters_that_are_set_in_utf_8_beside_others_are_told() {
+    let says = "written in UTF-8, which other cells are not in, the first in line 2, Ort;";
+    let sheet = windows("PO_NUMBER;Ort\nP1;Köln\nP2;\n");
+    let set = |value: &str| end(sheet.tickoff("set").args(["P2", value])).with(0).stderr;
+    assert_eq!(set("Ort=Bonn"), "");
+    assert!(set("Ort=Gießen").contains(says));
+    assert_eq!(
+        sheet
+            .in_windows("set", &["P2", "Ort=Gießen"])
+            .with(0)
+            .stderr,
+        ""
+    );
+}
+
+#[test]
 fn a_name_that_is_typed_without_its_letters_is_answered_with_the_column() {
     let sheet = windows("PO_NUMBER;Straße\nP1;x\n");
     let before = bytes(sheet.path());

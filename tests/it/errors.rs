@@ -75,6 +75,16 @@ fn a_header_without_the_key_column() {
 }
 
 #[test]
+fn a_first_line_that_is_for_excel_alone() {
+    for first in ["sep=;", "SEP=,", "sep=\t"] {
+        let sheet = TempSheet::new(format!("{first}\r\nPO_NUMBER;STATUS\r\nP1;\r\n"));
+        let ended = end(&mut sheet.tickoff("status")).with(3);
+        let says = "tickoff: the first line is a word to Excel alone: remove it, the header has to be the first\n";
+        assert!(ended.stderr.ends_with(says), "{first}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_key_column_that_is_mistyped() {
     let sheet = TempSheet::new("Order;STATUS\nP1;\n");
     for command in ["status", "check"] {

@@ -364,7 +364,7 @@ mod tests {
             "not a JSON object: expected ident at line 1 column 2",
         );
         check_refused("{\"po_number\":\"P1\"}", "updates is missing");
-        let no_po = "po_number, or key, must be a text or a number";
+        let no_po = "po_number, or key, must be a text or a number; of several columns it is one text, 'A1;2'";
         check_refused("{\"updates\":{}}", no_po);
         check_refused("{\"po_number\":null,\"updates\":{}}", no_po);
         check_refused("{\"po_number\":[\"P1\"],\"updates\":{}}", no_po);

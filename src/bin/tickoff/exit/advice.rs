@@ -153,6 +153,12 @@ fn on_missing_key(
     columns: &[String],
     meant: &[String],
 ) -> String {
+    if let [first, rest @ ..] = columns
+        && is_for_excel(first)
+        && rest.iter().all(String::is_empty)
+    {
+        return "the first line is a word to Excel alone: remove it, the header has to be the first".into();
+    }
     if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
@@ -311,6 +317,12 @@ fn from_here(path: &Path) -> String {
     let shown = below.map(Path::to_string_lossy);
     let shown = shown.filter(|name| !name.starts_with('-'));
     for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
+}
+
+/// `sep=;`, by which Excel is told the delimiter.
+fn is_for_excel(first: &str) -> bool {
+    let name = first.get(..4);
+    name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
 }
 
 /// The character by which a header has to be split so that one of its names is the key.
