@@ -352,6 +352,37 @@ fn what_is_said_of_the_copy_already_stays_as_it_is() {
 }
 
 #[test]
+fn a_key_that_cannot_be_remembered_is_said_and_the_run_goes_on() {
+    let sheet = nothing();
+    std::fs::create_dir(sheet.folder().join(".tickoff.toml.lock")).unwrap();
+    let ended = end(sheet.jobs("", JOB).stdin(sheet.list("a\n"))).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("WARN the key is not remembered, so other commands need --key as well: "),
+        "{ended:?}"
+    );
+    assert_eq!(sheet.lines("log"), ["<a>"]);
+    end(&mut sheet.jobs("", JOB)).with(0);
+}
+
+#[test]
+fn a_copy_of_which_nothing_is_remembered_is_asked_about_with_its_column() {
+    let sheet = nothing();
+    end(sheet.jobs("", JOB).stdin(sheet.list("a\n"))).with(0);
+    std::fs::remove_file(sheet.folder().join("tickoff.toml")).unwrap();
+    let mut run = tickoff();
+    run.args(["run", "-", "--output", "input.csv", "--", "true"]);
+    let ended = end(run.current_dir(sheet.folder())).with(2);
+    assert!(
+        ended
+            .stderr
+            .ends_with("tickoff run - --output input.csv --key url -- true\n"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn a_column_for_stdout_that_may_not_be_added_is_refused_and_nothing_is_made() {
     for options in ["", "--dry-run"] {
         let sheet = nothing();

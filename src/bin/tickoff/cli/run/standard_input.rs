@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, Stage, escape};
+use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, Stage, escape, key_candidates};
 
 use super::args::RunArgs;
 use super::sheet::options;
@@ -128,10 +128,19 @@ fn with_what_is_missing(args: &RunArgs) -> String {
     words[0] = "tickoff".into();
     let at = words.len() - args.cmd.len() - 1;
     let output = args.output.is_none().then_some(["--output", "jobs.csv"]);
-    let key = args.sheet.key.is_empty().then_some(["--key", "job"]);
+    let column = column_of(args).unwrap_or_else(|| "job".to_owned());
+    let key = args.sheet.key.is_empty().then_some(["--key", &column]);
     let missing = output.into_iter().chain(key).flatten();
     words.splice(at..at, missing.map(OsString::from));
     CommandTemplate::literal(&words).command_line("", None)
+}
+
+/// The column that most probably has the jobs in a COPY that is there.
+fn column_of(args: &RunArgs) -> Option<String> {
+    let copy = args.output.as_deref()?;
+    let delimiter = args.sheet.delimiter.unwrap_or(b';');
+    let could_be = key_candidates(copy, delimiter, args.sheet.encoding.unwrap_or_default());
+    could_be.ok()?.columns.into_iter().next()
 }
 
 /// A copy that is read while it is written to would be both.
