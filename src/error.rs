@@ -130,6 +130,12 @@ pub enum Error {
         po: String,
         /// 1-based first line of each of its rows.
         lines: Vec<u64>,
+        /// The key columns.
+        key: Box<[String]>,
+        /// The delimiter with which the sheet was read.
+        delimiter: u8,
+        /// The encoding with which it was read.
+        encoding: Encoding,
     },
     /// A column in which tickoff would write holds what it did not write: words of STATUS that nobody knows,
     /// or text in a column that belongs to a STATUS which is not there. Nothing was changed.
@@ -155,10 +161,17 @@ pub enum Error {
         excerpt: Excerpt,
     },
     /// The key of an update is not in the sheet. Nothing was changed.
-    #[error("no row has the key {}{}", Escaped::text(po), DidYouMean(close))]
+    #[error(
+        "no row has the key {}{}{}",
+        Escaped::text(po),
+        NotOfTheForm(form),
+        DidYouMean(close)
+    )]
     UnknownPo {
         /// The key that was asked for.
         po: String,
+        /// Of what a key of several columns is made, `order;line`, if that one is not.
+        form: Option<String>,
         /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
     },
@@ -511,6 +524,18 @@ impl fmt::Display for ForeignWords<'_> {
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, " and {more} more words"),
+        }
+    }
+}
+
+/// A key of several columns that was written otherwise.
+struct NotOfTheForm<'a>(&'a Option<String>);
+
+impl fmt::Display for NotOfTheForm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(form) => write!(f, ", which is not of the form {}", Escaped::text(form)),
+            None => Ok(()),
         }
     }
 }

@@ -37,9 +37,13 @@ pub struct KeyCandidates {
     pub is_all: bool,
 }
 
-/// What could still be the key: a column, or two.
+/// What could still be the key: the columns in these places.
 struct Candidate {
-    columns: Vec<(usize, String)>,
+    places: Vec<usize>,
+    /// How many of them, the first ones, are a key that is not unique without the others.
+    of_key: usize,
+    /// Those of which it is told.
+    names: Vec<String>,
     seen: HashTable<u64>,
 }
 
@@ -61,10 +65,27 @@ pub(crate) fn find_pairs(
     find_within(sheet, (delimiter, encoding), pairs, MAX_COMPARED, BUFFER)
 }
 
+/// The columns that together with those of a key are different in every row that has one.
+pub(crate) fn find_completing(
+    sheet: impl Read,
+    delimiter: u8,
+    encoding: Encoding,
+    key: &[String],
+) -> io::Result<KeyCandidates> {
+    let completing = |columns| completing(columns, key);
+    find_within(
+        sheet,
+        (delimiter, encoding),
+        completing,
+        MAX_COMPARED,
+        BUFFER,
+    )
+}
+
 fn find_within(
     mut sheet: impl Read,
     (delimiter, encoding): (u8, Encoding),
-    candidates: fn(Vec<(usize, String)>) -> Vec<Candidate>,
+    candidates: impl Fn(Vec<(usize, String)>) -> Vec<Candidate>,
     mut left: usize,
     buffer: usize,
 ) -> io::Result<KeyCandidates> {
@@ -112,15 +133,18 @@ fn find_within(
                 return Ok(named(found, Some(std::mem::take(columns))));
             }
             columns.retain_mut(|candidate| {
-                let places = candidate.columns.iter().map(|&(at, _)| at);
-                let hash = hash_of_texts(places.map(cell), encoding, &hasher);
-                hash.is_some_and(|hash| {
-                    let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
-                    if is_new {
-                        candidate.seen.insert_unique(hash, hash, |&seen| seen);
+                let cells = candidate.places.iter().map(|&at| cell(at));
+                match key_of(cells, candidate.of_key, encoding, &hasher) {
+                    Key::Is(hash) => {
+                        let is_new = candidate.seen.find(hash, |&seen| seen == hash).is_none();
+                        if is_new {
+                            candidate.seen.insert_unique(hash, hash, |&seen| seen);
+                        }
+                        is_new
                     }
-                    is_new
-                })
+                    Key::Missing => true,
+                    Key::Unfit => false,
+                }
             });
             left -= columns.len();
             found.rows += 1;
@@ -151,12 +175,7 @@ fn named(mut found: KeyCandidates, left: Option<Vec<Candidate>>) -> KeyCandidate
         return found;
     }
     for candidate in left.unwrap_or_default() {
-        let names: Vec<String> = candidate
-            .columns
-            .into_iter()
-            .map(|(_, name)| name)
-            .collect();
-        match <[String; 2]>::try_from(names) {
+        match <[String; 2]>::try_from(candidate.names) {
             Ok(pair) => found.pairs.push(pair),
             Err(one) => found.columns.extend(one),
         }
@@ -180,10 +199,31 @@ fn pairs(columns: Vec<(usize, String)>) -> Vec<Candidate> {
     pairs.collect()
 }
 
+fn completing(columns: Vec<(usize, String)>, key: &[String]) -> Vec<Candidate> {
+    let place_of = |name: &String| columns.iter().find(|(_, column)| same_column(column, name));
+    let Some(of_key) = key.iter().map(place_of).collect::<Option<Vec<_>>>() else {
+        return Vec::new();
+    };
+    let others = columns.iter().filter(|column| !of_key.contains(column));
+    let candidates = others.map(|(at, name)| Candidate {
+        places: of_key
+            .iter()
+            .map(|(of_key, _)| *of_key)
+            .chain([*at])
+            .collect(),
+        of_key: of_key.len(),
+        names: vec![name.clone()],
+        seen: HashTable::new(),
+    });
+    candidates.collect()
+}
+
 impl Candidate {
     fn of(columns: &[(usize, String)]) -> Candidate {
         Candidate {
-            columns: columns.to_vec(),
+            places: columns.iter().map(|(at, _)| *at).collect(),
+            of_key: 0,
+            names: columns.iter().map(|(_, name)| name.clone()).collect(),
             seen: HashTable::new(),
         }
     }
@@ -211,25 +251,43 @@ fn nameable<'a>(
     columns.map(|(at, name)| (at, name.clone())).collect()
 }
 
-/// `None` if one of them has no text, or one that no key may be.
-fn hash_of_texts<'c>(
+/// The key that a candidate gives a row.
+enum Key {
+    Is(u64),
+    /// The row has none now, and would have none.
+    Missing,
+    /// It would have none, or one that no key may be; or the row that has none now would have one.
+    Unfit,
+}
+
+/// Of a key that is made longer a part may be empty, as everywhere.
+fn key_of<'c>(
     cells: impl Iterator<Item = Option<&'c [u8]>>,
+    of_key: usize,
     encoding: Encoding,
     hasher: &RandomState,
-) -> Option<u64> {
+) -> Key {
     let mut hash = hasher.build_hasher();
-    for cell in cells {
-        let text = encoding.read(cell?);
-        if !encoding.is_text(&text) {
-            return None;
-        }
-        let text = key_in(std::str::from_utf8(&text).ok()?);
-        if text.is_empty() {
-            return None;
+    let (mut has_key, mut has_more) = (of_key == 0, false);
+    for (at, cell) in cells.enumerate() {
+        let text = encoding.read(cell.unwrap_or_default());
+        let text = match std::str::from_utf8(&text) {
+            Ok(text) if encoding.is_text(text.as_bytes()) => key_in(text),
+            _ => return Key::Unfit,
+        };
+        match text.is_empty() {
+            true if of_key == 0 => return Key::Unfit,
+            true => {}
+            false if at < of_key => has_key = true,
+            false => has_more = true,
         }
         text.hash(&mut hash);
     }
-    Some(hash.finish())
+    match (has_key, has_more) {
+        (true, _) => Key::Is(hash.finish()),
+        (false, false) => Key::Missing,
+        (false, true) => Key::Unfit,
+    }
 }
 
 #[cfg(test)]
@@ -273,6 +331,26 @@ mod tests {
         assert!(pairs("a;b\nx;yz\nxy;z\nx;yz\n").is_empty());
         assert!(pairs("a;b\n1;\n2;x\n").is_empty());
         assert_eq!(pairs("a;b\nx;yz\nxy;z\n").len(), 1);
+    }
+
+    #[test]
+    fn a_column_may_complete_a_key() {
+        let completing = |sheet: &str, key: &[&str]| {
+            let key: Vec<String> = key.iter().map(|&name| name.to_owned()).collect();
+            find_completing(sheet.as_bytes(), b';', Encoding::UTF_8, &key)
+                .unwrap()
+                .columns
+        };
+        let sheet = "qty;Order;line;part\n5;A;1;x\n5;A;2;x\n5;B;1;x\n5;B;1;y\n";
+        assert!(completing(sheet, &["order"]).is_empty());
+        assert_eq!(completing(sheet, &["order", "line"]), ["part"]);
+        assert_eq!(
+            completing("a;b;c;STATUS\n1;x;y;1\n1;z;y;2\n", &["a"]),
+            ["b"]
+        );
+        let with_blanks = "a;b;c\n1;x;1\n1;;2\n;;\n;;total\n;;sum\n2;;3\n";
+        assert_eq!(completing(with_blanks, &["a"]), ["b"]);
+        assert!(completing("a;b\n1;x\n1;y\n", &["gone"]).is_empty());
     }
 
     #[test]

@@ -65,6 +65,15 @@ impl Encoding {
         text.is_ascii() || self.0.is_none_or(|encoding| !encoding.encode(text).2)
     }
 
+    /// The first letter of a text that cannot be written.
+    pub(crate) fn lacks(self, text: &str) -> Option<char> {
+        if self.can_write(text) {
+            return None;
+        }
+        let mut letters = text.chars();
+        letters.find(|c| !self.can_write(c.encode_utf8(&mut [0; 4])))
+    }
+
     /// Whether all bytes of a file, or of a part of it, are letters.
     pub(crate) fn can_read(self, raw: &[u8]) -> bool {
         let Some(encoding) = self.0 else {

@@ -214,6 +214,11 @@ impl Index {
         self.key.canonical(key, self.delimiter)
     }
 
+    /// Whether it can be a key of this sheet.
+    pub(crate) fn has_form(&self, key: &str) -> bool {
+        self.key.has_form(key, self.delimiter)
+    }
+
     /// Where the key of each record stands.
     pub(crate) fn key_place(&self) -> &KeyPlace {
         &self.key

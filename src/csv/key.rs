@@ -12,6 +12,9 @@ use crate::csv::grammar::{self, Records, decode, encode};
 use crate::domain::Encoding;
 use crate::domain::key_in;
 
+/// The delimiter that a person may type whatever the sheet has, such as a tab.
+pub(crate) const TYPED: u8 = b';';
+
 /// The columns that hold the key of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyPlace {
@@ -78,15 +81,23 @@ impl KeyPlace {
     }
 
     /// A key that a person or a program wrote, as the index has it. What is no record of so many parts may be
-    /// one with the delimiter that the sheet has by now.
+    /// one with the delimiter that the sheet has by now, or with one that can be typed.
     pub(super) fn canonical<'k>(&self, key: &'k str, delimiter: u8) -> Cow<'k, str> {
-        if let KeyPlace::Several(columns, between) = self {
-            let read_with = |with| rewritten(key, columns.len(), with, *between);
-            if let Some(key) = read_with(*between).or_else(|| read_with(delimiter)) {
-                return Cow::Owned(key);
-            }
-        }
-        Cow::Borrowed(key.trim())
+        let record = self.record(key, delimiter);
+        record.map_or(Cow::Borrowed(key.trim()), Cow::Owned)
+    }
+
+    /// Whether it can be a key here: of several columns it is a record of so many parts.
+    pub(crate) fn has_form(&self, key: &str, delimiter: u8) -> bool {
+        matches!(self, KeyPlace::One(_)) || self.record(key, delimiter).is_some()
+    }
+
+    fn record(&self, key: &str, delimiter: u8) -> Option<String> {
+        let KeyPlace::Several(columns, between) = self else {
+            return None;
+        };
+        let mut delimiters = [*between, delimiter, TYPED].into_iter();
+        delimiters.find_map(|with| rewritten(key, columns.len(), with, *between))
     }
 
     /// A key of this sheet as another one with the same key columns writes it.
@@ -208,6 +219,8 @@ mod tests {
         }
         let tabs = KeyPlace::new(&[0, 1], b'\t');
         assert_eq!(tabs.canonical("A\t", b'\t'), "A\t\"\"");
+        assert_eq!(tabs.canonical("A1;2", b'\t'), "A1\t2");
+        assert_eq!(tabs.canonical("A;1\t2", b'\t'), "A;1\t2");
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod scan;
 pub(crate) use dialect::{DELIMITERS, Dialect};
 pub(crate) use grammar::{Malformed, Records};
 pub(crate) use index::{Index, RecordIndex};
-pub(crate) use key::KeyPlace;
+pub(crate) use key::{KeyPlace, TYPED};
 pub(crate) use scan::{Fields, Record, fields_at};
 #[cfg(feature = "fuzzing")]
 pub(crate) use scan::{Plan, scan};

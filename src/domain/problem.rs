@@ -92,12 +92,19 @@ pub enum InvalidValue {
     Nul,
     /// It is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
     TooLong,
-    /// The key of a row never changes.
-    Key,
+    /// The key of a row never changes. These are the columns that make it up.
+    Key(Box<[String]>),
     /// It is none of the known statuses.
     Status(String),
     /// The same column is named twice in one update.
     Twice,
+    /// It has a letter that the sheet's encoding lacks.
+    Letter {
+        /// The first of them.
+        letter: char,
+        /// The encoding's name.
+        encoding: &'static str,
+    },
 }
 
 impl fmt::Display for InvalidValue {
@@ -107,13 +114,24 @@ impl fmt::Display for InvalidValue {
             InvalidValue::TooLong => {
                 write!(f, "is longer than {} characters", MAX_VALUE_CHARS)
             }
-            InvalidValue::Key => f.write_str("is the key column, which no update may change"),
+            InvalidValue::Key(columns) if columns.len() > 1 => write!(
+                f,
+                "is part of the key ({}), which no update may change",
+                Escaped::text(&columns.join(", "))
+            ),
+            InvalidValue::Key(_) => f.write_str("is the key column, which no update may change"),
             InvalidValue::Status(word) => write!(
                 f,
                 "must be PENDING, COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not {}",
                 Escaped::text(word)
             ),
             InvalidValue::Twice => f.write_str("is named twice in one update"),
+            InvalidValue::Letter { letter, encoding } => write!(
+                f,
+                "has a letter that {encoding} cannot write, {} (U+{:04X})",
+                Escaped::text(&letter.to_string()),
+                u32::from(*letter)
+            ),
         }
     }
 }

@@ -272,6 +272,7 @@ mod tests {
         let commit = |operation: &WriteOperation| match operation.po_number.as_str() {
             "bad" => Err(Error::UnknownPo {
                 po: "bad".into(),
+                form: None,
                 close: vec![],
             }),
             _ => Ok(()),

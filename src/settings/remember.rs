@@ -33,11 +33,23 @@ impl Settings {
     /// As [`Settings::of`]; [`Error::LockTimeout`] if other processes do not let go of the file; [`Error::Io`] if it
     /// cannot be written. The file is as it was, then.
     pub fn remember(&self, sheet: &Path) -> Result<Vec<String>> {
+        self.written(sheet, Kept::IsReplaced)
+    }
+
+    /// The same, but what is said there of the sheet already stays, whatever these say.
+    ///
+    /// # Errors
+    /// As [`Settings::remember`].
+    pub fn remember_unsaid(&self, sheet: &Path) -> Result<Vec<String>> {
+        self.written(sheet, Kept::Stays)
+    }
+
+    fn written(&self, sheet: &Path, kept: Kept) -> Result<Vec<String>> {
         let not_a_file = || Error::NotAFile {
             path: sheet.to_owned(),
         };
         let place = Place::of(sheet).ok_or_else(not_a_file)?;
-        if self.new_beside(&place.read()?).is_empty() {
+        if self.new_beside(&place.read()?, kept).is_empty() {
             return Ok(Vec::new());
         }
         let like = std::fs::metadata(sheet).map_err(Error::io("read", sheet))?;
@@ -56,17 +68,21 @@ impl Settings {
         }
         let mut edit = None;
         patiently(&place.path, || match edit.is_some() {
-            false => self.write_into(&place, &target, &mut edit),
-            true => self.write_into_edit(&place, &target, &mut edit),
+            false => self.write_into(&place, &target, kept, &mut edit),
+            true => self.write_into_edit(&place, &target, kept, &mut edit),
         })
     }
 
     /// What these say that those do not.
-    fn new_beside(&self, there: &Settings) -> Vec<(&'static str, Value)> {
+    fn new_beside(&self, there: &Settings, kept: Kept) -> Vec<(&'static str, Value)> {
         let new = NAMES.iter().filter_map(|name| {
             let value = (name.write)(self)?;
-            let old = (name.write)(there).map(|old| old.to_string());
-            (old != Some(value.to_string())).then_some((name.name, value))
+            let is_new = match ((name.write)(there), kept) {
+                (None, _) => true,
+                (Some(_), Kept::Stays) => false,
+                (Some(old), Kept::IsReplaced) => old.to_string() != value.to_string(),
+            };
+            is_new.then_some((name.name, value))
         });
         new.collect()
     }
@@ -75,6 +91,7 @@ impl Settings {
         &self,
         place: &Place,
         target: &Target,
+        kept: Kept,
         edit: &mut Option<Edit>,
     ) -> Result<Option<Vec<String>>> {
         let Some(taken) = place.take()? else {
@@ -86,11 +103,11 @@ impl Settings {
             file,
         }) = taken
         else {
-            let new = self.new_beside(&Settings::default());
+            let new = self.new_beside(&Settings::default(), kept);
             let created = create(target, &changed(b"", &place.sheet, &new))?;
             return Ok(created.then(|| lines(&new)));
         };
-        let new = self.new_beside(&place.parse(&bytes)?);
+        let new = self.new_beside(&place.parse(&bytes)?, kept);
         if new.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -110,6 +127,7 @@ impl Settings {
         &self,
         place: &Place,
         target: &Target,
+        kept: Kept,
         edit: &mut Option<Edit>,
     ) -> Result<Option<Vec<String>>> {
         let Some(Edit {
@@ -124,7 +142,9 @@ impl Settings {
             return Ok(None);
         };
         // One that is no TOML is put back as it is.
-        let new = place.parse(&bytes).map(|there| self.new_beside(&there));
+        let new = place
+            .parse(&bytes)
+            .map(|there| self.new_beside(&there, kept));
         let text = match &new {
             Ok(new) => changed(&bytes, &place.sheet, new),
             Err(_) => bytes.to_vec(),
@@ -150,6 +170,13 @@ impl Settings {
             }
         }
     }
+}
+
+/// What becomes of what is said already.
+#[derive(Clone, Copy)]
+enum Kept {
+    IsReplaced,
+    Stays,
 }
 
 /// Somebody's edit, in whose place our version is now.
@@ -337,7 +364,7 @@ mod tests {
                 ..Settings::default()
             };
             let there = parse(&text, "a.csv").unwrap();
-            let now = changed(text.as_bytes(), "a.csv", &typed.new_beside(&there));
+            let now = changed(text.as_bytes(), "a.csv", &typed.new_beside(&there, Kept::IsReplaced));
             let now = String::from_utf8(now).unwrap();
             prop_assert_eq!(parse(&now, "a.csv").unwrap(), typed.or(there));
             for other in ["b.csv", "c.csv"] {

@@ -143,14 +143,9 @@ fn text_of(job: &[u8], encoding: Encoding) -> std::result::Result<&str, Malforme
     if !is_whole {
         return malformed(text.len(), Problem::JobNotUtf8);
     }
-    let unknown = |&(_, c): &(usize, char)| !encoding.can_write(c.encode_utf8(&mut [0; 4]));
-    match text
-        .char_indices()
-        .find(unknown)
-        .filter(|_| !encoding.is_utf8())
-    {
+    match encoding.lacks(text).and_then(|letter| text.find(letter)) {
         None => Ok(text),
-        Some((at, _)) => malformed(at, Problem::JobNotWritable(encoding.name())),
+        Some(at) => malformed(at, Problem::JobNotWritable(encoding.name())),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod integrity;
 mod jobs;
 mod json;
 mod judge;
+mod key_form;
 mod kin;
 pub(crate) mod merge;
 mod new_rows;

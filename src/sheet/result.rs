@@ -86,6 +86,7 @@ fn say(po: &str, columns: &[String], what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Encoding;
 
     #[track_caller]
     fn check(updates: Updates, want: &[(&str, &str)]) -> Updates {
@@ -117,7 +118,7 @@ mod tests {
         let value = fit.get("A").unwrap();
         assert_eq!(value.chars().count(), MAX_VALUE_CHARS);
         assert!(value.starts_with("firsté") && value.ends_with("élast"));
-        assert!(fit.validate("P1").is_ok());
+        assert!(fit.validate("P1", Encoding::UTF_8).is_ok());
     }
 
     #[test]

@@ -192,6 +192,9 @@ impl Sheet {
                 path: self.path.clone(),
                 po,
                 lines: rows.into_iter().map(|row| self.line(row)).collect(),
+                key: self.options.key.names().into(),
+                delimiter: self.dialect.delimiter,
+                encoding: self.dialect.encoding,
             }),
         }
     }
@@ -287,10 +290,22 @@ impl Sheet {
                 left.checked_sub(looked_at)
             })
             .is_ok();
-        let keys = self.all_rows().map(|row| self.key(row));
+        let rows = || {
+            self.all_rows()
+                .take(if may_compare { looked_at } else { 0 })
+        };
+        let has_form = self.index.has_form(po);
+        let mut close = match has_form {
+            true => Vec::new(),
+            false => self.keys_with_parts(po, rows()),
+        };
+        if close.is_empty() {
+            close = close_to(po, rows().map(|row| self.key(row)));
+        }
         Error::UnknownPo {
             po: self.canonical(po).into_owned(),
-            close: close_to(po, keys.take(if may_compare { looked_at } else { 0 })),
+            form: (!has_form).then(|| self.key_form()),
+            close,
         }
     }
 

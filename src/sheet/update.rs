@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, folded, same_column};
-use crate::domain::{InvalidValue, MAX_VALUE_CHARS, ProcessingStatus, Stage};
+use crate::domain::{Encoding, InvalidValue, MAX_VALUE_CHARS, ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::json::Answer;
 use crate::sheet::options::Options;
@@ -167,8 +167,8 @@ impl Updates {
         self.get(STATUS).map(ProcessingStatus::parse)
     }
 
-    /// Refuses values that can never be written, whatever the sheet holds.
-    pub(crate) fn validate(&self, po: &str) -> Result<()> {
+    /// Refuses values that can never be written to a sheet in this encoding, whatever it holds.
+    pub(crate) fn validate(&self, po: &str, encoding: Encoding) -> Result<()> {
         let twice = self.second_name();
         for (i, (column, value)) in self.cells.iter().enumerate() {
             let refuse = |reason| {
@@ -186,6 +186,10 @@ impl Updates {
             }
             if value.len() > MAX_VALUE_CHARS && value.chars().count() > MAX_VALUE_CHARS {
                 return refuse(InvalidValue::TooLong);
+            }
+            if let Some(letter) = encoding.lacks(value) {
+                let encoding = encoding.name();
+                return refuse(InvalidValue::Letter { letter, encoding });
             }
             if same_column(column, STATUS)
                 && let ProcessingStatus::Other(word) = ProcessingStatus::parse(value)
@@ -404,7 +408,13 @@ mod tests {
 
     #[track_caller]
     fn check_refused(updates: Updates, message: &str) {
-        assert_eq!(updates.validate("P1").unwrap_err().to_string(), message);
+        assert_eq!(
+            updates
+                .validate("P1", Encoding::UTF_8)
+                .unwrap_err()
+                .to_string(),
+            message
+        );
     }
 
     #[test]
@@ -424,7 +434,7 @@ mod tests {
         );
         assert!(
             Updates::from([("A", "é".repeat(32_767))])
-                .validate("P1")
+                .validate("P1", Encoding::UTF_8)
                 .is_ok()
         );
     }

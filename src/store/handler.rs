@@ -204,7 +204,7 @@ impl CsvHandler {
         if sheet.rows(po).next().is_none() {
             return Err(sheet.unknown_po(po));
         }
-        updates.validate(po.trim())?;
+        updates.validate(po.trim(), self.options.encoding)?;
         let schema = sheet.schema();
         for (column, _) in updates.iter() {
             if !(self.options.add_columns && self.options.stage.addable(column).is_some()) {

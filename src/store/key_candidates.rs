@@ -22,3 +22,18 @@ pub fn key_candidates(path: &Path, delimiter: u8, encoding: Encoding) -> Result<
     let pairs = pairs.map_err(Error::io("read", path))?;
     Ok(if pairs.pairs.is_empty() { found } else { pairs })
 }
+
+/// The columns of a sheet that make a key of several columns of one that is not unique: together with its own they are
+/// different in every row that has a key.
+///
+/// # Errors
+/// As [`key_candidates`].
+pub fn completing_columns(
+    path: &Path,
+    delimiter: u8,
+    encoding: Encoding,
+    key: &[String],
+) -> Result<KeyCandidates> {
+    let found = candidates::find_completing(open_file(path)?, delimiter, encoding, key);
+    found.map_err(Error::io("read", path))
+}

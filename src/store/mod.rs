@@ -22,7 +22,7 @@ pub(crate) mod writer;
 
 pub use diagnose::diagnose;
 pub use handler::CsvHandler;
-pub use key_candidates::key_candidates;
+pub use key_candidates::{completing_columns, key_candidates};
 pub use output::create_output;
 pub use writer::Decision;
 pub(crate) use writer::Kept;

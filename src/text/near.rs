@@ -1,7 +1,7 @@
 //! Names that are like one that is not there: what was probably meant.
 //!
-//! Two names are as good as the same when only case, blanks, hyphens, underscores and leading zeros
-//! of numbers differ; after those come the names that the fewest slips of a finger make equal (insert,
+//! Two names are as good as the same when only case, blanks, hyphens, underscores, leading zeros of
+//! numbers and the marks on letters differ; after those come the names that the fewest slips of a finger make equal (insert,
 //! leave out, replace, transpose; a quarter of the letters at most). Short names get no guesses: any
 //! two of them are alike.
 //!
@@ -9,6 +9,9 @@
 //! an open end gives an end to them (`Sheet::unknown_po`).
 
 use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::text::escape::escape;
 
@@ -100,7 +103,15 @@ fn fold(name: &str, out: &mut String) {
             continue;
         }
         is_in_number = c.is_ascii_digit();
-        out.extend(c.to_lowercase());
+        match c {
+            _ if c.is_ascii() => out.push(c.to_ascii_lowercase()),
+            'ß' | 'ẞ' => out.push_str("ss"),
+            // Latin, Greek and Cyrillic, whose marks are left out where a keyboard lacks them: é is e.
+            '\u{80}'..='\u{52f}' | '\u{1e00}'..='\u{1fff}' => {
+                out.extend(c.to_lowercase().nfd().filter(|&c| !is_combining_mark(c)));
+            }
+            _ => out.extend(c.to_lowercase()),
+        }
     }
 }
 
@@ -168,6 +179,16 @@ mod tests {
         check("42", &["PO1", "0042"], &["0042"]);
         check("PO-0015", &["PO15", "PO150"], &["PO15"]);
         check("0", &["00", "1"], &["00"]);
+    }
+
+    #[test]
+    fn letters_that_a_keyboard_lacks_are_typed_otherwise() {
+        check("Strasse", &["Straße", "Ort"], &["Straße"]);
+        check("strase", &["Straße"], &["Straße"]);
+        check("Groesse", &["Größe"], &["Größe"]);
+        check("Prenom", &["Prénom", "Nom"], &["Prénom"]);
+        check("Pre\u{301}nom", &["Prénom"], &["Prénom"]);
+        check("カキ", &["カギ"], &[]);
     }
 
     #[test]

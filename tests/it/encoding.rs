@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use tickoff::{CsvHandler, Error, InvalidValue, Options};
+
 use crate::command_line::{Ended, Running, bytes, end, wait_until};
 use crate::fixture::{TempSheet, rested};
 
@@ -114,8 +116,12 @@ LAST_PROCESSED=t' > "$TICKOFF_RESULT""#;
 #[test]
 fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
     let sheet = windows("PO_NUMBER;Ort\nP1;x\nP2;y\n");
-    let ended = sheet.in_windows("set", &["P1", "Ort=Köln 京都"]).with(0);
     let said = "letters that windows-1252 does not have are written as ? (Ort)";
+    let lines = "{\"key\":\"P1\",\"updates\":{\"Ort\":\"Köln 京都\"}}";
+    std::fs::write(sheet.folder().join("lines"), lines).unwrap();
+    let lines = std::fs::File::open(sheet.folder().join("lines")).unwrap();
+    let mut apply = sheet.tickoff("apply --encoding windows-1252");
+    let ended = end(apply.stdin(lines)).with(0);
     assert!(ended.stderr.contains(said), "{ended:?}");
     let script = r#"echo '{"Ort":"Łódź","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
     let ended = sheet.run_in_windows("--only P2", &["sh", "-c", script]);
@@ -130,6 +136,40 @@ fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
     // Nothing of it looks like an edit afterwards.
     let again = sheet.run_in_windows("", &["sh", "-c", NO_TIME]).with(0);
     assert!(!again.stderr.contains("WARN"), "{again:?}");
+}
+
+#[test]
+fn a_letter_that_cannot_be_written_is_refused_of_a_person_and_of_a_call() {
+    let sheet = windows("PO_NUMBER;Ort\nP1;x\n");
+    let before = bytes(sheet.path());
+    let ended = sheet.in_windows("set", &["P1", "Ort=Köln 京都"]).with(1);
+    assert_eq!(
+        ended.stderr,
+        "tickoff: P1: Ort has a letter that windows-1252 cannot write, 京 (U+4EAC)\ntickoff: write it with other letters; or save the sheet as CSV UTF-8 and leave --encoding away, and encoding in tickoff.toml\n"
+    );
+    let options = Options {
+        encoding: "windows-1252".parse().unwrap(),
+        ..Options::default()
+    };
+    let handler = CsvHandler::open_with(sheet.path(), &options).unwrap();
+    let refused = handler.update_record("P1", [("Ort", "Łódź")]).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::InvalidValue {
+                reason: InvalidValue::Letter { letter: 'Ł', .. },
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    drop(handler);
+    assert_eq!(bytes(sheet.path()), before);
+    assert!(
+        !sheet.backups().exists(),
+        "a change that is refused makes none"
+    );
+    sheet.in_windows("set", &["P1", "Ort=Köln 5 €"]).with(0);
 }
 
 #[test]
@@ -347,6 +387,48 @@ fn a_sheet_that_is_in_another_encoding_is_refused_with_what_to_do() {
         refused.stderr.contains("no letter in windows-1253"),
         "{refused:?}"
     );
+}
+
+#[test]
+fn check_says_what_to_do_with_a_sheet_in_another_encoding() {
+    let sheet = windows("Kunde;Straße\nK1;x\n");
+    let ended = end(sheet.tickoff("check").args(["--key", "Kunde"])).with(3);
+    assert!(
+        ended
+            .stderr
+            .contains("pass its encoding, --encoding windows-1252"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn letters_that_are_set_in_utf_8_beside_others_are_told() {
+    let says = "written in UTF-8, which other cells are not in, the first in line 2, Ort;";
+    let sheet = windows("PO_NUMBER;Ort\nP1;Köln\nP2;\n");
+    let set = |value: &str| end(sheet.tickoff("set").args(["P2", value])).with(0).stderr;
+    assert_eq!(set("Ort=Bonn"), "");
+    assert!(set("Ort=Gießen").contains(says));
+    assert_eq!(
+        sheet
+            .in_windows("set", &["P2", "Ort=Gießen"])
+            .with(0)
+            .stderr,
+        ""
+    );
+}
+
+#[test]
+fn a_name_that_is_typed_without_its_letters_is_answered_with_the_column() {
+    let sheet = windows("PO_NUMBER;Straße\nP1;x\n");
+    let before = bytes(sheet.path());
+    let ended = sheet.run_in_windows("", &["echo", "{Strasse}"]).with(2);
+    assert!(
+        ended
+            .stderr
+            .contains("{Strasse} names no column: did you mean {Straße}?"),
+        "{ended:?}"
+    );
+    assert_eq!(bytes(sheet.path()), before);
 }
 
 #[test]

@@ -75,6 +75,16 @@ fn a_header_without_the_key_column() {
 }
 
 #[test]
+fn a_first_line_that_is_for_excel_alone() {
+    for first in ["sep=;", "SEP=,", "sep=\t"] {
+        let sheet = TempSheet::new(format!("{first}\r\nPO_NUMBER;STATUS\r\nP1;\r\n"));
+        let ended = end(&mut sheet.tickoff("status")).with(3);
+        let says = "tickoff: the first line is a word to Excel alone: remove it, the header has to be the first\n";
+        assert!(ended.stderr.ends_with(says), "{first}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_key_column_that_is_mistyped() {
     let sheet = TempSheet::new("Order;STATUS\nP1;\n");
     for command in ["status", "check"] {
@@ -93,9 +103,38 @@ fn a_po_in_several_rows() {
         "PO_NUMBER;STATUS\nP1;\nP2;\"a\nb\"\n P1 ;\nP1;\n",
         &[
             "tickoff: DIR/input.csv: P1 stands in several rows, on lines 2, 5, 6",
-            "tickoff: remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
+            "tickoff: remove all of these rows but one; or make the key of several columns: --key PO_NUMBER --key COLUMN; or pass --duplicates all to run the job once and write its result to each of them",
         ],
     );
+    check(
+        "PO_NUMBER;STATUS;my note;line\nP1;;a;1\nP2;;a;1\nP1;;b;2\n",
+        &[
+            "tickoff: DIR/input.csv: P1 stands in several rows, on lines 2, 4",
+            "tickoff: remove all of these rows but one; or make the key of several columns: --key PO_NUMBER --key 'my note' (with my note or line it is different in every row); or pass --duplicates all to run the job once and write its result to each of them",
+        ],
+    );
+}
+
+#[test]
+fn a_key_of_two_columns_in_several_rows_is_made_longer_in_an_encoding_too() {
+    let sheet = TempSheet::new(b"PO;Stra\xdfe;Ort\nA;1;x\nA;1;y\nB;1;y\n");
+    let options = [
+        "--key",
+        "PO",
+        "--key",
+        "Straße",
+        "--encoding",
+        "windows-1252",
+    ];
+    for command in ["status", "check"] {
+        let ended = end(sheet.tickoff(command).args(options)).with(3);
+        assert!(
+            ended.stderr.contains(
+                "--key PO --key Straße --key Ort (with Ort it is different in every row)"
+            ),
+            "{ended:?}"
+        );
+    }
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_key_is_found_however_its_record_is_typed() {
         assert!(ended.stderr.contains(meant), "{ended:?}");
     }
     let ended = end(&mut with_key(&sheet, "set", &["A1;2", "LINE=3"])).with(1);
-    assert!(ended.stderr.contains("is the key column"), "{ended:?}");
+    assert!(ended.stderr.contains("is part of the key"), "{ended:?}");
 }
 
 #[test]
@@ -520,4 +520,84 @@ fn a_key_column_that_looks_like_the_one_that_is_asked_for_is_named() {
         refused.contains("no columns order, line in the header, which has id, lіne, x: the column lіne looks like line, but"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_key_that_is_written_otherwise_is_answered_with_how_it_is_written() {
+    let check = |contents: &str, typed: &[&str], code: i32, message: &str| {
+        let sheet = TempSheet::new(contents);
+        let ended = end(&mut with_key(&sheet, "get", typed)).with(code);
+        assert_eq!(ended.stderr, format!("tickoff: {message}\n"));
+    };
+    const FORM: &str = "which is not of the form order;line";
+    check(
+        ORDERS,
+        &["A1"],
+        1,
+        &format!("no row has the key A1, {FORM}: did you mean A1;1 or A1;2?"),
+    );
+    check(
+        ORDERS,
+        &["A1 2"],
+        1,
+        &format!("no row has the key A1 2, {FORM}: did you mean A1;2?"),
+    );
+    check(
+        ORDERS,
+        &["2 A1"],
+        1,
+        &format!("no row has the key 2 A1, {FORM}"),
+    );
+    check(ORDERS, &["B7;7"], 1, "no row has the key B7;7");
+    check(
+        ORDERS,
+        &["A1", "2"],
+        2,
+        &format!(
+            "get shows one row, whose key is one word; no row has the key A1 2, {FORM}: did you mean A1;2?"
+        ),
+    );
+    let with_tabs = ORDERS.replace(';', "\t");
+    check(
+        &with_tabs,
+        &["A1"],
+        1,
+        &format!("no row has the key A1, {FORM}: did you mean A1;1 or A1;2?"),
+    );
+    let sheet = TempSheet::new(with_tabs);
+    end(&mut with_key(&sheet, "get", &["A1;2"])).with(0);
+    let sheet = TempSheet::new("PO_NUMBER;a\nA 1;\n");
+    let ended = end(sheet.tickoff("get").args(["A", "1"])).with(2);
+    assert!(ended.stderr.ends_with("quote it: 'A 1'\n"), "{ended:?}");
+}
+
+#[test]
+fn a_part_of_a_key_that_is_set_is_called_so() {
+    let sheet = TempSheet::new(ORDERS);
+    let ended = end(&mut with_key(&sheet, "set", &["A1;2", "Line=9"])).with(1);
+    assert_eq!(
+        ended.stderr,
+        "tickoff: A1;2: Line is part of the key (order, line), which no update may change\n"
+    );
+    let ended = end(&mut with_key(&sheet, "set", &["A1", "2", "qty=9"])).with(2);
+    assert!(
+        ended
+            .stderr
+            .contains("a key of several columns is one word before it: 'A1;2'"),
+        "{ended:?}"
+    );
+    assert_eq!(sheet.text(), ORDERS);
+}
+
+#[test]
+fn columns_that_are_named_in_one_are_answered_with_the_command_for_each() {
+    for typed in ["order,line", "Order; line", "order line", "order+line"] {
+        let sheet = TempSheet::new(ORDERS);
+        let ended = end(sheet.tickoff("status").args(["--key", typed])).with(3);
+        let says = "if order and line are the key: tickoff init input.csv --key order --key line\n";
+        assert!(ended.stderr.ends_with(says), "{typed}: {ended:?}");
+    }
+    let sheet = TempSheet::new("a b;c\n1;2\n1;3\n");
+    let ended = end(sheet.tickoff("status").args(["--key", "a"])).with(3);
+    assert!(!ended.stderr.contains("are the key"), "{ended:?}");
 }

@@ -678,10 +678,25 @@ mod check {
     }
 
     #[test]
-    fn a_sheet_in_order_has_no_findings() {
+    fn a_sheet_in_order_has_no_findings_and_that_is_said_in_a_line() {
         let sheet = TempSheet::sample("orders-446.csv");
-        let ended = end(&mut sheet.tickoff("check")).with(0);
+        let ended = end(sheet.tickoff("check").arg("--json")).with(0);
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+        let ended = end(&mut sheet.tickoff("check")).with(0);
+        let said = "446 rows and 14 columns, with the key PO_NUMBER: nothing is wrong\n";
+        assert_eq!(
+            (ended.stdout, ended.stderr),
+            (format!("{}: {said}", sheet.path().display()), String::new())
+        );
+        let sheet = TempSheet::new("order;line\nA;1\n");
+        let keys = ["--key", "order", "--key", "line"];
+        let ended = end(sheet.tickoff("check").args(keys)).with(0);
+        assert!(
+            ended
+                .stdout
+                .ends_with(": 1 row and 2 columns, with the key order, line: nothing is wrong\n"),
+            "{ended:?}"
+        );
     }
 }
 

@@ -282,6 +282,22 @@ mod what_a_command_says {
     }
 
     #[test]
+    fn values_that_a_spreadsheet_would_run_are_told_in_two_lines_of_a_column() {
+        let rows: String = (0..20).map(|row| format!("P{row};\n")).collect();
+        let sheet = TempSheet::new(format!("PO_NUMBER;NOTE\n{rows}"));
+        let script = "echo '{\"NOTE\":\"=1+1\"}' > $TICKOFF_RESULT";
+        let ended = end(&mut sheet.run("-j 1", script)).with(0);
+        let lines = ended.stderr.lines();
+        let said: Vec<_> = lines.filter(|line| line.contains("formula")).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].ends_with("P0: NOTE would run as a formula in a spreadsheet"));
+        assert!(
+            said[1].ends_with("20 results have a value in NOTE that would run as a formula in a spreadsheet, the first is that of P0"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
     fn a_value_that_a_spreadsheet_would_run_is_reported_or_refused() {
         let script =
             "echo '{\"ERROR_MESSAGE\":\"=1+1\",\"STATUS\":\"NO_ATTACHMENTS\"}' > $TICKOFF_RESULT";

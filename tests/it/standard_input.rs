@@ -300,6 +300,89 @@ fn the_key_column_may_be_in_the_settings_of_the_copy_and_nothing_is_read_of_a_sh
 }
 
 #[test]
+fn how_the_copy_is_read_is_remembered_so_that_no_other_command_is_told() {
+    let sheet = nothing();
+    let of_others = "# mine\n['other.csv']\nkey = 'id'\n";
+    let settings = sheet.folder().join("tickoff.toml");
+    std::fs::write(&settings, of_others).unwrap();
+    let ended = end(sheet
+        .jobs("-j1 --encoding windows-1252 --delimiter |", JOB)
+        .stdin(sheet.list("é\nb\n")))
+    .with(0);
+    for said in ["key = \"url\"", "delimiter = \"|\""] {
+        let said = format!("remembered {said} in tickoff.toml");
+        assert!(ended.stderr.contains(&said), "{said}: {ended:?}");
+    }
+    let remembered = std::fs::read_to_string(&settings).unwrap();
+    assert_eq!(
+        remembered,
+        format!(
+            "{of_others}\n[\"input.csv\"]\nkey = \"url\"\ndelimiter = \"|\"\nencoding = \"windows-1252\"\n"
+        )
+    );
+    assert_eq!(sheet.get("é")["status"], "COMPLETED");
+    end(sheet.tickoff("set").args(["b", "STATUS=PENDING"])).with(0);
+    assert_eq!(sheet.status()["pending"], 1);
+    let mut on = sheet.tickoff("run - --output");
+    on.args(["-j1", "--", "sh", "-c", JOB, "sh", "{}"]);
+    let ended = end(&mut on).with(0);
+    assert!(!ended.stderr.contains("remembered"), "{ended:?}");
+    assert_eq!(sheet.lines("log"), ["<é>", "<b>", "<b>"]);
+    let ended = end(&mut sheet.jobs("", JOB)).with(0);
+    assert!(!ended.stderr.contains("remembered"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&settings).unwrap(), remembered);
+}
+
+#[test]
+fn what_is_said_of_the_copy_already_stays_as_it_is() {
+    let sheet = nothing();
+    let settings = sheet.folder().join("tickoff.toml");
+    std::fs::write(&settings, "['input.csv']\nkey = 'old'\n").unwrap();
+    let ended = end(sheet.jobs("", JOB).stdin(sheet.list("a\n"))).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("input.csv is old: commands without --key look for that column"),
+        "{ended:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&settings).unwrap(),
+        "['input.csv']\nkey = 'old'\n"
+    );
+}
+
+#[test]
+fn a_key_that_cannot_be_remembered_is_said_and_the_run_goes_on() {
+    let sheet = nothing();
+    std::fs::create_dir(sheet.folder().join(".tickoff.toml.lock")).unwrap();
+    let ended = end(sheet.jobs("", JOB).stdin(sheet.list("a\n"))).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("WARN the key is not remembered, so other commands need --key as well: "),
+        "{ended:?}"
+    );
+    assert_eq!(sheet.lines("log"), ["<a>"]);
+    end(&mut sheet.jobs("", JOB)).with(0);
+}
+
+#[test]
+fn a_copy_of_which_nothing_is_remembered_is_asked_about_with_its_column() {
+    let sheet = nothing();
+    end(sheet.jobs("", JOB).stdin(sheet.list("a\n"))).with(0);
+    std::fs::remove_file(sheet.folder().join("tickoff.toml")).unwrap();
+    let mut run = tickoff();
+    run.args(["run", "-", "--output", "input.csv", "--", "true"]);
+    let ended = end(run.current_dir(sheet.folder())).with(2);
+    assert!(
+        ended
+            .stderr
+            .ends_with("tickoff run - --output input.csv --key url -- true\n"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn a_column_for_stdout_that_may_not_be_added_is_refused_and_nothing_is_made() {
     for options in ["", "--dry-run"] {
         let sheet = nothing();

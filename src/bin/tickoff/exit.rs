@@ -108,6 +108,8 @@ impl From<Exit> for ExitCode {
 pub enum Failure {
     /// The library's reason.
     Sheet(Error),
+    /// The same, of a slip on the command line.
+    Slip(Error),
     /// stdin could not be read.
     Input(io::Error),
     /// stdout could not be written; never because its reader has gone.
@@ -121,6 +123,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Sheet(error) => Exit::of(error),
+            Failure::Slip(_) => Exit::Usage,
             Failure::Input(_) => Exit::BadSheet,
             Failure::Output(_) => Exit::SomeFailed,
             Failure::Other(exit, _) => *exit,
@@ -130,7 +133,12 @@ impl Failure {
     /// Tells the user on stderr.
     pub fn report(&self, display: &Display) {
         display.report(self);
-        let Failure::Sheet(error) = self else { return };
+        let error = match self {
+            Failure::Sheet(error) => error,
+            // Nothing has to be added to the sheet; that two names only look the same is no slip.
+            Failure::Slip(error) if error.look_alike().is_some() => error,
+            _ => return,
+        };
         if let Some(excerpt) = error.excerpt() {
             display.show(excerpt);
         }
@@ -143,7 +151,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Sheet(error) => f.write_str(&error.chain()),
+            Failure::Sheet(error) | Failure::Slip(error) => f.write_str(&error.chain()),
             Failure::Input(error) => write!(f, "cannot read the standard input: {error}"),
             Failure::Output(error) => write!(f, "cannot write to the standard output: {error}"),
             Failure::Other(_, message) => f.write_str(message),
@@ -198,6 +206,7 @@ mod tests {
         check(
             Error::UnknownPo {
                 po: "P9".into(),
+                form: None,
                 close: vec![],
             },
             1,

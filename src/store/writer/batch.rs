@@ -97,7 +97,7 @@ impl Batch {
             return Ok(());
         };
         if !operation.is_result {
-            operation.updates.validate(po)?;
+            operation.updates.validate(po, options.encoding)?;
         }
         let known = self.by_row.get(&first).copied();
         let forbidden = self.forbidden(sheet, options, &rows, operation);
@@ -279,7 +279,7 @@ impl Batch {
                     return Err(Error::InvalidValue {
                         po: sheet.po(row),
                         column: cell.column.trim().to_owned(),
-                        reason: InvalidValue::Key,
+                        reason: InvalidValue::Key(options.key.names().into()),
                     });
                 }
                 Place::Missing | Place::Aside if !operation.is_result => {

@@ -20,7 +20,7 @@ use tickoff::{
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
-use super::formulas::Formulas;
+use super::formulas::Judge;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
@@ -113,10 +113,11 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
 fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
     let first = queue.handler().sheet();
-    pump(
+    let judge = Judge::new(args.write.formulas);
+    let exit = pump(
         io::stdin().lock(),
         answers,
-        args.write.formulas,
+        &judge,
         |column| {
             let columns = queue.handler().columns();
             columns.iter().any(|known| same_column(known, column))
@@ -128,14 +129,18 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
             queue.submit_result(po, updates, args.force)
         },
         |operation: &Operation| queue.wait(operation, Until::Durable),
-    )
+    );
+    for message in judge.counted() {
+        display.report(message);
+    }
+    exit
 }
 
 /// Submits each line while, on another thread, what was submitted before is waited for.
 fn pump<O: Send>(
     mut input: impl BufRead,
     answers: Answers<impl Write + Send, impl Fn(String) + Send>,
-    formulas: Formulas,
+    judge: &Judge,
     is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
     wait: impl Fn(&O) -> tickoff::Result<()> + Send,
@@ -161,7 +166,7 @@ fn pump<O: Send>(
                 ),
             };
             let mut warnings = std::mem::take(&mut line.notes);
-            let outcome = submit_line(&mut line, formulas, &is_known, &submit, &mut warnings);
+            let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
@@ -187,7 +192,7 @@ fn pump<O: Send>(
 /// result goes to `warnings`.
 fn submit_line<O>(
     line: &mut Request,
-    formulas: Formulas,
+    judge: &Judge,
     is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
     warnings: &mut Vec<String>,
@@ -198,8 +203,8 @@ fn submit_line<O>(
         .po_number
         .as_deref()
         .expect("updates without a key are refused");
-    let (updates, finding) = formulas.judge_result(po, updates, is_known);
-    warnings.extend(finding);
+    let (updates, found) = judge.result(po, updates, is_known);
+    warnings.extend(found);
     Ok(submit(po, updates)?)
 }
 
@@ -230,6 +235,7 @@ mod tests {
     use tickoff::Error;
 
     use super::*;
+    use crate::cli::formulas::Formulas;
 
     /// Runs lines against a queue that knows P1 and P2, where P2 fails only when its turn comes.
     struct Outcome {
@@ -245,6 +251,7 @@ mod tests {
             "stop" => Err(Error::QueueStopped),
             _ => Err(Error::UnknownPo {
                 po: po.to_owned(),
+                form: None,
                 close: vec![],
             }),
         }
@@ -269,7 +276,7 @@ mod tests {
             Answers::new(Some(&mut answers), |message| {
                 reports.lock().unwrap().push(message)
             }),
-            formulas,
+            &Judge::new(formulas),
             |_| true,
             |po, updates| {
                 submitted
@@ -354,7 +361,7 @@ mod tests {
             "not a JSON object: expected ident at line 1 column 2",
         );
         check_refused("{\"po_number\":\"P1\"}", "updates is missing");
-        let no_po = "po_number, or key, must be a text or a number";
+        let no_po = "po_number, or key, must be a text or a number; of several columns it is one text, 'A1;2'";
         check_refused("{\"updates\":{}}", no_po);
         check_refused("{\"po_number\":null,\"updates\":{}}", no_po);
         check_refused("{\"po_number\":[\"P1\"],\"updates\":{}}", no_po);
@@ -492,7 +499,7 @@ mod tests {
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
             Answers::new(Some(to), |_| {}),
-            Formulas::Warn,
+            &Judge::new(Formulas::Warn),
             |_| true,
             |po, _| {
                 *submitted.lock().unwrap() += 1;
@@ -529,7 +536,7 @@ mod tests {
                 let exit = pump(
                     BufReader::new(requests),
                     answers,
-                    Formulas::Warn,
+                    &Judge::new(Formulas::Warn),
                     |_| true,
                     |po, _| submit_known(po),
                     |po: &String| wait_known(po),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tickoff::{Diagnostic, Error, Level, Options, Sheet, diagnose, escape};
+use tickoff::{Diagnostic, Level, Options, Sheet, diagnose, escape};
 
 use super::args::{SheetArgs, StageArgs, WordArgs};
 use crate::exit::{Exit, Failure, advice};
@@ -15,7 +15,8 @@ use crate::stdout::{Keyed, json_line, print};
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
-/// characters, names and keys that only look like others, control characters as a row.
+/// characters, names and keys that only look like others, control characters as a row. If nothing is
+/// found, one line says so, and what was looked at.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,11 +63,16 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
                 .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
+    if findings.is_empty() && !args.json {
+        let sheet = Sheet::read(&args.sheet.file, &options)?;
+        let good = good(&args.sheet.file, &sheet);
+        print(|out| writeln!(out, "{good}"))?;
+    }
     let exit = exit(&findings);
-    // The finding has the columns; which of them could be the key is for a person.
+    // What can be done about it is for a person.
     if exit == Exit::BadSheet
-        && let Err(error @ Error::NoKeyColumn { .. }) =
-            Sheet::read_without_journal(&args.sheet.file, &options)
+        && let Err(error) = Sheet::read_without_journal(&args.sheet.file, &options)
+            .and_then(|sheet| sheet.refuse_foreign_status())
         && let Some(advice) = advice(&error)
     {
         display.report(advice);
@@ -80,6 +86,21 @@ fn exit(findings: &[Diagnostic]) -> Exit {
     } else {
         Exit::Done
     }
+}
+
+/// What was looked at, if there is nothing to be said of it.
+fn good(path: &Path, sheet: &Sheet) -> String {
+    let some = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    format!(
+        "{}: {} and {}, with the key {}: nothing is wrong",
+        escape(&path.to_string_lossy()),
+        some(sheet.progress().total, "row"),
+        some(sheet.columns().len(), "column"),
+        escape(&sheet.key_columns().join(", "))
+    )
 }
 
 /// As compilers do, so that editors can follow it.

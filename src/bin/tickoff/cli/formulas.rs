@@ -1,7 +1,9 @@
 //! Values that a spreadsheet would run as a formula when it opens the sheet (CSV injection, CWE-1236).
 
+use std::sync::{Mutex, PoisonError};
+
 use clap::ValueEnum;
-use tickoff::{Sheet, Updates, escape};
+use tickoff::{Sheet, Updates, escape, same_column};
 
 use crate::exit::{Exit, Failure};
 
@@ -23,29 +25,118 @@ pub enum Finding {
     Refusal(String),
 }
 
-impl Formulas {
-    /// Looks at the values of a job's result before it is submitted, and at the names of columns that it may
-    /// add, which are not known: what is to be written of it, and what is to be said.
-    pub fn judge_result(
-        self,
-        po: &str,
-        result: Updates,
-        is_known: impl Fn(&str) -> bool,
-    ) -> (Updates, Option<String>) {
-        let is_name = |column: &str| is_formula(column.trim()) && !is_known(column);
-        match self.judge_by(po, &result, is_name) {
-            None => (result, None),
-            Some(Finding::Warning(message)) => (result, Some(message)),
-            Some(Finding::Refusal(message)) => (
-                // A status that is none makes an error of its row by itself.
-                result.set_aside(|column, value| {
-                    is_name(column) || is_formula(value) && !is_status(column)
-                }),
-                Some(format!("{message}: it goes to ….unplaced.csv")),
-            ),
+/// How the results of jobs are judged. Of a column the first value is told at once, and the others are counted: a
+/// thousand rows that are alike need no thousand lines.
+#[derive(Debug)]
+pub struct Judge {
+    formulas: Formulas,
+    found: Mutex<Vec<Found>>,
+}
+
+/// What was found in a column.
+#[derive(Debug)]
+struct Found {
+    column: String,
+    results: usize,
+    first: String,
+}
+
+/// What is counted of columns behind so many.
+const MAX_COLUMNS: usize = 64;
+const OTHER_COLUMNS: &str = "other columns";
+
+impl Judge {
+    pub fn new(formulas: Formulas) -> Judge {
+        Judge {
+            formulas,
+            found: Mutex::default(),
         }
     }
 
+    /// Looks at the values of a job's result before it is submitted, and at the names of columns that it may
+    /// add, which are not known: what is to be written of it, and what is to be said.
+    pub fn result(
+        &self,
+        po: &str,
+        result: Updates,
+        is_known: impl Fn(&str) -> bool,
+    ) -> (Updates, Vec<String>) {
+        let is_name = |column: &str| is_formula(column.trim()) && !is_known(column);
+        let would_run = |column: &str, value: &str| is_formula(value) || is_name(column);
+        let columns = result.iter();
+        let columns = columns.filter(|(column, value)| would_run(column, value));
+        let new: Vec<String> = columns
+            .filter(|(column, _)| self.is_new(po, column.trim()))
+            .map(|(column, _)| column.to_owned())
+            .collect();
+        let said = new.iter().map(|column| message(po, column));
+        match self.formulas {
+            Formulas::Warn => {
+                let said = said.collect();
+                (result, said)
+            }
+            Formulas::Reject => {
+                let said = said.map(|said| format!("{said}: it goes to ….unplaced.csv"));
+                let said = said.collect();
+                // A status that is none makes an error of its row by itself.
+                let written = result.set_aside(|column, value| {
+                    is_name(column) || is_formula(value) && !is_status(column)
+                });
+                (written, said)
+            }
+        }
+    }
+
+    /// What is to be said when there are no more results.
+    pub fn counted(&self) -> Vec<String> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = found.iter().filter(|found| found.results > 1);
+        let counted = found.map(|Found { column, results, first }| {
+            format!(
+                "{results} results have a value in {} that would run as a formula in a spreadsheet, the first is that of {}",
+                escape(column),
+                escape(first)
+            )
+        });
+        counted.collect()
+    }
+
+    /// Counts it.
+    fn is_new(&self, po: &str, column: &str) -> bool {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let column = match found.iter().any(|found| same_column(&found.column, column)) {
+            false if found.len() >= MAX_COLUMNS => OTHER_COLUMNS,
+            _ => column,
+        };
+        match found
+            .iter_mut()
+            .find(|found| same_column(&found.column, column))
+        {
+            Some(found) => {
+                found.results += 1;
+                false
+            }
+            None => {
+                found.push(Found {
+                    column: column.to_owned(),
+                    results: 1,
+                    first: po.to_owned(),
+                });
+                column != OTHER_COLUMNS
+            }
+        }
+    }
+}
+
+fn message(po: &str, column: &str) -> String {
+    format!(
+        "{}: {} would run as a formula in a spreadsheet",
+        escape(po),
+        escape(column)
+    )
+}
+
+impl Formulas {
     /// Looks at the keys of jobs before a sheet is made of them.
     pub fn judge_keys(self, jobs: &Sheet) -> Result<(), Failure> {
         let mut found = jobs.pending_pos().filter(|key| is_formula(key));
@@ -66,23 +157,8 @@ impl Formulas {
 
     /// Looks at the values of an update before it is submitted.
     pub fn judge(self, po: &str, updates: &Updates) -> Option<Finding> {
-        self.judge_by(po, updates, |_| false)
-    }
-
-    fn judge_by(
-        self,
-        po: &str,
-        updates: &Updates,
-        is_name: impl Fn(&str) -> bool,
-    ) -> Option<Finding> {
-        let (column, _) = updates
-            .iter()
-            .find(|(column, value)| is_formula(value) || is_name(column))?;
-        let message = format!(
-            "{}: {} would run as a formula in a spreadsheet",
-            escape(po),
-            escape(column)
-        );
+        let (column, _) = updates.iter().find(|(_, value)| is_formula(value))?;
+        let message = message(po, column);
         Some(match self {
             Formulas::Warn => Finding::Warning(message),
             Formulas::Reject => Finding::Refusal(message),
@@ -141,28 +217,73 @@ mod tests {
         assert_eq!(Formulas::Reject.judge("P1", &Updates::new()), None);
     }
 
+    #[track_caller]
+    fn check_result(
+        formulas: Formulas,
+        result: &[(&str, &str)],
+        is_known: bool,
+        written: &[(&str, &str)],
+        said: usize,
+    ) {
+        let result = Updates::from_iter(result.iter().copied());
+        let judge = Judge::new(formulas);
+        let (left, messages) = judge.result("P1", result, |_| is_known);
+        assert_eq!(left.iter().collect::<Vec<_>>(), written);
+        assert_eq!(messages.len(), said, "{messages:?}");
+        if formulas == Formulas::Reject {
+            let place = ": it goes to ….unplaced.csv";
+            assert!(messages.iter().all(|message| message.ends_with(place)));
+        }
+    }
+
     #[test]
     fn a_name_that_would_become_a_columns_is_looked_at_as_well() {
-        let result = || Updates::from([("=1+1", "x"), ("A", "1")]);
-        let judge =
-            |formulas: Formulas, is_known| formulas.judge_result("P1", result(), |_| is_known);
-        assert_eq!(judge(Formulas::Reject, true), (result(), None));
-        let (written, said) = judge(Formulas::Warn, false);
-        assert_eq!((written, said.is_some()), (result(), true));
-        let (written, _) = judge(Formulas::Reject, false);
-        assert_eq!(written.iter().collect::<Vec<_>>(), [("A", "1")]);
+        let result = [("=1+1", "x"), ("A", "1")];
+        check_result(Formulas::Reject, &result, true, &result, 0);
+        check_result(Formulas::Warn, &result, false, &result, 1);
+        check_result(Formulas::Reject, &result, false, &[("A", "1")], 1);
     }
 
     #[test]
     fn of_a_result_that_is_rejected_the_rest_is_written() {
-        let result = || Updates::from([("STATUS", "=1"), ("A", "1"), ("B", "=1"), ("C", "@x")]);
-        let (written, said) = Formulas::Warn.judge_result("P1", result(), |_| true);
-        assert_eq!((written, said.is_some()), (result(), true));
-        let (written, said) = Formulas::Reject.judge_result("P1", result(), |_| true);
-        assert_eq!(
-            written.iter().collect::<Vec<_>>(),
-            [("STATUS", "=1"), ("A", "1")]
+        let result = [("STATUS", "=1"), ("A", "1"), ("B", "=1"), ("C", "@x")];
+        check_result(Formulas::Warn, &result, true, &result, 3);
+        check_result(
+            Formulas::Reject,
+            &result,
+            true,
+            &[("STATUS", "=1"), ("A", "1")],
+            3,
         );
-        assert!(said.unwrap().ends_with("it goes to ….unplaced.csv"));
+    }
+
+    #[test]
+    fn the_first_value_of_a_column_is_told_and_the_others_are_counted() {
+        let judge = Judge::new(Formulas::Warn);
+        let of = |po: &str, column: &str| {
+            judge
+                .result(po, Updates::from([(column, "=1")]), |_| true)
+                .1
+        };
+        assert_eq!(
+            of("P1", "note"),
+            ["P1: note would run as a formula in a spreadsheet"]
+        );
+        assert!(of("P2", " Note").is_empty());
+        assert_eq!(of("P2", "B").len(), 1);
+        assert_eq!(
+            judge.counted(),
+            [
+                "2 results have a value in note that would run as a formula in a spreadsheet, the first is that of P1"
+            ]
+        );
+        for column in 0..100 {
+            of("P3", &format!("c{column}"));
+        }
+        let counted = judge.counted();
+        assert!(
+            counted[1].starts_with("38 results have a value in other columns"),
+            "{counted:?}"
+        );
     }
 }

@@ -16,7 +16,7 @@ mod dry;
 use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
 
 use super::args::slip;
-use super::formulas::Formulas;
+use super::formulas::Judge;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use interruption::{EndAtOnce, Interruption};
@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     let interruption = Interruption::watch()?;
     drop(reading);
 
-    let session = sheet::open(args, input, &selection)?;
+    let session = sheet::open(args, input, &selection, display)?;
     let total = session.count(&selection).map_err(slip)?;
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
@@ -69,9 +69,13 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if args.force {
         pool = pool.forced();
     }
+    let judge = Judge::new(args.write.formulas);
     let ran = session.run(pool, &selection, |job| {
-        judged(args.write.formulas, job, args.retries, jobs.run(job))
+        judged(&judge, job, args.retries, jobs.run(job))
     });
+    for message in judge.counted() {
+        tracing::warn!("{message}");
+    }
     observers.ended(ran.as_ref());
     let summary = ran?;
     let of_jobs = jobs.finish(&interruption.stop);
@@ -79,7 +83,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
 }
 
 /// What is left of a result to be written, if a spreadsheet would run some of it as a formula.
-fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> Outcome {
+fn judged(judge: &Judge, job: &Job<'_>, retries: u32, outcome: Outcome) -> Outcome {
     let result = match outcome {
         Outcome::Done(updates) => updates,
         // The last attempt: its reason will be the message.
@@ -90,8 +94,8 @@ fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> 
         let record = job.record.as_ref();
         record.is_some_and(|record| record.get(column).is_some())
     };
-    let (result, finding) = formulas.judge_result(job.po, result, is_known);
-    if let Some(message) = finding {
+    let (result, messages) = judge.result(job.po, result, is_known);
+    for message in messages {
         tracing::warn!("{message}");
     }
     Outcome::Done(result)

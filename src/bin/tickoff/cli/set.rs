@@ -1,6 +1,6 @@
 //! `tickoff set`: a person's word, which no status stands against.
 
-use tickoff::{CsvHandler, Options, Updates};
+use tickoff::{CsvHandler, Options, Sheet, Updates, escape};
 
 use super::args::{Assignment, BackupArgs, SheetArgs, WriteArgs};
 use super::formulas::Finding;
@@ -56,7 +56,23 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     };
     let options = args.backup.put_into(options);
     let handler = CsvHandler::open_with(&args.sheet.file, &options)?;
+    tell_not_utf8(&handler.sheet(), &updates, display);
     handler.set_record(&args.po, updates)?;
     handler.finish()?;
     Ok(Exit::after(&handler))
+}
+
+/// Letters that are written in UTF-8 beside others that are not make a sheet that no program reads right.
+fn tell_not_utf8(sheet: &Sheet, updates: &Updates, display: &Display) {
+    let is_plain = updates.iter().all(|(_, value)| value.is_ascii());
+    if is_plain || !sheet.encoding().is_utf8() {
+        return;
+    }
+    if let Some(found) = sheet.not_utf8() {
+        display.report(format!(
+            "written in UTF-8, which other cells are not in, the first in line {}, {}; if the sheet is in another encoding, set it again with that one: --encoding windows-1252 for a CSV of Excel's in Western Europe",
+            found.line,
+            escape(&found.column)
+        ));
+    }
 }

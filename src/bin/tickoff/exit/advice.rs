@@ -8,13 +8,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, KeyCandidates, Problem, Stage, escape,
-    key_candidates, same_column,
+    COLUMNS, Encoding, Error, ForeignWord, Holder, InvalidValue, KeyCandidates, Problem, Stage,
+    completing_columns, escape, key_candidates, same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
-    const TYPE_ANEW: &str = "type that name anew in the sheet's header";
     let text = match error {
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
         Error::NotAFile { .. } => {
@@ -30,23 +29,37 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             close,
             ..
         } => {
-            let meant = meant(key, missing, close);
+            let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
-                Some(_) => format!("{TYPE_ANEW}; or leave it: {said}").into(),
+                Some(_) => {
+                    format!("type that name anew in the sheet's header; or leave it: {said}").into()
+                }
                 None => said.into(),
             });
         }
-        Error::UnknownColumn { .. } if error.look_alike().is_some() => TYPE_ANEW,
+        Error::UnknownColumn { .. } if error.look_alike().is_some() => {
+            "type that name anew in the sheet's header, or copy it from there"
+        }
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
         } => return Some(on_foreign_column(*is_status, words).into()),
-        Error::DuplicatePo { .. } => {
-            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them"
-        }
+        Error::DuplicatePo {
+            path,
+            key,
+            delimiter,
+            encoding,
+            ..
+        } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
+        }
+        Error::InvalidValue {
+            reason: InvalidValue::Letter { .. },
+            ..
+        } => {
+            "write it with other letters; or save the sheet as CSV UTF-8 and leave --encoding away, and encoding in tickoff.toml"
         }
         Error::Transition { .. } => {
             "if that is meant, use tickoff set for this row, or --force for all"
@@ -140,6 +153,12 @@ fn on_missing_key(
     columns: &[String],
     meant: &[String],
 ) -> String {
+    if let [first, rest @ ..] = columns
+        && is_for_excel(first)
+        && rest.iter().all(String::is_empty)
+    {
+        return "the first line is a word to Excel alone: remove it, the header has to be the first".into();
+    }
     if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
@@ -192,8 +211,41 @@ fn on_missing_key(
     said
 }
 
-/// The key that was meant, if one column of it is not there and another one has a name like it.
-fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
+/// What can be done about a key in several rows: other rows, a longer key, or all of them at once.
+fn on_duplicates(path: &Path, (delimiter, encoding): (u8, Encoding), key: &[String]) -> String {
+    const SHOWN: usize = 3;
+    // What cannot be read a second time is no news after the error.
+    let could_be = completing_columns(path, delimiter, encoding, key).unwrap_or_default();
+    let columns = &could_be.columns[..could_be.columns.len().min(SHOWN)];
+    let options = |last: &str| {
+        let names = key.iter().map(|name| for_a_shell(name));
+        let names = names.chain([last.to_owned()]);
+        names
+            .map(|name| format!(" --key {name}"))
+            .collect::<String>()
+    };
+    let longer_key = match columns {
+        [] => format!("make the key of several columns:{}", options("COLUMN")),
+        [first, ..] => format!(
+            "make the key of several columns:{} (with {} it is different in {})",
+            options(&for_a_shell(first)),
+            joined(columns, " or "),
+            rows(&could_be)
+        ),
+    };
+    format!(
+        "remove all of these rows but one; or {longer_key}; or pass --duplicates all to run the job once and write its result to each of them"
+    )
+}
+
+/// The key that was meant, if one column of it is not there and another one has a name like it, or if it is the names
+/// of several in one.
+fn meant(key: &[String], missing: &[String], columns: &[String], close: &[String]) -> Vec<String> {
+    if let [typed] = key
+        && let Some(several) = several_in(typed, columns)
+    {
+        return several;
+    }
     let ([missing], [close, ..]) = (missing, close) else {
         return Vec::new();
     };
@@ -202,18 +254,46 @@ fn meant(key: &[String], missing: &[String], close: &[String]) -> Vec<String> {
     names.cloned().collect()
 }
 
+/// The columns that were named together: `order,line`.
+fn several_in(typed: &str, columns: &[String]) -> Option<Vec<String>> {
+    const BETWEEN: &str = ",;+|&/\t";
+    let column = |name: &str| {
+        columns
+            .iter()
+            .find(|column| same_column(column, name))
+            .cloned()
+    };
+    let all = |names: Vec<&str>| {
+        let is_several = names.len() > 1;
+        let names = names
+            .into_iter()
+            .map(column)
+            .collect::<Option<Vec<String>>>();
+        names.filter(|_| is_several)
+    };
+    all(typed.split(|c| BETWEEN.contains(c)).collect())
+        .or_else(|| all(typed.split_whitespace().collect()))
+}
+
 fn joined(names: &[String], between: &str) -> String {
     let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
     names.join(between)
 }
 
+/// Which rows were looked at.
+fn rows(could_be: &KeyCandidates) -> String {
+    match could_be.is_all {
+        true => "every row".to_owned(),
+        false => format!("each of the first {} rows", could_be.rows),
+    }
+}
+
 fn said_of(could_be: &KeyCandidates) -> String {
     const SHOWN: usize = 8;
-    let rows = match (could_be.is_all, could_be.rows) {
-        (_, 0) => return String::new(),
-        (true, _) => "every row".to_owned(),
-        (false, rows) => format!("each of the first {rows} rows"),
-    };
+    if could_be.rows == 0 {
+        return String::new();
+    }
+    let rows = rows(could_be);
     let several = could_be.pairs.iter().map(|pair| joined(pair, " with "));
     let one = could_be.columns.iter().map(|name| escape(name));
     let all: Vec<String> = one.chain(several).collect();
@@ -237,6 +317,12 @@ fn from_here(path: &Path) -> String {
     let shown = below.map(Path::to_string_lossy);
     let shown = shown.filter(|name| !name.starts_with('-'));
     for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
+}
+
+/// `sep=;`, by which Excel is told the delimiter.
+fn is_for_excel(first: &str) -> bool {
+    let name = first.get(..4);
+    name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
 }
 
 /// The character by which a header has to be split so that one of its names is the key.
@@ -488,7 +574,7 @@ mod tests {
         );
         check_sheet(
             "PO_NUMBER\nP1\nP1\n",
-            "remove all of these rows but one, or pass --duplicates all to run the job once and write its result to each of them",
+            "remove all of these rows but one; or make the key of several columns: --key PO_NUMBER --key COLUMN; or pass --duplicates all to run the job once and write its result to each of them",
         );
     }
 

@@ -27,7 +27,9 @@ impl Request {
                 Err("po_number and key are not the same")
             }
             (Ok(Some(po)), Ok(_)) | (Ok(None), Ok(Some(po))) => Ok(po),
-            _ => Err("po_number, or key, must be a text or a number"),
+            _ => Err(
+                "po_number, or key, must be a text or a number; of several columns it is one text, 'A1;2'",
+            ),
         };
         let updates = match (&po_number, problem) {
             (_, Some(problem)) => Err(format!("not a JSON object: {}", escape(&problem))),

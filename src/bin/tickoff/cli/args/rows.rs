@@ -36,7 +36,7 @@ impl ConditionArgs {
 /// Of a selection that the sheet has no column for: a slip on the command line.
 pub fn slip(error: Error) -> Failure {
     match error {
-        Error::UnknownColumn { .. } => Failure::Other(Exit::Usage, error.to_string()),
+        Error::UnknownColumn { .. } => Failure::Slip(error),
         error => error.into(),
     }
 }
@@ -180,7 +180,10 @@ impl FromStr for Assignment {
                 column: column.to_owned(),
                 value: value.to_owned(),
             }),
-            _ => Err("it must be a column's name, =, and the new value".into()),
+            _ => Err(
+                "it must be a column's name, =, and the new value; a key of several columns is one word before it: 'A1;2'"
+                    .into(),
+            ),
         }
     }
 }

@@ -32,7 +32,8 @@ use crate::cli::args::{
 ///
 /// With - as FILE, jobs come from standard input, one a line. --output and --key are needed then: COPY is
 /// made, with the jobs in that column, and keeps the results. Every job of it that is not done runs; so
-/// does one that is new in the input. With </dev/null the run goes on with those that are there.
+/// does one that is new in the input. With </dev/null the run goes on with those that are there. --key is
+/// remembered in tickoff.toml, so that no other command on COPY needs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -10,6 +10,7 @@ use super::jobs;
 use super::standard_input;
 use crate::cli::args::{merged, refuse_unwritable, slip};
 use crate::exit::{Exit, Failure};
+use crate::stderr::Display;
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
 /// is known to fit its columns.
@@ -17,6 +18,7 @@ pub fn open(
     args: &RunArgs,
     jobs: Option<Sheet>,
     selection: &Selection,
+    display: &Display,
 ) -> Result<Session, Failure> {
     let options = options(args)?;
     refuse_own_column(args, &options)?;
@@ -43,6 +45,9 @@ pub fn open(
     }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
+    if standard_input::has_jobs(args) {
+        standard_input::remember(args, copy, display)?;
+    }
     jobs::must_fit(args, &session.columns())?;
     session.take_new_rows(&input)?;
     Ok(session)

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, Stage, escape};
+use tickoff::{CommandTemplate, JobEnd, JobList, Settings, Sheet, Stage, escape, key_candidates};
 
 use super::args::RunArgs;
 use super::sheet::options;
@@ -58,6 +58,35 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
     Ok(Some(jobs.sheet))
 }
 
+/// Remembers how COPY is read, so that no other command has to be told. What is said of it already stays.
+pub fn remember(args: &RunArgs, copy: &Path, display: &Display) -> Result<(), Failure> {
+    let typed = Settings {
+        duplicates: None,
+        ..args.sheet.settings()?
+    };
+    match typed.remember_unsaid(copy) {
+        Ok(lines) => lines.iter().for_each(|line| {
+            display.say(&format!("remembered {} in tickoff.toml", escape(line)));
+        }),
+        // The run can do without.
+        Err(error) => tracing::warn!(
+            "the key is not remembered, so other commands need --key as well: {}",
+            error.chain()
+        ),
+    }
+    let kept = Settings::of(copy)?;
+    if let (Some(kept), Some(typed)) = (&kept.key, &typed.key)
+        && !typed.names().iter().all(|name| kept.contains(name))
+    {
+        tracing::warn!(
+            "tickoff.toml says that the key of {} is {}: commands without --key look for that column",
+            escape(&copy.to_string_lossy()),
+            escape(&kept.title())
+        );
+    }
+    Ok(())
+}
+
 /// Where the jobs and their results are kept is on the command line; under which column, there or in its settings.
 fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
     let kept = args.output.as_deref().map(Settings::of).transpose()?;
@@ -99,10 +128,19 @@ fn with_what_is_missing(args: &RunArgs) -> String {
     words[0] = "tickoff".into();
     let at = words.len() - args.cmd.len() - 1;
     let output = args.output.is_none().then_some(["--output", "jobs.csv"]);
-    let key = args.sheet.key.is_empty().then_some(["--key", "job"]);
+    let column = column_of(args).unwrap_or_else(|| "job".to_owned());
+    let key = args.sheet.key.is_empty().then_some(["--key", &column]);
     let missing = output.into_iter().chain(key).flatten();
     words.splice(at..at, missing.map(OsString::from));
     CommandTemplate::literal(&words).command_line("", None)
+}
+
+/// The column that most probably has the jobs in a COPY that is there.
+fn column_of(args: &RunArgs) -> Option<String> {
+    let copy = args.output.as_deref()?;
+    let delimiter = args.sheet.delimiter.unwrap_or(b';');
+    let could_be = key_candidates(copy, delimiter, args.sheet.encoding.unwrap_or_default());
+    could_be.ok()?.columns.into_iter().next()
 }
 
 /// A copy that is read while it is written to would be both.
