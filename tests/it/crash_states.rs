@@ -443,6 +443,8 @@ struct History {
     steps: Vec<Step>,
     /// The PO and the value of each operation that was submitted.
     operations: Vec<(String, u64)>,
+    /// Which of them are saves of another program.
+    edits: Vec<u64>,
 }
 
 fn operations_told(steps: &[Step]) -> usize {
@@ -475,6 +477,7 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
     ]);
     // The folder for backups is there from the beginning: how one is made is another matter.
     let mut operations: Vec<(String, u64)> = Vec::new();
+    let mut edits = Vec::new();
     let said = tempfile::tempdir().unwrap();
     for _ in 0..random.usize(2..5) {
         let mut command = tickoff();
@@ -567,11 +570,13 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             // the file just now.
             let named = Step::SyncFolder(String::new());
             recorder.steps.extend([edited, named, Step::Told(value)]);
+            edits.push(value);
         }
     }
     History {
         steps: recorder.steps,
         operations,
+        edits,
     }
 }
 
@@ -582,8 +587,8 @@ struct Known<'h> {
     versions: HashSet<Vec<u8>>,
     submitted: HashSet<(String, String)>,
     acknowledged: BTreeMap<&'h str, u64>,
-    /// Operations that are saves of another program.
-    edits: HashSet<u64>,
+    /// Operations that are saves of another program, by what they changed.
+    edits: BTreeSet<(&'h str, u64)>,
 }
 
 /// The sheet with another note in a row.
@@ -650,20 +655,22 @@ fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
     opened.and_then(Session::finish).unwrap();
     let table = sheet.table();
     // An edit by somebody who cannot have seen the result in its cell, which nobody acknowledged perhaps, is in a
-    // copy (P3).
-    let is_kept = |edit: String| {
-        let mut copies = fs::read_dir(sheet.backups()).unwrap();
-        copies.any(|copy| {
-            fs::read_to_string(copy.unwrap().path())
-                .unwrap()
-                .contains(&edit)
-        })
+    // copy (P3), if not one that was saved over it.
+    let is_kept = |po: &str, value: u64| {
+        let copies = fs::read_dir(sheet.backups()).unwrap();
+        let copies = copies.map(|copy| fs::read_to_string(copy.unwrap().path()).unwrap());
+        let copies: Vec<String> = copies.collect();
+        let mut since = known.edits.range((po, value)..=(po, u64::MAX));
+        known.edits.contains(&(po, value))
+            && since.any(|(_, value)| {
+                let edit = format!(";of {po};{value};");
+                copies.iter().any(|copy| copy.contains(&edit))
+            })
     };
     for (po, value) in &known.acknowledged {
         let shown = &table[*po]["note"];
         assert!(
-            shown.parse::<u64>().is_ok_and(|shown| shown >= *value)
-                || known.edits.contains(value) && is_kept(format!(";of {po};{value};")),
+            shown.parse::<u64>().is_ok_and(|shown| shown >= *value) || is_kept(po, *value),
             "{po} shows {shown:?}, and {value} was acknowledged"
         );
     }
@@ -729,6 +736,11 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
                 .iter()
                 .map(|(po, value)| (po.clone(), value.to_string()))
                 .collect(),
+            edits: history
+                .edits
+                .iter()
+                .map(|&value| (&*history.operations[value as usize - 1].0, value))
+                .collect(),
             ..Known::default()
         };
         let mut disk = Disk::default();
@@ -746,9 +758,6 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
             if let Step::Told(value) = step {
                 let (po, _) = &history.operations[*value as usize - 1];
                 known.acknowledged.insert(po, *value);
-                if matches!(history.steps[at - 2], Step::Edit(..)) {
-                    known.edits.insert(*value);
-                }
             }
             // The steps that put the sheet there are not ours.
             if at < 3 {
