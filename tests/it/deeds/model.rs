@@ -202,7 +202,8 @@ impl Model {
                 }
                 let differs = |cell: &&Cell| {
                     let value = shown_in(saved, cell);
-                    value.is_some_and(|value| !is_same(&cell.1, &shows(at, cell), value))
+                    saved.column(&cell.1).is_some()
+                        && value.is_some_and(|value| !is_same(&cell.1, &shows(at, cell), value))
                 };
                 let count = self.written.keys().filter(differs).count();
                 if count < fewest.1 {
@@ -355,7 +356,9 @@ impl Model {
                         let current = now.get(po, column).unwrap_or("").to_owned();
                         let since = &self.versions[knows..];
                         let told = same(opened, &current)
-                            && since.iter().all(|it| it.table.column(column).is_some())
+                            && since
+                                .iter()
+                                .all(|it| same(it.table.get(po, column), &current))
                             && self.is_told_by(&evidence, &cell, &current, 0);
                         is_fresh &= told;
                         Some(edit(told))
