@@ -22,7 +22,8 @@ pub struct Options {
     pub stage: Stage,
     /// The stage in which a row must be done to be processed: none.
     pub after: Option<Stage>,
-    /// The stages that `status` and `report` tell of besides: none. A run does not look at them.
+    /// The stages of the sheet's work: none. [`Session::init`](crate::Session::init) adds their columns. What works
+    /// on a stage, and what reads its state, looks at `stage` alone.
     pub stages: Vec<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,

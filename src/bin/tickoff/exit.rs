@@ -11,7 +11,7 @@ use tickoff::Error;
 
 use crate::stderr::Display;
 
-pub use advice::advice;
+pub use advice::{advice, for_a_shell};
 
 /// How a command ended.
 ///

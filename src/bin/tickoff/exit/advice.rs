@@ -330,7 +330,7 @@ fn fuser(path: &Path) -> String {
 
 /// A text from a file as a word for a shell, if it can be shown at all; otherwise escaped, so that a
 /// terminal is safe from it.
-fn for_a_shell(text: &str) -> String {
+pub fn for_a_shell(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./+,:@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

@@ -9,6 +9,7 @@ use tickoff::{
     DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
 };
 
+use crate::cli::args::CommandOn;
 use crate::cli::formulas::Formulas;
 use crate::exit::{Exit, Failure};
 
@@ -80,6 +81,15 @@ impl SheetArgs {
     /// The same for the library, with what is remembered of the sheet.
     pub fn options(&self) -> Result<Options, Failure> {
         self.options_with(self.settings()?)
+    }
+
+    /// The command that works on the sheet's rows.
+    pub fn in_command(&self, command: &'static str) -> CommandOn<'_> {
+        CommandOn {
+            command,
+            file: &self.file,
+            sheet: &self.file,
+        }
     }
 
     /// The same, if the command line says this.

@@ -1,0 +1,161 @@
+//! Which step of the work a command is about.
+
+use std::path::Path;
+
+use tickoff::{Options, Selection, Sheet, Stage};
+
+use crate::exit::{Exit, Failure, for_a_shell};
+
+/// Which step of the work is meant.
+#[derive(Debug, clap::Args)]
+pub struct StageArgs {
+    /// A step of the work with columns of its own: NAME_STATUS, NAME_LAST_PROCESSED and NAME_ERROR_MESSAGE
+    /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it
+    #[arg(long, value_name = "NAME", help_heading = "Stages")]
+    stage: Option<Stage>,
+}
+
+impl StageArgs {
+    /// That step.
+    pub fn stage(&self) -> Stage {
+        self.stage.clone().unwrap_or_default()
+    }
+
+    /// Whether one is named.
+    pub fn is_named(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    /// These options for that stage.
+    pub fn put_into(&self, options: Options) -> Options {
+        Options {
+            stage: self.stage(),
+            ..options
+        }
+    }
+
+    /// The same for a command that works on its rows: of a sheet whose stages are listed, one has to be named.
+    pub fn put_into_listed(
+        &self,
+        options: Options,
+        on: &CommandOn<'_>,
+    ) -> Result<Options, Failure> {
+        let options = self.put_into(options);
+        match &self.stage {
+            _ if options.stages.is_empty() => Ok(options),
+            Some(stage) if stage.is_main() || is_listed(stage, &options) => Ok(options),
+            Some(stage) => Err(Failure::Other(Exit::Usage, not_listed(stage, &options))),
+            None => Err(Failure::Other(Exit::Usage, not_named(&options, on))),
+        }
+    }
+}
+
+/// Which step of the work is meant, and which one comes before it.
+#[derive(Debug, clap::Args)]
+pub struct AfterArgs {
+    #[command(flatten)]
+    stage: StageArgs,
+
+    /// Only rows that are done in that stage; main is the one with the plain STATUS
+    #[arg(long, value_name = "STAGE", help_heading = "Stages")]
+    after: Option<Stage>,
+}
+
+impl AfterArgs {
+    /// That step.
+    pub fn stage(&self) -> Stage {
+        self.stage.stage()
+    }
+
+    /// Whether another stage has to come first.
+    pub fn has_first(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// These options for that stage.
+    pub fn put_into_listed(
+        &self,
+        options: Options,
+        on: &CommandOn<'_>,
+    ) -> Result<Options, Failure> {
+        let options = Options {
+            after: self.after.clone(),
+            ..self.stage.put_into_listed(options, on)?
+        };
+        match &options.after {
+            Some(after) if is_same(after, &options.stage) => {
+                let message = format!(
+                    "the stage {after} cannot come after itself; --stage names the one that is to be run"
+                );
+                Err(Failure::Other(Exit::Usage, message))
+            }
+            _ => Ok(options),
+        }
+    }
+}
+
+/// A command line that works on the rows of a sheet.
+pub struct CommandOn<'a> {
+    /// Its first word: `run`.
+    pub command: &'a str,
+    /// FILE, as it was typed.
+    pub file: &'a Path,
+    /// The sheet that has the states; there may be none yet.
+    pub sheet: &'a Path,
+}
+
+fn is_same(one: &Stage, other: &Stage) -> bool {
+    one.status().eq_ignore_ascii_case(other.status())
+}
+
+fn is_listed(stage: &Stage, options: &Options) -> bool {
+    options.stages.iter().any(|one| is_same(one, stage))
+}
+
+fn not_named(options: &Options, on: &CommandOn<'_>) -> String {
+    let left = options
+        .stages
+        .iter()
+        .find(|stage| has_work(stage, options, on));
+    let first = match left {
+        Some(stage) => format!("the first with rows left is {stage}"),
+        None => "none has rows left".to_owned(),
+    };
+    let name = left.map_or("NAME", Stage::name);
+    let file = for_a_shell(&on.file.to_string_lossy());
+    let command = match on.command {
+        "run" => format!("tickoff run {file} --stage {name} -- …"),
+        command => format!("tickoff {command} {file} --stage {name}"),
+    };
+    format!(
+        "--stage has to name one of the stages in tickoff.toml: {}; {first}: {command}; if the plain STATUS is meant: --stage main",
+        names(&options.stages)
+    )
+}
+
+fn not_listed(stage: &Stage, options: &Options) -> String {
+    let names = names(&options.stages);
+    format!(
+        "--stage {stage} is none of the stages in tickoff.toml: {names}; if it is a new one: tickoff init FILE --stages {},{stage}",
+        names.replace(", ", ",")
+    )
+}
+
+fn names(stages: &[Stage]) -> String {
+    let names: Vec<&str> = stages.iter().map(Stage::name).collect();
+    names.join(", ")
+}
+
+/// Whether a row is not done in a stage; also where the sheet cannot be read, or is not there yet.
+fn has_work(stage: &Stage, options: &Options, on: &CommandOn<'_>) -> bool {
+    let options = Options {
+        stage: stage.clone(),
+        ..options.clone()
+    };
+    let Ok(sheet) = Sheet::read(on.sheet, &options) else {
+        return true;
+    };
+    sheet
+        .select(&Selection::all())
+        .is_ok_and(|mut rows| rows.next().is_some())
+}

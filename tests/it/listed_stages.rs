@@ -1,0 +1,295 @@
+//! Stages that tickoff.toml lists: what `init` adds for them, what is told of each, and that one of them has to be
+//! named where rows are worked on.
+
+use crate::command_line::{end, tickoff};
+use crate::fixture::TempSheet;
+
+/// A sheet whose stages fetch and ocr are remembered; both have begun.
+fn listed() -> TempSheet {
+    let sheet = TempSheet::new("id\n7\n8\n9\n");
+    let told = end(sheet
+        .tickoff("init")
+        .args(["--key", "id", "--stages", "fetch,ocr"]))
+    .with(0);
+    assert!(
+        told.stdout
+            .contains("remembered stages = [\"fetch\", \"ocr\"]\n"),
+        "{told:#?}"
+    );
+    end(&mut sheet.run(
+        "--stage fetch -j1",
+        "[ $TICKOFF_PO != 9 ] || { echo gone >&2; exit 1; }",
+    ))
+    .with(1);
+    end(&mut sheet.run("--stage ocr --after fetch --limit 1", "true")).with(0);
+    sheet
+}
+
+#[test]
+fn status_tells_of_each_stage_that_is_listed() {
+    let sheet = listed();
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    let told = format!("\n{told}");
+    let of = |stage: &str| {
+        let from = told.find(&format!("\nstage {stage}\n")).unwrap();
+        let block = &told[from + 1..];
+        block[..block[1..]
+            .find("\nstage ")
+            .map_or(block.len(), |end| end + 2)]
+            .to_owned()
+    };
+    for (stage, lines) in [
+        (
+            "fetch",
+            &[
+                "completed       2   66 %",
+                "error           1   33 %",
+                "fetch_STATUS\n  2  COMPLETED\n  1  ERROR\n",
+                "  1  exit 1: gone  (9)",
+            ][..],
+        ),
+        (
+            "ocr",
+            &["completed       1   33 %", "pending         2   66 %"],
+        ),
+    ] {
+        for line in lines {
+            assert!(of(stage).contains(line), "{line}: {told}");
+        }
+    }
+    assert_eq!(told.matches("session         none is going on").count(), 1);
+
+    let json = sheet.status();
+    assert_eq!(json["pending"], 3);
+    let counts: Vec<_> = json["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| {
+            assert!(stage.get("session").is_none());
+            format!(
+                "{} {} {} {}",
+                stage["stage"], stage["completed"], stage["pending"], stage["error"]
+            )
+        })
+        .collect();
+    assert_eq!(counts, ["\"fetch\" 2 0 1", "\"ocr\" 1 2 0"]);
+
+    let one = end(sheet.tickoff("status").args(["--stage", "ocr"]))
+        .with(0)
+        .stdout;
+    assert!(
+        one.starts_with("total           3\ncompleted       1"),
+        "{one}"
+    );
+    assert!(!one.contains("stage "), "{one}");
+}
+
+#[test]
+fn a_sheet_that_is_worked_on_in_stages_alone_has_no_table_without_one() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(sheet.tickoff("init").args(["--stages", "fetch"])).with(0);
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(told.starts_with("total           1\n"), "{told}");
+    end(&mut sheet.run("--stage fetch", "true")).with(0);
+    let told = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(
+        told.starts_with("stage fetch\ntotal           1\ncompleted       1"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("session         none is going on\n"),
+        "{told}"
+    );
+    assert_eq!(told.matches("total").count(), 1, "{told}");
+}
+
+#[test]
+fn init_adds_the_columns_of_the_stages_that_are_listed_and_no_others() {
+    const FETCH: &str = "fetch_STATUS;fetch_LAST_PROCESSED;fetch_ERROR_MESSAGE";
+    const OCR: &str = "ocr_STATUS;ocr_LAST_PROCESSED;ocr_ERROR_MESSAGE";
+    const MAIN: &str = "STATUS;LAST_PROCESSED;ERROR_MESSAGE";
+    for (stages, added) in [
+        ("fetch,ocr", format!("{FETCH};{OCR}")),
+        ("main,ocr", format!("{MAIN};{OCR}")),
+        ("fetch,FETCH", FETCH.to_owned()),
+    ] {
+        let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+        let told = end(sheet.tickoff("init").args(["--stages", stages])).with(0);
+        let header = sheet.text().lines().next().unwrap().to_owned();
+        assert_eq!(header, format!("PO_NUMBER;{added}"));
+        for column in added.split(';') {
+            assert!(told.stdout.contains(&format!("added {column}\n")));
+        }
+        let before = sheet.text();
+        end(&mut sheet.tickoff("init")).with(0);
+        assert_eq!(sheet.text(), before);
+        // A run of the first one adds none.
+        let first = stages.split(',').next().unwrap();
+        end(&mut sheet.run(&format!("--stage {first}"), "true")).with(0);
+        assert_eq!(sheet.text().lines().next(), Some(&header[..]));
+        assert_eq!(sheet.backup_names().len(), 2);
+    }
+    // Those that tickoff.toml lists by hand are added as well.
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    let settings = "['input.csv']\nstages = ['ocr']\n";
+    std::fs::write(sheet.folder().join("tickoff.toml"), settings).unwrap();
+    end(&mut sheet.tickoff("init")).with(0);
+    assert!(sheet.text().starts_with(&format!("PO_NUMBER;{OCR}\n")));
+}
+
+#[test]
+fn init_takes_over_no_column_of_a_stage_that_is_somebody_elses() {
+    let foreign = "PO_NUMBER;status;ocr_STATUS\nP1;active;scanned twice\n";
+    let sheet = TempSheet::new(foreign);
+    for stages in ["ocr,fetch", "fetch,ocr"] {
+        let ended = end(sheet.tickoff("init").args(["--stages", stages])).with(3);
+        let says = "the column ocr_STATUS holds what is not tickoff's";
+        assert!(ended.stderr.contains(says), "{ended:?}");
+        assert_eq!(sheet.text(), foreign);
+        assert!(!sheet.folder().join("tickoff.toml").exists());
+    }
+    // A status of somebody's own does not hinder stages.
+    end(sheet.tickoff("init").args(["--stages", "fetch"])).with(0);
+    assert_eq!(sheet.cell("P1", "status"), "active");
+}
+
+#[test]
+fn a_stage_that_none_can_be_is_refused_with_its_place_in_the_settings() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    for (text, said) in [
+        (
+            "['input.csv']\nstages = ['ocr', 'o c r']\n",
+            "tickoff.toml:2:18: a stage's name is made of the letters A to Z, digits, - and _",
+        ),
+        (
+            "['input.csv']\nstages = 'ocr'\n",
+            "tickoff.toml:2:10: stages must be a list of names: [\"fetch\", \"ocr\"]",
+        ),
+    ] {
+        std::fs::write(sheet.folder().join("tickoff.toml"), text).unwrap();
+        for command in ["status", "check", "watch"] {
+            let told = end(&mut sheet.tickoff(command)).with(3).stderr;
+            assert!(told.contains(said), "{told}");
+        }
+    }
+    end(sheet.tickoff("init").args(["--stages", "o c r"])).with(2);
+}
+
+#[test]
+fn where_stages_are_listed_a_command_on_the_rows_without_one_is_refused() {
+    let sheet = listed();
+    let before = sheet.text();
+    let names = "--stage has to name one of the stages in tickoff.toml: fetch, ocr; ";
+    for (command, typed, words) in [
+        (
+            "run",
+            "tickoff run FILE --stage fetch -- …",
+            &["--", "touch", "ran"][..],
+        ),
+        (
+            "run --dry-run",
+            "tickoff run FILE --stage fetch -- …",
+            &["--", "true"],
+        ),
+        (
+            "run --output copy.csv",
+            "tickoff run FILE --stage fetch -- …",
+            &["--", "touch", "ran"],
+        ),
+        (
+            "run --after fetch",
+            "tickoff run FILE --stage fetch -- …",
+            &["--", "touch", "ran"],
+        ),
+        ("apply", "tickoff apply FILE --stage fetch", &[]),
+        ("pending", "tickoff pending FILE --stage fetch", &[]),
+    ] {
+        let ended = end(sheet.tickoff(command).args(words)).with(2);
+        let says = format!(
+            "{names}the first with rows left is fetch: {typed}; if the plain STATUS is meant: --stage main\n"
+        );
+        let says = says.replace("FILE", sheet.path().to_str().unwrap());
+        assert!(ended.stderr.contains(&says), "{command}: {ended:?}");
+        assert_eq!(ended.stdout, "", "{command}");
+    }
+    assert_eq!(sheet.text(), before);
+    for made in ["ran", "copy.csv"] {
+        assert!(!sheet.folder().join(made).exists());
+    }
+    // What looks at the sheet, and what names its columns by itself, needs none.
+    for command in ["status", "watch", "check", "init"] {
+        end(&mut sheet.tickoff(command)).with(0);
+    }
+    end(sheet.tickoff("set").args(["9", "fetch_STATUS=COMPLETED"])).with(0);
+    end(sheet.tickoff("get").args(["9"])).with(0);
+    assert_eq!(sheet.lines("ran"), [""; 0]);
+}
+
+#[test]
+fn the_stage_that_is_proposed_is_the_first_with_rows_left() {
+    let sheet = listed();
+    let proposed = || end(&mut sheet.run("", "true")).with(2).stderr;
+    end(&mut sheet.run("--stage fetch", "true")).with(0);
+    let said = proposed();
+    assert!(said.contains("the first with rows left is ocr: "), "{said}");
+    end(&mut sheet.run("--stage ocr", "true")).with(0);
+    let said = proposed();
+    assert!(said.contains("none has rows left: "), "{said}");
+    assert!(said.contains(" --stage NAME -- …"), "{said}");
+}
+
+#[test]
+fn the_plain_columns_are_worked_on_beside_listed_stages_if_main_is_named() {
+    let sheet = listed();
+    end(&mut sheet.run("--stage main --limit 1", "[ -z \"$TICKOFF_STAGE\" ]")).with(0);
+    assert_eq!(sheet.cell("7", "STATUS"), "COMPLETED");
+    let pending = end(sheet.tickoff("pending").args(["--stage", "main"])).with(0);
+    assert_eq!(pending.stdout, "8\n9\n");
+}
+
+#[test]
+fn a_stage_that_is_not_among_those_listed_is_refused_by_a_run() {
+    let sheet = listed();
+    let before = sheet.text();
+    let ended = end(&mut sheet.run("--stage fecth", "touch ran")).with(2);
+    let says = "--stage fecth is none of the stages in tickoff.toml: fetch, ocr; if it is a new one: tickoff init FILE --stages fetch,ocr,fecth\n";
+    assert!(ended.stderr.contains(says), "{ended:?}");
+    assert_eq!(sheet.text(), before);
+    assert_eq!(sheet.lines("ran"), [""; 0]);
+    end(&mut sheet.run("--stage OCR", "true")).with(0);
+    assert_eq!(sheet.cell("9", "ocr_STATUS"), "COMPLETED");
+}
+
+#[test]
+fn jobs_from_standard_input_name_a_stage_of_their_copy() {
+    let sheet = TempSheet::new("id\n7\n");
+    end(sheet
+        .tickoff("init")
+        .args(["--key", "id", "--stages", "fetch"]))
+    .with(0);
+    let run = |options: &[&str]| {
+        let mut run = tickoff();
+        run.current_dir(sheet.folder());
+        run.args(["run", "-", "--output", "input.csv"]);
+        end(run.args(options).args(["--", "true"]))
+    };
+    let refused = run(&[]).with(2).stderr;
+    let says = "the first with rows left is fetch: tickoff run - --stage fetch -- …";
+    assert!(refused.contains(says), "{refused}");
+    run(&["--stage", "fetch"]).with(0);
+    assert_eq!(sheet.cell("7", "fetch_STATUS"), "COMPLETED");
+}
+
+#[test]
+fn without_a_run_watch_tells_of_the_listed_stages() {
+    let told = end(&mut listed().tickoff("watch")).with(0).stdout;
+    assert!(
+        told.contains("\nstage fetch\ntotal           3\ncompleted       2"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\nstage ocr\ntotal           3\ncompleted       1"),
+        "{told}"
+    );
+}
