@@ -202,6 +202,16 @@ pub enum Error {
         /// The columns of stages that are called almost so, at most three.
         close: Vec<String>,
     },
+    /// A stage of [`Options::stages`](crate::Options::stages) has no column in the sheet yet.
+    #[error(
+        "the stage {stage} is in tickoff.toml and has not begun: the sheet has no column {column} yet"
+    )]
+    StageNotBegun {
+        /// The stage that was asked for.
+        stage: String,
+        /// Its column.
+        column: String,
+    },
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
     InvalidValue {

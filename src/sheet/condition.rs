@@ -200,7 +200,10 @@ impl<'c> InSheet<'c> {
             }
             None if own.has_column(column) || main.has_column(column) => Place::Missing,
             Some(place) => Place::Column(place),
-            None => return Err(Error::unknown_column(column, schema.columns(), &[])),
+            None => {
+                let unknown = || Error::unknown_column(column, schema.columns(), &[]);
+                return Err(sheet.options().not_begun(column).unwrap_or_else(unknown));
+            }
         };
         let statuses = match (&place, test) {
             (Place::Status { .. }, Test::Is(words) | Test::IsNot(words)) => {

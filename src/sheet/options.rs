@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::domain::Encoding;
+use crate::domain::columns::same_column;
 use crate::domain::{KeyColumns, ProcessingStatus, Stage};
+use crate::error::Error;
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
@@ -74,6 +76,20 @@ impl Options {
     /// By which key and in which encoding the sheet is read: what a journal has to know of it.
     pub(crate) fn form(&self) -> (&KeyColumns, Encoding) {
         (&self.key, self.encoding)
+    }
+
+    /// The error for a column that is not there, if it is one of a stage that is listed.
+    pub(crate) fn not_begun(&self, column: &str) -> Option<Error> {
+        let is_asked_for = |own: &&str| same_column(own, column);
+        let mut stages = self.stages.iter();
+        let (stage, column) = stages.find_map(|stage| {
+            let own = stage.columns().into_iter().find(is_asked_for)?;
+            Some((stage, own))
+        })?;
+        Some(Error::StageNotBegun {
+            stage: stage.to_string(),
+            column: column.to_owned(),
+        })
     }
 
     /// Whether a row with this status is not to be processed any more.

@@ -262,6 +262,70 @@ fn a_stage_that_is_not_among_those_listed_is_refused_by_a_run() {
 }
 
 #[test]
+fn a_listed_stage_that_has_no_columns_yet_is_said_to_have_not_begun() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(&mut sheet.run("--stage aa", "true")).with(0);
+    let settings = "['input.csv']\nstages = ['aa', 'ab']\n";
+    std::fs::write(sheet.folder().join("tickoff.toml"), settings).unwrap();
+    let before = sheet.text();
+    let says = |column: &str| {
+        format!(
+            "the stage ab is in tickoff.toml and has not begun: the sheet has no column {column} yet\n"
+        )
+    };
+    for (command, words, code, column) in [
+        ("run", "--stage aa --after ab -- true", 2, "ab_STATUS"),
+        (
+            "run --dry-run",
+            "--stage aa --after ab -- true",
+            2,
+            "ab_STATUS",
+        ),
+        ("pending", "--stage aa --after AB", 2, "ab_STATUS"),
+        (
+            "pending",
+            "--stage aa --where ab_status=ERROR",
+            2,
+            "ab_STATUS",
+        ),
+        (
+            "pending",
+            "--stage aa --where ab_ERROR_MESSAGE~x",
+            2,
+            "ab_ERROR_MESSAGE",
+        ),
+        ("set", "P1 ab_STATUS=PENDING", 1, "ab_STATUS"),
+        ("status", "--stage ab", 0, "ab_STATUS"),
+    ] {
+        let ended = end(sheet.tickoff(command).args(words.split(' '))).with(code);
+        assert!(ended.stderr.contains(&says(column)), "{words}: {ended:?}");
+        assert!(!ended.stderr.contains("did you mean"), "{words}: {ended:?}");
+        assert_eq!(sheet.text(), before);
+    }
+    // Its first run is no slip, and a name that is like it is one.
+    let begun = end(&mut sheet.run("--stage ab --dry-run", "true")).with(0);
+    assert!(!begun.stderr.contains("did you mean"), "{begun:?}");
+    let slip = end(&mut sheet.run("--stage aa --after abb", "true")).with(2);
+    let (_, meant) = slip.stderr.split_once("did you mean ").unwrap();
+    assert!(meant.contains("ab_STATUS"), "{slip:?}");
+    let begun = end(&mut sheet.run("--stage ab", "true")).with(0);
+    assert!(!begun.stderr.contains("did you mean"), "{begun:?}");
+    assert_eq!(sheet.cell("P1", "ab_STATUS"), "COMPLETED");
+}
+
+#[test]
+fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(sheet.tickoff("init").args(["--stages", "fetch,ocr"])).with(0);
+    for options in ["", "--dry-run", "--only P1"] {
+        let ended = end(&mut sheet.run(&format!("--stage ocr --after fetch {options}"), "true"));
+        let says =
+            "nothing to do: of the rows that are done in the stage fetch, none is left in ocr\n";
+        assert!(ended.with(0).stderr.contains(says), "{options}");
+    }
+}
+
+#[test]
 fn jobs_from_standard_input_name_a_stage_of_their_copy() {
     let sheet = TempSheet::new("id\n7\n");
     end(sheet

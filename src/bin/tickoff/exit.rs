@@ -78,6 +78,7 @@ impl Exit {
         match error {
             Error::UnknownPo { .. }
             | Error::UnknownColumn { .. }
+            | Error::StageNotBegun { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
             Error::UnknownStatus { .. } | Error::UnknownStage { .. } => Exit::Usage,

@@ -48,6 +48,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
         }
+        Error::StageNotBegun { .. } => "tickoff init FILE adds it",
         Error::Transition { .. } => {
             "if that is meant, use tickoff set for this row, or --force for all"
         }

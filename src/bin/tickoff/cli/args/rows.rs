@@ -36,7 +36,9 @@ impl ConditionArgs {
 /// Of a selection that the sheet has no column for: a slip on the command line.
 pub fn slip(error: Error) -> Failure {
     match error {
-        Error::UnknownColumn { .. } => Failure::Other(Exit::Usage, error.to_string()),
+        Error::UnknownColumn { .. } | Error::StageNotBegun { .. } => {
+            Failure::Other(Exit::Usage, error.to_string())
+        }
         error => error.into(),
     }
 }

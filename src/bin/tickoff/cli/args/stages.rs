@@ -67,9 +67,9 @@ impl AfterArgs {
         self.stage.stage()
     }
 
-    /// Whether another stage has to come first.
-    pub fn has_first(&self) -> bool {
-        self.after.is_some()
+    /// The one that has to come first.
+    pub fn first(&self) -> Option<&Stage> {
+        self.after.as_ref()
     }
 
     /// These options for that stage.
