@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use chrono::Utc;
-use tickoff::{Sheet, escape};
+use tickoff::escape;
 
 use super::args::SheetArgs;
-use super::status::read_stages;
+use super::status::Stages;
 use crate::exit::{Exit, Failure};
 use crate::report::{Facts, Joblog, Output, StageCounts, html, must_differ, xlsx};
 use crate::stderr::Display;
@@ -44,7 +44,7 @@ pub struct ReportArgs {
 /// Writes the files that are asked for.
 pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     let options = args.sheet.options()?;
-    let sheet = Sheet::read(&args.sheet.file, &options)?;
+    let Stages { sheet, listed, .. } = Stages::read(&args.sheet.file, &options)?;
     let joblog = args.joblog.as_deref();
     let create = |path: &PathBuf, mark| Output::create(path, mark, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
@@ -64,8 +64,7 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     }
 
     let joblog = joblog.map(|path| Joblog::read(path, &sheet)).transpose()?;
-    let stages = read_stages(&args.sheet.file, &options)?;
-    let stages = stages.iter().map(|(stage, sheet)| StageCounts {
+    let stages = listed.iter().map(|(stage, sheet)| StageCounts {
         name: stage.name().to_owned(),
         progress: sheet.progress(),
     });
