@@ -141,15 +141,25 @@ impl Stages {
     /// Each stage that says something, with the sheet as it is read for it. Where some are listed these are
     /// they, and the main one if tickoff worked on it.
     pub fn telling(&self) -> impl Iterator<Item = (&Stage, &Sheet)> {
-        let is_listed = self.listed.iter().any(|(stage, _)| stage.is_main());
-        let progress = self.sheet.progress();
-        let has_own = self.listed.is_empty()
-            || !is_listed
-                && progress.pending < progress.total
-                && self.sheet.refuse_foreign_status().is_ok();
-        let own = has_own.then_some((&self.stage, &self.sheet));
+        let own = self.has_own().then_some((&self.stage, &self.sheet));
         let listed = self.listed.iter().map(|(stage, sheet)| (stage, sheet));
         own.into_iter().chain(listed)
+    }
+
+    fn has_own(&self) -> bool {
+        let is_listed = self.listed.iter().any(|(stage, _)| stage.is_main());
+        let has_begun = || has_begun(&self.sheet) && self.sheet.refuse_foreign_status().is_ok();
+        self.listed.is_empty() || !is_listed && has_begun()
+    }
+
+    /// The stage to tell of where there is room for one: the main one if none is listed or tickoff worked on it,
+    /// or else the last that has begun.
+    pub fn foremost(mut self) -> (Stage, Sheet) {
+        if self.has_own() {
+            return (self.stage, self.sheet);
+        }
+        let begun = self.listed.iter().rposition(|(_, sheet)| has_begun(sheet));
+        self.listed.swap_remove(begun.unwrap_or(0))
     }
 
     /// All of it, for a program.
@@ -160,6 +170,11 @@ impl Stages {
         });
         State::of(&self.sheet, Some(work), listed.collect())
     }
+}
+
+fn has_begun(sheet: &Sheet) -> bool {
+    let progress = sheet.progress();
+    progress.pending < progress.total
 }
 
 /// How a stage stands.
