@@ -343,6 +343,32 @@ fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
 }
 
 #[test]
+fn check_looks_at_each_listed_stage_and_says_the_rest_once() {
+    let sheet =
+        TempSheet::new("PO_NUMBER;status;a_STATUS;b_STATUS\nP1;active;ERROR;\n;;;\nP2;sold;;odd\n");
+    let settings = "['input.csv']\nstages = ['a', 'b']\n";
+    std::fs::write(sheet.folder().join("tickoff.toml"), settings).unwrap();
+    let told = end(&mut sheet.tickoff("check")).with(3).stdout;
+    let found: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.split_once("input.csv:"))
+        .map(|(_, finding)| finding)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "2:1: warning: P1: the row is ERROR without a message",
+            "3:1: warning: the row has no key; it is kept and never processed",
+            "4:10: error: the column b_STATUS holds what is not tickoff's: odd in 1 row (line 4)",
+            "4:10: warning: P2: odd is none of the known statuses; a run leaves the row alone",
+        ],
+        "{told}"
+    );
+    let of_a = end(sheet.tickoff("check").args(["--stage", "a"])).with(0);
+    assert!(!of_a.stdout.contains("odd"), "{of_a:?}");
+}
+
+#[test]
 fn jobs_from_standard_input_name_a_stage_of_their_copy() {
     let sheet = TempSheet::new("id\n7\n");
     end(sheet
