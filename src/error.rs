@@ -403,13 +403,21 @@ impl Error {
     }
 
     /// A column that is not there and may not be added, beside those that are there and those that
-    /// may be.
-    pub(crate) fn unknown_column(column: &str, columns: &[String], addable: &[&str]) -> Error {
+    /// may be; if it is known which were `meant`, these are proposed.
+    pub(crate) fn unknown_column(
+        column: &str,
+        columns: &[String],
+        addable: &[&str],
+        meant: Vec<String>,
+    ) -> Error {
         let known = columns.iter().map(String::as_str);
         Error::UnknownColumn {
             column: column.trim().to_owned(),
             columns: columns.to_vec(),
-            close: close_to(column, known.chain(addable.iter().copied())),
+            close: match meant.is_empty() {
+                true => close_to(column, known.chain(addable.iter().copied())),
+                false => meant,
+            },
         }
     }
 

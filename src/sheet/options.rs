@@ -92,6 +92,22 @@ impl Options {
         })
     }
 
+    /// What may be meant by a plain column of a row's state that is not there, where others are worked on: that of
+    /// the stage that is worked on, or else those of the stages that are listed, at most three.
+    pub(crate) fn of_stages(&self, column: &str) -> Vec<String> {
+        let main = Stage::default();
+        if !main.has_column(column) || self.stages.iter().any(Stage::is_main) {
+            return Vec::new();
+        }
+        let stages = match self.stage.is_main() {
+            true => &self.stages[..],
+            false if self.stages.is_empty() => &[],
+            false => std::slice::from_ref(&self.stage),
+        };
+        let names = stages.iter().map(|stage| stage.column(column).to_owned());
+        names.take(3).collect()
+    }
+
     /// Whether a row with this status is not to be processed any more.
     pub(crate) fn is_done(&self, status: &ProcessingStatus) -> bool {
         !self.take_done && self.means_done(status)

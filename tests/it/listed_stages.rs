@@ -336,10 +336,41 @@ fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
     end(sheet.tickoff("init").args(["--stages", "fetch,ocr"])).with(0);
     for options in ["", "--dry-run", "--only P1"] {
         let ended = end(&mut sheet.run(&format!("--stage ocr --after fetch {options}"), "true"));
-        let says =
-            "nothing to do: of the rows that are done in the stage fetch, none is left in ocr\n";
+        let says = "nothing to do: no row that is done in the stage fetch, and not in ocr, is among those selected\n";
         assert!(ended.with(0).stderr.contains(says), "{options}");
     }
+}
+
+#[test]
+fn the_plain_columns_of_a_sheet_in_stages_are_answered_with_those_of_the_stages() {
+    let sheet = listed();
+    for (command, words, code, meant) in [
+        ("set", "9 STATUS=PENDING", 1, "fetch_STATUS or ocr_STATUS?"),
+        (
+            "set",
+            "9 error_message=x",
+            1,
+            "fetch_ERROR_MESSAGE or ocr_ERROR_MESSAGE?",
+        ),
+        (
+            "pending",
+            "--stage ocr --where STATUS=ERROR",
+            2,
+            "ocr_STATUS?",
+        ),
+    ] {
+        let ended = end(sheet.tickoff(command).args(words.split(' '))).with(code);
+        let says = format!(": did you mean {meant}\n");
+        assert!(ended.stderr.contains(&says), "{words}: {ended:?}");
+    }
+    // In a sheet that tickoff works on in the plain columns as well they are meant.
+    end(sheet
+        .tickoff("pending")
+        .args(["--stage", "main", "--where", "STATUS=PENDING"]))
+    .with(0);
+    end(&mut sheet.run("--stage main --limit 1", "true")).with(0);
+    let words = ["--stage", "ocr", "--where", "STATUS=COMPLETED"];
+    end(sheet.tickoff("pending").args(words)).with(0);
 }
 
 #[test]

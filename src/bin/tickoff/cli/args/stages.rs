@@ -10,7 +10,8 @@ use crate::exit::{Exit, Failure, for_a_shell};
 #[derive(Debug, clap::Args)]
 pub struct StageArgs {
     /// A step of the work with columns of its own: NAME_STATUS, NAME_LAST_PROCESSED and NAME_ERROR_MESSAGE
-    /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it
+    /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it. Where tickoff.toml lists stages, run,
+    /// apply and pending need it; main is the one with the plain columns
     #[arg(long, value_name = "NAME", help_heading = "Stages")]
     stage: Option<Stage>,
 }

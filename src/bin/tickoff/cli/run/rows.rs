@@ -11,7 +11,7 @@ use crate::stderr::Display;
 pub fn tell_nothing_to_do(args: &RunArgs, display: &Display) {
     display.say(&match args.stage.first() {
         Some(first) => format!(
-            "nothing to do: of the rows that are done in the stage {first}, none is left in {}",
+            "nothing to do: no row that is done in the stage {first}, and not in {}, is among those selected",
             args.stage.stage()
         ),
         None => "nothing to do: no row that is not done is among those selected".to_owned(),
