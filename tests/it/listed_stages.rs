@@ -129,7 +129,7 @@ fn init_adds_the_columns_of_the_stages_that_are_listed_and_no_others() {
     for (stages, added) in [
         ("fetch,ocr", format!("{FETCH};{OCR}")),
         ("main,ocr", format!("{MAIN};{OCR}")),
-        ("fetch,FETCH", FETCH.to_owned()),
+        ("fetch", FETCH.to_owned()),
     ] {
         let sheet = TempSheet::new("PO_NUMBER\nP1\n");
         let told = end(sheet.tickoff("init").args(["--stages", stages])).with(0);
@@ -183,6 +183,10 @@ fn a_stage_that_none_can_be_is_refused_with_its_place_in_the_settings() {
             "['input.csv']\nstages = 'ocr'\n",
             "tickoff.toml:2:10: stages must be a list of names: [\"fetch\", \"ocr\"]",
         ),
+        (
+            "['input.csv']\nstages = ['ocr', 'OCR']\n",
+            "tickoff.toml:2:10: stages has a name twice; case does not count",
+        ),
     ] {
         std::fs::write(sheet.folder().join("tickoff.toml"), text).unwrap();
         for command in ["status", "check", "watch"] {
@@ -190,7 +194,9 @@ fn a_stage_that_none_can_be_is_refused_with_its_place_in_the_settings() {
             assert!(told.contains(said), "{told}");
         }
     }
-    end(sheet.tickoff("init").args(["--stages", "o c r"])).with(2);
+    for stages in ["o c r", "ocr,fetch,OCR"] {
+        end(sheet.tickoff("init").args(["--stages", stages])).with(2);
+    }
 }
 
 #[test]
@@ -211,7 +217,7 @@ fn where_stages_are_listed_a_command_on_the_rows_without_one_is_refused() {
         ),
         (
             "run --output copy.csv",
-            "tickoff run FILE --stage fetch -- …",
+            "tickoff run FILE --output copy.csv --stage fetch -- …",
             &["--", "touch", "ran"],
         ),
         (
@@ -413,7 +419,8 @@ fn jobs_from_standard_input_name_a_stage_of_their_copy() {
         end(run.args(options).args(["--", "true"]))
     };
     let refused = run(&[]).with(2).stderr;
-    let says = "the first with rows left is fetch: tickoff run - --stage fetch -- …";
+    let says =
+        "the first with rows left is fetch: tickoff run - --output input.csv --stage fetch -- …";
     assert!(refused.contains(says), "{refused}");
     run(&["--stage", "fetch"]).with(0);
     assert_eq!(sheet.cell("7", "fetch_STATUS"), "COMPLETED");

@@ -60,6 +60,10 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
+    if let Some(stage) = args.stages.as_deref().and_then(Stage::repeated) {
+        let message = format!("--stages has the name {stage} twice; case does not count");
+        return Err(Failure::Other(Exit::Usage, message));
+    }
     let typed = args.words.put_into(args.sheet.settings()?);
     let key = args.add_key.clone().map(KeyColumns::from).or(typed.key);
     let typed = Settings {

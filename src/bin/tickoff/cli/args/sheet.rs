@@ -11,7 +11,7 @@ use tickoff::{
 
 use crate::cli::args::CommandOn;
 use crate::cli::formulas::Formulas;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, for_a_shell};
 
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
@@ -83,11 +83,12 @@ impl SheetArgs {
         self.options_with(self.settings()?)
     }
 
-    /// The command that works on the sheet's rows.
-    pub fn in_command(&self, command: &'static str) -> CommandOn<'_> {
+    /// A command that works on the sheet's rows.
+    pub fn in_command(&self, command: &str) -> CommandOn<'_> {
+        let file = for_a_shell(&self.file.to_string_lossy());
         CommandOn {
-            command,
-            file: &self.file,
+            before: format!("tickoff {command} {file}"),
+            behind: "",
             sheet: &self.file,
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tickoff::{Options, Selection, Sheet, Stage};
 
-use crate::exit::{Exit, Failure, for_a_shell};
+use crate::exit::{Exit, Failure};
 
 /// Which step of the work is meant.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ impl AfterArgs {
             ..self.stage.put_into_listed(options, on)?
         };
         match &options.after {
-            Some(after) if is_same(after, &options.stage) => {
+            Some(after) if after.is_same(&options.stage) => {
                 let message = format!(
                     "the stage {after} cannot come after itself; --stage names the one that is to be run"
                 );
@@ -97,39 +97,29 @@ impl AfterArgs {
 
 /// A command line that works on the rows of a sheet.
 pub struct CommandOn<'a> {
-    /// Its first word: `run`.
-    pub command: &'a str,
-    /// FILE, as it was typed.
-    pub file: &'a Path,
+    /// How it is typed, up to `--stage NAME`.
+    pub before: String,
+    /// What follows that.
+    pub behind: &'static str,
     /// The sheet that has the states; there may be none yet.
     pub sheet: &'a Path,
 }
 
-fn is_same(one: &Stage, other: &Stage) -> bool {
-    one.status().eq_ignore_ascii_case(other.status())
-}
-
 fn is_listed(stage: &Stage, options: &Options) -> bool {
-    options.stages.iter().any(|one| is_same(one, stage))
+    options.stages.iter().any(|one| one.is_same(stage))
 }
 
 fn not_named(options: &Options, on: &CommandOn<'_>) -> String {
-    let left = options
-        .stages
-        .iter()
-        .find(|stage| has_work(stage, options, on));
+    let has_work = |stage: &&Stage| has_work(stage, options, on.sheet);
+    let left = options.stages.iter().find(has_work);
     let first = match left {
         Some(stage) => format!("the first with rows left is {stage}"),
         None => "none has rows left".to_owned(),
     };
     let name = left.map_or("NAME", Stage::name);
-    let file = for_a_shell(&on.file.to_string_lossy());
-    let command = match on.command {
-        "run" => format!("tickoff run {file} --stage {name} -- …"),
-        command => format!("tickoff {command} {file} --stage {name}"),
-    };
+    let (before, behind) = (&on.before, on.behind);
     format!(
-        "--stage has to name one of the stages in tickoff.toml: {}; {first}: {command}; if the plain STATUS is meant: --stage main",
+        "--stage has to name one of the stages in tickoff.toml: {}; {first}: {before} --stage {name}{behind}; if the plain STATUS is meant: --stage main",
         names(&options.stages)
     )
 }
@@ -148,12 +138,12 @@ fn names(stages: &[Stage]) -> String {
 }
 
 /// Whether a row is not done in a stage; also where the sheet cannot be read, or is not there yet.
-fn has_work(stage: &Stage, options: &Options, on: &CommandOn<'_>) -> bool {
+fn has_work(stage: &Stage, options: &Options, sheet: &Path) -> bool {
     let options = Options {
         stage: stage.clone(),
         ..options.clone()
     };
-    let Ok(sheet) = Sheet::read(on.sheet, &options) else {
+    let Ok(sheet) = Sheet::read(sheet, &options) else {
         return true;
     };
     sheet
