@@ -196,7 +196,7 @@ impl<'c> InSheet<'c> {
         let is_own = same_column(column, own.status());
         let meant = sheet.options().of_stages(column);
         let place = match schema.position(column) {
-            None if !is_own && !meant.is_empty() => {
+            None if !own.has_column(column) && !meant.is_empty() => {
                 return Err(Error::unknown_column(column, schema.columns(), &[], meant));
             }
             column if is_own || same_column(&condition.column, main.status()) => {
