@@ -263,6 +263,18 @@ fn the_stage_that_is_proposed_is_the_first_with_rows_left() {
 }
 
 #[test]
+fn main_is_proposed_like_any_other_if_it_is_listed() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\n");
+    end(sheet.tickoff("init").args(["--stages", "main,ocr"])).with(0);
+    let said = end(&mut sheet.run("", "true")).with(2).stderr;
+    let says = "tickoff.toml: main, ocr; the first with rows left is main: tickoff run ";
+    assert!(said.contains(says), "{said}");
+    assert!(said.ends_with(" --stage main -- …\n"), "{said}");
+    end(&mut sheet.run("--stage main", "true")).with(0);
+    assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+}
+
+#[test]
 fn the_plain_columns_are_worked_on_beside_listed_stages_if_main_is_named() {
     let sheet = listed();
     end(&mut sheet.run("--stage main --limit 1", "[ -z \"$TICKOFF_STAGE\" ]")).with(0);

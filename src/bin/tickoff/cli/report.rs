@@ -17,8 +17,8 @@ use crate::stderr::Display;
 /// suppliers, the stages that tickoff.toml lists, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
 /// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
 ///
-/// Where tickoff.toml lists stages, it tells of the last one that has begun, or of the plain STATUS if tickoff
-/// worked on that; --stage names another.
+/// Where tickoff.toml lists stages, it tells of the last one that has begun, or of main if that is not listed and
+/// tickoff worked on it; --stage names another.
 ///
 /// A report that is there is replaced, once the new one is whole; any other file is not. FILE may be in use by a run.
 #[derive(Debug, clap::Args)]

@@ -27,8 +27,8 @@ const BAR: usize = 40;
 /// Show how many rows there are in each state, the commonest errors, and who is at it
 ///
 /// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
-/// its number. Where tickoff.toml lists stages, each of them is shown so, and main only if tickoff worked on it;
-/// --stage shows one alone.
+/// its number. Where tickoff.toml lists stages, each of them is shown so, and main as well if
+/// tickoff worked on it; --stage shows one alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

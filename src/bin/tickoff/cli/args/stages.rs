@@ -118,8 +118,12 @@ fn not_named(options: &Options, on: &CommandOn<'_>) -> String {
     };
     let name = left.map_or("NAME", Stage::name);
     let (before, behind) = (&on.before, on.behind);
+    let plain = match options.stages.iter().any(Stage::is_main) {
+        true => "",
+        false => "; if the plain STATUS is meant: --stage main",
+    };
     format!(
-        "--stage has to name one of the stages in tickoff.toml: {}; {first}: {before} --stage {name}{behind}; if the plain STATUS is meant: --stage main",
+        "--stage has to name one of the stages in tickoff.toml: {}; {first}: {before} --stage {name}{behind}{plain}",
         names(&options.stages)
     )
 }
