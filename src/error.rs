@@ -215,6 +215,16 @@ pub enum Error {
         /// The columns of stages that are called almost so, at most three.
         close: Vec<String>,
     },
+    /// A stage of [`Options::stages`](crate::Options::stages) has no column in the sheet yet.
+    #[error(
+        "the stage {stage} is in tickoff.toml and has not begun: the sheet has no column {column} yet"
+    )]
+    StageNotBegun {
+        /// The stage that was asked for.
+        stage: String,
+        /// Its column.
+        column: String,
+    },
     /// A value that may not be written. Nothing was changed.
     #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
     InvalidValue {
@@ -406,13 +416,21 @@ impl Error {
     }
 
     /// A column that is not there and may not be added, beside those that are there and those that
-    /// may be.
-    pub(crate) fn unknown_column(column: &str, columns: &[String], addable: &[&str]) -> Error {
+    /// may be; if it is known which were `meant`, these are proposed.
+    pub(crate) fn unknown_column(
+        column: &str,
+        columns: &[String],
+        addable: &[&str],
+        meant: Vec<String>,
+    ) -> Error {
         let known = columns.iter().map(String::as_str);
         Error::UnknownColumn {
             column: column.trim().to_owned(),
             columns: columns.to_vec(),
-            close: close_to(column, known.chain(addable.iter().copied())),
+            close: match meant.is_empty() {
+                true => close_to(column, known.chain(addable.iter().copied())),
+                false => meant,
+            },
         }
     }
 

@@ -47,6 +47,21 @@ impl Stage {
         self.name == MAIN
     }
 
+    /// Whether both have the same columns: case does not count.
+    pub fn is_same(&self, other: &Stage) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name)
+    }
+
+    /// The first of these that was there before.
+    pub fn repeated(stages: &[Stage]) -> Option<&Stage> {
+        let mut places = 0..stages.len();
+        let is_repeated = |&place: &usize| {
+            let before = &stages[..place];
+            before.iter().any(|other| other.is_same(&stages[place]))
+        };
+        places.find(is_repeated).map(|place| &stages[place])
+    }
+
     /// The columns of its status, time and message.
     pub fn columns(&self) -> [&str; 3] {
         self.columns.each_ref().map(String::as_str)
@@ -185,6 +200,18 @@ mod tests {
         assert_eq!(main.column(" status"), " status");
         assert_eq!(main.general_name("STATUS"), None);
         assert_eq!("Main".parse(), Ok(main));
+    }
+
+    #[test]
+    fn a_stage_is_repeated_whatever_its_case() {
+        let stages = |names: &[&str]| -> Vec<Stage> {
+            names.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        assert_eq!(Stage::repeated(&stages(&["a", "main", "ab"])), None);
+        for names in [["a", "b", "A"], ["a", "main", "MAIN"]] {
+            let stages = stages(&names);
+            assert_eq!(Stage::repeated(&stages), Some(&stages[2]));
+        }
     }
 
     #[test]

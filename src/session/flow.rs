@@ -301,11 +301,15 @@ impl Session {
 
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
-        self.handler.refuse_without_room()?;
-        let unknown = self.handler.sheet().unknown_stage();
-        if let Some(error) = &unknown
-            && matches!(error, Error::UnknownStage { close, .. } if !close.is_empty())
+        self.handler
+            .refuse_without_room(&self.handler.missing_columns())?;
+        let sheet = self.handler.sheet();
+        if let Some(error @ Error::UnknownStage { close, .. }) = &sheet.unknown_stage()
+            && !close.is_empty()
         {
+            if !sheet.options().stages.is_empty() {
+                return Err(error.clone());
+            }
             tracing::warn!("{error}");
         }
         self.back_up()?;
@@ -318,18 +322,20 @@ impl Session {
     }
 
     /// Adds the result columns that are missing, after a backup; with none missing it does neither.
+    /// They are those of every stage in [`Options::stages`], or if it lists none, of [`Options::stage`].
     /// Returns the columns that were added.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn init(mut self) -> Result<Vec<String>> {
-        if self.handler.missing_columns().is_empty() {
+        let missing = self.handler.missing_columns_of_all();
+        if missing.is_empty() {
             self.handler.finish()?;
-            return Ok(Vec::new());
+            return Ok(missing);
         }
-        self.handler.refuse_without_room()?;
+        self.handler.refuse_without_room(&missing)?;
         self.back_up()?;
-        let added = self.handler.add_missing_columns()?;
+        let added = self.handler.add_columns(&missing)?;
         self.handler.finish()?;
         Ok(added)
     }

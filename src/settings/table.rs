@@ -208,7 +208,11 @@ pub(super) const NAMES: &[Name] = &[
             let wanted = "stages must be a list of names: [\"fetch\", \"ocr\"]";
             let of_letters = "a stage's name is made of the letters A to Z, digits, - and _";
             let stage = |name: &str| name.parse::<Stage>().map_err(|_| of_letters);
-            settings.stages = Some(each(value, wanted, stage)?);
+            let stages = each(value, wanted, stage)?;
+            if Stage::repeated(&stages).is_some() {
+                return Err("stages has a name twice; case does not count".into());
+            }
+            settings.stages = Some(stages);
             Ok(())
         },
         write: |settings| {

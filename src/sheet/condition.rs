@@ -194,13 +194,20 @@ impl<'c> InSheet<'c> {
         let schema = sheet.schema();
         let (main, own) = (Stage::default(), &sheet.options().stage);
         let is_own = same_column(column, own.status());
+        let meant = sheet.options().of_stages(column);
         let place = match schema.position(column) {
+            None if !own.has_column(column) && !meant.is_empty() => {
+                return Err(Error::unknown_column(column, schema.columns(), &[], meant));
+            }
             column if is_own || same_column(&condition.column, main.status()) => {
                 Place::Status { column, is_own }
             }
             None if own.has_column(column) || main.has_column(column) => Place::Missing,
             Some(place) => Place::Column(place),
-            None => return Err(Error::unknown_column(column, schema.columns(), &[])),
+            None => {
+                let unknown = || Error::unknown_column(column, schema.columns(), &[], meant);
+                return Err(sheet.options().not_begun(column).unwrap_or_else(unknown));
+            }
         };
         let statuses = match (&place, test) {
             (Place::Status { .. }, Test::Is(words) | Test::IsNot(words)) => {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::domain::Encoding;
+use crate::domain::columns::same_column;
 use crate::domain::{KeyColumns, ProcessingStatus, Stage};
+use crate::error::Error;
 
 /// How a sheet is read and kept. The default suits the sheets of the original system.
 #[derive(Debug, Clone)]
@@ -22,7 +24,8 @@ pub struct Options {
     pub stage: Stage,
     /// The stage in which a row must be done to be processed: none.
     pub after: Option<Stage>,
-    /// The stages that `status` and `report` tell of besides: none. A run does not look at them.
+    /// The stages of the sheet's work: none. [`Session::init`](crate::Session::init) adds their columns. What works
+    /// on a stage, and what reads its state, looks at `stage` alone.
     pub stages: Vec<Stage>,
     /// The statuses that count as done, and so are not processed: COMPLETED.
     pub done: Vec<ProcessingStatus>,
@@ -73,6 +76,36 @@ impl Options {
     /// By which key and in which encoding the sheet is read: what a journal has to know of it.
     pub(crate) fn form(&self) -> (&KeyColumns, Encoding) {
         (&self.key, self.encoding)
+    }
+
+    /// The error for a column that is not there, if it is one of a stage that is listed.
+    pub(crate) fn not_begun(&self, column: &str) -> Option<Error> {
+        let is_asked_for = |own: &&str| same_column(own, column);
+        let mut stages = self.stages.iter();
+        let (stage, column) = stages.find_map(|stage| {
+            let own = stage.columns().into_iter().find(is_asked_for)?;
+            Some((stage, own))
+        })?;
+        Some(Error::StageNotBegun {
+            stage: stage.to_string(),
+            column: column.to_owned(),
+        })
+    }
+
+    /// What may be meant by a plain column of a row's state that is not there, where others are worked on: that of
+    /// the stage that is worked on, or else those of the stages that are listed, at most three.
+    pub(crate) fn of_stages(&self, column: &str) -> Vec<String> {
+        let main = Stage::default();
+        if !main.has_column(column) || self.stages.iter().any(Stage::is_main) {
+            return Vec::new();
+        }
+        let stages = match self.stage.is_main() {
+            true => &self.stages[..],
+            false if self.stages.is_empty() => &[],
+            false => std::slice::from_ref(&self.stage),
+        };
+        let names = stages.iter().map(|stage| stage.column(column).to_owned());
+        names.take(3).collect()
     }
 
     /// Whether a row with this status is not to be processed any more.

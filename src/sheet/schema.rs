@@ -92,7 +92,10 @@ impl Schema {
 
     /// The error for a column that is not there.
     pub(crate) fn unknown(&self, name: &str, options: &Options) -> Error {
-        Error::unknown_column(name, &self.columns, addable(options))
+        let addable = addable(options);
+        let unknown =
+            || Error::unknown_column(name, &self.columns, addable, options.of_stages(name));
+        options.not_begun(name).unwrap_or_else(unknown)
     }
 
     /// Columns that are there, or may be added, whose names are like this one.

@@ -221,7 +221,7 @@ impl Sheet {
     }
 
     /// [`Error::UnknownStage`] if the sheet has no column yet for the stage that is worked on, as before its first
-    /// run, or if its name is mistyped.
+    /// run, or if its name is mistyped; [`Error::StageNotBegun`] if it is listed.
     pub fn unknown_stage(&self) -> Option<Error> {
         self.unknown(&self.options().stage)
     }
@@ -231,12 +231,17 @@ impl Sheet {
         if stage.is_main() || schema.position(stage.status()).is_some() {
             return None;
         }
-        let is_status = |name: &&String| stage_prefix(name, STATUS).is_some();
-        let statuses = schema.columns().iter().filter(is_status);
-        Some(Error::UnknownStage {
-            stage: stage.to_string(),
-            column: stage.status().to_owned(),
-            close: close_to(stage.status(), statuses),
+        let options = self.options();
+        options.not_begun(stage.status()).or_else(|| {
+            let is_status = |name: &&str| stage_prefix(name, STATUS).is_some();
+            let columns = schema.columns().iter().map(String::as_str);
+            let listed = options.stages.iter().map(Stage::status);
+            let listed = listed.filter(|status| schema.position(status).is_none());
+            Some(Error::UnknownStage {
+                stage: stage.to_string(),
+                column: stage.status().to_owned(),
+                close: close_to(stage.status(), columns.filter(is_status).chain(listed)),
+            })
         })
     }
 

@@ -20,7 +20,7 @@ use crate::csv::{
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
-use crate::domain::{Encoding, KNOWN, ProcessingStatus, parse_timestamp};
+use crate::domain::{Encoding, KNOWN, ProcessingStatus, Stage, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
@@ -384,11 +384,20 @@ impl Sheet {
 
     /// Those of the columns that a session needs which the sheet lacks.
     pub(crate) fn missing_columns(&self) -> Vec<String> {
+        self.missing_columns_of(std::slice::from_ref(&self.options.stage))
+    }
+
+    /// Those of the columns of these stages which the sheet lacks.
+    pub(crate) fn missing_columns_of(&self, stages: &[Stage]) -> Vec<String> {
         let schema = self.schema.load();
-        let own = self.options.stage.columns().into_iter();
-        own.filter(|name| schema.position(name).is_none())
-            .map(str::to_owned)
-            .collect()
+        let mut missing: Vec<String> = Vec::new();
+        for name in stages.iter().flat_map(Stage::columns) {
+            let is_missing = |known: &String| same_column(known, name);
+            if schema.position(name).is_none() && !missing.iter().any(is_missing) {
+                missing.push(name.to_owned());
+            }
+        }
+        missing
     }
 
     /// Whether a run leaves a PO alone, because the status in one of its rows is a word that nobody knows.

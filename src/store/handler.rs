@@ -248,22 +248,33 @@ impl CsvHandler {
     /// [`Error::Malformed`] if the header has no room for them, [`Error::Io`]: nothing was added.
     /// [`Error::NotVisible`]: what is missing is in the journal.
     pub fn add_missing_columns(&self) -> Result<Vec<String>> {
-        let missing = self.missing_columns();
-        if missing.is_empty() {
-            return Ok(missing);
+        self.add_columns(&self.missing_columns())
+    }
+
+    pub(crate) fn add_columns(&self, names: &[String]) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
         }
-        let added = self.writer()?.add_columns(&missing)?;
+        let added = self.writer()?.add_columns(names)?;
         self.make_visible()?;
         Ok(added)
     }
 
-    /// Refuses a header that has no room for the columns that are missing.
-    pub(crate) fn refuse_without_room(&self) -> Result<()> {
-        fitness::refuse_without_room(&self.sheet.load(), &self.missing_columns())
+    /// Refuses a header that has no room for these columns.
+    pub(crate) fn refuse_without_room(&self, columns: &[String]) -> Result<()> {
+        fitness::refuse_without_room(&self.sheet.load(), columns)
     }
 
     pub(crate) fn missing_columns(&self) -> Vec<String> {
         self.sheet.load().missing_columns()
+    }
+
+    /// The columns that are missing of every stage that is listed, or if none is, of the one that is worked on.
+    pub(crate) fn missing_columns_of_all(&self) -> Vec<String> {
+        match &self.options.stages[..] {
+            [] => self.missing_columns(),
+            listed => self.sheet.load().missing_columns_of(listed),
+        }
     }
 
     /// Takes in what other programs did to the public file, if that can be done now.

@@ -65,6 +65,8 @@ mod kills;
 #[cfg(feature = "cli")]
 mod links;
 #[cfg(feature = "cli")]
+mod listed_stages;
+#[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
 mod numbering;

@@ -610,6 +610,43 @@ fn the_workbook_makes_room_for_the_lines_of_a_cell() {
 }
 
 #[test]
+fn the_report_of_a_sheet_in_stages_tells_of_the_last_that_has_begun() {
+    let sheet = TempSheet::new("PO_NUMBER;status\nP1;active\nP2;\n");
+    end(sheet.tickoff("init").args(["--stages", "fetch,ocr,upload"])).with(0);
+    let told = |options: &[&str]| {
+        let page = page(&sheet, options);
+        let (_, heading) = page.split_once("<h2 id=\"status\">").unwrap();
+        let heading = heading.split('<').next().unwrap().to_owned();
+        (
+            heading,
+            row(&page, "<th scope=\"row\" class=\"po\">P1</th>"),
+        )
+    };
+    let of = |stage: &str, row: &str| (format!("Status in the stage {stage}"), row.to_owned());
+    assert_eq!(told(&[]), of("fetch", "P1|PENDING"));
+    end(&mut sheet.run("--stage fetch", "true")).with(0);
+    assert!(told(&[]).1.starts_with("P1|COMPLETED|2"), "{:?}", told(&[]));
+    end(&mut sheet.run("--stage ocr --only P1", "echo blank >&2; exit 3")).with(1);
+    let (heading, row) = told(&[]);
+    assert_eq!(heading, "Status in the stage ocr");
+    assert!(
+        row.starts_with("P1|ERROR|2") && row.ends_with("|exit 3: blank"),
+        "{row}"
+    );
+    let (heading, row) = told(&["--stage", "fetch"]);
+    assert_eq!(heading, "Status in the stage fetch");
+    assert!(row.starts_with("P1|COMPLETED|2"), "{row}");
+    let (mut workbook, _) = workbook(&sheet);
+    let summary = workbook.worksheet_range("Summary").unwrap();
+    let mut cells = summary.rows().map(|row| format!("{} {}", row[0], row[1]));
+    assert!(cells.any(|cell| cell == "Status in the stage ocr Rows"));
+    assert!(cells.any(|cell| cell == "ERROR 1"));
+    // What tickoff did in the plain columns comes first.
+    end(&mut sheet.run("--stage main --todo active", "true")).with(0);
+    assert_eq!(told(&[]).0, "Status in the stage main");
+}
+
+#[test]
 fn what_the_settings_say_of_key_words_and_stages_holds_for_a_report() {
     let sheet =
         TempSheet::new("id|status|a_STATUS\n7|lost|COMPLETED\n8|COMPLETED|ERROR\n9||COMPLETED\n");

@@ -10,7 +10,7 @@ use tickoff::{CsvHandler, Error};
 
 use crate::stderr::Display;
 
-pub use advice::advice;
+pub use advice::{advice, for_a_shell};
 
 /// How a command ended.
 ///
@@ -78,6 +78,7 @@ impl Exit {
         match error {
             Error::UnknownPo { .. }
             | Error::UnknownColumn { .. }
+            | Error::StageNotBegun { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
             Error::UnknownStatus { .. } | Error::UnknownStage { .. } => Exit::Usage,

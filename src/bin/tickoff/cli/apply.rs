@@ -84,10 +84,11 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         take_unknown: args.force,
-        ..args.stage.put_into(
+        ..args.stage.put_into_listed(
             args.sheet
                 .options_with(args.words.put_into(args.sheet.settings()?))?,
-        )
+            &args.sheet.in_command("apply"),
+        )?
     };
     let options = args.columns.put_into(args.backup.put_into(options));
     let opened = Session::open(&args.sheet.file, &options).and_then(|mut session| {

@@ -1,5 +1,6 @@
 //! `tickoff check`: what is wrong with the sheet, and where.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -15,8 +16,9 @@ use crate::stdout::{Keyed, json_line, print};
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
-/// characters, names and keys that only look like others, control characters as a row. If nothing is
-/// found, one line says so, and what was looked at.
+/// characters, names and keys that only look like others, control characters as a row. Where tickoff.toml lists
+/// stages, the states of each are looked at, and with --stage those of one. If nothing is found, one line says so,
+/// and what was looked at.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,7 +52,10 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
                 .options_with(args.words.put_into(args.sheet.settings()?))?,
         )
     };
-    let findings = diagnose(&args.sheet.file, &options)?;
+    let findings = match args.stage.is_named() {
+        true => diagnose(&args.sheet.file, &options)?,
+        false => of_each_stage(&args.sheet.file, &options)?,
+    };
     print(|out| {
         findings.iter().try_for_each(|finding| {
             if args.json {
@@ -78,6 +83,30 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         display.report(advice);
     }
     Ok(exit)
+}
+
+/// What there is to say about a sheet that is worked on in the stages that are listed, each finding once.
+fn of_each_stage(file: &Path, options: &Options) -> Result<Vec<Diagnostic>, Failure> {
+    let stages = match &options.stages[..] {
+        [] => std::slice::from_ref(&options.stage),
+        listed => listed,
+    };
+    let mut findings: Vec<Diagnostic> = Vec::new();
+    let mut known = HashSet::new();
+    for stage in stages {
+        let options = Options {
+            stage: stage.clone(),
+            ..options.clone()
+        };
+        let of_stage = diagnose(file, &options)?.into_iter();
+        findings.extend(of_stage.filter(|finding| {
+            known.insert((finding.line, finding.column, finding.message.clone()))
+        }));
+    }
+    if stages.len() > 1 {
+        findings.sort_by_key(|finding| finding.line);
+    }
+    Ok(findings)
 }
 
 fn exit(findings: &[Diagnostic]) -> Exit {

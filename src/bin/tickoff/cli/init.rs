@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickoff::{KeyColumns, Options, Session, Settings, Stage, escape};
+use tickoff::{KeyColumns, Options, Session, Settings, Sheet, Stage, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs, refuse_unwritable};
 use crate::exit::{Exit, Failure};
@@ -10,7 +10,8 @@ use crate::stdout::print;
 
 /// Add STATUS, LAST_PROCESSED and ERROR_MESSAGE where they are missing
 ///
-/// A run does the same when it starts. A backup is made first.
+/// A run does the same when it starts. A backup is made first. If stages are listed, with --stages or in
+/// tickoff.toml, their columns are added instead, and the three if main is one of them.
 ///
 /// What is said of the sheet (--key, --delimiter, --encoding, --duplicates, --done, --failed, --todo, --stages) is
 /// written to tickoff.toml beside it, where every command finds it from then on; an option of a command
@@ -39,8 +40,8 @@ pub struct InitArgs {
     #[command(flatten)]
     words: WordArgs,
 
-    /// The stages of the sheet's work, separated by commas; status, watch and report tell of them. Each run names
-    /// its own [default: those of tickoff.toml]
+    /// The stages of the sheet's work in their order, separated by commas: their columns are added; status, watch
+    /// and report tell of them. Each run names its own [default: those of tickoff.toml]
     #[arg(
         long,
         value_name = "NAMES",
@@ -59,6 +60,10 @@ pub struct InitArgs {
 
 /// Adds the missing columns and prints which.
 pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
+    if let Some(stage) = args.stages.as_deref().and_then(Stage::repeated) {
+        let message = format!("--stages has the name {stage} twice; case does not count");
+        return Err(Failure::Other(Exit::Usage, message));
+    }
     let typed = args.words.put_into(args.sheet.settings()?);
     let key = args.add_key.clone().map(KeyColumns::from).or(typed.key);
     let typed = Settings {
@@ -77,8 +82,17 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         remember(args, &typed)?;
         return Ok(Exit::Done);
     }
-    // Only settings with which the sheet can be read are remembered.
-    let session = Session::open(&args.sheet.file, &options)?;
+    // Only settings with which the sheet can be read, and stages whose columns are tickoff's, are remembered.
+    let mut stages = options.stages.iter();
+    let of_stage = |stage: &Stage| Options {
+        stage: stage.clone(),
+        ..options.clone()
+    };
+    let first = stages.next().map_or_else(|| options.clone(), of_stage);
+    let session = Session::open(&args.sheet.file, &first)?;
+    for stage in stages {
+        Sheet::read(&args.sheet.file, &of_stage(stage))?.refuse_foreign_status()?;
+    }
     let handler = Arc::clone(session.handler());
     remember(args, &typed)?;
     let added = session.init()?;

@@ -42,7 +42,10 @@ pub struct PendingArgs {
 /// Prints the keys of the rows that are not done.
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
     let typed = args.words.put_into(args.sheet.settings()?);
-    let options = args.stage.put_into(args.sheet.options_with(typed)?)?;
+    let options = args.stage.put_into_listed(
+        args.sheet.options_with(typed)?,
+        &args.sheet.in_command("pending"),
+    )?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     let mut pending = sheet
         .select(&args.conditions.put_into(Selection::all()))

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use chrono::Utc;
-use tickoff::{Sheet, escape};
+use tickoff::escape;
 
-use super::args::SheetArgs;
-use super::status::read_stages;
+use super::args::{SheetArgs, StageArgs};
+use super::status::Stages;
 use crate::exit::{Exit, Failure};
 use crate::report::{Facts, Joblog, Output, StageCounts, html, must_differ, xlsx};
 use crate::stderr::Display;
@@ -16,6 +16,9 @@ use crate::stderr::Display;
 /// The page (HTML) is one file that loads nothing: shares, results over time, the commonest errors,
 /// suppliers, the stages that tickoff.toml lists, and the rows, to be filtered and sorted. Above 20,000 rows it holds those that failed
 /// or have no result, at most 20,000. The workbook (XLSX) holds all of them, at most 1,048,575.
+///
+/// Where tickoff.toml lists stages, it tells of the last one that has begun, or of main if that is not listed and
+/// tickoff worked on it; --stage names another.
 ///
 /// A report that is there is replaced, once the new one is whole; any other file is not. FILE may be in use by a run.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,9 @@ Examples:
 pub struct ReportArgs {
     #[command(flatten)]
     sheet: SheetArgs,
+
+    #[command(flatten)]
+    stage: StageArgs,
 
     /// Write the page to OUT
     #[arg(long, value_name = "OUT", required_unless_present = "xlsx")]
@@ -43,8 +49,22 @@ pub struct ReportArgs {
 
 /// Writes the files that are asked for.
 pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
-    let options = args.sheet.options()?;
-    let sheet = Sheet::read(&args.sheet.file, &options)?;
+    let options = args.stage.put_into(args.sheet.options()?);
+    let stages = Stages::read(&args.sheet.file, &options)?;
+    let counts = stages.listed.iter().map(|(stage, sheet)| StageCounts {
+        name: stage.name().to_owned(),
+        progress: sheet.progress(),
+    });
+    let counts = counts.collect();
+    let (stage, sheet) = match args.stage.is_named() {
+        true => {
+            if let Some(error) = stages.sheet.unknown_stage() {
+                tracing::warn!("{error}");
+            }
+            (options.stage.clone(), stages.sheet)
+        }
+        false => stages.foremost(),
+    };
     let joblog = args.joblog.as_deref();
     let create = |path: &PathBuf, mark| Output::create(path, mark, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
@@ -64,14 +84,9 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     }
 
     let joblog = joblog.map(|path| Joblog::read(path, &sheet)).transpose()?;
-    let stages = read_stages(&args.sheet.file, &options)?;
-    let stages = stages.iter().map(|(stage, sheet)| StageCounts {
-        name: stage.name().to_owned(),
-        progress: sheet.progress(),
-    });
     let facts = Facts {
-        stages: stages.collect(),
-        ..Facts::of(&sheet, &options.key, joblog.as_ref(), Utc::now())
+        stages: counts,
+        ..Facts::of((stage, &sheet), &options.key, joblog.as_ref(), Utc::now())
     };
     if let Some(page) = &page {
         html::write(&mut page.writer(), &sheet, &facts).map_err(page.failed())?;

@@ -44,8 +44,8 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))
     });
-    if total == 0 && (args.stage.has_first() || selection != Selection::all()) {
-        display.say(rows::NOTHING_TO_DO);
+    if total == 0 && (args.stage.first().is_some() || selection != Selection::all()) {
+        rows::tell_nothing_to_do(args, display);
     }
     rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {

@@ -27,7 +27,8 @@ const BAR: usize = 40;
 /// Show how many rows there are in each state, the commonest errors, and who is at it
 ///
 /// ERROR, FAILED, PARTIAL, PO_NOT_FOUND and the words of --failed count as error; each word of STATUS is shown besides with
-/// its number. The stages that tickoff.toml lists follow, each with the same; --stage shows one alone.
+/// its number. Where tickoff.toml lists stages, each of them is shown so, and main as well if
+/// tickoff worked on it; --stage shows one alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,56 +55,44 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     let typed = args.failed.put_into(args.sheet.settings()?);
     let options = args.stage.put_into(args.sheet.options_with(typed)?);
-    let sheet = Sheet::read(&args.sheet.file, &options)?;
-    if let Some(error) = sheet.unknown_stage() {
+    let stages = match args.stage.is_named() {
+        true => Stages::read_one(&args.sheet.file, &options)?,
+        false => Stages::read(&args.sheet.file, &options)?,
+    };
+    if let Some(error) = stages.sheet.unknown_stage() {
         tracing::warn!("{error}");
     }
-    let listed = match args.stage.is_named() {
-        true => Vec::new(),
-        false => read_stages(&args.sheet.file, &options)?,
-    };
-    let stages = listed.iter().map(|(stage, sheet)| StageState {
-        stage: stage.name().to_owned(),
-        state: State::of(sheet, None, Vec::new()),
-    });
     let work = Work {
         session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
-        not_visible: sheet.not_visible(),
+        not_visible: stages.sheet.not_visible(),
     };
-    let state = State::of(&sheet, Some(work), stages.collect());
-    print(|out| {
-        if args.json {
-            return json_line(out, &state);
-        }
-        let now = Utc::now();
-        let stages = listed.iter().map(|(stage, _)| stage).zip(&state.stages);
-        // The main stage of a sheet that is worked on in others alone says nothing.
-        let is_listed = listed.iter().any(|(stage, _)| stage.is_main());
-        let begun = |state: &State| state.progress.pending < state.progress.total;
-        let others_begun = state.stages.iter().any(|stage| begun(&stage.state));
-        let has_main = is_listed || begun(&state) || !others_begun;
-        if has_main {
-            shown(out, &options.stage, &state, now)?;
-        }
-        for (place, (stage, of_stage)) in stages.enumerate() {
-            if has_main && stage.is_main() {
-                continue;
-            }
-            if has_main || place > 0 {
-                writeln!(out)?;
-            }
-            writeln!(out, "stage {stage}")?;
-            shown(out, stage, &of_stage.state, now)?;
-        }
-        match has_main {
-            true => Ok(()),
-            false => at_it(out, state.work.as_ref()),
-        }
+    print(|out| match args.json {
+        true => json_line(out, &stages.states(work)),
+        false => shown(out, &stages, work, Utc::now()),
     })?;
     Ok(Exit::Done)
 }
 
+/// A block for each stage that says something, and who is at it.
 fn shown(
+    out: &mut (impl Write + ?Sized),
+    stages: &Stages,
+    work: Work,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    if stages.listed.is_empty() {
+        let state = State::of(&stages.sheet, Some(work), Vec::new());
+        return block(out, &stages.stage, &state, now);
+    }
+    for (stage, sheet) in stages.telling() {
+        writeln!(out, "stage {stage}")?;
+        block(out, stage, &State::of(sheet, None, Vec::new()), now)?;
+        writeln!(out)?;
+    }
+    at_it(out, Some(&work))
+}
+
+fn block(
     out: &mut (impl Write + ?Sized),
     stage: &Stage,
     state: &State,
@@ -114,16 +103,78 @@ fn shown(
     explanation(out, state, now)
 }
 
-/// The sheet once for each stage that is listed.
-pub fn read_stages(file: &Path, options: &Options) -> Result<Vec<(Stage, Sheet)>, Failure> {
-    let read = |stage: &Stage| {
-        let options = Options {
-            stage: stage.clone(),
-            ..options.clone()
+/// A sheet as it is read for one stage, and for each of those that are listed.
+pub struct Stages {
+    stage: Stage,
+    /// As it is read for that stage.
+    pub sheet: Sheet,
+    /// Those that are listed.
+    pub listed: Vec<(Stage, Sheet)>,
+}
+
+impl Stages {
+    /// Reads it for the stage of these options, and for each that they list.
+    pub fn read(file: &Path, options: &Options) -> Result<Stages, Failure> {
+        let read = |stage: &Stage| {
+            let options = Options {
+                stage: stage.clone(),
+                ..options.clone()
+            };
+            Ok((stage.clone(), Sheet::read(file, &options)?))
         };
-        Ok((stage.clone(), Sheet::read(file, &options)?))
-    };
-    options.stages.iter().map(read).collect()
+        let listed: Result<_, Failure> = options.stages.iter().map(read).collect();
+        Ok(Stages {
+            listed: listed?,
+            ..Stages::read_one(file, options)?
+        })
+    }
+
+    /// Reads it for the stage of these options alone.
+    pub fn read_one(file: &Path, options: &Options) -> Result<Stages, Failure> {
+        Ok(Stages {
+            stage: options.stage.clone(),
+            sheet: Sheet::read(file, options)?,
+            listed: Vec::new(),
+        })
+    }
+
+    /// Each stage that says something, with the sheet as it is read for it. Where some are listed these are
+    /// they, and the main one if tickoff worked on it.
+    pub fn telling(&self) -> impl Iterator<Item = (&Stage, &Sheet)> {
+        let own = self.has_own().then_some((&self.stage, &self.sheet));
+        let listed = self.listed.iter().map(|(stage, sheet)| (stage, sheet));
+        own.into_iter().chain(listed)
+    }
+
+    fn has_own(&self) -> bool {
+        let is_listed = self.listed.iter().any(|(stage, _)| stage.is_main());
+        let has_begun = || has_begun(&self.sheet) && self.sheet.refuse_foreign_status().is_ok();
+        self.listed.is_empty() || !is_listed && has_begun()
+    }
+
+    /// The stage to tell of where there is room for one: the main one if none is listed or tickoff worked on it,
+    /// or else the last that has begun.
+    pub fn foremost(mut self) -> (Stage, Sheet) {
+        if self.has_own() {
+            return (self.stage, self.sheet);
+        }
+        let begun = self.listed.iter().rposition(|(_, sheet)| has_begun(sheet));
+        self.listed.swap_remove(begun.unwrap_or(0))
+    }
+
+    /// All of it, for a program.
+    fn states(&self, work: Work) -> State {
+        let listed = self.listed.iter().map(|(stage, sheet)| StageState {
+            stage: stage.name().to_owned(),
+            state: State::of(sheet, None, Vec::new()),
+        });
+        State::of(&self.sheet, Some(work), listed.collect())
+    }
+}
+
+fn has_begun(sheet: &Sheet) -> bool {
+    let progress = sheet.progress();
+    progress.pending < progress.total
 }
 
 /// How a stage stands.

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 use std::thread;
 
 use chrono::{SecondsFormat, Utc};
-use tickoff::{Options, RunningSession, Sheet, Stage};
+use tickoff::{Options, RunningSession, Stage};
 
 use super::args::SheetArgs;
-use super::status;
+use super::status::{self, Stages};
 use crate::exit::{Exit, Failure};
 use crate::stderr::board::Board;
 use crate::stderr::{Display, LINE_INTERVAL, REFRESH, view};
@@ -15,8 +15,8 @@ use crate::stdout::print;
 
 /// Show the progress of a run that is going on elsewhere
 ///
-/// Ends when the run does, and then prints the counts by status, of its stage if it has one. In a pipe it
-/// prints a line every ten seconds. It changes nothing and gets in nobody's way.
+/// Ends when the run does, and then prints the counts by status, of its stage if it has one. If no run is going
+/// on, it prints them of each stage that tickoff.toml lists. In a pipe it prints a line every ten seconds. It changes nothing and gets in nobody's way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -52,26 +52,22 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         thread::sleep(REFRESH);
     }
     display.clear();
-    // How it stands is told of the stage that was worked on, or else of those that are listed.
+    // How it stands is told of the stage that was worked on, or else as status does.
     let of_run = stage.and_then(|stage| stage.parse::<Stage>().ok());
-    let options = match of_run {
-        Some(stage) => Options {
-            stage,
-            stages: Vec::new(),
-            ..options
-        },
-        None => options,
+    let is_of_run = of_run.is_some();
+    let stages = match of_run {
+        Some(stage) => Stages::read_one(file, &Options { stage, ..options })?,
+        None => Stages::read(file, &options)?,
     };
-    let sheet = Sheet::read(file, &options)?;
-    let stages = status::read_stages(file, &options)?;
     print(|out| {
         writeln!(out, "no session is going on")?;
-        if !options.stage.is_main() {
-            writeln!(out, "stage {}", options.stage)?;
-        }
-        status::table(out, &sheet.progress())?;
-        for (stage, sheet) in stages.iter().filter(|(stage, _)| !stage.is_main()) {
-            writeln!(out, "\nstage {stage}")?;
+        for (place, (stage, sheet)) in stages.telling().enumerate() {
+            if place > 0 {
+                writeln!(out)?;
+            }
+            if is_of_run || !stages.listed.is_empty() {
+                writeln!(out, "stage {stage}")?;
+            }
             status::table(out, &sheet.progress())?;
         }
         Ok(())

@@ -61,6 +61,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         } => {
             "write it with other letters; or save the sheet as CSV UTF-8 and leave --encoding away, and encoding in tickoff.toml"
         }
+        Error::StageNotBegun { .. } => "tickoff init FILE adds it",
         Error::Transition { .. } => {
             "if that is meant, use tickoff set for this row, or --force for all"
         }
@@ -416,7 +417,7 @@ fn fuser(path: &Path) -> String {
 
 /// A text from a file as a word for a shell, if it can be shown at all; otherwise escaped, so that a
 /// terminal is safe from it.
-fn for_a_shell(text: &str) -> String {
+pub fn for_a_shell(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./+,:@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

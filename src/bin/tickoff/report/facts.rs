@@ -1,7 +1,7 @@
 //! All that a report says, counted in one pass over the sheet.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tickoff::{KeyColumns, ProcessingProgress, Sheet};
+use tickoff::{KeyColumns, ProcessingProgress, Sheet, Stage};
 
 use super::joblog::Joblog;
 use super::suppliers::Suppliers;
@@ -16,6 +16,8 @@ pub struct Facts<'a> {
     pub made: DateTime<Utc>,
     /// The name of the column that holds the key.
     pub key: String,
+    /// The stage that it tells of.
+    pub stage: Stage,
     /// Rows by status.
     pub progress: ProcessingProgress,
     /// When the results came.
@@ -31,9 +33,9 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Counts a sheet.
+    /// Counts a sheet, which was read for this stage.
     pub fn of(
-        sheet: &Sheet,
+        (stage, sheet): (Stage, &Sheet),
         key: &KeyColumns,
         joblog: Option<&'a Joblog>,
         made: DateTime<Utc>,
@@ -64,12 +66,21 @@ impl<'a> Facts<'a> {
             name: name(sheet),
             made: made.trunc_subsecs(0),
             key: title(key, &columns),
+            stage,
             progress: sheet.progress(),
             timeline,
             errors,
             suppliers,
             stages: Vec::new(),
             joblog,
+        }
+    }
+
+    /// What stands above the counts by status.
+    pub fn heading(&self) -> String {
+        match self.stage.is_main() && self.stages.is_empty() {
+            true => "Status".to_owned(),
+            false => format!("Status in the stage {}", self.stage),
         }
     }
 

@@ -171,53 +171,44 @@ struct Rows<'a> {
 struct Column {
     name: String,
     class: &'static str,
-    cell: fn(&CsvRecord) -> String,
+    cell: Box<dyn Fn(&CsvRecord) -> String>,
 }
 
 impl Rows<'_> {
     fn of<'a>(sheet: &'a Sheet, facts: &Facts<'_>) -> Rows<'a> {
         let columns = sheet.columns();
-        let column = |column: &str, name, class, cell| {
-            position(&columns, column).map(|_| Column { name, class, cell })
+        let mut shown = Vec::new();
+        let mut show =
+            |column: &str, name: &str, class, cell: Box<dyn Fn(&CsvRecord) -> String>| {
+                if position(&columns, column).is_some() {
+                    let name = name.to_owned();
+                    shown.push(Column { name, class, cell });
+                }
+            };
+        let text = |column: &str| {
+            let column = column.to_owned();
+            Box::new(move |record: &CsvRecord| raw(record, &column))
         };
+        let [status, last_processed, error_message] = facts.stage.columns();
+        let key = Box::new(|record: &CsvRecord| record.po_number.clone());
+        show(&facts.key, &facts.key, "po", key);
+        let word = Box::new(|record: &CsvRecord| record.status.as_str().to_owned());
+        show(status, "Status", "status", word);
+        show("SUPPLIER", "Supplier", "text", text("SUPPLIER"));
+        let (found, downloaded) = ("ATTACHMENTS_FOUND", "ATTACHMENTS_DOWNLOADED");
+        show(found, "Found", "num", text(found));
+        show(downloaded, "Downloaded", "num", text(downloaded));
+        let as_typed = text(last_processed);
+        let time = Box::new(move |record: &CsvRecord| match record.last_processed {
+            Some(time) => moment(&time),
+            None => as_typed(record),
+        });
+        show(last_processed, "Last processed", "time", time);
+        show(error_message, "Error message", "text", text(error_message));
         let progress = &facts.progress;
         Rows {
             sheet,
-            columns: [
-                column(&facts.key, facts.key.clone(), "po", |record| {
-                    record.po_number.clone()
-                }),
-                column("STATUS", "Status".into(), "status", |record| {
-                    record.status.as_str().to_owned()
-                }),
-                column("SUPPLIER", "Supplier".into(), "text", |record| {
-                    raw(record, "SUPPLIER")
-                }),
-                column("ATTACHMENTS_FOUND", "Found".into(), "num", |record| {
-                    raw(record, "ATTACHMENTS_FOUND")
-                }),
-                column(
-                    "ATTACHMENTS_DOWNLOADED",
-                    "Downloaded".into(),
-                    "num",
-                    |record| raw(record, "ATTACHMENTS_DOWNLOADED"),
-                ),
-                column(
-                    "LAST_PROCESSED",
-                    "Last processed".into(),
-                    "time",
-                    |record| match record.last_processed {
-                        Some(time) => moment(&time),
-                        None => raw(record, "LAST_PROCESSED"),
-                    },
-                ),
-                column("ERROR_MESSAGE", "Error message".into(), "text", |record| {
-                    raw(record, "ERROR_MESSAGE")
-                }),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            columns: shown,
             total: progress.total,
             unfinished: progress.total - progress.completed - progress.no_attachments,
         }

@@ -14,7 +14,7 @@ use rust_xlsxwriter::{
     Color, ConditionalFormatCell, ConditionalFormatCellRule, DocProperties, ExcelDateTime, Format,
     FormatAlign, Workbook, Worksheet, XlsxError,
 };
-use tickoff::{CsvRecord, Sheet, escape};
+use tickoff::{CsvRecord, Sheet, Stage, escape};
 
 use super::facts::{Facts, position};
 use super::output::Output;
@@ -85,6 +85,7 @@ fn write_all(output: &Output, sheet: &Sheet, facts: &Facts<'_>) -> io::Result<us
                 .add_worksheet_with_constant_memory()?
                 .set_name("Rows")?,
             sheet,
+            &facts.stage,
         )?;
         summary(workbook.worksheet_from_index(0)?, facts, cut)?;
         Ok((workbook, cut))
@@ -129,16 +130,17 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn write(worksheet: &mut Worksheet, sheet: &Sheet) -> Result<usize, XlsxError> {
+    fn write(worksheet: &mut Worksheet, sheet: &Sheet, stage: &Stage) -> Result<usize, XlsxError> {
         let columns = sheet.columns();
         let find = |name| position(&columns, name);
+        let [status, last_processed, _] = stage.columns().map(find);
         let mut rows = Rows {
             worksheet,
             widths: vec![0; columns.len()],
             time: Format::new().set_num_format(TIME),
             lines: Format::new().set_text_wrap().set_align(FormatAlign::Top),
             counts: [find("ATTACHMENTS_FOUND"), find("ATTACHMENTS_DOWNLOADED")],
-            last_processed: find("LAST_PROCESSED"),
+            last_processed,
             cut: 0,
         };
         let header = Format::new().set_bold();
@@ -154,7 +156,7 @@ impl Rows<'_> {
             last += 1;
             rows.row(last, &record)?;
         }
-        rows.finish(last, &columns)
+        rows.finish(last, columns.len(), status)
     }
 
     fn row(&mut self, row: u32, record: &CsvRecord) -> Result<(), XlsxError> {
@@ -217,14 +219,14 @@ impl Rows<'_> {
     }
 
     /// What is said of the whole worksheet comes last: by now it is known.
-    fn finish(self, last: u32, columns: &[String]) -> Result<usize, XlsxError> {
+    fn finish(self, last: u32, columns: usize, status: Option<usize>) -> Result<usize, XlsxError> {
         let worksheet = self.worksheet;
         worksheet.set_freeze_panes(1, 0)?;
-        worksheet.autofilter(0, 0, last, columns.len() as u16 - 1)?;
+        worksheet.autofilter(0, 0, last, columns as u16 - 1)?;
         for (column, width) in self.widths.into_iter().enumerate() {
             worksheet.set_column_width_pixels(column as u16, width.clamp(40, WIDEST))?;
         }
-        if let Some(status) = position(columns, "STATUS")
+        if let Some(status) = status
             && last > 0
         {
             colour(worksheet, (1, last), status as u16)?;
@@ -299,7 +301,7 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
     }
 
     row += 1;
-    header(worksheet, row, ["Status", "Rows", "Share"], &bold)?;
+    header(worksheet, row, [&facts.heading(), "Rows", "Share"], &bold)?;
     let first = row + 1;
     let shares = facts.shares();
     for share_of in &shares {

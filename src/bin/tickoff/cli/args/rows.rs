@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use tickoff::{Condition, Error, Options, ProcessingStatus, Selection, Settings, Stage};
+use tickoff::{Condition, Error, ProcessingStatus, Selection, Settings};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 /// What must be so in a row.
 #[derive(Debug, clap::Args)]
@@ -36,77 +36,8 @@ impl ConditionArgs {
 /// Of a selection that the sheet has no column for: a slip on the command line.
 pub fn slip(error: Error) -> Failure {
     match error {
-        Error::UnknownColumn { .. } => Failure::Slip(error),
+        Error::UnknownColumn { .. } | Error::StageNotBegun { .. } => Failure::Slip(error),
         error => error.into(),
-    }
-}
-
-/// Which step of the work is meant.
-#[derive(Debug, clap::Args)]
-pub struct StageArgs {
-    /// A step of the work with columns of its own: NAME_STATUS, NAME_LAST_PROCESSED and NAME_ERROR_MESSAGE
-    /// are what STATUS, LAST_PROCESSED and ERROR_MESSAGE are without it
-    #[arg(long, value_name = "NAME", help_heading = "Stages")]
-    stage: Option<Stage>,
-}
-
-impl StageArgs {
-    /// That step.
-    pub fn stage(&self) -> Stage {
-        self.stage.clone().unwrap_or_default()
-    }
-
-    /// Whether one is named.
-    pub fn is_named(&self) -> bool {
-        self.stage.is_some()
-    }
-
-    /// These options for that stage.
-    pub fn put_into(&self, options: Options) -> Options {
-        Options {
-            stage: self.stage(),
-            ..options
-        }
-    }
-}
-
-/// Which step of the work is meant, and which one comes before it.
-#[derive(Debug, clap::Args)]
-pub struct AfterArgs {
-    #[command(flatten)]
-    stage: StageArgs,
-
-    /// Only rows that are done in that stage; main is the one with the plain STATUS
-    #[arg(long, value_name = "STAGE", help_heading = "Stages")]
-    after: Option<Stage>,
-}
-
-impl AfterArgs {
-    /// That step.
-    pub fn stage(&self) -> Stage {
-        self.stage.stage()
-    }
-
-    /// Whether another stage has to come first.
-    pub fn has_first(&self) -> bool {
-        self.after.is_some()
-    }
-
-    /// These options for that stage.
-    pub fn put_into(&self, options: Options) -> Result<Options, Failure> {
-        let options = Options {
-            after: self.after.clone(),
-            ..self.stage.put_into(options)
-        };
-        match &options.after {
-            Some(after) if after.status().eq_ignore_ascii_case(options.stage.status()) => {
-                let message = format!(
-                    "the stage {after} cannot come after itself; --stage names the one that is to be run"
-                );
-                Err(Failure::Other(Exit::Usage, message))
-            }
-            _ => Ok(options),
-        }
     }
 }
 
@@ -195,7 +126,7 @@ mod tests {
     use super::*;
     use crate::cli::args::merged;
     use crate::cli::tests::{check_refused, parse_run};
-    use crate::exit::{Exit, Failure};
+    use crate::exit::Failure;
 
     fn options(line: &str) -> Result<Options, Failure> {
         let typed = parse_run(line).words.put_into(Settings::default());

@@ -9,8 +9,9 @@ use tickoff::{
     DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
 };
 
+use crate::cli::args::CommandOn;
 use crate::cli::formulas::Formulas;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, for_a_shell};
 
 /// Which sheet, and how it is to be read.
 #[derive(Debug, clap::Args)]
@@ -80,6 +81,16 @@ impl SheetArgs {
     /// The same for the library, with what is remembered of the sheet.
     pub fn options(&self) -> Result<Options, Failure> {
         self.options_with(self.settings()?)
+    }
+
+    /// A command that works on the sheet's rows.
+    pub fn in_command(&self, command: &str) -> CommandOn<'_> {
+        let file = for_a_shell(&self.file.to_string_lossy());
+        CommandOn {
+            before: format!("tickoff {command} {file}"),
+            behind: "",
+            sheet: &self.file,
+        }
     }
 
     /// The same, if the command line says this.

@@ -28,9 +28,9 @@ pub fn run(
     rows::tell_without_key(&sheet, display);
     rows::tell_not_utf8(&sheet, display);
     rows::tell_left_alone(display, &sheet.left_alone(selection).map_err(slip)?);
-    let mut selected = sheet.select(selection)?.peekable();
+    let mut selected = sheet.select(selection).map_err(slip)?.peekable();
     if selected.peek().is_none() {
-        display.say(rows::NOTHING_TO_DO);
+        rows::tell_nothing_to_do(args, display);
     }
     print(|out| {
         selected.try_for_each(|record| {

@@ -7,8 +7,16 @@ use tickoff::{ProcessingStatus, Selection, Sheet, escape};
 use super::args::RunArgs;
 use crate::stderr::Display;
 
-/// Said of a selection without a row that is not done.
-pub const NOTHING_TO_DO: &str = "nothing to do: no row that is not done is among those selected";
+/// Says that no row that is not done is selected.
+pub fn tell_nothing_to_do(args: &RunArgs, display: &Display) {
+    display.say(&match args.stage.first() {
+        Some(first) => format!(
+            "nothing to do: no row that is done in the stage {first}, and not in {}, is among those selected",
+            args.stage.stage()
+        ),
+        None => "nothing to do: no row that is not done is among those selected".to_owned(),
+    });
+}
 
 /// The seed of the order, if it is to be shuffled; what it is, is said.
 pub fn seed(args: &RunArgs, display: &Display) -> Option<u64> {

@@ -9,7 +9,7 @@ use super::args::RunArgs;
 use super::jobs;
 use super::standard_input;
 use crate::cli::args::{merged, refuse_unwritable, slip};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, for_a_shell};
 use crate::stderr::Display;
 
 /// Opens it for the run; a copy is made, or gets the rows that are new in FILE or among `jobs`, once the command
@@ -124,7 +124,15 @@ pub fn options(args: &RunArgs) -> Result<Options, Failure> {
         Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
         None => Settings::of(&args.sheet.file)?,
     };
-    let options = args.stage.put_into(merged(typed, kept)?)?;
+    let mut on = args.sheet.in_command("run");
+    on.behind = " -- …";
+    if let Some(copy) = &args.output {
+        on.before += &format!(" --output {}", for_a_shell(&copy.to_string_lossy()));
+        if copy.exists() {
+            on.sheet = copy;
+        }
+    }
+    let options = args.stage.put_into_listed(merged(typed, kept)?, &on)?;
     let options = args.columns.put_into(options);
     let mut options = args.backup.put_into(options);
     options.allow_network_fs = args.write.allow_network_fs;
