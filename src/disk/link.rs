@@ -10,6 +10,7 @@
 //! link led makes it a save like any other, which is judged, and loses nothing.
 
 use std::io;
+use std::iter;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,15 @@ use crate::sys::{names, rights};
 
 /// Of the link that remembers a link.
 const NAME: &str = "link";
+/// How many links the system follows, and none behind them.
+const MAX_LINKS: usize = 40;
 
 /// A name that led to a sheet through a link somewhere in its path.
 #[derive(Debug)]
 pub(crate) struct Link {
     name: PathBuf,
-    /// Where the link itself lay, if the name was one, and not a name behind one.
-    place: Option<Target>,
+    /// Where the links themselves lie, one leading to the next; none if the name is one behind a linked folder.
+    places: Vec<Target>,
     sheet: PathBuf,
 }
 
@@ -33,8 +36,8 @@ pub(crate) struct Link {
 pub(crate) enum Leads {
     /// To the sheet, as far as can be known.
     There,
-    /// To a file that took the place of the link.
-    ToItself,
+    /// To a file that took the place of a link.
+    ToFile(PathBuf),
     /// To another file.
     Elsewhere(PathBuf),
     /// It is gone.
@@ -47,7 +50,7 @@ impl Link {
         let name = std::path::absolute(path).ok()?;
         (name != sheet.path()).then(|| Link {
             name,
-            place: Target::of_link(path),
+            places: chain(path),
             sheet: sheet.path().to_owned(),
         })
     }
@@ -61,10 +64,10 @@ impl Link {
     }
 
     pub(crate) fn look(&self) -> Leads {
-        let place = self.place.as_ref().map(Target::path);
+        let is_place = |path: &Path| self.places.iter().any(|place| place.path() == path);
         match std::fs::canonicalize(&self.name) {
             Ok(path) if path == self.sheet => Leads::There,
-            Ok(path) if Some(&*path) == place => Leads::ToItself,
+            Ok(path) if is_place(&path) => Leads::ToFile(path),
             Ok(path) => Leads::Elsewhere(path),
             // A sheet that is gone itself, or whose folder was moved, is noticed by who writes to it.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.sheet.exists() => {
@@ -74,21 +77,31 @@ impl Link {
         }
     }
 
-    /// Remembers beside the link where it leads. Who may not write there cannot rename a file over it either.
+    /// Remembers beside each link where it leads. Who may not write there cannot rename a file over it either.
     pub(crate) fn remember(&self) -> io::Result<()> {
-        let Some(place) = &self.place else {
-            return Ok(());
-        };
-        let text = std::fs::read_link(place.path())?;
-        let beside = place.sibling(NAME);
-        match std::fs::read_link(&beside) {
-            Ok(before) if before == text => return Ok(()),
-            Ok(_) => std::fs::remove_file(&beside)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        symlink(text, beside)
+        self.places.iter().try_for_each(remember)
     }
+}
+
+/// The links that lead from a path to a file.
+fn chain(path: &Path) -> Vec<Target> {
+    let links = iter::successors(Target::of_link(path), |link| {
+        let text = std::fs::read_link(link.path()).ok()?;
+        Target::of_link(&link.folder_path().join(text))
+    });
+    links.take(MAX_LINKS).collect()
+}
+
+fn remember(link: &Target) -> io::Result<()> {
+    let text = std::fs::read_link(link.path())?;
+    let beside = link.sibling(NAME);
+    match std::fs::read_link(&beside) {
+        Ok(before) if before == text => return Ok(()),
+        Ok(_) => std::fs::remove_file(&beside)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    symlink(text, beside)
 }
 
 /// Where a link led that had a sheet's name before, if one is remembered.

@@ -78,9 +78,9 @@ pub(crate) fn refuse_led_away(link: &Link) -> Result<()> {
     let go_on = "a run on its own path goes on with it";
     let now = match link.look() {
         Leads::There => return Ok(()),
-        Leads::ToItself => format!(
+        Leads::ToFile(file) => format!(
             "since a file took the link's place: {results}, and those since then are not in that file; {}",
-            how_to_put_back(link.name(), link.sheet())
+            how_to_put_back(&file, link.sheet())
         ),
         Leads::Elsewhere(path) => {
             format!("but to {}: {results}, and {go_on}", Escaped::path(&path))
@@ -193,10 +193,13 @@ pub(crate) fn look_for(
         return Ok(None);
     };
     for name in Journal::names_of_others(target)? {
-        let Ok(place) = Target::open_or_missing(&target.folder_path().join(name), Some(&like))
-        else {
-            continue;
+        let path = target.folder_path().join(name);
+        // One that has a link's name was left there by what had that name before.
+        let place = match Target::of_link(&path) {
+            Some(link) => Ok(link.with_rights_of(&like)),
+            None => Target::open_or_missing(&path, Some(&like)),
         };
+        let Ok(place) = place else { continue };
         // What cannot be read has something to say to whoever opens that sheet.
         let Ok(Some((head, frames))) = Journal::peek(&place) else {
             continue;
@@ -209,8 +212,7 @@ pub(crate) fn look_for(
             .map(|frame| seen_or_meant(frame, options.encoding))
             .collect();
         let history = frame::history(&frames);
-        let interrupted = frame::open_session(&head, &frames).is_some();
-        let rows = waiting(&history, Some((sheet, interrupted.then_some(hash))));
+        let rows = waiting(&history, Some((sheet, hash)));
         if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
         {
             return Ok(Some(LeftBehind {
@@ -245,8 +247,8 @@ impl LeftBehind {
     }
 }
 
-/// How many keys have a value that no public version showed, and that the sheet does not show.
-fn waiting(history: &History, sheet: Option<(&Sheet, Option<ContentHash>)>) -> usize {
+/// How many keys have a value that no public version showed, and that the sheet, whose hash this is, does not show.
+fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
     let shows = |po: &str, column: &str, value: &str| {
         let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
@@ -257,14 +259,12 @@ fn waiting(history: &History, sheet: Option<(&Sheet, Option<ContentHash>)>) -> u
             value,
         ))
     };
-    // One that was only announced when a session was killed may never have taken the name, unless the sheet is it
-    // or a later one.
+    // One that was only announced may never have taken the name, unless the sheet is it or a later one.
     let versions = history.versions();
     let was_public = |version: usize| {
         let mut since = versions[version..].iter();
-        let mut is_since = |hash| since.any(|version| version.hash == hash && !version.has_failed);
-        versions[version].is_confirmed
-            || sheet.is_none_or(|(_, hash)| hash.is_none_or(&mut is_since))
+        let is_since = |hash| since.any(|version| version.hash == hash && !version.has_failed);
+        versions[version].is_confirmed || sheet.map(|(_, hash)| hash).is_some_and(is_since)
     };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {
@@ -290,7 +290,7 @@ fn is_of(
         .iter()
         .any(|version| version.hash == hash && !version.has_failed);
     let sample = frame::sample(frames);
-    if place.metadata()?.is_none() {
+    if place.path().is_symlink() || place.metadata()?.is_none() {
         return Ok(is_known || sample.is_some_and(|sample| sample.is_kin_of(sheet)));
     }
     if !is_known {

@@ -241,6 +241,29 @@ fn an_old_save_that_takes_the_links_place_between_runs_is_told_to_every_command(
 }
 
 #[test]
+fn a_file_that_takes_the_place_of_a_link_behind_the_link_is_told_as_well() {
+    let linked = Linked::new();
+    let chain = linked.folder.join("chain.csv");
+    symlink("link.csv", &chain).unwrap();
+    let run = |script: &str| {
+        let mut tickoff = tickoff();
+        tickoff
+            .arg("run")
+            .arg(&chain)
+            .args(["-q", "--", "sh", "-c", script]);
+        end(tickoff.current_dir(&linked.folder))
+    };
+    run("true").with(0);
+    linked.save(&SHEET.replace("n3", "mine"));
+    let refused = run("touch again").with(3);
+    assert!(
+        refused.stderr.contains("link.csv was a link to "),
+        "{refused:?}"
+    );
+    assert!(!linked.folder.join("again").exists());
+}
+
+#[test]
 fn a_file_in_the_links_place_that_is_meant_to_be_there_is_a_sheet_of_its_own() {
     let run = ["-q", "--", "true"];
     let worked_on = || {

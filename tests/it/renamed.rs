@@ -120,6 +120,16 @@ fn a_renamed_sheet_is_known_though_it_was_edited_since_or_another_has_its_old_na
 }
 
 #[test]
+fn a_renamed_sheet_is_known_though_a_link_has_its_old_name() {
+    let sheet = killed();
+    rename(&sheet);
+    std::os::unix::fs::symlink("orders.csv", sheet.path()).unwrap();
+    check_asked(&sheet);
+    end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
+    assert_eq!(completed(&sheet), 2);
+}
+
+#[test]
 fn a_copy_is_not_taken_for_the_sheet_that_it_was_made_of() {
     let sheet = killed();
     std::fs::copy(sheet.path(), sheet.folder().join("orders.csv")).unwrap();

@@ -328,6 +328,20 @@ fn a_sheet_that_was_renamed_before_its_results_were_visible_is_asked_about() {
 }
 
 #[test]
+fn a_name_whose_sheet_went_before_its_results_were_visible_says_that_they_wait() {
+    for is_linked in [false, true] {
+        let sheet = sheet(3);
+        killed_with(&sheet, Some("PO0"));
+        fs::rename(sheet.path(), sheet.folder().join("elsewhere.csv")).unwrap();
+        if is_linked {
+            std::os::unix::fs::symlink("elsewhere.csv", sheet.path()).unwrap();
+        }
+        let told = end(&mut sheet.run("-q", "true")).with(3);
+        assert!(told.stderr.contains("holds results for 1 row"), "{told:#?}");
+    }
+}
+
+#[test]
 fn it_is_asked_about_as_well_when_it_was_edited_under_its_new_name() {
     let sheet = sheet(3);
     killed_with(&sheet, Some("PO0"));
