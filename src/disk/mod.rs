@@ -21,7 +21,8 @@ pub use new_file::NewFile;
 pub use rights::Rights;
 
 pub(crate) use lock::{
-    SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder, read_holder,
+    MAX_TOLD, SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder,
+    read_holder, refuse_foreign_session,
 };
 pub(crate) use replace::{Displaced, Publication, Replacement};
 pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open};

@@ -21,8 +21,6 @@ use super::source::Source;
 /// How far from where it stands now a frame may have been written, if nothing else tells: a piece of this
 /// length may have been cut out.
 const MOVED: u64 = 64 << 10;
-/// How far behind where it was written it may stand.
-const PUSHED: u64 = 64;
 
 /// What stands behind the last frame that could be read in order.
 pub(super) struct Behind {
@@ -163,7 +161,7 @@ impl<S: Source + ?Sized> Search<'_, S> {
         let is_of = |origin: &u64| xxh3_64_with_seed(&payload, *origin) == checksum;
         let mut likely = [at, self.origin, 0].into_iter();
         let origin = match likely.find(is_of) {
-            None if !self.has_failed => (at.saturating_sub(PUSHED)..=at + MOVED).find(is_of),
+            None if !self.has_failed => (at.saturating_sub(MOVED)..=at + MOVED).find(is_of),
             likely => likely,
         };
         match origin {

@@ -38,6 +38,7 @@ pub struct Session {
     handler: Arc<CsvHandler>,
     id: String,
     recovered: Recovered,
+    told_before: Option<String>,
     /// Of the sheet as it is before this session changes it; none until there is one.
     backup: Option<PathBuf>,
     /// What the sheet is a copy of. It may be one of its own backups.
@@ -135,6 +136,7 @@ impl Session {
             }
             _ => None,
         };
+        let told_before = recovery.told;
         let left = recovery.left.and_then(|left| left.session);
         let was_interrupted = left.is_some();
         let mut recovered = Recovered {
@@ -188,6 +190,7 @@ impl Session {
             handler: Arc::new(handler),
             id,
             recovered,
+            told_before,
             backup,
             input: None,
             started,
@@ -213,6 +216,11 @@ impl Session {
     /// What an interrupted session had left.
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
+    }
+
+    /// What a session that was killed last told of itself with a [`Teller`], if one was.
+    pub fn told_before(&self) -> Option<&str> {
+        self.told_before.as_deref()
     }
 
     /// The backup of this session, once it is made.

@@ -83,6 +83,8 @@ pub(crate) struct Recovery {
     pub(crate) behind: usize,
     /// Nobody else had changed the sheet.
     pub(crate) is_as_left: bool,
+    /// What a session that died last told of itself.
+    pub(crate) told: Option<String>,
 }
 
 /// Counts for `get_queue_status`.
@@ -178,6 +180,11 @@ impl Writer {
             left: left.filter(|left| left.session.is_none() || writer.durable.is_of_session()),
             behind,
             is_as_left: is_as_left && was_renamed.is_none(),
+            told: writer
+                .session
+                .as_ref()
+                .and_then(SessionLock::told_before)
+                .map(str::to_owned),
         };
         Ok((writer, recovery))
     }
