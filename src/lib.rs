@@ -91,7 +91,7 @@ mod session;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use backup::{BackupManager, BackupMetadata, CopyKind, DEFAULT_KEEP, KeptCopy};
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::{NewFile, Rights};

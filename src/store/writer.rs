@@ -32,7 +32,7 @@ mod visible;
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
 pub(crate) use number::number_rows;
-pub(crate) use rescue::Rescued;
+pub(crate) use rescue::{RESCUED, Rescued};
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
