@@ -122,5 +122,5 @@ pub use sheet::{
     JobList, Level, NotUtf8, Numbered, OperationId, Options, ProcessingProgress, Selection, Sheet,
     Updates, WriteOperation,
 };
-pub use store::{CsvHandler, Decision, create_output, diagnose, key_candidates};
+pub use store::{CsvHandler, Decided, Decision, create_output, diagnose, key_candidates};
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -25,8 +25,8 @@ pub use diagnose::diagnose;
 pub use handler::CsvHandler;
 pub use key_candidates::key_candidates;
 pub use output::create_output;
-pub use writer::Decision;
 pub(crate) use writer::Kept;
+pub use writer::{Decided, Decision};
 
 pub(crate) use backups::clean_up;
 pub(crate) use writer::{Checkpoint, Writes, number_rows, restore_unreadable};
