@@ -91,7 +91,7 @@ mod session;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backup::{BackupManager, BackupMetadata, DEFAULT_KEEP};
+pub use backup::{BackupManager, BackupMetadata, CopyKind, DEFAULT_KEEP, KeptCopy};
 pub use csv::candidates::KeyCandidates;
 pub use csv::dialect::parse_delimiter;
 pub use disk::{NewFile, Rights};
@@ -123,6 +123,6 @@ pub use sheet::{
     Updates, WriteOperation,
 };
 pub use store::{
-    CsvHandler, Decision, completing_columns, create_output, diagnose, key_candidates,
+    CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
 };
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

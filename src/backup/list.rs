@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::count;
 use super::make::MAX_NAMES;
 use super::manager::BackupManager;
-use super::metadata::BackupMetadata;
+use super::metadata::{BackupMetadata, CopyKind, KeptCopy};
 use super::origin::Origin;
 use crate::disk::target;
 use crate::error::{Error, Result};
@@ -87,6 +87,33 @@ impl BackupManager {
     /// What is in the folder under an original's name, newest first.
     pub(super) fn original_entries(&self) -> Result<Vec<Entry>> {
         self.entries_named(|name| self.names.parse_original(name))
+    }
+
+    /// What was kept in the folder besides backups.
+    pub(crate) fn copies_in_folder(&self) -> Result<Vec<KeptCopy>> {
+        let kind = |name: &str| {
+            let (_, _, label) = self.names.parse_copy(name)?;
+            CopyKind::of_label(label)
+        };
+        let entries = self.entries_named(|name| {
+            let (time, session, _) = self.names.parse_copy(name)?;
+            kind(name).map(|_| (time, session))
+        })?;
+        let copies = entries.into_iter().filter_map(|entry| {
+            Some(KeptCopy {
+                kind: kind(&entry.name)?,
+                path: entry.path,
+                created_at: entry.created_at,
+                size_bytes: entry.metadata.len(),
+            })
+        });
+        Ok(copies.collect())
+    }
+
+    /// The sessions of which there is a backup.
+    pub(crate) fn sessions(&self) -> Result<Vec<String>> {
+        let entries = self.entries()?.into_iter().chain(self.original_entries()?);
+        Ok(entries.map(|entry| entry.session_id).collect())
     }
 
     fn entries_named(&self, parse: impl Fn(&str) -> Named) -> Result<Vec<Entry>> {

@@ -22,6 +22,61 @@ pub struct BackupMetadata {
     pub size_bytes: u64,
 }
 
+/// What was kept for a person besides the backups of a sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCopy {
+    /// The copy itself.
+    pub path: PathBuf,
+    /// What it holds.
+    pub kind: CopyKind,
+    /// When it was kept, in whole seconds.
+    pub created_at: DateTime<Utc>,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// What a copy holds that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CopyKind {
+    /// What another program saved, and the sheet did not take over, or not all of it.
+    Outside,
+    /// The sheet as it was before another program took rows away.
+    Replaced,
+    /// Results that had no place in the sheet.
+    Unplaced,
+    /// Results that were given up, or of a sheet that another one followed.
+    Discarded,
+    /// A journal that was damaged, as it was found.
+    DamagedJournal,
+    /// Another journal that somebody put in the place of the sheet's.
+    ForeignJournal,
+    /// What a session could not save beside the sheet.
+    Rescued,
+}
+
+impl CopyKind {
+    /// By the label in the name of a copy beside the backups.
+    pub(super) fn of_label(label: &str) -> Option<CopyKind> {
+        Some(match label {
+            "outside" => CopyKind::Outside,
+            "replaced" => CopyKind::Replaced,
+            "unplaced" => CopyKind::Unplaced,
+            "discarded" => CopyKind::Discarded,
+            _ => return None,
+        })
+    }
+
+    /// By why a journal was set aside.
+    pub(crate) fn of_journal(why: &str) -> Option<CopyKind> {
+        Some(match why {
+            "damaged" => CopyKind::DamagedJournal,
+            "foreign" => CopyKind::ForeignJournal,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::place::Place;

@@ -23,4 +23,4 @@ mod retention;
 mod usable;
 
 pub use manager::{BackupManager, DEFAULT_KEEP};
-pub use metadata::BackupMetadata;
+pub use metadata::{BackupMetadata, CopyKind, KeptCopy};

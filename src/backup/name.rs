@@ -67,6 +67,13 @@ impl Pattern {
         self.parse_without_extension(name.strip_suffix(ORIGINAL)?.strip_suffix('.')?)
     }
 
+    /// The time and the session of a copy with this sheet's name that is no backup, and its label.
+    pub(super) fn parse_copy<'n>(&self, name: &'n str) -> Option<(DateTime<Utc>, String, &'n str)> {
+        let (name, label) = name.strip_suffix(&self.extension)?.rsplit_once('.')?;
+        let (time, session) = self.parse_without_extension(name)?;
+        Some((time, session, label))
+    }
+
     fn parse_without_extension(&self, name: &str) -> Option<(DateTime<Utc>, String)> {
         let rest = name.strip_prefix(&self.stem)?;
         let (stamp, session) = rest.split_at_checked(STAMP_SHAPE.len())?;

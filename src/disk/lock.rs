@@ -18,7 +18,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +34,11 @@ const WRITE: &str = "lock";
 const SESSION: &str = "session";
 /// A session's file before it has its name.
 const SESSION_NEXT: &str = "session.next";
+
+/// How the line of a session's holder begins.
+const BEGINNING: &[u8] = b"{\"pid\":";
+/// The most that a session tells of itself behind that line, in bytes.
+pub(crate) const MAX_TOLD: u64 = 1 << 20;
 
 /// How long a writer waits for other processes' writes.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -122,7 +127,15 @@ pub(crate) struct SessionLock {
     session: String,
     started: DateTime<Utc>,
     /// Who died holding it, until [all that was left is settled](SessionLock::settle).
-    died: Option<Holder>,
+    died: Option<Died>,
+}
+
+/// A session that died holding its lock.
+#[derive(Debug)]
+struct Died {
+    holder: Holder,
+    /// What it last told of itself.
+    told: String,
 }
 
 impl SessionLock {
@@ -136,6 +149,7 @@ impl SessionLock {
         let folder =
             open::folder(target.folder_path()).map_err(Error::io("open", target.folder_path()))?;
         wait_for_what_is_put_back(target, &folder)?;
+        refuse_foreign_session(target)?;
         let start = Instant::now();
         let mut file = loop {
             let mut file = target.open_sibling(SESSION)?;
@@ -157,7 +171,10 @@ impl SessionLock {
         // Where a folder cannot be locked, only that help is missing.
         let _ = flock::try_shared(&folder);
         let mut lock = SessionLock {
-            died: read_holder(&mut file),
+            died: read_holder(&mut file).map(|holder| Died {
+                holder,
+                told: read_told(&mut file),
+            }),
             file,
             _folder: folder,
             session: session.to_owned(),
@@ -223,6 +240,11 @@ impl SessionLock {
 }
 
 impl SessionLock {
+    /// What a session that died holding the lock last told of itself.
+    pub(crate) fn told_before(&self) -> Option<&str> {
+        self.died.as_ref().map(|died| died.told.as_str())
+    }
+
     /// Nothing is left to go on with, of this session or of one that died before it.
     pub(crate) fn settle(&mut self) {
         self.died = None;
@@ -235,7 +257,8 @@ impl Drop for SessionLock {
         // that was refused has not. All else is only a courtesy to whoever looks into the file; the lock
         // goes with the descriptor.
         let _ = match &self.died {
-            Some(died) => write_holder(died, &mut self.file),
+            Some(died) => write_holder(&died.holder, &mut self.file)
+                .and_then(|()| self.file.write_all(died.told.as_bytes())),
             None => self.file.set_len(0),
         };
     }
@@ -256,6 +279,43 @@ fn wait_for_what_is_put_back(target: &Target, folder: &File) -> Result<()> {
 
 fn try_lock(file: &File, path: &Path) -> Result<bool> {
     flock::try_exclusive(file).map_err(Error::io("lock", path))
+}
+
+/// Refuses a file under the name of a session's that no session wrote: it would be written over.
+pub(crate) fn refuse_foreign_session(target: &Target) -> Result<()> {
+    for name in [SESSION, SESSION_NEXT] {
+        if let Some(file) = target.open_sibling_to_read(name)? {
+            refuse_foreign(&file, &target.sibling(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_foreign(file: &File, path: &Path) -> Result<()> {
+    let mut beginning = [0; BEGINNING.len()];
+    let read = file.read_at(&mut beginning, 0);
+    let read = read.map_err(Error::io("read", path))?;
+    let mut bytes = beginning[..read].iter().zip(BEGINNING);
+    // A power cut may leave zeros.
+    match bytes.all(|(byte, ours)| byte == ours || *byte == 0) {
+        true => Ok(()),
+        false => Err(Error::Unsuitable {
+            path: path.to_owned(),
+            problem: "has the name of a file of tickoff's and is none, and stays as it is: move it away if it is yours, or remove it".into(),
+        }),
+    }
+}
+
+/// What a session told behind the line of its holder.
+fn read_told(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read is not there.
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(MAX_TOLD).read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    let told = text.split_once('\n').map(|(_, told)| told);
+    read.ok().and(told).unwrap_or_default().to_owned()
 }
 
 /// What the session lock's file tells.

@@ -21,11 +21,12 @@ pub use new_file::NewFile;
 pub use rights::Rights;
 
 pub(crate) use lock::{
-    SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder, read_holder,
+    MAX_TOLD, SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder,
+    read_holder, refuse_foreign_session,
 };
 pub(crate) use replace::{Displaced, Publication, Replacement};
 pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open};
 pub(crate) use snapshot::{Snapshot, scratch_file};
 pub(crate) use staged::Staged;
 pub(crate) use target::{Target, open_file, sibling_name};
-pub(crate) use version::{ContentHash, Look, Rest, Stamp, Version, hash_bytes};
+pub(crate) use version::{ContentHash, Look, Rest, Stamp, Version, hash_bytes, hash_file};

@@ -69,7 +69,10 @@ impl Rights {
     }
 
     /// Makes a file that is not there yet, for those who have the sheet.
-    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn create(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
@@ -81,7 +84,10 @@ impl Rights {
     }
 
     /// Makes a folder that is not there yet, which those may enter and list who may read the sheet.
-    pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn create_folder(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)?;
         let folder = File::open(path)?;
         let bits = self.give_owner(&folder)?;

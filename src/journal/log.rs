@@ -47,6 +47,8 @@ use crate::text::escape;
 use crate::text::shell::command_line;
 
 pub(super) const NAME: &str = "journal";
+/// The time in the name of a log that was set aside.
+pub(super) const SET_ASIDE: &str = "%Y%m%d_%H%M%S";
 /// What is reserved at most, so that a full disk does not stop acknowledgements at once.
 const MAX_RESERVED_BYTES: u64 = 16 << 20;
 
@@ -510,7 +512,7 @@ impl Journal {
     /// Gives the log another name as well.
     fn link_aside(target: &Target, why: &str) -> Result<PathBuf> {
         let (folder, name) = (target.folder(), target.sibling_name(NAME));
-        let now = Utc::now().format("%Y%m%d_%H%M%S");
+        let now = Utc::now().format(SET_ASIDE);
         (1..)
             .map(|n| format!("{NAME}.{why}-{now}-{n}"))
             .find_map(

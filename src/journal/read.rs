@@ -74,17 +74,24 @@ pub(crate) fn scan(source: &(impl Source + ?Sized), path: &Path) -> Result<Log> 
         torn: false,
         is_foreign: false,
     };
-    while let Some((payload, end)) = read_frame(source, log.end).map_err(failed())? {
-        match log.head {
-            None => log.head = Some(parse(&payload, log.end, path)?),
-            Some(_) => log.frames.push(parse(&payload, log.end, path)?),
+    let behind = loop {
+        while let Some((payload, end)) = read_frame(source, log.end).map_err(failed())? {
+            match log.head {
+                None => log.head = Some(parse(&payload, log.end, path)?),
+                Some(_) => log.frames.push(parse(&payload, log.end, path)?),
+            }
+            log.end = end;
         }
-        log.end = end;
-    }
-    if log.end == 0 && is_emptied(source).map_err(failed())? {
-        return Ok(log);
-    }
-    let behind = look_behind(source, log.end, log.head.is_some()).map_err(failed())?;
+        if log.end == 0 && is_emptied(source).map_err(failed())? {
+            return Ok(log);
+        }
+        let behind = look_behind(source, log.end, log.head.is_some()).map_err(failed())?;
+        // Readers hold no lock: the frame that was half there may have been written to its end meanwhile.
+        let is_there = || read_frame(source, log.end).map(|frame| frame.is_some());
+        if !behind.has_frame || !is_there().map_err(failed())? {
+            break behind;
+        }
+    };
     let is_damaged = behind.has_frame || log.head.is_none();
     if behind.has_bytes && is_damaged {
         log.is_foreign =
@@ -210,6 +217,47 @@ mod tests {
         check(&[b"\xef\xbb\xbf", a, b, c], 0, Some((&frames, 0)));
         let head = 2 * ends[0] - ends[1];
         check(&[&log[3..]], 0, Some((&frames, head)));
+    }
+
+    /// Of a log in which a writer has written half of a frame, and goes on as soon as something else is looked for.
+    struct Growing {
+        written: Vec<u8>,
+        half: usize,
+        is_written: std::cell::Cell<bool>,
+    }
+
+    impl Source for Growing {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let mut log = self.written.clone();
+            if !self.is_written.get() {
+                log.truncate(self.half);
+                log.resize(self.written.len(), 0);
+            }
+            log.as_slice().read_at(buffer, offset)
+        }
+
+        fn size(&self) -> io::Result<u64> {
+            Ok(self.written.len() as u64)
+        }
+
+        fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+            self.is_written.set(true);
+            self.written.as_slice().next_data(offset)
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_written_while_the_log_is_read_is_no_damage() {
+        let frames = [frame("A"), frame("B"), frame("C")];
+        let (written, ends) = log(&frames);
+        let growing = Growing {
+            half: ends[0] + 40,
+            written,
+            is_written: false.into(),
+        };
+        let read = scan(&growing, Path::new("log")).unwrap();
+        assert!(read.damage.is_none() && !read.torn);
+        assert_eq!(read.frames, frames);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDateTime, Utc};
+
 use super::frame::{Frame, Head, open_session};
-use super::log::{Journal, NAME};
+use super::log::{Journal, NAME, SET_ASIDE};
 use super::read::scan;
 use crate::disk::{Target, sibling_name, target};
 use crate::domain::KeyColumns;
@@ -65,6 +67,18 @@ impl Journal {
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Why and when a log of a sheet with this name was set aside that has such a name now.
+    pub(crate) fn parse_set_aside<'n>(
+        sheet: &str,
+        name: &'n str,
+    ) -> Option<(&'n str, DateTime<Utc>)> {
+        let rest = name.strip_prefix(&sibling_name(sheet, NAME))?;
+        let (why, rest) = rest.strip_prefix('.')?.split_once('-')?;
+        let (time, _) = rest.rsplit_once('-')?;
+        let time = NaiveDateTime::parse_from_str(time, SET_ASIDE).ok()?;
+        Some((why, time.and_utc()))
     }
 
     /// Gives a log to another sheet in the same folder, which has none. Both write locks are held.

@@ -25,7 +25,7 @@ use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
 use crate::sheet::{Conflict, NotFollowed, Options, Selection, Sheet, new_rows};
-use crate::store::{CsvHandler, Decision, clean_up};
+use crate::store::{CsvHandler, Decided, Decision, clean_up};
 use crate::text::escape_list;
 
 /// How often rows are added that another program takes away again in the same moment.
@@ -38,6 +38,8 @@ pub struct Session {
     handler: Arc<CsvHandler>,
     id: String,
     recovered: Recovered,
+    told_before: Option<String>,
+    decided: Option<Decided>,
     /// Of the sheet as it is before this session changes it; none until there is one.
     backup: Option<PathBuf>,
     /// What the sheet is a copy of. It may be one of its own backups.
@@ -135,6 +137,7 @@ impl Session {
             }
             _ => None,
         };
+        let (told_before, decided) = (recovery.told, recovery.decided);
         let left = recovery.left.and_then(|left| left.session);
         let was_interrupted = left.is_some();
         let mut recovered = Recovered {
@@ -188,6 +191,8 @@ impl Session {
             handler: Arc::new(handler),
             id,
             recovered,
+            told_before,
+            decided,
             backup,
             input: None,
             started,
@@ -213,6 +218,16 @@ impl Session {
     /// What an interrupted session had left.
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
+    }
+
+    /// About how much was decided when it was opened, if it had to be asked.
+    pub fn decided(&self) -> Option<Decided> {
+        self.decided
+    }
+
+    /// What a session that was killed last told of itself with a [`Teller`], if one was.
+    pub fn told_before(&self) -> Option<&str> {
+        self.told_before.as_deref()
     }
 
     /// The backup of this session, once it is made.

@@ -11,13 +11,10 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::disk::{Target, is_held, parse_holder};
+use crate::disk::{MAX_TOLD, Target, is_held, parse_holder};
 use crate::domain::Holder;
 use crate::error::Result;
 use crate::sys::lock_holder;
-
-/// The most that a session tells of itself, in bytes.
-const MAX_TOLD: u64 = 1 << 20;
 
 /// With what a session tells others of itself.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::backup::BackupManager;
 use crate::csv::Malformed;
-use crate::disk::{Replacement, Target};
+use crate::disk::{Replacement, Target, refuse_foreign_session};
 use crate::domain::{MAX_FIELDS, Problem};
 use crate::error::{Error, Result};
 use crate::sheet::{Options, Sheet};
@@ -45,6 +45,7 @@ pub(crate) fn refuse_place(target: &Target, options: &Options) -> Result<()> {
 pub(crate) fn refuse_for_a_run(target: &Target, options: &Options) -> Result<()> {
     refuse_place(target, options)?;
     target.refuse_unusable_siblings()?;
+    refuse_foreign_session(target)?;
     if target.path().exists() {
         patiently(target.path(), || {
             Replacement::rehearse_unseen(target).map(Some)

@@ -160,7 +160,7 @@ fn gone(path: &Path) -> Option<Error> {
             "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup list FILE) and run tickoff recover FILE --apply"
         ),
         (rows, _) => format!(
-            "is not there, and its journal {journal} holds results for {rows} rows: put the sheet back, or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
+            "is not there, and its journal {journal} holds results for {rows} rows that it may not have shown: put the sheet back, or a backup (tickoff backup list FILE), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
         ),
     };
     Some(Error::Unsuitable {
@@ -260,11 +260,10 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
         ))
     };
     // One that was only announced may never have taken the name, unless the sheet is it or a later one.
-    let versions = history.versions();
+    let hash = sheet.map(|(_, hash)| hash);
     let was_public = |version: usize| {
-        let mut since = versions[version..].iter();
-        let is_since = |hash| since.any(|version| version.hash == hash && !version.has_failed);
-        versions[version].is_confirmed || sheet.map(|(_, hash)| hash).is_some_and(is_since)
+        let mut since = history.versions()[version..].iter();
+        since.any(|it| !it.has_failed && (it.is_confirmed || Some(it.hash) == hash))
     };
     let rows = history.rows().filter(|(po, row)| {
         row.iter().any(|past| {

@@ -10,6 +10,7 @@ mod diagnose;
 mod first;
 mod fitness;
 mod handler;
+mod kept_copies;
 mod key_candidates;
 mod left_behind;
 mod output;
@@ -24,8 +25,8 @@ pub use diagnose::diagnose;
 pub use handler::CsvHandler;
 pub use key_candidates::{completing_columns, key_candidates};
 pub use output::create_output;
-pub use writer::Decision;
 pub(crate) use writer::Kept;
+pub use writer::{Decided, Decision};
 
 pub(crate) use backups::clean_up;
 pub(crate) use writer::{Checkpoint, Writes, number_rows, restore_unreadable};

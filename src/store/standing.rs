@@ -53,14 +53,27 @@ impl Standing {
     /// How many keys have results that a sheet lacks, if it is the one that they are of.
     pub(crate) fn lacking(&self, frames: &[Frame], history: &History, sheet: &Sheet) -> usize {
         match self {
+            Standing::Asked(question) if question.is_another => 0,
+            _ => self.keys_lacking(frames, history, sheet).len(),
+        }
+    }
+
+    /// The keys with results that a sheet lacks: those that a question is about.
+    pub(crate) fn keys_lacking<'h>(
+        &self,
+        frames: &'h [Frame],
+        history: &'h History,
+        sheet: &Sheet,
+    ) -> Vec<&'h str> {
+        match self {
             Standing::Current(from) => {
                 let updates = frame::updates(&frames[*from..]);
                 let keys: HashSet<&str> = updates.map(|update| update.po.as_str()).collect();
-                keys.len()
+                keys.into_iter().collect()
             }
-            Standing::Saved(reading) => not_shown(history, *reading, sheet).len(),
-            Standing::Asked(question) if !question.is_another => question.rows,
-            Standing::Anew | Standing::Asked(_) => 0,
+            Standing::Saved(reading) => not_shown(history, *reading, sheet),
+            Standing::Asked(question) => not_shown(history, question.reading, sheet),
+            Standing::Anew => Vec::new(),
         }
     }
 }

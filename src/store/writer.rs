@@ -32,7 +32,7 @@ mod visible;
 pub(crate) use batch::frame_of;
 pub(crate) use checkpoint::{Checkpoint, checkpoint};
 pub(crate) use number::number_rows;
-pub(crate) use rescue::Rescued;
+pub(crate) use rescue::{RESCUED, Rescued};
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
@@ -83,6 +83,19 @@ pub(crate) struct Recovery {
     pub(crate) behind: usize,
     /// Nobody else had changed the sheet.
     pub(crate) is_as_left: bool,
+    /// About how much a person decided, if it was asked.
+    pub(crate) decided: Option<Decided>,
+    /// What a session that died last told of itself.
+    pub(crate) told: Option<String>,
+}
+
+/// About how much a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// How many keys have results that the sheet did not show: as many as were asked about.
+    pub rows: usize,
+    /// How many of these keys have no row in the sheet.
+    pub without_row: usize,
 }
 
 /// Counts for `get_queue_status`.
@@ -171,29 +184,38 @@ impl Writer {
         // Where that cannot be read it is asked what could be.
         let is_beside_a_session =
             writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
-        let gives_up = was_renamed.is_some() && decision == Some(Decision::Discard);
-        let (behind, is_as_left) =
-            writer.take_up(&frames, decision, gives_up, is_beside_a_session)?;
+        let (behind, is_as_left, decided) = writer.take_up(
+            &frames,
+            decision,
+            was_renamed.is_some(),
+            is_beside_a_session,
+        )?;
         drop(held);
         let recovery = Recovery {
             // Nobody goes on with one that was begun anew.
             left: left.filter(|left| left.session.is_none() || writer.durable.is_of_session()),
             behind,
             is_as_left: is_as_left && was_renamed.is_none(),
+            decided,
+            told: writer
+                .session
+                .as_ref()
+                .and_then(SessionLock::told_before)
+                .map(str::to_owned),
         };
         Ok((writer, recovery))
     }
 
     /// Brings what the journal holds to the sheet, of which nothing was written yet, or has it asked what is
-    /// to become of it. Returns how many rows do not show their results, and whether nobody else had changed the
-    /// sheet.
+    /// to become of it. Returns how many rows do not show their results, whether nobody else had changed the
+    /// sheet, and about how much was asked.
     fn take_up(
         &mut self,
         frames: &[Frame],
         decision: Option<Decision>,
-        gives_up: bool,
+        was_renamed: bool,
         is_beside_a_session: bool,
-    ) -> Result<(usize, bool)> {
+    ) -> Result<(usize, bool, Option<Decided>)> {
         let sheet = self.sheet.load_full();
         let history = frame::history(frames);
         let public = self.outside.public().hash;
@@ -203,8 +225,19 @@ impl Writer {
         if !matches!(standing, Standing::Anew) {
             sheet.know(&history);
         }
-        let gives_up = gives_up
-            || decision == Some(Decision::Discard) && standing.adds(frames, &history, &sheet);
+        let is_decided = was_renamed
+            || matches!(standing, Standing::Asked(_))
+            || decision == Some(Decision::Discard);
+        let decided = is_decided.then(|| {
+            let keys = standing.keys_lacking(frames, &history, &sheet);
+            let has_no_row = |key: &&&str| sheet.rows(key).next().is_none();
+            Decided {
+                rows: keys.len(),
+                without_row: keys.iter().filter(has_no_row).count(),
+            }
+        });
+        let gives_up = decision == Some(Decision::Discard)
+            && (was_renamed || standing.adds(frames, &history, &sheet));
         if !gives_up && standing != Standing::Anew {
             frame::add_waiting_columns(&sheet, frames);
         }
@@ -252,7 +285,7 @@ impl Writer {
         self.durable.set_unplaced(merged.unplaced);
         self.visible.has_new_base(render::differs(&sheet));
         self.tell_what_was_judged()?;
-        Ok((merged.behind, is_as_left))
+        Ok((merged.behind, is_as_left, decided))
     }
 
     /// The sheet as readers see it, through every change of its base.

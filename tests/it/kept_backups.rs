@@ -455,3 +455,88 @@ fn retention_holds_also_for_a_sheet_that_is_edited_between_runs() {
     kept.retain(|name| !name.contains("original"));
     assert_eq!(kept.len(), 2, "{kept:?}");
 }
+
+#[test]
+fn the_list_names_what_else_was_kept_wherever_it_lies_and_what_to_do_with_it() {
+    let sheet = TempSheet::pending(2);
+    run(&sheet, "");
+    let listed = end(sheet.tickoff("backup list").arg("--json")).with(0);
+    let session = sheet.backup_names()[0].clone();
+    let session = session.trim_end_matches(".csv").rsplit('_').next().unwrap();
+    let temporary = sheet.folder().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let rescued = format!("tickoff_{session}.results-0.csv");
+    for (folder, name) in [
+        (sheet.backups(), "input_20260105_101500_a.outside.csv"),
+        (sheet.backups(), "input_20260105_101501_a.replaced.csv"),
+        (sheet.backups(), "input_20260105_101502_a.unplaced.csv"),
+        (sheet.backups(), "input_20260105_101503_a.discarded.csv"),
+        (
+            sheet.folder().to_owned(),
+            ".input.csv.journal.damaged-20260105_101504-1",
+        ),
+        (
+            sheet.folder().to_owned(),
+            ".input.csv.journal.foreign-20260105_101505-1",
+        ),
+        (temporary.clone(), &rescued),
+        // Not of this sheet, and nothing that tickoff keeps.
+        (sheet.backups(), "other_20260105_101503_a.discarded.csv"),
+        (sheet.backups(), "input_20260105_101503_a.notes.csv"),
+        (
+            sheet.folder().to_owned(),
+            ".other.csv.journal.damaged-20260105_101504-1",
+        ),
+        (temporary.clone(), "tickoff_another.results-0.csv"),
+    ] {
+        fs::write(folder.join(name), "x\n").unwrap();
+    }
+    let mut list = sheet.tickoff("backup list");
+    let table = end(list.env("TMPDIR", &temporary)).with(0).stdout;
+    let (backups, copies) = table
+        .split_once("\nkept besides, until you delete it:\n")
+        .unwrap();
+    assert!(backups.ends_with(" bytes\n"), "{table}");
+    let copies = sheet.without_folder(copies);
+    let (copies, told) = copies.split_once("\n\n").unwrap();
+    let mut lines = copies.lines();
+    let first = lines.next().unwrap();
+    assert!(
+        first.contains("Z  rescued                     2 bytes  DIR/temporary/tickoff_"),
+        "{first}"
+    );
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "2026-01-05T10:15:05Z  other journal               2 bytes  DIR/.input.csv.journal.foreign-20260105_101505-1",
+            "2026-01-05T10:15:04Z  damaged journal             2 bytes  DIR/.input.csv.journal.damaged-20260105_101504-1",
+            "2026-01-05T10:15:03Z  discarded                   2 bytes  DIR/backup/input_20260105_101503_a.discarded.csv",
+            "2026-01-05T10:15:02Z  unplaced                    2 bytes  DIR/backup/input_20260105_101502_a.unplaced.csv",
+            "2026-01-05T10:15:01Z  replaced                    2 bytes  DIR/backup/input_20260105_101501_a.replaced.csv",
+            "2026-01-05T10:15:00Z  outside                     2 bytes  DIR/backup/input_20260105_101500_a.outside.csv",
+        ]
+    );
+    let kinds: Vec<_> = told
+        .lines()
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "outside",
+            "replaced",
+            "unplaced",
+            "discarded",
+            "damaged journal",
+            "other journal",
+            "rescued"
+        ]
+    );
+    // What programs read is as it was.
+    assert_eq!(
+        end(sheet.tickoff("backup list").arg("--json"))
+            .with(0)
+            .stdout,
+        listed.stdout
+    );
+}

@@ -25,6 +25,8 @@ mod command_line;
 #[cfg(feature = "cli")]
 mod controls;
 #[cfg(feature = "cli")]
+mod decided;
+#[cfg(feature = "cli")]
 mod deeds;
 #[cfg(feature = "cli")]
 mod disk;

@@ -499,3 +499,33 @@ fn a_version_that_is_put_in_place_while_rows_are_numbered_is_numbered_as_well() 
         .collect();
     assert_eq!(backups.len(), 2, "of both versions");
 }
+
+/// A backup tool copied it, or a container's image was made of it: every file has another inode there.
+#[test]
+fn a_copy_of_a_folder_that_was_made_before_an_exchange_has_no_edit_in_it() {
+    let sheet = TempSheet::new(SHEET);
+    let Some(mut child) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let copy = TempSheet::new("");
+    for file in std::fs::read_dir(sheet.folder()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), copy.folder().join(file.file_name())).unwrap();
+        }
+    }
+    assert!(has_told(&copy), "{:?}", copy.leftovers());
+    assert!(child.wait().unwrap().success());
+    let ended = end(copy.tickoff("set").args(["B", "note=later"])).with(0);
+    assert_eq!(ended.stderr, "");
+    assert!(!has_told(&copy));
+    assert_eq!(
+        [copy.cell("A", "note"), copy.cell("B", "note")],
+        ["ours", "later"]
+    );
+    let kept = copy.backup_names();
+    assert!(
+        !kept.iter().any(|name| name.contains(".outside.")),
+        "{kept:?}"
+    );
+}

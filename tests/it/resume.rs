@@ -461,3 +461,27 @@ fn a_copy_begins_with_what_only_the_inputs_journal_has() {
     let copy = std::fs::read_to_string(sheet.folder().join("copy.csv")).unwrap();
     assert_eq!(copy.matches(";COMPLETED;").count(), 6, "{copy}");
 }
+
+#[test]
+fn a_run_after_one_that_was_killed_names_the_rows_that_were_running() {
+    let sheet = TempSheet::pending(9);
+    let script = "test -e second || test $TICKOFF_PO = PO0 || hang";
+    let told = || std::fs::read_to_string(sheet.folder().join(".input.csv.session"));
+    let run = Running::start(&mut sheet.run("-j 7", script));
+    wait_until("it has told of its jobs", || {
+        told().is_ok_and(|told| told.matches("\"po\":").count() == 7)
+    });
+    run.kill();
+    std::fs::write(sheet.folder().join("second"), "").unwrap();
+    // One that is refused does not take the note away.
+    end(&mut sheet.run("--only PO99", script)).with(1);
+    let set = ["PO3", "STATUS=COMPLETED"];
+    end(sheet.tickoff("set").args(set)).with(0);
+    let ended = end(&mut sheet.run("-j 1", script)).with(0);
+    let want = "6 rows were running when the last run was killed, and are to be run again: PO";
+    assert!(ended.stderr.contains(want), "{}", ended.stderr);
+    assert!(ended.stderr.contains(", and 1 more\n"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("PO3"), "{}", ended.stderr);
+    let ended = end(&mut sheet.run("--force", script)).with(0);
+    assert!(!ended.stderr.contains("killed"), "{}", ended.stderr);
+}

@@ -18,6 +18,8 @@ use crate::journal::{Frame, frame};
 use crate::sheet::render::Next;
 use crate::sheet::{RowUpdate, WriteOperation, as_table};
 
+/// How the names of these files begin, before the session.
+pub(crate) const RESCUED: &str = "tickoff_";
 /// How many names are tried.
 const MAX_NAMES: u32 = 100;
 
@@ -77,7 +79,7 @@ fn keep(
 ) -> Result<PathBuf> {
     let session = &site.session_id;
     for n in 0..MAX_NAMES {
-        let path = std::env::temp_dir().join(format!("tickoff_{session}.{label}-{n}.csv"));
+        let path = std::env::temp_dir().join(format!("{RESCUED}{session}.{label}-{n}.csv"));
         let new = NewFile::create(&path, 0o600)?;
         let mut out = io::BufWriter::new(new.file());
         fill(&mut out)

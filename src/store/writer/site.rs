@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backup::BackupManager;
-use crate::disk::{Snapshot, Target, replace, scratch_file};
+use crate::disk::{Snapshot, Target, hash_file, replace, scratch_file};
 use crate::error::{Error, Result};
+use crate::journal::{Journal, frame};
 use crate::sheet::render::Next;
 use crate::sheet::{Options, Sheet};
 use crate::text::escape;
@@ -92,8 +93,27 @@ impl Site {
     }
 
     /// Keeps the edits that a crash left under temporary names, and clears those names.
+    ///
+    /// A version of our own that was about to take the sheet's name is told by its inode. In a copy of the folder that
+    /// is another one: there the journal tells it, and the one whose place it took.
     pub(super) fn keep_leftovers(&self) -> Result<()> {
-        for edit in replace::leftovers(&self.target)? {
+        let left = replace::leftovers(&self.target)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let log = Journal::peek(&self.target)?;
+        let history = log.map(|(_, frames)| frame::history(&frames));
+        let is_ours = |hash| {
+            let versions = history
+                .iter()
+                .flat_map(|history| history.versions().iter().rev());
+            versions.take(2).any(|version| version.hash == hash)
+        };
+        for edit in left {
+            if is_ours(hash_file(&edit.file).map_err(Error::io("read", self.path()))?) {
+                edit.remove(&self.target)?;
+                continue;
+            }
             let kept = self.keep(&edit.file, "outside")?;
             tracing::warn!(%kept, "another program's edit was found that a crash kept from being merged; it is kept in a copy");
             edit.remove(&self.target)?;

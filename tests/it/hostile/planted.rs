@@ -285,3 +285,43 @@ fn a_session_that_is_running_is_told_from_a_forged_one() {
     end(sheet.tickoff("run").args(["--quiet", "--", "true"])).with(0);
     assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
 }
+
+/// They need not be an attack: somebody may have named notes so.
+#[test]
+fn a_persons_own_file_with_the_name_of_a_sessions_is_refused_and_left_alone() {
+    for name in [".input.csv.session", ".input.csv.session.next"] {
+        let sheet = TempSheet::new(TEXT);
+        let theirs = sheet.folder().join(name);
+        fs::write(&theirs, "notes of a session\n").unwrap();
+        for command in ["run", "apply", "init", "check", "recover"] {
+            let mut program = sheet.tickoff(command);
+            match command {
+                "run" => drop(program.args(["--", "true"])),
+                "recover" => drop(program.arg("--apply")),
+                _ => {}
+            }
+            let ended = end(&mut program).with(3);
+            let said = sheet.without_folder(&(ended.stderr + &ended.stdout));
+            let want =
+                "has the name of a file of tickoff's and is none, and stays as it is: move it away";
+            assert!(
+                said.contains(&format!("DIR/{name} {want}")),
+                "{command}: {said}"
+            );
+        }
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "notes of a session\n");
+        assert_eq!(sheet.text(), TEXT);
+        assert_eq!(sheet.backup_names(), [""; 0]);
+    }
+}
+
+/// It is locked, and nothing is ever written to it.
+#[test]
+fn a_persons_own_file_with_the_name_of_the_lock_stays_as_it_is() {
+    let sheet = TempSheet::new(TEXT);
+    let theirs = sheet.folder().join(".input.csv.lock");
+    fs::write(&theirs, "notes on locks\n").unwrap();
+    end(&mut sheet.run("", "true")).with(0);
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "notes on locks\n");
+    assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+}

@@ -1,12 +1,12 @@
 //! `tickoff backup`: what to do with whole copies of the sheet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use tickoff::{BackupManager, BackupMetadata, Options, escape};
+use tickoff::{BackupManager, BackupMetadata, CopyKind, KeptCopy, Options, escape};
 
 use super::args::{BackupArgs, SheetArgs};
 use crate::exit::{Exit, Failure};
@@ -42,6 +42,9 @@ Examples:
     ///
     /// An original is the sheet as it was before anything was written to it. One that is also among the
     /// backups counts once. A backup that is dated after now counts as the oldest.
+    ///
+    /// Below stands what else was kept of the sheet, wherever it lies, and what to do with it: saves of other
+    /// programs that were not taken over, results without a place, damaged journals. With --json it is left out.
     #[command(after_help = "\
 Example:
   tickoff backup list orders.csv")]
@@ -124,12 +127,17 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let mut found = backups.list()?;
             found.extend(backups.list_originals()?);
             let total = Total::of(&found);
+            let copies = match json {
+                true => Vec::new(),
+                false => backups.list_copies()?,
+            };
             print(|out| {
                 if *json {
                     found.iter().try_for_each(|backup| json_line(out, backup))?;
                     json_line(out, &total)
                 } else {
-                    table(out, &found, &total)
+                    table(out, &found, &total)?;
+                    table_of_copies(out, &copies)
                 }
             })?;
         }
@@ -221,6 +229,64 @@ fn table(
     match total.total_backups {
         0 => Ok(()),
         count => writeln!(out, "{count} in all: {} bytes", total.total_size_bytes),
+    }
+}
+
+/// What was kept besides, and below it what is to be done with what there is.
+fn table_of_copies(out: &mut (impl Write + ?Sized), copies: &[KeptCopy]) -> io::Result<()> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nkept besides, until you delete it:")?;
+    for copy in copies {
+        writeln!(
+            out,
+            "{}  {:<15}  {:>12} bytes  {}",
+            copy.created_at.format("%Y-%m-%dT%H:%M:%SZ"),
+            told(copy.kind).0,
+            copy.size_bytes,
+            escape(&copy.path.to_string_lossy())
+        )?;
+    }
+    writeln!(out)?;
+    let kinds: BTreeSet<CopyKind> = copies.iter().map(|copy| copy.kind).collect();
+    kinds.into_iter().try_for_each(|kind| {
+        let (name, way_on) = told(kind);
+        writeln!(out, "{name}: {way_on}")
+    })
+}
+
+/// What a copy is called, where it comes from, and what to do with it.
+fn told(kind: CopyKind) -> (&'static str, &'static str) {
+    match kind {
+        CopyKind::Outside => (
+            "outside",
+            "another program's save, which the sheet did not take over, or not all of it: copy into the sheet what is missing there",
+        ),
+        CopyKind::Replaced => (
+            "replaced",
+            "the sheet with its results before another program's save took rows away: tickoff backup restore FILE PATH puts it back",
+        ),
+        CopyKind::Unplaced => (
+            "unplaced",
+            "results whose row or column was gone: put that back and type them in, with tickoff set or apply",
+        ),
+        CopyKind::Discarded => (
+            "discarded",
+            "results that tickoff recover --discard gave up, or of the sheet that had the name before: tickoff apply brings them back",
+        ),
+        CopyKind::DamagedJournal => (
+            "damaged journal",
+            "as it was found: what could be read of it is in the sheet",
+        ),
+        CopyKind::ForeignJournal => (
+            "other journal",
+            "one that was put in the place of this sheet's: it may be that of another sheet or an old copy",
+        ),
+        _ => (
+            "rescued",
+            "what a session could not save beside the sheet: compare it with the sheet, and type in what is missing",
+        ),
     }
 }
 

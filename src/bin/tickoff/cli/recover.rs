@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickoff::{Decision, Session};
+use tickoff::{Decided, Decision, Session};
 
 use super::args::{BackupArgs, SheetArgs};
 use crate::exit::{Exit, Failure};
@@ -50,11 +50,26 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
         false => Decision::Discard,
     };
     let session = Session::open_decided(&args.sheet.file, &options, Some(decision))?;
-    let written = session.recovered().results;
+    // As many as it was asked about, if it was.
+    let Decided { rows, without_row } = session.decided().unwrap_or(Decided {
+        rows: session.recovered().results,
+        without_row: 0,
+    });
     let handler = Arc::clone(session.handler());
     session.finish()?;
     print(|out| match decision {
-        Decision::Apply => writeln!(out, "results of {written} rows written"),
+        Decision::Apply if without_row > 0 => writeln!(
+            out,
+            "results of {rows} rows: {} written, {without_row} without a row in the sheet kept in a copy",
+            rows - without_row
+        ),
+        Decision::Apply => writeln!(out, "results of {rows} rows written"),
+        Decision::Discard if rows > 0 => {
+            writeln!(
+                out,
+                "results of {rows} rows given up, and kept in a copy: the sheet stays as it is"
+            )
+        }
         Decision::Discard => writeln!(out, "the sheet stays as it is"),
     })?;
     Ok(Exit::after(&handler))

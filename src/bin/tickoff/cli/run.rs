@@ -40,6 +40,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
 
     let session = sheet::open(args, input, &selection, display)?;
     let total = session.count(&selection).map_err(slip)?;
+    rows::tell_interrupted(&session, display);
     rows::tell_done(args, display, |po| {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))

@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use tickoff::{ProcessingStatus, Selection, Sheet, escape};
+use tickoff::{ProcessingStatus, Selection, Session, Sheet, Stage, escape};
 
 use super::args::RunArgs;
 use crate::stderr::Display;
+use crate::stderr::board::Board;
 
 /// Says that no row that is not done is selected.
 pub fn tell_nothing_to_do(args: &RunArgs, display: &Display) {
@@ -76,6 +77,51 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
             escape(po.trim())
         ));
     }
+}
+
+/// How many rows are named that were running when a run was killed.
+const NAMED: usize = 5;
+
+/// Says which rows were running when a run was killed, as it last told, and have no result: each is to be done
+/// again, though its job may have done some of it.
+pub fn tell_interrupted(session: &Session, display: &Display) {
+    let told = session.told_before().unwrap_or_default();
+    // Half of a text, or one of another program.
+    let Ok(board) = serde_json::from_str::<Board>(told) else {
+        return;
+    };
+    let stage = session.handler().stage();
+    if board
+        .stage
+        .unwrap_or_else(|| Stage::default().name().to_owned())
+        != stage.name()
+    {
+        return;
+    }
+    let is_to_be_done = |po: &&str| {
+        let status = session.handler().status(po);
+        status.is_some_and(|status| !session.handler().is_done(&status))
+    };
+    let current = board.workers.iter().flatten();
+    let running: Vec<&str> = current
+        .map(|current| current.po.as_str())
+        .filter(is_to_be_done)
+        .collect();
+    if running.is_empty() {
+        return;
+    }
+    let were = match running.len() {
+        1 => "1 row was".to_owned(),
+        rows => format!("{rows} rows were"),
+    };
+    let mut named: Vec<String> = running.iter().take(NAMED).map(|po| escape(po)).collect();
+    if running.len() > NAMED {
+        named.push(format!("and {} more", running.len() - NAMED));
+    }
+    display.say(&format!(
+        "{were} running when the last run was killed, and are to be run again: {}",
+        named.join(", ")
+    ));
 }
 
 /// Says that there are rows which have no key.
