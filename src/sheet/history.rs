@@ -370,6 +370,13 @@ impl History {
         self.rows.iter().map(|(po, row)| (po, row.as_slice()))
     }
 
+    /// The keys that have a value which tickoff wrote.
+    pub(crate) fn results(&self) -> impl Iterator<Item = &str> {
+        let rows = self.rows();
+        rows.filter(|(_, row)| row.iter().any(|past| !past.is_outside))
+            .map(|(po, _)| po.as_str())
+    }
+
     /// The rows of a key in which other programs wrote something of their own, and the cells in which they did.
     pub(crate) fn single_rows(&self, po: &str) -> &[(RowOf, Vec<Past>)] {
         self.single.get(po).map_or(&[], Vec::as_slice)

@@ -154,7 +154,7 @@ fn gone(path: &Path) -> Option<Error> {
     let place = Target::open_or_missing(path, Some(&like)).ok()?;
     let history = frame::history(&Journal::peek(&place).ok()??.1);
     let journal = escape(&Journal::path_beside(&place).display().to_string());
-    let problem = match (waiting(&history, None), results(&history)) {
+    let problem = match (waiting(&history, None), history.results().count()) {
         (0, 0) => return None,
         (0, rows) => format!(
             "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup list FILE) and run tickoff recover FILE --apply"
@@ -172,14 +172,7 @@ fn gone(path: &Path) -> Option<Error> {
 /// How many keys have results in the journal that lies beside a place.
 pub(crate) fn results_beside(place: &Target) -> usize {
     let log = Journal::peek(place).ok().flatten();
-    log.map_or(0, |(_, frames)| results(&frame::history(&frames)))
-}
-
-/// How many keys have a value that tickoff wrote.
-fn results(history: &History) -> usize {
-    let rows = history.rows();
-    rows.filter(|(_, row)| row.iter().any(|past| !past.is_outside))
-        .count()
+    log.map_or(0, |(_, frames)| frame::history(&frames).results().count())
 }
 
 /// Looks for the journal of a sheet that has none.

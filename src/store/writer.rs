@@ -54,7 +54,7 @@ use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
 use crate::store::{fitness, left_behind};
-use crate::text::escape;
+use crate::text::{escape, escape_list};
 
 use durable::Durable;
 use outside::Outside;
@@ -263,6 +263,15 @@ impl Writer {
                 // Nobody may have kept the sheet that showed them.
                 let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
                 tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
+                let has_row = |po: &&str| sheet.rows(po).next().is_some();
+                let known: Vec<String> = history
+                    .results()
+                    .filter(has_row)
+                    .map(str::to_owned)
+                    .collect();
+                if !known.is_empty() {
+                    tracing::warn!(rows = known.len(), keys = %escape_list(&known), "these keys had results before: they are taken for new jobs, since fewer than three in four keys of the two sheets are the same");
+                }
                 Merged::default()
             }
             // A session judges what is saved in mid-run, and so does who writes beside it.

@@ -85,6 +85,19 @@ fn next_months_sheet_is_run_and_the_results_of_the_last_are_kept_in_a_copy() {
 }
 
 #[test]
+fn what_next_months_sheet_has_of_the_last_is_named() {
+    let mut scene = Scene::new(Before);
+    scene.end().with(0);
+    let rolled = next_month().replace("D00;", "P01;").replace("D01;", "P02;");
+    scene.save(&rolled);
+    let ended = scene.next().with(0);
+    assert!(
+        ended.stderr.contains("these keys had results before: they are taken for new jobs, since fewer than three in four keys of the two sheets are the same rows=2 keys=P01, P02"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn next_months_sheet_after_a_crash_is_asked_about() {
     let (scene, ended) = check(Crash, 3, |_| next_month());
     assert!(
