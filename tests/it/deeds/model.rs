@@ -215,6 +215,9 @@ impl Model {
             }
             near.extend(fewest.0);
         }
+        // If it was not public, the next one is that of which the time was seen.
+        let since = seen.into_iter().flat_map(|seen| seen..self.versions.len());
+        near.extend(since.into_iter().find(|&at| !self.versions[at].is_possible));
         Evidence { seen, near }
     }
 
