@@ -66,11 +66,14 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         .halt(args.halt)
         .stop(&interruption.stop)
         .on_event(|event| observers.take(event));
+    if let Some(rate) = args.rate {
+        pool = pool.rate(rate);
+    }
     if args.force {
         pool = pool.forced();
     }
     let ran = session.run(pool, &selection, |job| {
-        judged(args.write.formulas, job, args.retries, jobs.run(job))
+        judged(args.write.formulas, job, jobs.run(job))
     });
     observers.ended(ran.as_ref());
     let summary = ran?;
@@ -79,11 +82,11 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
 }
 
 /// What is left of a result to be written, if a spreadsheet would run some of it as a formula.
-fn judged(formulas: Formulas, job: &Job<'_>, retries: u32, outcome: Outcome) -> Outcome {
+fn judged(formulas: Formulas, job: &Job<'_>, outcome: Outcome) -> Outcome {
     let result = match outcome {
         Outcome::Done(updates) => updates,
         // The last attempt: its reason will be the message.
-        Outcome::Retry(message) if job.attempt > retries => Updates::error(message),
+        Outcome::Retry(retry) if job.is_last => Updates::error(retry.reason),
         outcome => return outcome,
     };
     let is_known = |column: &str| {
