@@ -4,6 +4,9 @@
 //! governor's cell rate algorithm (GCRA) with a burst of one, asked for each start under the lock of the
 //! schedule. It is only asked, never waited in: whoever has to wait sleeps on the run's
 //! [`Stop`](crate::Stop), which ends every wait at once.
+//!
+//! A server counts what arrives, and a request arrives some milliseconds after its job starts, not always as many:
+//! at exactly 5 a second, every seventh was refused by one that allows 5 in any second. Hence [`SLACK`].
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -20,7 +23,7 @@ use crate::text::Escaped;
 /// use tickoff::Rate;
 ///
 /// let rate: Rate = "5/s".parse().unwrap();
-/// assert_eq!(rate.interval(), Duration::from_millis(200));
+/// assert_eq!(rate.interval(), Duration::from_millis(208));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -35,18 +38,23 @@ enum Unit {
     Hour,
 }
 
+/// How much longer than its name says a second, a minute or an hour is, in which so many attempts start.
+const SLACK: Duration = Duration::from_millis(40);
+
 /// The most in a unit of time: their interval is never so short that it is none.
 const MOST: u32 = 1_000_000;
 
 impl Rate {
-    /// From one start to the next.
+    /// From one start to the next. So many of them last 40 ms longer than the second, minute or hour, since a job's
+    /// request may reach its server that much sooner or later than others do.
     pub fn interval(&self) -> Duration {
-        let unit = match self.unit {
+        let seconds = match self.unit {
             Unit::Second => 1,
             Unit::Minute => 60,
             Unit::Hour => 3600,
         };
-        let nanos = Duration::from_secs(unit).as_nanos() as u64;
+        let unit = Duration::from_secs(seconds) + SLACK;
+        let nanos = unit.as_nanos() as u64;
         Duration::from_nanos(nanos.div_ceil(self.count.get().into()))
     }
 }
@@ -124,11 +132,11 @@ mod tests {
     #[test]
     fn a_rate_is_so_many_in_a_second_a_minute_or_an_hour() {
         let interval = |text: &str| text.parse::<Rate>().unwrap().interval();
-        assert_eq!(interval("5/s"), Duration::from_millis(200));
-        assert_eq!(interval("300/m"), Duration::from_millis(200));
-        assert_eq!(interval("1/h"), Duration::from_secs(3600));
-        assert_eq!(interval("3/s"), Duration::from_nanos(333_333_334));
-        assert_eq!(interval("1000000/s"), Duration::from_micros(1));
+        assert_eq!(interval("5/s"), Duration::from_millis(208));
+        assert_eq!(interval("20/m"), Duration::from_millis(3002));
+        assert_eq!(interval("1/h"), Duration::from_millis(3_600_040));
+        assert_eq!(interval("3/s"), Duration::from_nanos(346_666_667));
+        assert_eq!(interval("1000000/s"), Duration::from_nanos(1040));
         for wrong in [
             "",
             "5",
