@@ -58,6 +58,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         session: &session,
         total,
         workers: args.jobs.get(),
+        interval: args.rate.map(|rate| rate.interval()),
         seed,
     });
     let mut pool = WorkerPool::new(args.jobs.get())
