@@ -213,7 +213,7 @@ struct Run<'r, 'a, L: ?Sized, W> {
     /// Where results go.
     recorder: Option<Recorder<'r>>,
     schedule: Mutex<Schedule>,
-    /// Never taken before the schedule by who takes both.
+    /// Whoever takes both locks takes that of the schedule first.
     pace: Mutex<Pace>,
     /// Held by the worker that waits until something may start: one wakes for each start, not all of them.
     turn: Mutex<()>,
@@ -255,7 +255,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         }
     }
 
-    /// Before when this attempt may not start, if it may not now.
+    /// Whether this attempt may start now, or else before when it may not.
     fn may_start(&self, task: Task) -> std::result::Result<(), Instant> {
         let started = lock(&self.pace).start();
         let queue = self.pool.queue.filter(|_| started.is_err());
@@ -751,7 +751,8 @@ mod tests {
             });
             let pool = WorkerPool::new(2).stop(stop).on_event(|event| {
                 if let Event::Postponed { for_all: true, .. } = event {
-                    asks.send(()).unwrap();
+                    // Of the second one nobody needs to know.
+                    asks.send(()).ok();
                 }
             });
             pool.run(&pos(5), |_| {
