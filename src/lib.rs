@@ -100,7 +100,7 @@ pub use domain::columns::COLUMNS;
 pub use domain::columns::same_column;
 pub use domain::{
     Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
-    MAX_RESULT_BYTES, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
@@ -110,8 +110,9 @@ pub use process::{
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
-    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, Job, JobResult, MAX_BACKOFF,
-    Outcome, PoolSummary, ProcessEnd, Stop, StopLevel, Verdict, WorkerPool,
+    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job, JobResult,
+    MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, Stop, StopLevel, Verdict, Wait,
+    WorkerPool,
 };
 pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 pub use settings::Settings;

@@ -1,5 +1,7 @@
 //! How much of everything there may be, and what is taken unless something else is asked for.
 
+use std::time::Duration;
+
 /// The most fields in a row: as many columns as a spreadsheet has.
 pub(crate) const MAX_FIELDS: usize = 16_384;
 /// The most bytes in a row.
@@ -19,3 +21,5 @@ pub(crate) const MAX_NAME_CHARS: usize = 255;
 pub const MAX_RESULT_BYTES: u64 = 1 << 20;
 /// The longest line that a worker may answer, in bytes without its line feed.
 pub const MAX_LINE_BYTES: usize = MAX_RESULT_BYTES as usize;
+/// The longest wait that a command or worker may ask for with `retry_after`.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);

@@ -17,11 +17,12 @@ use crate::process::ends::Ends;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFiles};
+use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Running, Spools};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::{Left, Malformed, no_folder, not_kept, not_started, outcome};
+use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
 use crate::run::ending::Start;
 use crate::run::{Ending, Job, Outcome, StopLevel};
 use crate::sheet::Updates;
@@ -47,7 +48,7 @@ use crate::text::{Escaped, error_message};
 /// | it | the row | what it left in `TICKOFF_RESULT` |
 /// |---|---|---|
 /// | exits with 0 | COMPLETED | is written; its STATUS wins |
-/// | exits with 75, or a code of [`retry_on`](RecordCommand::retry_on) | is tried again later | is ignored |
+/// | exits with 75, or a code of [`retry_on`](RecordCommand::retry_on) | is tried again later | only `retry_after` and `for` are read |
 /// | exits with 75, the last time | ERROR, `exit 75: message` | is written except STATUS, ERROR_MESSAGE, LAST_PROCESSED |
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
@@ -60,6 +61,10 @@ use crate::text::{Escaped, error_message};
 /// That is a JSON object if its first byte but for blanks is `{`, or else lines: `NAME=value`, or `NAME<<MARK`
 /// and the lines of the value up to `MARK`. An ERROR that it gives without an ERROR_MESSAGE gets
 /// `exit 0: message`.
+///
+/// `retry_after` is after how many seconds it is tried again, instead of the pool's backoff, at most
+/// [`MAX_RETRY_AFTER`](crate::MAX_RETRY_AFTER); with `for` as `all` the run starts nothing else either until
+/// then. Of a command that exits with such a code the two are no cells, the last time neither.
 ///
 /// Where it counts and is neither, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
 /// regular file, or the folder for it was removed while the command ran, the row becomes ERROR with that
@@ -192,9 +197,18 @@ impl RecordCommand {
         job.process_ended(&start.ended(ending));
         match waited {
             Ok(ended) => {
-                let left = in_general(result_file.take(job.po), &self.stage);
-                let (codes, is_last) = (&self.retry_on, job.is_last);
-                let outcome = outcome(ended.ending, &ended.stderr, left, codes, is_last);
+                let asks_again = match ended.ending {
+                    Ending::Exit(code) => Some(code).filter(|code| self.retry_on.contains(*code)),
+                    _ => None,
+                };
+                if let Some(code) = asks_again.filter(|_| !job.is_last) {
+                    return again(code, &ended.stderr, result_file.take_wait(job.po));
+                }
+                let mut left = in_general(result_file.take(job.po), &self.stage);
+                if asks_again.is_some() {
+                    left = without_wait(left);
+                }
+                let outcome = outcome(ended.ending, &ended.stderr, left);
                 self.with_stdout(outcome, &ended.stdout, job.po)
             }
             Err(error) => {
@@ -223,10 +237,22 @@ impl RecordCommand {
 
 /// A result with the columns of the stage's state under their general names.
 fn in_general(left: Left, stage: &Stage) -> Left {
+    with_cells(left, |cells| cells.in_general(stage))
+}
+
+/// A result without the wait that it asks for: that is no cell, also where no attempt follows.
+fn without_wait(left: Left) -> Left {
+    with_cells(left, |cells| match cells.get(RETRY_AFTER) {
+        Some(_) => cells.without(RETRY_AFTER).without(FOR),
+        None => cells,
+    })
+}
+
+fn with_cells(left: Left, change: impl FnOnce(Updates) -> Updates) -> Left {
     match left {
-        Ok(result) => Ok(result.map(|result| result.in_general(stage))),
+        Ok(result) => Ok(result.map(change)),
         Err(malformed) => Err(Malformed {
-            good: Box::new(malformed.good.in_general(stage)),
+            good: Box::new(change(*malformed.good)),
             ..malformed
         }),
     }

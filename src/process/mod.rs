@@ -15,6 +15,7 @@ mod program;
 mod result_file;
 mod result_folder;
 mod result_lines;
+mod retry_after;
 mod retry_on;
 mod running;
 #[cfg(test)]

@@ -24,7 +24,9 @@ use crate::domain::MAX_RESULT_BYTES;
 use crate::error::{Error, Result};
 use crate::process::result_folder;
 use crate::process::result_lines;
+use crate::process::retry_after::Asked;
 use crate::process::verdict::{Left, Malformed};
+use crate::run::Wait;
 use crate::run::stop::lock;
 use crate::sheet::{Answer, JsonObject};
 use crate::sys::regular;
@@ -161,6 +163,29 @@ impl ResultFile {
     /// Reads the file and removes it; `None` if the command, which has ended, wrote none. What is odd
     /// about it is said of this PO.
     pub(super) fn take(self, po: &str) -> Left {
+        let Some(Answer { updates, notes }) = self.take_with(read)? else {
+            return Ok(None);
+        };
+        for note in notes {
+            warn!(key = %Escaped::text(po), "{note}");
+        }
+        Ok(Some(updates))
+    }
+
+    /// Does the same for an attempt that is to be repeated: only how long to wait is read.
+    pub(super) fn take_wait(self, po: &str) -> Wait {
+        let asked = self.take_with(|file| {
+            let bytes = bytes(file).unwrap_or_default();
+            Ok(Asked::in_file(&bytes))
+        });
+        // What cannot be read, or is not to be believed, asks for nothing.
+        asked.ok().flatten().unwrap_or_default().said(po)
+    }
+
+    fn take_with<T>(
+        self,
+        read: impl FnOnce(File) -> std::result::Result<T, Malformed>,
+    ) -> std::result::Result<Option<T>, Malformed> {
         let path = self.path();
         let folder = path.parent().and_then(|path| Identity::of(path).ok());
         let opened = regular::open(path);
@@ -184,11 +209,7 @@ impl ResultFile {
         if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
             warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
         }
-        let Answer { updates, notes } = result?;
-        for note in notes {
-            warn!(key = %Escaped::text(po), "{note}");
-        }
-        Ok(Some(updates))
+        result.map(Some)
     }
 }
 

@@ -9,9 +9,9 @@ use std::io;
 
 use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
-use crate::process::retry_on::{RetryOn, TRY_AGAIN};
+use crate::process::retry_on::TRY_AGAIN;
 use crate::process::signals::killed_by;
-use crate::run::{Ending, Outcome};
+use crate::run::{Ending, Outcome, Retry, Wait};
 use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
 use crate::text::error_message;
@@ -46,20 +46,18 @@ impl Malformed {
 /// What a command left as its result, if it left one.
 pub(super) type Left = std::result::Result<Option<Updates>, Malformed>;
 
-/// What becomes of a PO whose command has ended; `may_retry` tells which exit codes ask for another attempt, and
-/// `is_last` that there is none.
-pub(super) fn outcome(
-    ending: Ending,
-    stderr: &str,
-    result: Left,
-    may_retry: &RetryOn,
-    is_last: bool,
-) -> Outcome {
+/// What becomes of a PO whose command asks by its exit code for another attempt, after such a wait.
+pub(super) fn again(code: i32, stderr: &str, wait: Wait) -> Outcome {
+    Outcome::Retry(Retry {
+        reason: error_message(&format!("exit {code}"), stderr),
+        wait,
+    })
+}
+
+/// What becomes of a PO whose command has ended, and will not be repeated.
+pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
     match ending {
         Ending::Stopped => Outcome::Stopped,
-        Ending::Exit(code) if may_retry.contains(code) && !is_last => {
-            Outcome::Retry(error_message(&format!("exit {code}"), stderr))
-        }
         Ending::Exit(TRY_AGAIN) => Outcome::Done(after_kill("exit 75", stderr, result)),
         Ending::Exit(code) => Outcome::Done(after_exit(code, stderr, result)),
         Ending::Signal(number) => Outcome::Done(after_kill(&killed_by(number), stderr, result)),
@@ -157,7 +155,7 @@ pub(super) fn no_folder(error: &io::Error) -> Outcome {
 /// A shortage passes, so it is not the PO's failure.
 fn failed_before_it_began(error: &io::Error, message: String) -> Outcome {
     match is_shortage(error) {
-        true => Outcome::Retry(message),
+        true => Outcome::Retry(message.into()),
         false => Outcome::Done(Updates::error(message)),
     }
 }
@@ -273,7 +271,7 @@ mod tests {
         let shortage = io::Error::from_raw_os_error(libc::EAGAIN);
         let outcome = not_started("x".as_ref(), &shortage);
         assert!(
-            matches!(outcome, Outcome::Retry(message) if message.starts_with("cannot start: x: "))
+            matches!(outcome, Outcome::Retry(retry) if retry.reason.starts_with("cannot start: x: "))
         );
     }
 }

@@ -49,10 +49,56 @@ impl Job<'_> {
 pub enum Outcome {
     /// The row is processed; these cells are to be written. Their status is its result.
     Done(Updates),
-    /// Try again later. After the last attempt the row becomes ERROR with this message.
-    Retry(String),
+    /// Try again later. After the last attempt the row becomes ERROR with this reason.
+    Retry(Retry),
     /// Broken off, or not begun, because the run ends: the row keeps its state, for the next run.
     Stopped,
+}
+
+/// Another attempt that is asked for.
+///
+/// ```
+/// use std::time::Duration;
+/// use tickoff::{Outcome, Retry, Wait};
+///
+/// let busy = Outcome::Retry("busy".into());
+/// let limited = Outcome::Retry(Retry {
+///     reason: "429 Too Many Requests".to_owned(),
+///     wait: Wait::Run(Duration::from_secs(30)),
+/// });
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub wait: Wait,
+}
+
+/// How long another attempt waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// As long as the pool says ([`WorkerPool::backoff`](crate::WorkerPool::backoff)).
+    Backoff,
+    /// So long.
+    Row(Duration),
+    /// So long, and until then the run starts nothing else either. What is running goes on.
+    Run(Duration),
+}
+
+impl From<String> for Retry {
+    fn from(reason: String) -> Self {
+        Retry {
+            reason,
+            wait: Wait::Backoff,
+        }
+    }
+}
+
+impl From<&str> for Retry {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
 }
 
 /// What happens in a run.
@@ -83,6 +129,8 @@ pub enum Event<'a> {
         duration: Duration,
         /// How long the row waits for its next attempt.
         wait: Duration,
+        /// Whether the job asked that nothing else is started until then either.
+        for_all: bool,
     },
     /// An attempt was broken off by a stop; its row keeps its state.
     BrokenOff(&'a Job<'a>),

@@ -9,6 +9,7 @@
 pub(crate) mod ending;
 mod halt;
 mod job;
+mod pace;
 mod persist;
 mod po_list;
 mod pool;
@@ -18,7 +19,8 @@ mod summary;
 
 pub use ending::{Ending, ProcessEnd};
 pub use halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
-pub use job::{Event, Job, JobResult, Outcome};
+pub use job::{Event, Job, JobResult, Outcome, Retry, Wait};
+pub use pace::{InvalidRate, Rate};
 pub use pool::WorkerPool;
 pub use schedule::MAX_BACKOFF;
 pub use stop::{Stop, StopLevel};

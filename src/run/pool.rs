@@ -6,7 +6,8 @@
 //! panics costs that PO alone, and no result is refused for what is in it.
 //!
 //! The parts have files of their own: what comes next (`schedule`), what a job is given and says
-//! (`job`), how its result becomes durable (`persist`), and when a run ends early (`halt`, `stop`).
+//! (`job`), when it may start (`pace`), how its result becomes durable (`persist`), and when a run ends early
+//! (`halt`, `stop`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -19,7 +20,8 @@ use crate::domain::columns::ERROR_MESSAGE;
 use crate::error::Result;
 use crate::queue::WriteQueue;
 use crate::run::halt::Halt;
-use crate::run::job::{Event, Job, JobResult, OnEvent, Outcome};
+use crate::run::job::{Event, Job, JobResult, OnEvent, Outcome, Retry, Wait};
+use crate::run::pace::{Pace, Rate};
 use crate::run::persist::Recorder;
 use crate::run::po_list::PoList;
 use crate::run::schedule::{Next, Schedule, Task, backoff};
@@ -43,6 +45,7 @@ pub struct WorkerPool<'a> {
     workers: usize,
     retries: u32,
     backoff: Duration,
+    rate: Option<Rate>,
     halt: Halt,
     stop: Stop,
     queue: Option<&'a WriteQueue>,
@@ -61,6 +64,7 @@ impl<'a> WorkerPool<'a> {
             workers: workers.max(1),
             retries: 3,
             backoff: Duration::from_secs(1),
+            rate: None,
             halt: Halt::Never,
             stop: Stop::new(),
             queue: None,
@@ -75,10 +79,17 @@ impl<'a> WorkerPool<'a> {
         self
     }
 
-    /// How long a PO waits for its second attempt. Each further wait is twice as long, up to
-    /// [`MAX_BACKOFF`](crate::MAX_BACKOFF).
+    /// How long a PO waits for its second attempt, at most. Each further wait is twice as long, up to
+    /// [`MAX_BACKOFF`](crate::MAX_BACKOFF). By chance a wait is 50 to 100 % of that.
     pub fn backoff(mut self, first: Duration) -> Self {
         self.backoff = first;
+        self
+    }
+
+    /// How many attempts may start in a time, over all workers: evenly spaced, none saved up for later, further
+    /// attempts at a PO included. A PO that is skipped starts nothing.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
         self
     }
 
@@ -169,6 +180,8 @@ impl<'a> WorkerPool<'a> {
                 .queue
                 .map(|queue| Recorder::new(queue, self.forced, &self.stop)),
             schedule: Mutex::default(),
+            pace: Mutex::new(Pace::new(self.rate)),
+            turn: Mutex::default(),
             summary: Mutex::default(),
         };
         thread::scope(|scope| {
@@ -200,6 +213,10 @@ struct Run<'r, 'a, L: ?Sized, W> {
     /// Where results go.
     recorder: Option<Recorder<'r>>,
     schedule: Mutex<Schedule>,
+    /// Whoever takes both locks takes that of the schedule first.
+    pace: Mutex<Pace>,
+    /// Held by the worker that waits until something may start: one wakes for each start, not all of them.
+    turn: Mutex<()>,
     summary: Mutex<PoolSummary>,
 }
 
@@ -218,16 +235,34 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
     }
 
     fn next_task(&self) -> Option<Task> {
+        let mut turn = lock(&self.turn);
         loop {
             if self.pool.stop.is_requested() {
                 return None;
             }
-            let next = lock(&self.schedule).next(self.pos.len(), Instant::now());
+            let (total, now) = (self.pos.len(), Instant::now());
+            let next = lock(&self.schedule).next(total, now, |task| self.may_start(task));
             match next {
                 Next::Task(task) => return Some(task),
-                Next::At(due) => self.pool.stop.sleep_until(due),
+                Next::Held(until) => self.pool.stop.sleep_until(until),
+                Next::At(due) => {
+                    drop(turn);
+                    self.pool.stop.sleep_until(due);
+                    turn = lock(&self.turn);
+                }
                 Next::Nothing => return None,
             }
+        }
+    }
+
+    /// Whether this attempt may start now, or else before when it may not.
+    fn may_start(&self, task: Task) -> std::result::Result<(), Instant> {
+        let started = lock(&self.pace).start();
+        let queue = self.pool.queue.filter(|_| started.is_err());
+        match queue.map(|queue| present(queue, &self.pos.po(task.index))) {
+            // It will be skipped.
+            Some(None) => Ok(()),
+            _ => started,
         }
     }
 
@@ -267,16 +302,10 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         let duration = began.elapsed();
         lock(&self.summary).working += duration;
 
-        let outcome = match outcome {
-            Outcome::Retry(message) => Outcome::Retry(one_line(&message)),
-            outcome => outcome,
-        };
         let updates = match outcome {
             Outcome::Done(updates) => updates,
-            Outcome::Retry(message) if task.attempt <= self.pool.retries => {
-                return self.postpone(task, &job, &message, duration);
-            }
-            Outcome::Retry(message) => Updates::error(message),
+            Outcome::Retry(retry) if job.is_last => Updates::error(one_line(&retry.reason)),
+            Outcome::Retry(retry) => return self.postpone(task, &job, &retry, duration),
             Outcome::Stopped => return self.tell(&Event::BrokenOff(&job)),
         };
         let updates = updates.fit(po, self.pool.forced, self.options());
@@ -292,26 +321,38 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         });
     }
 
-    fn postpone(&self, task: Task, job: &Job<'_>, reason: &str, duration: Duration) {
-        let wait = backoff(self.pool.backoff, task.attempt);
+    fn postpone(&self, task: Task, job: &Job<'_>, retry: &Retry, duration: Duration) {
+        let reason = &one_line(&retry.reason);
+        let (wait, for_all) = match retry.wait {
+            Wait::Backoff => (backoff(self.pool.backoff, task.attempt), false),
+            Wait::Row(wait) => (wait, false),
+            Wait::Run(wait) => (wait, true),
+        };
+        // A wait beyond what the clock can express is one that no run lives to see.
+        let due = Instant::now().checked_add(wait);
+        if let Some(due) = due.filter(|_| for_all) {
+            lock(&self.pace).hold_until(due);
+        }
+        let whole_millis = wait - Duration::from_nanos((wait.subsec_nanos() % 1_000_000).into());
         info!(
             key = %Escaped::text(job.po),
             reason = %Escaped::text(reason),
-            "attempt {} is to be repeated in {wait:?}",
-            task.attempt
+            "attempt {} is to be repeated in {whole_millis:?}{}",
+            task.attempt,
+            if for_all { ", and nothing is started before" } else { "" }
         );
         self.tell(&Event::Postponed {
             job,
             reason,
             duration,
             wait,
+            for_all,
         });
         let again = Task {
             attempt: task.attempt + 1,
             ..task
         };
-        // A wait beyond what the clock can express is one that no run lives to see.
-        if let Some(due) = Instant::now().checked_add(wait) {
+        if let Some(due) = due {
             lock(&self.schedule).postpone(due, again);
         }
     }
@@ -589,7 +630,7 @@ mod tests {
             });
         let summary = pool.run(&["P1"], |job| {
             lock(&attempts).push(job.attempt);
-            Outcome::Retry(format!("busy {}", job.attempt))
+            Outcome::Retry(format!("busy {}", job.attempt).into())
         });
         assert_eq!(*lock(&attempts), [1, 2, 3]);
         assert_eq!(*lock(&told), [(3, Updates::error("busy 3"))]);
@@ -650,6 +691,111 @@ mod tests {
             })
         });
         assert_eq!((counts(&summary), summary.retried), ([0, 0, 0, 0, 0, 2], 0));
+    }
+
+    #[test]
+    fn a_job_may_say_how_long_its_next_attempt_waits() {
+        let waits = Mutex::new(Vec::new());
+        let pool = WorkerPool::new(1)
+            .backoff(Duration::from_secs(3600))
+            .on_event(|event| {
+                if let Event::Postponed { wait, .. } = event {
+                    lock(&waits).push(*wait);
+                }
+            });
+        let summary = pool.run(&pos(1), |job| match job.attempt {
+            1 => Outcome::Retry(Retry {
+                reason: "429".to_owned(),
+                wait: Wait::Row(Duration::from_millis(20)),
+            }),
+            _ => done(COMPLETED),
+        });
+        assert_eq!((summary.completed, summary.retried), (1, 1));
+        assert_eq!(*lock(&waits), [Duration::from_millis(20)]);
+    }
+
+    #[test]
+    fn a_job_may_let_the_whole_run_wait() {
+        const WAIT: Duration = Duration::from_millis(100);
+        let starts = Mutex::new(Vec::new());
+        let began = Instant::now();
+        let summary = WorkerPool::new(1).run(&pos(3), |job| {
+            lock(&starts).push((job.po.to_owned(), began.elapsed()));
+            match (job.po, job.attempt) {
+                ("P1", 1) => Outcome::Retry(Retry {
+                    reason: "429".to_owned(),
+                    wait: Wait::Run(WAIT),
+                }),
+                _ => done(COMPLETED),
+            }
+        });
+        assert_eq!(summary.completed, 3);
+        let starts = starts.into_inner().unwrap();
+        let order: Vec<_> = starts.iter().map(|(po, _)| &**po).collect();
+        assert_eq!(order, ["P1", "P1", "P2", "P3"]);
+        assert!(
+            starts[1..].iter().all(|(_, start)| *start >= WAIT),
+            "{starts:?}"
+        );
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_that_a_job_asked_of_all() {
+        let stop = Stop::new();
+        let (asks, has_asked) = mpsc::channel();
+        let summary = thread::scope(|scope| {
+            let stop = &stop;
+            scope.spawn(move || {
+                has_asked.iter().take(1).for_each(drop);
+                stop.soon();
+            });
+            let pool = WorkerPool::new(2).stop(stop).on_event(|event| {
+                if let Event::Postponed { for_all: true, .. } = event {
+                    // Of the second one nobody needs to know.
+                    asks.send(()).ok();
+                }
+            });
+            pool.run(&pos(5), |_| {
+                Outcome::Retry(Retry {
+                    reason: "429".to_owned(),
+                    wait: Wait::Run(Duration::from_secs(3600)),
+                })
+            })
+        });
+        assert_eq!((summary.not_run, summary.retried), (5, 0));
+    }
+
+    #[test]
+    fn starts_are_evenly_spaced_over_all_workers_and_attempts() {
+        let starts = Mutex::new(Vec::new());
+        let pool = WorkerPool::new(4)
+            .backoff(Duration::ZERO)
+            .rate("100/s".parse().unwrap());
+        let began = Instant::now();
+        let summary = pool.run(&pos(10), |job| {
+            lock(&starts).push(began.elapsed());
+            match job.attempt {
+                1 => Outcome::Retry("busy".into()),
+                _ => done(COMPLETED),
+            }
+        });
+        assert_eq!((summary.completed, summary.retried), (10, 10));
+        let mut starts = starts.into_inner().unwrap();
+        starts.sort_unstable();
+        for (number, start) in (0..).zip(&starts) {
+            assert!(*start >= Duration::from_millis(10) * number, "{starts:?}");
+        }
+    }
+
+    #[test]
+    fn a_stop_wakes_workers_that_wait_for_their_start() {
+        let stop = Stop::new();
+        let pool = WorkerPool::new(3).stop(&stop).rate("1/h".parse().unwrap());
+        let summary = pool.run(&pos(5), |_| {
+            stop.soon();
+            done(COMPLETED)
+        });
+        assert_eq!(counts(&summary), [1, 0, 0, 0, 0, 4]);
     }
 
     #[test]

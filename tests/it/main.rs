@@ -75,6 +75,8 @@ mod numbering;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod pace;
+#[cfg(feature = "cli")]
 mod placeholders;
 #[cfg(feature = "cli")]
 mod poor;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::command_line::{Running, end, wait_until};
 use crate::fixture::TempSheet;
 
@@ -29,6 +31,26 @@ fn a_run_is_watched_to_its_end() {
         "{ended:#?}"
     );
     assert!(ended.stdout.contains("\ncompleted       3"), "{ended:#?}");
+}
+
+#[test]
+fn who_watches_sees_what_a_run_waits_for() {
+    let sheet = TempSheet::pending(3);
+    let script = "printf 'retry_after=3600\nfor=all\n' > $TICKOFF_RESULT; exit 75";
+    let run = Running::start(&mut sheet.run("-j 1", script));
+    let told = || fs::read_to_string(sheet.folder().join(".input.csv.session")).unwrap_or_default();
+    wait_until("the run tells that it waits", || {
+        told().contains("\"held_until\":\"")
+    });
+    let watch = Running::start(&mut sheet.tickoff("watch"));
+    wait_until("it is shown", || {
+        let shown = watch.stdout();
+        shown.contains("; a job asked all to wait, the next start is in ")
+            && shown.contains("; 1 waits for another attempt, the next in ")
+    });
+    run.signal(Signal::INT);
+    run.end().with(130);
+    watch.end().with(0);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::process::retry_after::Asked;
 use crate::process::retry_on::TRY_AGAIN;
 use crate::process::verdict::Malformed;
 use crate::run::Ending;
@@ -50,7 +51,8 @@ pub(super) enum Answer {
     },
     Error {
         message: String,
-        retryable: bool,
+        /// When to ask again, if that may help.
+        again: Option<Asked>,
     },
     /// An answer that cannot be understood.
     Malformed(Malformed),
@@ -61,9 +63,7 @@ impl Answer {
     pub(super) fn as_exit(&self) -> Ending {
         Ending::Exit(match self {
             Answer::Done { .. } => 0,
-            Answer::Error {
-                retryable: true, ..
-            } => TRY_AGAIN,
+            Answer::Error { again: Some(_), .. } => TRY_AGAIN,
             Answer::Error { .. } | Answer::Malformed(_) => 1,
         })
     }
@@ -132,6 +132,8 @@ impl Said {
             Some("true") => true,
             Some(_) => return Err("retryable must be true or false".to_owned()),
         };
+        // Anywhere else the two are fields that nobody knows.
+        let asked = error.as_ref().map(|_| Asked::in_object(&mut line));
         if let Some(name) = line.other_name() {
             return Err(format!("unknown field `{name}`"));
         }
@@ -141,7 +143,10 @@ impl Said {
                 updates,
                 notes: line.notes,
             })),
-            (None, None, Some(message)) => Ok(Said::Answer(Answer::Error { message, retryable })),
+            (None, None, Some(message)) => Ok(Said::Answer(Answer::Error {
+                message,
+                again: asked.filter(|_| retryable),
+            })),
             _ => Err(
                 "it has not exactly one of progress, updates, and error with or without retryable"
                     .to_owned(),
@@ -163,7 +168,10 @@ fn excerpt(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::run::Wait;
 
     #[track_caller]
     fn check(line: impl AsRef<[u8]>, said: Said) {
@@ -206,9 +214,10 @@ mod tests {
         Said::Answer(Answer::Done { updates, notes })
     }
 
-    fn failed(message: &str, retryable: bool) -> Said {
+    fn failed(message: &str, again: Option<Wait>) -> Said {
         let message = message.to_owned();
-        Said::Answer(Answer::Error { message, retryable })
+        let again = again.map(|wait| Asked { wait, note: None });
+        Said::Answer(Answer::Error { message, again })
     }
 
     #[test]
@@ -221,11 +230,32 @@ mod tests {
             r#"{"updates":{"A":1},"id":"7","error":null}"#,
             done([("A", "1")].into(), &[]),
         );
-        check(r#"{"id":7,"error":"404"}"#, failed("404", false));
-        check(r#"{"id":7,"error":404}"#, failed("404", false));
+        check(r#"{"id":7,"error":"404"}"#, failed("404", None));
+        check(r#"{"id":7,"error":404}"#, failed("404", None));
         check(
             r#"{"id":7,"error":"503","retryable":true}"#,
-            failed("503", true),
+            failed("503", Some(Wait::Backoff)),
+        );
+    }
+
+    #[test]
+    fn an_error_that_is_retryable_may_ask_for_a_wait() {
+        let seconds = Duration::from_secs;
+        check(
+            r#"{"id":7,"error":"429","retryable":true,"retry_after":2}"#,
+            failed("429", Some(Wait::Row(seconds(2)))),
+        );
+        check(
+            r#"{"id":7,"error":"429","retryable":true,"retry_after":"30","for":"all"}"#,
+            failed("429", Some(Wait::Run(seconds(30)))),
+        );
+        check(
+            r#"{"id":7,"error":"404","retry_after":30}"#,
+            failed("404", None),
+        );
+        check_malformed(
+            r#"{"id":7,"updates":{},"retry_after":30}"#,
+            "unknown field `retry_after`",
         );
     }
 
@@ -252,7 +282,7 @@ mod tests {
                 &["updates is there twice: the last value counts"],
             ),
         );
-        check(r#"{"id":7,"error":"\udcfc"}"#, failed("\u{fffd}", false));
+        check(r#"{"id":7,"error":"\udcfc"}"#, failed("\u{fffd}", None));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::process::worker::process::{Failure, Process, described};
 use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
 use crate::run::stop::lock;
-use crate::run::{Ending, Job, Outcome, Stop, StopLevel};
+use crate::run::{Ending, Job, Outcome, Retry, Stop, StopLevel};
 use crate::sheet::Updates;
 use crate::text::{Escaped, error_message, one_line};
 
@@ -232,8 +232,11 @@ impl WorkerProcesses {
             }
             Answer::Error {
                 message,
-                retryable: true,
-            } => Outcome::Retry(one_line(&message)),
+                again: Some(asked),
+            } => Outcome::Retry(Retry {
+                reason: one_line(&message),
+                wait: asked.said(job.po),
+            }),
             Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
             Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
         }
@@ -276,7 +279,7 @@ impl WorkerProcesses {
                 return Outcome::Stopped;
             }
         }
-        Outcome::Retry(message)
+        Outcome::Retry(message.into())
     }
 }
 

@@ -110,7 +110,9 @@ fn spellings(option: &clap::Arg) -> Vec<String> {
 /// The options of a command that none of these examples has.
 fn without_example(command: &Command, examples: &[&Example]) -> Vec<String> {
     let shown: BTreeSet<&str> = examples.iter().flat_map(|one| one.options()).collect();
-    let options = command.get_arguments().filter(|arg| !arg.is_positional());
+    let options = command
+        .get_arguments()
+        .filter(|arg| !arg.is_positional() && !arg.is_hide_set());
     options
         .map(spellings)
         .filter(|spelt| !spelt.contains(&"--help".to_owned()))

@@ -59,6 +59,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         session: &session,
         total,
         workers: args.jobs.get(),
+        interval: args.rate.map(|rate| rate.interval()),
         seed,
     });
     let mut pool = WorkerPool::new(args.jobs.get())
@@ -67,13 +68,14 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         .halt(args.halt)
         .stop(&interruption.stop)
         .on_event(|event| observers.take(event));
+    if let Some(rate) = args.rate {
+        pool = pool.rate(rate);
+    }
     if args.force {
         pool = pool.forced();
     }
     let judge = Judge::new(args.write.formulas);
-    let ran = session.run(pool, &selection, |job| {
-        judged(&judge, job, args.retries, jobs.run(job))
-    });
+    let ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
     for message in judge.counted() {
         tracing::warn!("{message}");
     }
@@ -84,11 +86,11 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
 }
 
 /// What is left of a result to be written, if a spreadsheet would run some of it as a formula.
-fn judged(judge: &Judge, job: &Job<'_>, retries: u32, outcome: Outcome) -> Outcome {
+fn judged(judge: &Judge, job: &Job<'_>, outcome: Outcome) -> Outcome {
     let result = match outcome {
         Outcome::Done(updates) => updates,
         // The last attempt: its reason will be the message.
-        Outcome::Retry(message) if job.attempt > retries => Updates::error(message),
+        Outcome::Retry(retry) if job.is_last => Updates::error(retry.reason),
         outcome => return outcome,
     };
     let is_known = |column: &str| {

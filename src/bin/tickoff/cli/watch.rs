@@ -46,7 +46,7 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
             } else if last_line.is_none_or(|last| now - last >= LINE_INTERVAL) {
                 last_line = Some(now);
                 let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-                print(|out| writeln!(out, "{at} {}", view::line(&board)))?;
+                print(|out| writeln!(out, "{at} {}", view::line(&board, now)))?;
             }
         }
         thread::sleep(REFRESH);

@@ -10,6 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tickoff::{Event, PoolSummary, Verdict, escape};
 
+use super::waits::Waits;
+
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 
@@ -39,6 +41,9 @@ pub struct Board {
     pub workers: Vec<Option<Current>>,
     /// The newest last.
     pub errors: VecDeque<Failed>,
+    /// What is waited for.
+    #[serde(default)]
+    pub waits: Waits,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
@@ -77,6 +82,7 @@ impl Board {
             rate: None,
             workers: vec![None; workers.min(total)],
             errors: VecDeque::new(),
+            waits: Waits::default(),
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -92,6 +98,7 @@ impl Board {
                     report: String::new(),
                 };
                 self.put(job.worker, Some(current));
+                self.waits.started(job.attempt, now);
             }
             Event::Reported { job, text } => {
                 if let Some(Some(current)) = self.workers.get_mut(job.worker) {
@@ -99,8 +106,18 @@ impl Board {
                 }
             }
             Event::ProcessEnded { .. } => {}
-            Event::Postponed { job, .. } | Event::BrokenOff(job) => self.put(job.worker, None),
+            Event::Postponed {
+                job, wait, for_all, ..
+            } => {
+                self.put(job.worker, None);
+                self.waits.postponed(*wait, *for_all, now);
+            }
+            Event::BrokenOff(job) => self.put(job.worker, None),
             Event::Finished(result) => {
+                if result.attempts > 0 && self.is_idle(result.worker) {
+                    // It had waited, and was skipped instead.
+                    self.waits.resumed();
+                }
                 self.put(result.worker, None);
                 self.counts.add(result.verdict);
                 if result.verdict == Verdict::Error {
@@ -147,6 +164,16 @@ impl Board {
     pub fn seconds_left(&self) -> Option<u64> {
         let left = self.total.saturating_sub(self.counts.sum());
         self.rate.map(|rate| (left as f64 / rate).ceil() as u64)
+    }
+
+    /// For what is waited, and how long.
+    pub fn waiting(&self, now: DateTime<Utc>) -> Option<String> {
+        let is_idle = self.workers.iter().all(Option::is_none) && self.counts.sum() < self.total;
+        self.waits.text(is_idle, now)
+    }
+
+    fn is_idle(&self, worker: usize) -> bool {
+        self.workers.get(worker).is_some_and(Option::is_none)
     }
 
     fn put(&mut self, worker: usize, current: Option<Current>) {

@@ -8,6 +8,8 @@ pub mod board;
 mod display;
 mod progress;
 pub mod view;
+mod waits;
 
 pub use display::{Display, LogFormat, Verbosity};
 pub use progress::{LINE_INTERVAL, Progress, REFRESH};
+pub use waits::Waits;

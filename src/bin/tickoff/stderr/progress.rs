@@ -114,7 +114,7 @@ impl Told {
             let done = board.counts.sum();
             if now - last.0 >= LINE_INTERVAL && done > last.1 {
                 *last = (now, done);
-                info!("{}", view::line(&board));
+                info!("{}", view::line(&board, now));
             }
         }
     }

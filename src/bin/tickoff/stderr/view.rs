@@ -21,7 +21,10 @@ pub fn lines(
 ) -> Vec<String> {
     let mut lines: Vec<_> = title.map(str::to_owned).into_iter().collect();
     lines.extend([bar(board), board.counts.to_string()]);
-    let room = rows.saturating_sub(OTHER_LINES + 1).max(1);
+    let waiting = board.waiting(now);
+    let other_lines = OTHER_LINES + usize::from(waiting.is_some());
+    lines.extend(waiting);
+    let room = rows.saturating_sub(other_lines + 1).max(1);
     let width = board.workers.len().saturating_sub(1).to_string().len();
     let shown = board.workers.iter().enumerate().take(room);
     for (number, current) in shown {
@@ -46,13 +49,15 @@ pub fn lines(
 }
 
 /// What a log shows.
-pub fn line(board: &Board) -> String {
+pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     let (stage, sum) = (stage(board), board.counts.sum());
+    let waiting = board.waiting(now);
     format!(
-        "{stage}{sum} of {}: {}{}",
+        "{stage}{sum} of {}: {}{}{}",
         board.total,
         board.counts,
-        pace(board)
+        pace(board),
+        waiting.map_or(String::new(), |waiting| format!("; {waiting}"))
     )
 }
 
@@ -183,15 +188,27 @@ mod tests {
     fn the_stage_stands_before_the_numbers() {
         let mut board = board();
         board.stage = Some("ocr".to_owned());
-        assert!(line(&board).starts_with("stage ocr: 0 of 446: "));
+        assert!(line(&board, at(10)).starts_with("stage ocr: 0 of 446: "));
         let lines = lines(&board, at(10), None, (24, 80));
         assert!(lines[0].contains(" %  stage ocr: 0/446; 12/s"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_waited_for_has_a_line_of_its_own() {
+        let mut board = board();
+        let wait = std::time::Duration::from_secs(15);
+        board.waits.postponed(wait, false, at(0));
+        let says = "1 waits for another attempt, the next in 5 s";
+        assert_eq!(lines(&board, at(10), None, (24, 80))[2], says);
+        assert!(line(&board, at(10)).ends_with(&format!("; {says}")));
     }
 
     #[test]
     fn nothing_is_wider_or_higher_than_the_terminal() {
         let mut board = board();
         board.workers = vec![current("漢字漢字漢字漢字漢字", 0, &"x".repeat(500)); 100];
+        let wait = std::time::Duration::from_secs(3600);
+        board.waits.postponed(wait, true, at(0));
         for rows in 1..30 {
             for columns in [1, 2, 20, 80] {
                 let lines = lines(&board, at(10), Some("process 7"), (rows, columns));

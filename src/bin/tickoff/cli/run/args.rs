@@ -6,11 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tickoff::{Halt, RetryOn};
+use clap::builder::UnknownArgumentValueParser;
+use tickoff::{Halt, Rate, RetryOn};
 
 use crate::cli::args::{
     AfterArgs, BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
 };
+
+/// What who types `--delay` is told.
+const NO_DELAY: &str = "a pace is given as a rate, over all workers: --rate 5/s for a job every 0.2 s, --rate 30/m for one every 2 s";
 
 /// Run a command once for every row that is not done
 ///
@@ -20,8 +24,8 @@ use crate::cli::args::{
 /// and TICKOFF_RESULT: the name of a file to which it may write its result, as a JSON object or as lines
 /// NAME=value. A column that is not there is added.
 ///
-/// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", any other ERROR with the end of its
-/// stderr as the message. Rows that failed run again at the next run. STATUS, LAST_PROCESSED and ERROR_MESSAGE
+/// Exit code 0 of CMD means COMPLETED, 75 (and --retry-on) "try again later", or in the seconds that it leaves as
+/// retry_after=N in its result, any other ERROR with the end of its stderr as the message. Rows that failed run again at the next run. STATUS, LAST_PROCESSED and ERROR_MESSAGE
 /// are added where they are missing; a status column of somebody else's is not taken over.
 ///
 /// With --worker-protocol, CMD is started once per worker instead, and gets its jobs as JSON lines.
@@ -41,6 +45,7 @@ Examples:
   tickoff run orders.csv --output results.csv -- curl -fsS -O {COUPA_URL}
   tickoff run orders.csv --limit 10 --halt soon,fail=1 -- ./fetch.sh {} \"{SUPPLIER}\"
   tickoff run urls.csv --key url --stdout-to title --retry-on any -- ./title.sh {}
+  tickoff run urls.csv --key url -j 8 --rate 5/s -- ./fetch.sh {}
   tickoff run orders.csv --key order --key line -- ./fetch.sh {order} {line}
   tickoff run orders.csv --where SUPPLIER=Acme --dry-run -- ./fetch.sh {}
   tickoff run orders.csv --stage ocr --after main -- ./ocr.sh files/{}.pdf
@@ -77,7 +82,23 @@ pub struct RunArgs {
     )]
     pub retry_on: Option<RetryOn>,
 
-    /// Wait this long before the first retry, and twice as long before each further one
+    /// Start at most N jobs a second, minute or hour, over all workers: evenly spaced, other attempts included
+    /// [default: no limit]
+    #[arg(long, value_name = "N/s|N/m|N/h", help_heading = "Running")]
+    pub rate: Option<Rate>,
+
+    /// What GNU parallel has for a pace.
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        default_missing_value = "",
+        value_parser = UnknownArgumentValueParser::suggest(NO_DELAY)
+    )]
+    delay: Option<String>,
+
+    /// Wait at most this long before the first retry, and twice as long before each further one; a wait is 50
+    /// to 100 % of that
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]
     pub backoff: Duration,
 
@@ -339,6 +360,27 @@ mod tests {
             parse_run("tickoff run in.csv --backoff 0s -- x").backoff,
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn a_rate_is_a_number_and_its_time() {
+        let args = parse_run("tickoff run in.csv --rate 20/m -- x");
+        assert_eq!(args.rate.unwrap().interval(), Duration::from_millis(3002));
+        for rate in ["5", "0/s", "5/d"] {
+            check_refused(
+                &format!("tickoff run in.csv --rate {rate} -- x"),
+                "is not N/s, N/m or N/h, like 5/s",
+            );
+        }
+    }
+
+    #[test]
+    fn who_types_a_delay_is_told_of_the_rate() {
+        for delay in ["--delay 2", "--delay=0.5s", "--delay"] {
+            let line = format!("tickoff run in.csv {delay} -- x");
+            check_refused(&line, "unexpected argument '--delay");
+            check_refused(&line, "--rate 5/s for a job every 0.2 s");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod events;
 mod joblog;
 mod lines;
 
+use std::time::Duration;
+
 use tickoff::{Error, Event, Session, Summary};
 
 use super::args::RunArgs;
@@ -39,6 +41,8 @@ pub struct Beginning<'a> {
     pub total: usize,
     /// How many are processed at a time.
     pub workers: usize,
+    /// From one start to the next, if there is a rate.
+    pub interval: Option<Duration>,
     /// That of their order, if it is a random one.
     pub seed: Option<u64>,
 }

@@ -7,7 +7,7 @@ use super::{Beginning, Observer};
 use crate::cli::run::rows::tell_left_alone;
 use crate::exit::advice;
 use crate::stderr::board::Board;
-use crate::stderr::{Display, Progress};
+use crate::stderr::{Display, Progress, Waits};
 
 /// Shows one run.
 pub struct Shown {
@@ -30,6 +30,7 @@ impl Observer for Shown {
     fn began(&mut self, run: &Beginning<'_>) {
         let stage = run.session.handler().stage();
         let mut board = Board::new(run.total, run.workers, Utc::now());
+        board.waits = Waits::new(run.interval);
         board.stage = (!stage.is_main()).then(|| stage.name().to_owned());
         self.progress = Some(Progress::show(&self.display, board, run.session.teller()));
     }

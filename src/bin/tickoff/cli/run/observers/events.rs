@@ -72,11 +72,13 @@ impl Observer for EventLog {
                 reason,
                 duration,
                 wait,
+                for_all,
             } => {
                 let more = json!({
                     "reason": reason,
                     "duration_ms": ms(*duration),
                     "wait_ms": ms(*wait),
+                    "for_all": for_all,
                 });
                 self.add("attempt_postponed", and(of(job), more));
             }
