@@ -119,7 +119,13 @@ impl World {
                     true => Decision::Apply,
                     false => Decision::Discard,
                 };
-                let session = Session::open_decided(self.path(), &self.options(), Some(decision));
+                let open = || Session::open_decided(self.path(), &self.options(), Some(decision));
+                let mut session = open();
+                // As of a program's, in `World::program`.
+                while let Err(Error::SessionHeld { .. }) = session {
+                    std::thread::sleep(Duration::from_millis(20));
+                    session = open();
+                }
                 let ended = session.and_then(Session::finish);
                 ended.map_err(|error| format!("recover fails: {}", error.chain()))?;
             }
