@@ -87,9 +87,9 @@ impl Scene {
     }
 
     /// Saves the sheet as most programs do: a new file takes its name.
-    pub fn save(&self, text: &str) {
+    pub fn save(&self, contents: &(impl AsRef<[u8]> + ?Sized)) {
         let new = self.sheet.folder().join("saved.csv");
-        fs::write(&new, text).unwrap();
+        fs::write(&new, contents).unwrap();
         fs::rename(new, self.sheet.path()).unwrap();
     }
 

@@ -199,3 +199,124 @@ fn a_row_with_a_word_that_nobody_knows_is_left_alone() {
         "{kept}"
     );
 }
+
+/// The text in Windows-1252, in which `ü` is a byte that is no UTF-8.
+fn in_windows_1252(text: &str) -> Vec<u8> {
+    let letters = text.chars();
+    letters
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect()
+}
+
+/// The bytes of a row.
+fn row(scene: &Scene, po: &str) -> Vec<u8> {
+    let bytes = std::fs::read(scene.sheet.path()).unwrap();
+    let mut rows = bytes.split(|byte| *byte == b'\n');
+    rows.find(|row| row.starts_with(po.as_bytes()))
+        .unwrap()
+        .to_vec()
+}
+
+/// A copy of these bytes is kept as one of a kind.
+#[track_caller]
+fn check_kept_bytes(scene: &Scene, kind: &str, bytes: &[u8]) {
+    let names = scene.sheet.backup_names();
+    let of_kind = names
+        .iter()
+        .filter(|name| name.ends_with(&format!(".{kind}.csv")));
+    let mut kept = of_kind.map(|name| std::fs::read(scene.sheet.backups().join(name)).unwrap());
+    assert!(kept.any(|kept| kept == bytes), "{names:?}");
+}
+
+#[test]
+fn letters_of_another_encoding_stay_the_bytes_that_they_are() {
+    for when in [Before, During, Crash] {
+        let mut scene = Scene::new(when);
+        let before = scene.sheet.text();
+        let edited = with(&before, "P01", "ATTACHMENTS_FOUND", "zwölf");
+        let edited = in_windows_1252(&with(&edited, "P02", "note", "fünf"));
+        scene.save(&edited);
+        let ended = scene.end().with(0);
+        let told = "another program wrote bytes that are no UTF-8 into cells of results; they stay as they are rows=1 keys=P01";
+        assert!(ended.stderr.contains(told), "{when:?}: {ended:?}");
+        scene.check_copies(&["outside"]);
+        check_kept_bytes(&scene, "outside", &edited);
+        // Also when it is read again.
+        for _ in 0..2 {
+            assert!(
+                row(&scene, "P01").windows(7).any(|at| at == b"zw\xf6lf;2"),
+                "{when:?}"
+            );
+            assert!(row(&scene, "P02").ends_with(b";f\xfcnf"));
+            assert!(row(&scene, "P11").starts_with(b"P11;COMPLETED;Acme;2;20"));
+            assert_eq!(scene.next().with(0).stderr, "");
+        }
+        scene.check_copies(&["outside"]);
+
+        // An older save lacks them, and there is no text to write again.
+        let note = with(&before, "P03", "note", "mine");
+        scene.save(&note);
+        let ended = scene.next().with(0);
+        let told = "cells of these keys that are no UTF-8; they cannot be written again, and stand in the copy of the save that had them rows=1 keys=P01";
+        assert!(ended.stderr.contains(told), "{when:?}: {ended:?}");
+        assert_eq!(scene.sheet.cell("P01", "ATTACHMENTS_FOUND"), "2");
+        scene.check_results(&[]);
+    }
+}
+
+/// The result stays, so the bytes are in a copy.
+#[test]
+fn letters_of_another_encoding_that_a_result_takes_the_place_of_are_in_a_copy() {
+    let mut scene = Scene::new(During);
+    let stale = with(&original(), "P01", "ATTACHMENTS_FOUND", "zwölf");
+    scene.save(&in_windows_1252(&stale));
+    let ended = scene.end().with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("the result is kept key=P01 column=ATTACHMENTS_FOUND kept=2 theirs=")
+    );
+    scene.check_results(&[]);
+    check_kept_bytes(&scene, "outside", &in_windows_1252(&stale));
+
+    let mut scene = Scene::new(During);
+    let early = with(&scene.sheet.text(), "P08", "ATTACHMENTS_FOUND", "zwölf");
+    scene.save(&in_windows_1252(&early));
+    let ended = scene.end().with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("the result takes its place key=P08 column=ATTACHMENTS_FOUND kept=2 theirs=")
+    );
+    scene.check_results(&[]);
+    check_kept_bytes(&scene, "outside", &in_windows_1252(&early));
+}
+
+/// In Windows-1253 0xAA is no letter, though most bytes are.
+#[test]
+fn a_byte_without_a_letter_stays_where_all_others_are_letters() {
+    let sheet = crate::fixture::TempSheet::new("id;val\nA1;\nA2;\n");
+    let run = |limit: &str| {
+        let mut run = sheet.run(
+            &format!("--key id --encoding windows-1253 -q {limit}"),
+            "echo val=R > $TICKOFF_RESULT",
+        );
+        end(&mut run)
+    };
+    run("--limit 1").with(0);
+    let bytes = std::fs::read(sheet.path()).unwrap();
+    let at = bytes.windows(4).position(|at| at == b"A1;R").unwrap();
+    let edited = [&bytes[..at], b"A1;X\xce\xaa", &bytes[at + 4..]].concat();
+    std::fs::write(sheet.path(), edited).unwrap();
+    let ended = run("").with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("bytes that are no windows-1253 into cells of results"),
+        "{ended:?}"
+    );
+    let bytes = std::fs::read(sheet.path()).unwrap();
+    assert!(bytes.windows(7).any(|at| at == b"A1;X\xce\xaa;"));
+    assert!(String::from_utf8_lossy(&bytes).contains("A2;R;COMPLETED"));
+    assert_eq!(run("").with(0).stderr, "");
+}
