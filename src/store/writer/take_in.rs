@@ -37,6 +37,10 @@ impl Writer {
         };
         self.tell_what_was_judged()?;
         if !frames.is_empty() {
+            if self.session.is_some() {
+                let stage = &self.site.options.stage;
+                self.outside.typed.heard(frame::updates(&frames), stage);
+            }
             let unplaced = frame::apply(&self.sheet.load(), &frames);
             self.durable.add_unplaced(unplaced);
             self.visible.fall_behind();
@@ -58,7 +62,7 @@ impl Writer {
         }
         let sheet = built?;
         if suspicious {
-            let kept = self.site.keep_whole(&old)?;
+            let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the sheet has fewer rows than before; the version that had them is kept in a copy");
         }
         self.outside.forget_bases();
@@ -215,7 +219,7 @@ impl Writer {
         };
         if suspicious {
             // What is not in the new version is nowhere else once it is the base.
-            let kept = self.site.keep_whole(&old)?;
+            let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
         }
         let cut_off = edit.and_then(|edit| edit.cut_off(&new));

@@ -44,6 +44,51 @@ fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
     }
 }
 
+/// `set` answers when its value is durable, and the result of the command that runs comes later.
+#[test]
+fn a_result_that_comes_after_a_set_of_its_cell_takes_its_place() {
+    let mut scene = Scene::new(During);
+    for (po, cell) in [
+        ("P06", "ATTACHMENTS_FOUND=7"),
+        ("P08", "ATTACHMENTS_FOUND=8"),
+        ("P09", "ATTACHMENTS_FOUND=2.0"),
+        ("P10", "note=mine"),
+        ("P01", "ATTACHMENTS_FOUND=9"),
+    ] {
+        end(scene.sheet.tickoff("set").args([po, cell])).with(0);
+    }
+    let ended = scene.end().with(0);
+    for (po, value) in [("P06", "7"), ("P08", "8")] {
+        let told = format!(
+            "another tickoff command changed a cell before its result came; the result takes its place key={po} column=ATTACHMENTS_FOUND kept=2 theirs={value}\n"
+        );
+        assert!(ended.stderr.contains(&told), "{ended:?}");
+    }
+    // The two, and the copy that has both.
+    assert_eq!(ended.stderr.lines().count(), 3, "{ended:?}");
+    scene.check_copies(&["outside"]);
+    let kept = scene.kept("outside").remove(0);
+    for row in ["P06;PENDING;Acme;7;;;", "P08;PENDING;Acme;8;;;"] {
+        assert!(kept.contains(row), "{kept}");
+    }
+    scene.check_results(&["P01"]);
+    assert_eq!(scene.sheet.cell("P01", "ATTACHMENTS_FOUND"), "9");
+    assert_eq!(scene.sheet.cell("P10", "note"), "mine");
+}
+
+/// The result answers what was asked, though it was asked for while the command ran.
+#[test]
+fn a_row_whose_command_runs_is_not_run_again_for_a_set_of_its_status() {
+    let mut scene = Scene::new(During);
+    end(scene.sheet.tickoff("set").args(["P06", "STATUS=PENDING"])).with(0);
+    assert_eq!(scene.end().with(0).stderr, "");
+    scene.check_results(&[]);
+    scene.check_copies(&[]);
+    scene.ran();
+    scene.next().with(0);
+    assert_eq!(scene.ran(), [""; 0]);
+}
+
 #[test]
 fn nothing_is_said_of_edits_that_a_result_does_not_take_the_place_of() {
     let scene = check_quiet(During, |text| {
