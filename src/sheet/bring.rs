@@ -17,7 +17,7 @@ use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::shown::text;
+use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
 
 /// What came of it.
@@ -33,14 +33,19 @@ pub(crate) struct Brought {
     pub(crate) unclear: Vec<String>,
     /// Keys of which what another program wrote in a single row is in none of the save's rows, and is kept.
     pub(crate) lost: Vec<String>,
+    /// Keys of rows in which the author of the save wrote bytes that are no letters over results; they stay as
+    /// they are.
+    pub(crate) illegible: Vec<String>,
+    /// Keys of rows in which another program's bytes that are no letters are missing, and cannot be written again.
+    pub(crate) illegible_lost: Vec<String>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
 }
 
 impl Brought {
-    /// Whether anything of the save was not taken over.
-    pub(crate) fn has_left_something(&self) -> bool {
-        !self.merged.conflicts.is_empty() || !self.unclear.is_empty()
+    /// Whether all of the save was taken over.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        self.merged.conflicts.is_empty() && self.unclear.is_empty()
     }
 
     /// Leaves out what seems to have been done in the row of a key, in which the version may have been cut
@@ -113,6 +118,7 @@ pub(crate) fn bring(
             });
         }
         let (mut is_again, mut is_unclear, mut is_behind) = (false, false, false);
+        let (mut is_illegible_there, mut is_illegible_lost) = (false, false);
         for &record in &rows {
             let mut overlay = OverlayRow::default();
             let mut taken: Vec<CellUpdate> = Vec::new();
@@ -120,7 +126,9 @@ pub(crate) fn bring(
                 let Some(past) = singles.past(record, past) else {
                     continue;
                 };
-                let theirs = text(sheet.base_cell(record, column));
+                let raw = sheet.base_cell(record, column);
+                let is_text = sheet.encoding().is_text(&raw);
+                let theirs = text(raw);
                 let verdict = match reading.verdict(past, &theirs) {
                     Verdict::Conflict if past.is_outside => {
                         let held = || (po.clone(), past.column.clone(), past.last.clone());
@@ -133,7 +141,14 @@ pub(crate) fn bring(
                 };
                 match verdict {
                     Verdict::Same => continue,
+                    Verdict::Ours | Verdict::Conflict | Verdict::Unclear
+                        if past.is_outside && is_illegible(&past.last) =>
+                    {
+                        is_illegible_lost = true;
+                        continue;
+                    }
                     Verdict::Theirs => {
+                        is_illegible_there |= !is_text;
                         taken.push(CellUpdate {
                             column: past.column.clone(),
                             value: (&*theirs).into(),
@@ -174,6 +189,12 @@ pub(crate) fn bring(
             }
         }
         brought.merged.behind += usize::from(is_behind);
+        if is_illegible_there {
+            brought.illegible.push(po.to_string());
+        }
+        if is_illegible_lost {
+            brought.illegible_lost.push(po.to_string());
+        }
         if is_unclear {
             brought.unclear.push(po.to_string());
         } else if is_again {
@@ -186,6 +207,8 @@ pub(crate) fn bring(
     brought.again.sort_unstable();
     brought.unclear.sort_unstable();
     brought.lost.sort_unstable();
+    brought.illegible.sort_unstable();
+    brought.illegible_lost.sort_unstable();
     brought
 }
 

@@ -101,6 +101,13 @@ impl Past {
         self.shows_last.is_some_and(|first| first <= version)
     }
 
+    /// Whether the cell held this text at any time before its last value.
+    pub(crate) fn had(&self, text: &str) -> bool {
+        let mut before = self.before.iter();
+        let mut updates = self.updates.iter();
+        before.any(|before| *before == text) || updates.any(|(_, value)| *value == text)
+    }
+
     /// The version that shows the last value first; `None` if none shows it yet.
     pub(crate) fn public_since(&self) -> Option<usize> {
         let (version, update) = *self.shown.last()?;

@@ -11,7 +11,8 @@
 //! Tried on generated histories (the tests below): with "any result that stands" as evidence four of five
 //! stale saves took results away, since a value may come back by chance (an empty message, a count). So a
 //! value is no evidence if its cell had it before. Values are compared as what they mean, because programs
-//! write numbers and times in their own way.
+//! write numbers and times in their own way. That decides who saw what: a cell that shows, letter for letter, what
+//! its author had open gets the text that was written to it since, though it may mean the same.
 
 use std::borrow::Cow;
 
@@ -162,15 +163,25 @@ impl Reading {
 
     /// Whose value a cell keeps that a save shows so.
     pub(crate) fn verdict(self, past: &Past, theirs: &str) -> Verdict {
-        if is_same(&past.column, &past.last, theirs) {
+        if past.last == theirs {
             return Verdict::Same;
         }
+        let is_same = is_same(&past.column, &past.last, theirs);
         let (low, high) = match self {
+            Reading::Judged if is_same && !past.had(theirs) => return Verdict::Same,
             Reading::Judged => return Verdict::Ours,
             Reading::Known(version) => (version, version),
             Reading::Between { low, high } => (low, high),
             Reading::NoTrace { near } => (near.unwrap_or(0), near.unwrap_or(0)),
         };
+        if is_same {
+            // A program that writes numbers and times in its own way is let be, but an old text is not ours.
+            let is_old = |version| past.seen_in(version).iter().any(|seen| *seen == theirs);
+            return match is_old(low) || is_old(high) {
+                true => Verdict::Ours,
+                false => Verdict::Same,
+            };
+        }
         let under = |version| {
             let seen = past.seen_in(version);
             if is_any(past, seen, theirs) {
@@ -195,8 +206,8 @@ fn is_any(past: &Past, values: &[impl AsRef<str>], other: &str) -> bool {
     values.any(|value| is_same(&past.column, value.as_ref(), other))
 }
 
-/// Whether two values of a column mean the same: blanks count for nothing, numbers are compared as numbers,
-/// times as times, statuses as statuses.
+/// Whether two values of a column mean the same: blanks count for nothing, numbers that a spreadsheet may have
+/// written are compared as numbers, times as times, statuses as statuses.
 pub(crate) fn is_same(column: &str, a: &str, b: &str) -> bool {
     if a == b {
         return true;
@@ -210,7 +221,21 @@ pub(crate) fn is_same(column: &str, a: &str, b: &str) -> bool {
         || matches!((parse_timestamp(a), parse_timestamp(b)), (Some(a), Some(b)) if a == b)
 }
 
+/// Whether a spreadsheet may have made one of the other: it also takes the zeros before a number away.
+pub(crate) fn may_be_same(column: &str, a: &str, b: &str) -> bool {
+    let digits = |text: &str| digits(text.trim());
+    is_same(column, a, b) || matches!((digits(a), digits(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// A number as a spreadsheet writes it. One with a zero before its digits, or a plus sign, is a text that somebody
+/// means so: a postal code, a telephone number.
 fn number(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let is_text = matches!(unsigned, [b'0', b'0'..=b'9', ..] | [b'+', ..]);
+    digits(text).filter(|_| !is_text)
+}
+
+fn digits(text: &str) -> Option<f64> {
     let is_number = text
         .bytes()
         .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
@@ -589,10 +614,75 @@ mod tests {
     }
 
     #[test]
+    fn an_old_text_gives_way_to_the_new_one_though_both_mean_the_same() {
+        let mut history = History::default();
+        let mut at = 0;
+        let wrote = |history: &mut History, at: u64, value: &str, before: &str| {
+            let cell = CellUpdate {
+                column: "FOUND".into(),
+                value: value.into(),
+                before: smallvec::smallvec![before.into()],
+                outside: false,
+            };
+            let (po, cells) = ("P".into(), vec![cell]);
+            let (aside, row) = (false, None);
+            history.wrote(
+                at,
+                &RowUpdate {
+                    po,
+                    cells,
+                    aside,
+                    row,
+                },
+            );
+        };
+        history.published(1, 0, 0);
+        for (value, before) in [("3", "2"), ("2.0", "3")] {
+            wrote(&mut history, at, value, before);
+            at += 1;
+            history.published(u128::from(at) + 1, at, at);
+        }
+        history.settle();
+        let past = history.cell("P", "FOUND").unwrap();
+        let one = |version| Reading::Between {
+            low: version,
+            high: version,
+        };
+        for (reading, theirs, verdict) in [
+            // As it was before the first result, or another program's way to write the last one.
+            (one(0), "2", Verdict::Ours),
+            (one(0), "2.00", Verdict::Same),
+            (one(1), "2", Verdict::Same),
+            (one(2), "2", Verdict::Same),
+            (one(2), "2.0", Verdict::Same),
+            (one(2), " 2", Verdict::Same),
+            (Reading::Known(0), "2", Verdict::Ours),
+            (Reading::NoTrace { near: None }, "2", Verdict::Ours),
+            (Reading::Between { low: 0, high: 2 }, "2", Verdict::Ours),
+            (Reading::Judged, "2", Verdict::Ours),
+            (Reading::Judged, "2.00", Verdict::Same),
+        ] {
+            assert_eq!(
+                reading.verdict(past, theirs),
+                verdict,
+                "{reading:?} {theirs:?}"
+            );
+        }
+    }
+
+    #[test]
     fn values_are_compared_as_what_they_mean() {
         for (column, a, b, same) in [
             ("FOUND", "2", "2.0", true),
-            ("FOUND", "0012", "12", true),
+            ("FOUND", "0.50", "0.5", true),
+            ("FOUND", "-2", "-2.00", true),
+            ("FOUND", "1e3", "1000", true),
+            ("FOUND", "0", "0.0", true),
+            ("FOUND", "0012", "12", false),
+            ("FOUND", "0012", "012", false),
+            ("FOUND", "-012", "-12", false),
+            ("FOUND", "+49", "49", false),
+            ("FOUND", "00", "0", false),
             ("FOUND", "1", "", false),
             ("FOUND", "9007199254740993", "9007199254740992", false),
             ("status", "", " pending ", true),

@@ -31,7 +31,7 @@ use crate::domain::may_return;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::shown::text;
+use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
 use crate::text::{escape, escape_list};
 
@@ -351,6 +351,12 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
                 let is_before = || cell.before.iter().any(|before| *before == *theirs);
                 if *theirs != *cell.value && (only_stays || !is_before()) {
                     // Whoever wrote it has written something else since.
+                    continue;
+                }
+                if cell.outside && is_illegible(&cell.value) {
+                    if *theirs == *cell.value {
+                        overlay.leave(column);
+                    }
                     continue;
                 }
             }

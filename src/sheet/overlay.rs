@@ -37,6 +37,11 @@ impl OverlayRow {
         self.cells.iter().find(|cell| cell.column == column)
     }
 
+    /// Leaves a cell as the file has it.
+    pub(crate) fn leave(&mut self, column: usize) {
+        self.cells.retain(|cell| cell.column != column);
+    }
+
     /// Writes a cell; `before` is what it showed so far.
     pub(crate) fn write(&mut self, column: usize, value: &str, outside: bool, before: &Before) {
         match self.cells.binary_search_by_key(&column, |cell| cell.column) {

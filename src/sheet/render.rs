@@ -15,6 +15,7 @@ use crate::csv::{RecordIndex, fields_at};
 use crate::sheet::number;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::schema::Schema;
+use crate::sheet::shown::is_shown;
 use crate::sheet::table::Sheet;
 
 /// The next version, as of when it was planned: what is written to the sheet meanwhile is for the one
@@ -115,8 +116,8 @@ impl Next {
                                 fields
                                     .get(cell.column)
                                     .map_or(cell.value.is_empty(), |field| {
-                                        *encoding.read(&written[field.clone()])
-                                            == *encoding.writable(&cell.value).as_bytes()
+                                        let field = encoding.read(&written[field.clone()]);
+                                        is_shown(&field, &cell.value, encoding)
                                     })
                             })
                         })
@@ -228,7 +229,9 @@ impl Next {
             }
             let changed = cells.and_then(|row| row.get(column));
             match (raw(column).filter(|_| column < taken), changed) {
-                (Some(raw), Some(cell)) if *encoding.read(raw) != *cell.value.as_bytes() => {
+                (Some(raw), Some(cell))
+                    if !is_shown(&encoding.read(raw), &cell.value, encoding) =>
+                {
                     encoding.write(&cell.value, delimiter, raw.starts_with(b"\""), out);
                 }
                 (Some(raw), _) => out.extend_from_slice(raw),
@@ -258,9 +261,8 @@ fn behind(sheet: &Sheet) -> impl Iterator<Item = RecordIndex> {
     let rows = sheet.overlay().changed();
     let is_behind = move |(row, cells): (RecordIndex, Arc<OverlayRow>)| {
         let mut cells = cells.cells.iter();
-        let differs = cells.any(|cell| {
-            *sheet.base_cell(row, cell.column) != *encoding.writable(&cell.value).as_bytes()
-        });
+        let differs =
+            cells.any(|cell| !is_shown(&sheet.base_cell(row, cell.column), &cell.value, encoding));
         differs.then_some(row)
     };
     rows.filter_map(is_behind)

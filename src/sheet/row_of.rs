@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::csv::RecordIndex;
-use crate::sheet::judge::is_same;
+use crate::sheet::judge::may_be_same;
 use crate::sheet::shown::text;
 use crate::sheet::table::Sheet;
 
@@ -64,7 +64,8 @@ impl RowOf {
         let schema = sheet.schema();
         self.cells.iter().all(|(column, value)| {
             let place = schema.position(column);
-            place.is_some_and(|place| is_same(column, &text(sheet.base_cell(row, place)), value))
+            place
+                .is_some_and(|place| may_be_same(column, &text(sheet.base_cell(row, place)), value))
         })
     }
 }
@@ -99,6 +100,11 @@ mod tests {
         let moved = sheet("A;y;2;Kiel\nB;;1;Rome\nA;z;1.0;Kiel\n");
         let found = rows.iter().map(|row| row.find(&moved, "A").unwrap().slot());
         assert_eq!(found.collect::<Vec<_>>(), [2, 0]);
+        // A spreadsheet takes the zeros before a number away.
+        let rows = told(&sheet("A;;01;Bonn\nA;;02;Bonn\n"));
+        let moved = sheet("A;;2;Bonn\nA;;1;Bonn\n");
+        let found = rows.iter().map(|row| row.find(&moved, "A").unwrap().slot());
+        assert_eq!(found.collect::<Vec<_>>(), [1, 0]);
         let changed = sheet("A;;3;Bonn\nA;;2;Bonn\n");
         assert_eq!(rows[0].find(&changed, "A"), None);
     }

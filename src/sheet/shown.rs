@@ -77,6 +77,18 @@ impl Shown<'_> {
     }
 }
 
+/// Whether a value was read from bytes that are no letters in the sheet's encoding. It stands for them, and is
+/// never written in their place.
+pub(crate) fn is_illegible(value: &str) -> bool {
+    value.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a decoded field is what a value becomes in a file: as it is, or with `?` for what cannot be written.
+pub(crate) fn is_shown(field: &[u8], value: &str, encoding: Encoding) -> bool {
+    let field = text(Cow::Borrowed(field));
+    *field == *value || *field == *encoding.writable(value)
+}
+
 /// A decoded field as text; what is not UTF-8 is shown as U+FFFD.
 pub(crate) fn text(field: Cow<'_, [u8]>) -> Cow<'_, str> {
     match field {

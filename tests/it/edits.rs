@@ -36,11 +36,11 @@ const FIRST: [&str; 6] = ["P00", "P01", "P02", "P03", "P04", "P05"];
 /// They get theirs afterwards.
 const REST: [&str; 6] = ["P06", "P07", "P08", "P09", "P10", "P11"];
 
-/// The fourth job waits until a result is visible, so that the sheet as it was has not just been replaced; the
-/// seventh until it may go on.
+/// The fourth job waits until the results before it are visible, so that the sheet as it was has not just been
+/// replaced, and a version shows these and no later ones; the seventh until it may go on.
 const JOB: &str = r#"echo $TICKOFF_PO >> ran
     case $TICKOFF_PO in
-        P03) while ! grep -q "P00;COMPLETED" input.csv; do sleep 0.01; done;;
+        P03) while ! grep -q "P02;COMPLETED" input.csv; do sleep 0.01; done;;
         P06) : > held; await go;;
         *) [ ! -e slow ] || sleep $(cat slow);;
     esac
@@ -87,9 +87,9 @@ impl Scene {
     }
 
     /// Saves the sheet as most programs do: a new file takes its name.
-    pub fn save(&self, text: &str) {
+    pub fn save(&self, contents: &(impl AsRef<[u8]> + ?Sized)) {
         let new = self.sheet.folder().join("saved.csv");
-        fs::write(&new, text).unwrap();
+        fs::write(&new, contents).unwrap();
         fs::rename(new, self.sheet.path()).unwrap();
     }
 

@@ -6,6 +6,7 @@
 //! or does not parse for [`SETTLE_SUSPICIOUS`], with nobody who has it open for writing.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::csv::RecordIndex;
@@ -408,7 +409,7 @@ impl Outside {
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
-        sheet: &Sheet,
+        sheet: &Arc<Sheet>,
         site: &Site,
     ) {
         let conflicts = self.typed.give_way(results, sheet, site);

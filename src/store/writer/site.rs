@@ -78,9 +78,9 @@ impl Site {
         self.backups.keep_copy(file, label, &self.session_id)
     }
 
-    /// Keeps a copy of a version that something poorer is about to take the place of, with all that was
+    /// Keeps a copy of a version that something else is about to take the place of, with all that was
     /// written to it, and returns its path as a terminal may show it.
-    pub(super) fn keep_whole(&self, sheet: &Arc<Sheet>) -> Result<String> {
+    pub(super) fn keep_whole(&self, sheet: &Arc<Sheet>, label: &str) -> Result<String> {
         let copy = scratch_file(&self.target)?;
         let mut out = BufWriter::new(&copy);
         Next::of(sheet)
@@ -88,7 +88,7 @@ impl Site {
             .and_then(|()| out.flush())
             .map_err(Error::io("copy", self.path()))?;
         drop(out);
-        let kept = self.keep_text(&copy, "replaced")?;
+        let kept = self.keep_text(&copy, label)?;
         Ok(escape(&kept.display().to_string()))
     }
 

@@ -37,6 +37,10 @@ impl Writer {
         };
         self.tell_what_was_judged()?;
         if !frames.is_empty() {
+            if self.session.is_some() {
+                let stage = &self.site.options.stage;
+                self.outside.typed.heard(frame::updates(&frames), stage);
+            }
             let unplaced = frame::apply(&self.sheet.load(), &frames);
             self.durable.add_unplaced(unplaced);
             self.visible.fall_behind();
@@ -58,7 +62,7 @@ impl Writer {
         }
         let sheet = built?;
         if suspicious {
-            let kept = self.site.keep_whole(&old)?;
+            let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the sheet has fewer rows than before; the version that had them is kept in a copy");
         }
         self.outside.forget_bases();
@@ -215,7 +219,7 @@ impl Writer {
         };
         if suspicious {
             // What is not in the new version is nowhere else once it is the base.
-            let kept = self.site.keep_whole(&old)?;
+            let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
         }
         let cut_off = edit.and_then(|edit| edit.cut_off(&new));
@@ -246,10 +250,18 @@ impl Writer {
 
     /// Keeps a copy of a save of which not all was taken over.
     pub(super) fn keep_what_was_left(&self, brought: &Brought, saved: &Sheet) -> Result<()> {
-        if brought.has_left_something() {
+        if !brought.is_taken_over() || !brought.illegible.is_empty() {
             let kept = self.site.keep_bytes(saved.bytes(), "outside")?;
             let kept = escape(&kept.display().to_string());
-            tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept");
+            match brought.is_taken_over() {
+                false => {
+                    tracing::warn!(%kept, "not all of what another program saved was taken over; a copy of it is kept")
+                }
+                true => {
+                    let encoding = self.site.options.encoding.name();
+                    tracing::warn!(%kept, "a copy of what another program saved is kept, as not all of it is {encoding}");
+                }
+            }
         }
         Ok(())
     }
@@ -278,9 +290,19 @@ impl Writer {
             again,
             unclear,
             lost,
+            illegible,
+            illegible_lost,
             removed,
         } = brought;
         merge::log(&merged);
+        if !illegible.is_empty() {
+            let encoding = self.site.options.encoding.name();
+            tracing::warn!(rows = illegible.len(), keys = %escape_list(&illegible), "another program wrote bytes that are no {encoding} into cells of results; they stay as they are");
+        }
+        if !illegible_lost.is_empty() {
+            let encoding = self.site.options.encoding.name();
+            tracing::warn!(rows = illegible_lost.len(), keys = %escape_list(&illegible_lost), "another program saved a version of the sheet without cells of these keys that are no {encoding}; they cannot be written again, and stand in the copy of the save that had them");
+        }
         if !lost.is_empty() {
             tracing::warn!(keys = %escape_list(&lost), "another program saved a version of the sheet that lacks what stood in single rows of these keys, and those rows look otherwise; it is kept in a copy");
         }

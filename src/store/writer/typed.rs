@@ -1,10 +1,12 @@
-//! Cells that another program changed while the session went on.
+//! Cells that others changed while the session went on: another program in the file, or another process of
+//! tickoff, as `set`, through the journal.
 //!
 //! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
 //! named.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
@@ -20,9 +22,17 @@ use super::site::Site;
 #[derive(Default)]
 pub(super) struct Typed {
     /// Keys and columns, and what was typed there: several values where the key stands in several rows.
-    cells: HashMap<(CompactString, CompactString), Vec<CompactString>>,
-    /// The version in which the last of them stand is kept in a copy.
+    cells: HashMap<(CompactString, CompactString), Vec<Value>>,
+    /// The version in which the last of them stand that are in the file is kept in a copy.
     is_kept: bool,
+    /// The sheet with the last of them that are in the journal is kept in a copy.
+    is_journal_kept: bool,
+}
+
+struct Value {
+    typed: CompactString,
+    /// Whether another process of tickoff wrote it; then it need not stand in the file.
+    is_of_journal: bool,
 }
 
 impl Typed {
@@ -66,9 +76,36 @@ impl Typed {
                 });
                 if !was_shown {
                     let cell = (key.as_ref().into(), name.into());
-                    self.cells.entry(cell).or_default().push((&*typed).into());
+                    self.cells.entry(cell).or_default().push(Value {
+                        typed: (&*typed).into(),
+                        is_of_journal: false,
+                    });
                     self.is_kept = false;
                 }
+            }
+        }
+    }
+
+    /// Notes what another process of tickoff wrote.
+    pub(super) fn heard<'u>(
+        &mut self,
+        updates: impl Iterator<Item = &'u RowUpdate>,
+        stage: &Stage,
+    ) {
+        for row in updates.filter(|row| !row.aside) {
+            let typed = row.cells.iter().filter(|cell| {
+                let mut before = cell.before.iter();
+                !cell.value.trim().is_empty()
+                    && !is_asked_for(&cell.column, stage)
+                    && !before.any(|before| is_same(&cell.column, before, &cell.value))
+            });
+            for cell in typed {
+                let place = (row.po.clone(), cell.column.clone());
+                self.cells.entry(place).or_default().push(Value {
+                    typed: cell.value.clone(),
+                    is_of_journal: true,
+                });
+                self.is_journal_kept = false;
             }
         }
     }
@@ -77,52 +114,78 @@ impl Typed {
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
-        sheet: &Sheet,
+        sheet: &Arc<Sheet>,
         site: &Site,
     ) -> Vec<Conflict> {
         if self.cells.is_empty() {
             return Vec::new();
         }
         let mut conflicts = Vec::new();
+        let (mut is_of_file, mut is_of_journal) = (false, false);
         for row in results {
             for cell in &row.cells {
                 let place = (row.po.clone(), cell.column.clone());
                 let Some(typed) = self.cells.remove(&place) else {
                     continue;
                 };
-                let lost = cell.before.iter().filter(|shown| {
-                    typed.contains(shown) && !is_same(&cell.column, shown, &cell.value)
-                });
-                conflicts.extend(lost.map(|typed| Conflict {
-                    po: row.po.to_string(),
-                    column: cell.column.to_string(),
-                    ours: cell.value.to_string(),
-                    theirs: typed.to_string(),
-                }));
+                for shown in &cell.before {
+                    let mut latest = typed.iter().rev();
+                    let Some(value) = latest.find(|value| value.typed == *shown) else {
+                        continue;
+                    };
+                    if is_same(&cell.column, shown, &cell.value) {
+                        continue;
+                    }
+                    is_of_file |= !value.is_of_journal;
+                    is_of_journal |= value.is_of_journal;
+                    let conflict = Conflict {
+                        po: row.po.to_string(),
+                        column: cell.column.to_string(),
+                        ours: cell.value.to_string(),
+                        theirs: shown.to_string(),
+                    };
+                    say(&conflict, value.is_of_journal);
+                    conflicts.push(conflict);
+                }
             }
         }
-        for conflict in &conflicts {
-            tracing::warn!(
-                key = %escape(&conflict.po),
-                column = %escape(&conflict.column),
-                kept = %escape(&conflict.ours),
-                theirs = %escape(&conflict.theirs),
-                "another program changed a cell before its result came; the result takes its place"
-            );
-        }
-        if !conflicts.is_empty() && !self.is_kept {
-            match site.keep_bytes(sheet.bytes(), "outside") {
-                Ok(kept) => {
-                    self.is_kept = true;
-                    let kept = escape(&kept.display().to_string());
-                    tracing::warn!(%kept, "a copy of the sheet with what results take the place of is kept");
-                }
-                Err(error) => {
-                    tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept");
-                }
+        // The sheet with what is in the journal has what is in the file, too.
+        let kept = match (
+            is_of_journal && !self.is_journal_kept,
+            is_of_file && !self.is_kept,
+        ) {
+            (true, _) => site.keep_whole(sheet, "outside"),
+            (false, true) => site
+                .keep_bytes(sheet.bytes(), "outside")
+                .map(|kept| escape(&kept.display().to_string())),
+            (false, false) => return conflicts,
+        };
+        match kept {
+            Ok(kept) => {
+                self.is_kept = true;
+                self.is_journal_kept |= is_of_journal;
+                tracing::warn!(%kept, "a copy of the sheet with what results take the place of is kept");
+            }
+            Err(error) => {
+                tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept");
             }
         }
         conflicts
+    }
+}
+
+/// Names a cell that a result takes the place of.
+fn say(conflict: &Conflict, is_of_journal: bool) {
+    let key = escape(&conflict.po);
+    let column = escape(&conflict.column);
+    let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
+    match is_of_journal {
+        true => {
+            tracing::warn!(%key, %column, %kept, %theirs, "another tickoff command changed a cell before its result came; the result takes its place")
+        }
+        false => {
+            tracing::warn!(%key, %column, %kept, %theirs, "another program changed a cell before its result came; the result takes its place")
+        }
     }
 }
 

@@ -98,11 +98,19 @@ pub fn meaning(column: &str, value: &str) -> String {
         "STATUS" if value.is_empty() => "PENDING".into(),
         "STATUS" => value.to_ascii_uppercase(),
         "LAST_PROCESSED" => value.replace(' ', "T").trim_end_matches('Z').into(),
+        _ if is_text(value) => value.into(),
         _ => match value.parse::<f64>() {
             Ok(number) => number.to_string(),
             Err(_) => value.into(),
         },
     }
+}
+
+/// A number with a zero before its digits, or a plus sign, is none: a postal code.
+fn is_text(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let zeros = digits.strip_prefix('0').unwrap_or("");
+    digits.starts_with('+') || zeros.starts_with(|c: char| c.is_ascii_digit())
 }
 
 pub fn is_same(column: &str, a: &str, b: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Before, Crash, During, REST, Scene, check, check_quiet, original, with};
 use crate::command_line::end;
+use crate::fixture::TempSheet;
 
 #[test]
 fn another_cell_has_the_edit_and_the_results_are_there() {
@@ -41,6 +42,51 @@ fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
     ] {
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }
+}
+
+/// `set` answers when its value is durable, and the result of the command that runs comes later.
+#[test]
+fn a_result_that_comes_after_a_set_of_its_cell_takes_its_place() {
+    let mut scene = Scene::new(During);
+    for (po, cell) in [
+        ("P06", "ATTACHMENTS_FOUND=7"),
+        ("P08", "ATTACHMENTS_FOUND=8"),
+        ("P09", "ATTACHMENTS_FOUND=2.0"),
+        ("P10", "note=mine"),
+        ("P01", "ATTACHMENTS_FOUND=9"),
+    ] {
+        end(scene.sheet.tickoff("set").args([po, cell])).with(0);
+    }
+    let ended = scene.end().with(0);
+    for (po, value) in [("P06", "7"), ("P08", "8")] {
+        let told = format!(
+            "another tickoff command changed a cell before its result came; the result takes its place key={po} column=ATTACHMENTS_FOUND kept=2 theirs={value}\n"
+        );
+        assert!(ended.stderr.contains(&told), "{ended:?}");
+    }
+    // The two, and the copy that has both.
+    assert_eq!(ended.stderr.lines().count(), 3, "{ended:?}");
+    scene.check_copies(&["outside"]);
+    let kept = scene.kept("outside").remove(0);
+    for row in ["P06;PENDING;Acme;7;;;", "P08;PENDING;Acme;8;;;"] {
+        assert!(kept.contains(row), "{kept}");
+    }
+    scene.check_results(&["P01"]);
+    assert_eq!(scene.sheet.cell("P01", "ATTACHMENTS_FOUND"), "9");
+    assert_eq!(scene.sheet.cell("P10", "note"), "mine");
+}
+
+/// The result answers what was asked, though it was asked for while the command ran.
+#[test]
+fn a_row_whose_command_runs_is_not_run_again_for_a_set_of_its_status() {
+    let mut scene = Scene::new(During);
+    end(scene.sheet.tickoff("set").args(["P06", "STATUS=PENDING"])).with(0);
+    assert_eq!(scene.end().with(0).stderr, "");
+    scene.check_results(&[]);
+    scene.check_copies(&[]);
+    scene.ran();
+    scene.next().with(0);
+    assert_eq!(scene.ran(), [""; 0]);
 }
 
 #[test]
@@ -198,4 +244,199 @@ fn a_row_with_a_word_that_nobody_knows_is_left_alone() {
         kept.starts_with("PO_NUMBER;STATUS;LAST_PROCESSED\nP06;COMPLETED;20"),
         "{kept}"
     );
+}
+
+/// What a spreadsheet makes of a number is no other value: it stays, and nobody is told.
+#[test]
+fn a_number_that_a_program_writes_in_its_own_way_stays_so() {
+    for when in [Before, During, Crash] {
+        let scene = check_quiet(when, |text| with(text, "P01", "ATTACHMENTS_FOUND", "2.00"));
+        assert_eq!(scene.next().with(0).stderr, "");
+        assert_eq!(scene.sheet.cell("P01", "ATTACHMENTS_FOUND"), "2.00");
+        scene.check_results(&["P01"]);
+    }
+}
+
+/// The cells of a column, in the sheet's order.
+fn column(sheet: &TempSheet, column: &str) -> Vec<String> {
+    let rows = sheet.table().into_values();
+    rows.map(|row| row[column].clone()).collect()
+}
+
+#[test]
+fn a_result_that_an_old_save_has_in_another_spelling_is_written_again() {
+    let old = "id;zip\nA1;1067\nA2;+49 \nA3; x\nA4;2\nZ;5\n";
+    let sheet = TempSheet::new(old);
+    std::fs::write(sheet.folder().join("old"), old).unwrap();
+    let job = r#"case $TICKOFF_KEY in
+            A1) zip=01067;; A2) zip=49;; A3) zip=x;; A4) zip=2.0;;
+            Z)  zip=9
+                while ! grep -q "A4;2.0;COMPLETED" input.csv; do sleep 0.01; done
+                cp old t; mv t input.csv;;
+        esac
+        echo "zip=$zip" > $TICKOFF_RESULT"#;
+    let run = || end(&mut sheet.run("--key id -q -j1", job));
+    let ended = run().with(0);
+    let told = "they are written again, and tickoff set FILE KEY STATUS=PENDING has one of them run again rows=4 keys=A1, A2, A3, A4";
+    assert!(ended.stderr.contains(told), "{ended:?}");
+    let results = ["01067", "49", "x", "2.0", "9"];
+    assert_eq!(column(&sheet, "zip"), results);
+
+    std::fs::write(sheet.path(), old).unwrap();
+    run().with(3);
+    end(sheet.tickoff("recover").args(["--key", "id", "--apply"])).with(0);
+    assert_eq!(column(&sheet, "zip"), results);
+}
+
+/// The zeros of a postal code, which a spreadsheet had taken away, are put back while the run goes on.
+#[test]
+fn a_zero_before_a_number_is_an_edit() {
+    for (save, told) in [
+        (
+            "sed s/A3;1067/A3;01067/ input.csv > t",
+            "the result takes its place key=A3 column=zip kept=7777 theirs=01067",
+        ),
+        (
+            "sed s/A1;1067/A1;01067/ old > t",
+            "the result is kept key=A1 column=zip kept=7777 theirs=01067",
+        ),
+    ] {
+        let save = save.replace(';', "\\;");
+        let old = "id;zip\nA1;1067\nA2;1067\nA3;1067\n";
+        let sheet = TempSheet::new(old);
+        std::fs::write(sheet.folder().join("old"), old).unwrap();
+        let job = format!(
+            r#"if [ $TICKOFF_KEY = A2 ]; then
+                while ! grep -q "A1;7777;COMPLETED" input.csv; do sleep 0.01; done
+                {save}; cp t saved; mv t input.csv
+            fi
+            echo zip=7777 > $TICKOFF_RESULT"#
+        );
+        let ended = end(&mut sheet.run("--key id -q -j1", &job)).with(0);
+        assert!(ended.stderr.contains(told), "{ended:?}");
+        assert_eq!(column(&sheet, "zip"), ["7777"; 3]);
+        let saved = std::fs::read(sheet.folder().join("saved")).unwrap();
+        check_kept_bytes(&sheet, "outside", &saved);
+    }
+}
+
+/// The text in Windows-1252, in which `ü` is a byte that is no UTF-8.
+fn in_windows_1252(text: &str) -> Vec<u8> {
+    let letters = text.chars();
+    letters
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect()
+}
+
+/// The bytes of a row.
+fn row(scene: &Scene, po: &str) -> Vec<u8> {
+    let bytes = std::fs::read(scene.sheet.path()).unwrap();
+    let mut rows = bytes.split(|byte| *byte == b'\n');
+    rows.find(|row| row.starts_with(po.as_bytes()))
+        .unwrap()
+        .to_vec()
+}
+
+/// A copy of these bytes is kept as one of a kind.
+#[track_caller]
+fn check_kept_bytes(sheet: &TempSheet, kind: &str, bytes: &[u8]) {
+    let names = sheet.backup_names();
+    let of_kind = names
+        .iter()
+        .filter(|name| name.ends_with(&format!(".{kind}.csv")));
+    let mut kept = of_kind.map(|name| std::fs::read(sheet.backups().join(name)).unwrap());
+    assert!(kept.any(|kept| kept == bytes), "{names:?}");
+}
+
+#[test]
+fn letters_of_another_encoding_stay_the_bytes_that_they_are() {
+    for when in [Before, During, Crash] {
+        let mut scene = Scene::new(when);
+        let before = scene.sheet.text();
+        let edited = with(&before, "P01", "ATTACHMENTS_FOUND", "zwölf");
+        let edited = in_windows_1252(&with(&edited, "P02", "note", "fünf"));
+        scene.save(&edited);
+        let ended = scene.end().with(0);
+        let told = "another program wrote bytes that are no UTF-8 into cells of results; they stay as they are rows=1 keys=P01";
+        assert!(ended.stderr.contains(told), "{when:?}: {ended:?}");
+        scene.check_copies(&["outside"]);
+        check_kept_bytes(&scene.sheet, "outside", &edited);
+        // Also when it is read again.
+        for _ in 0..2 {
+            assert!(
+                row(&scene, "P01").windows(7).any(|at| at == b"zw\xf6lf;2"),
+                "{when:?}"
+            );
+            assert!(row(&scene, "P02").ends_with(b";f\xfcnf"));
+            assert!(row(&scene, "P11").starts_with(b"P11;COMPLETED;Acme;2;20"));
+            assert_eq!(scene.next().with(0).stderr, "");
+        }
+        scene.check_copies(&["outside"]);
+
+        // An older save lacks them, and there is no text to write again.
+        let note = with(&before, "P03", "note", "mine");
+        scene.save(&note);
+        let ended = scene.next().with(0);
+        let told = "cells of these keys that are no UTF-8; they cannot be written again, and stand in the copy of the save that had them rows=1 keys=P01";
+        assert!(ended.stderr.contains(told), "{when:?}: {ended:?}");
+        assert_eq!(scene.sheet.cell("P01", "ATTACHMENTS_FOUND"), "2");
+        scene.check_results(&[]);
+    }
+}
+
+/// The result stays, so the bytes are in a copy.
+#[test]
+fn letters_of_another_encoding_that_a_result_takes_the_place_of_are_in_a_copy() {
+    let mut scene = Scene::new(During);
+    let stale = with(&original(), "P01", "ATTACHMENTS_FOUND", "zwölf");
+    scene.save(&in_windows_1252(&stale));
+    let ended = scene.end().with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("the result is kept key=P01 column=ATTACHMENTS_FOUND kept=2 theirs=")
+    );
+    scene.check_results(&[]);
+    check_kept_bytes(&scene.sheet, "outside", &in_windows_1252(&stale));
+
+    let mut scene = Scene::new(During);
+    let early = with(&scene.sheet.text(), "P08", "ATTACHMENTS_FOUND", "zwölf");
+    scene.save(&in_windows_1252(&early));
+    let ended = scene.end().with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("the result takes its place key=P08 column=ATTACHMENTS_FOUND kept=2 theirs=")
+    );
+    scene.check_results(&[]);
+    check_kept_bytes(&scene.sheet, "outside", &in_windows_1252(&early));
+}
+
+/// In Windows-1253 0xAA is no letter, though most bytes are.
+#[test]
+fn a_byte_without_a_letter_stays_where_all_others_are_letters() {
+    let sheet = TempSheet::new("id;val\nA1;\nA2;\n");
+    let run = |limit: &str| {
+        let mut run = sheet.run(
+            &format!("--key id --encoding windows-1253 -q {limit}"),
+            "echo val=R > $TICKOFF_RESULT",
+        );
+        end(&mut run)
+    };
+    run("--limit 1").with(0);
+    let bytes = std::fs::read(sheet.path()).unwrap();
+    let at = bytes.windows(4).position(|at| at == b"A1;R").unwrap();
+    let edited = [&bytes[..at], b"A1;X\xce\xaa", &bytes[at + 4..]].concat();
+    std::fs::write(sheet.path(), edited).unwrap();
+    let ended = run("").with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("bytes that are no windows-1253 into cells of results"),
+        "{ended:?}"
+    );
+    let bytes = std::fs::read(sheet.path()).unwrap();
+    assert!(bytes.windows(7).any(|at| at == b"A1;X\xce\xaa;"));
+    assert!(String::from_utf8_lossy(&bytes).contains("A2;R;COMPLETED"));
+    assert_eq!(run("").with(0).stderr, "");
 }
