@@ -13,12 +13,11 @@ use tracing::warn;
 
 use crate::domain::Stage;
 use crate::error::Result;
-use crate::process::ends::Ends;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFiles};
 use crate::process::retry_on::RetryOn;
-use crate::process::running::{Running, Spools};
+use crate::process::running::{Ended, Running, Spools};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Left, Malformed, no_folder, not_kept, not_started, outcome};
@@ -123,6 +122,7 @@ impl RecordCommand {
 
     /// Takes what the command says on stdout for the cell of a column, instead of its stdout being the
     /// program's own: without the line ends at its end, and whatever becomes of the row, if it has a result.
+    /// A command that fails and says nothing leaves the cell as it is.
     /// What the command leaves in `TICKOFF_RESULT` for that column counts instead.
     pub fn stdout_to(mut self, column: &str) -> Self {
         self.stdout_to = Some(column.to_owned());
@@ -195,7 +195,7 @@ impl RecordCommand {
                 let left = in_general(result_file.take(job.po), &self.stage);
                 let (codes, is_last) = (&self.retry_on, job.is_last);
                 let outcome = outcome(ended.ending, &ended.stderr, left, codes, is_last);
-                self.with_stdout(outcome, &ended.stdout, job.po)
+                self.with_stdout(outcome, &ended, job.po)
             }
             Err(error) => {
                 let message =
@@ -205,11 +205,18 @@ impl RecordCommand {
         }
     }
 
-    /// The outcome with what the command said on stdout, if that is wanted.
-    fn with_stdout(&self, outcome: Outcome, stdout: &Ends, po: &str) -> Outcome {
+    /// The outcome with what the command said on stdout, if that is wanted. A failure that said nothing is no
+    /// word about the cell.
+    fn with_stdout(&self, outcome: Outcome, ended: &Ended, po: &str) -> Outcome {
         match (outcome, &self.stdout_to) {
             (Outcome::Done(updates), Some(column)) if updates.get(column).is_none() => {
-                let (text, is_odd) = stdout.text();
+                let (text, is_odd) = ended.stdout.text();
+                let status = updates.new_status();
+                let has_failed = ended.ending != Ending::Exit(0)
+                    || status.is_some_and(|status| status.is_failure());
+                if text.is_empty() && has_failed {
+                    return Outcome::Done(updates);
+                }
                 if is_odd {
                     let (key, column) = (Escaped::text(po), Escaped::text(column));
                     warn!(%key, %column, "{NO_UNICODE}");
