@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::backup::BackupMetadata;
+use crate::backup::{BackupMetadata, SET};
 use crate::disk::link::Link;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
@@ -22,9 +22,6 @@ use crate::store::patience::patiently;
 use crate::store::writer::{self, Checkpoint, Decision, Recovery, Rescued, Writer, Writes};
 use crate::store::{fitness, left_behind};
 use crate::text::Escaped;
-
-/// In whose name a sheet is backed up before a person's first change.
-const SET: &str = "set";
 
 /// A sheet opened for reading and writing.
 ///
