@@ -7,15 +7,17 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
+use std::fs::File;
 use std::time::Duration;
 
 use tracing::warn;
 
+use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
-use crate::process::result_file::{NO_UNICODE, ResultFiles};
+use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Running, Spools};
 use crate::process::signals::heed_children;
@@ -73,6 +75,7 @@ pub struct RecordCommand {
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
     stdout_to: Option<String>,
+    large_answers: Option<BackupManager>,
     retry_on: RetryOn,
     broken: Broken,
     pub(super) results: ResultFiles,
@@ -96,6 +99,7 @@ impl RecordCommand {
             timeout: None,
             output: None,
             stdout_to: None,
+            large_answers: None,
             retry_on: RetryOn::default(),
             broken: Broken::default(),
             results,
@@ -126,6 +130,13 @@ impl RecordCommand {
     /// What the command leaves in `TICKOFF_RESULT` for that column counts instead.
     pub fn stdout_to(mut self, column: &str) -> Self {
         self.stdout_to = Some(column.to_owned());
+        self
+    }
+
+    /// Keeps all of an answer that is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES) beside these backups,
+    /// instead of its beginning alone.
+    pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
+        self.large_answers = Some(backups);
         self
     }
 
@@ -192,8 +203,16 @@ impl RecordCommand {
         job.process_ended(&start.ended(ending));
         match waited {
             Ok(ended) => {
-                let left = in_general(result_file.take(job.po), &self.stage);
                 let (codes, is_last) = (&self.retry_on, job.is_last);
+                let left = match ended.ending {
+                    // Nothing of it is read.
+                    Ending::Stopped => result_file.take(job.po, None),
+                    Ending::Exit(code) if codes.contains(code) && !is_last => {
+                        result_file.take(job.po, None)
+                    }
+                    _ => self.take(result_file, job.po),
+                };
+                let left = in_general(left, &self.stage);
                 let outcome = outcome(ended.ending, &ended.stderr, left, codes, is_last);
                 self.with_stdout(outcome, &ended, job.po)
             }
@@ -203,6 +222,19 @@ impl RecordCommand {
                 Outcome::Done(Updates::error(message))
             }
         }
+    }
+
+    fn take(&self, result_file: ResultFile, po: &str) -> Left {
+        let Some(backups) = &self.large_answers else {
+            return result_file.take(po, None);
+        };
+        let keep = |answer: &File| {
+            let kept = backups.keep_answer(answer, &self.session_id)?;
+            let (key, path) = (Escaped::text(po), Escaped::path(&kept));
+            warn!(%key, kept = %path, "an answer that is too large is kept whole beside the backups");
+            Ok(kept)
+        };
+        result_file.take(po, Some(&keep))
     }
 
     /// The outcome with what the command said on stdout, if that is wanted. A failure that said nothing is no
