@@ -206,7 +206,7 @@ fn of_a_journal_with_any_bit_flipped_every_other_result_is_there() {
         file.write_all_at(&flipped[at..=at], at as u64).unwrap();
         assert_eq!(
             cells(&crashed.sheet),
-            cells(&TempSheet::new(&crashed.without(lost))),
+            cells(&TempSheet::new(crashed.without(lost))),
             "bit {bit}"
         );
         if bit % 203 == 0 {

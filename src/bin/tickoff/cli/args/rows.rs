@@ -126,6 +126,7 @@ mod tests {
     use super::*;
     use crate::cli::args::merged;
     use crate::cli::tests::{check_refused, parse_run};
+    use crate::exit::Exit;
     use crate::exit::Failure;
 
     fn options(line: &str) -> Result<Options, Failure> {
