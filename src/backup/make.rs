@@ -109,6 +109,21 @@ impl BackupManager {
         self.keep_text(source, source, label, session_id)
     }
 
+    /// Keeps a job's answer that is too large for a result, whole, as `….answer.csv`: for those who may read the
+    /// sheet, or if that is gone, as the answer is.
+    ///
+    /// # Errors
+    /// As [`BackupManager::keep_copy`].
+    pub fn keep_answer(&self, answer: &File, session_id: &str) -> Result<PathBuf> {
+        let sheet = File::open(&self.sheet);
+        self.keep_text(
+            answer,
+            sheet.as_ref().unwrap_or(answer),
+            "answer",
+            session_id,
+        )
+    }
+
     /// The same of text that this process put together, for those who may read `granting`, the sheet.
     pub(crate) fn keep_text(
         &self,

@@ -84,7 +84,7 @@ impl BackupManager {
         self.folder == default_folder(&self.sheet)
     }
 
-    pub(super) fn problem(&self, problem: String) -> Error {
+    pub(crate) fn problem(&self, problem: String) -> Error {
         Error::Backup {
             path: self.folder.clone(),
             problem,

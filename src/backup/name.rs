@@ -12,6 +12,15 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 /// The label of a sheet's first backup, which is kept apart.
 pub(super) const ORIGINAL: &str = "original";
 
+/// In whose name a sheet is backed up before the first change that a person makes.
+pub(crate) const SET: &str = "set";
+
+/// Whether that is an id that sessions give themselves: eight hex digits, or that of `set`.
+pub(crate) fn is_automatic(session: &str) -> bool {
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    session == SET || session.len() == 8 && session.bytes().all(is_hex)
+}
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 /// `_YYYYMMDD_HHMMSS_`
 const STAMP_SHAPE: &[u8] = b"_00000000_000000_";

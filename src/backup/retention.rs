@@ -3,6 +3,7 @@
 //!
 //! Somebody may have begun to use a backup as a sheet, by running tickoff on a file in the folder. It is
 //! theirs then, and no backup any more: it is not deleted, and takes nobody's place among the newest.
+//! So it is with one that a person made and named: sessions count and delete only their own (`is_automatic`).
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -17,11 +18,12 @@ use crate::sys::names;
 const SIGNS_OF_A_SHEET: [&str; 3] = ["lock", "session", "journal"];
 
 impl BackupManager {
-    /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it
-    /// deleted, newest first. Spares those of `sessions`, and what `protect` names. A backup that somebody
-    /// else deleted meanwhile is not an error.
+    /// Deletes all but the newest backups of those whose session id `is_among`, as many as `keep` says, and
+    /// returns the paths of what it deleted, newest first. Spares those of `sessions`, and what `protect` names.
+    /// A backup that somebody else deleted meanwhile is not an error.
     pub(crate) fn delete_old(
         &self,
+        is_among: impl Fn(&str) -> bool,
         sessions: &[String],
         protect: &[PathBuf],
     ) -> Result<Vec<PathBuf>> {
@@ -30,7 +32,7 @@ impl BackupManager {
             sessions.contains(&entry.session_id) || protect.iter().any(is_meant)
         };
         let mut old = self.entries()?;
-        old.retain(|entry| !self.is_used_as_a_sheet(entry));
+        old.retain(|entry| is_among(&entry.session_id) && !self.is_used_as_a_sheet(entry));
         let mut old = old.split_off(self.keep.min(old.len()));
         old.retain(|entry| !is_spared(entry));
         self.delete(old)

@@ -7,19 +7,20 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
+use std::fs::File;
 use std::time::Duration;
 
 use tracing::warn;
 
+use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
-use crate::process::ends::Ends;
 use crate::process::kept_output::KeptOutput;
 use crate::process::program::{Broken, CannotRun, exit_code};
-use crate::process::result_file::{NO_UNICODE, ResultFiles};
+use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
-use crate::process::running::{Running, Spools};
+use crate::process::running::{Ended, Running, Spools};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
@@ -79,6 +80,7 @@ pub struct RecordCommand {
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
     stdout_to: Option<String>,
+    large_answers: Option<BackupManager>,
     retry_on: RetryOn,
     broken: Broken,
     pub(super) results: ResultFiles,
@@ -102,6 +104,7 @@ impl RecordCommand {
             timeout: None,
             output: None,
             stdout_to: None,
+            large_answers: None,
             retry_on: RetryOn::default(),
             broken: Broken::default(),
             results,
@@ -128,9 +131,17 @@ impl RecordCommand {
 
     /// Takes what the command says on stdout for the cell of a column, instead of its stdout being the
     /// program's own: without the line ends at its end, and whatever becomes of the row, if it has a result.
+    /// A command that fails and says nothing leaves the cell as it is.
     /// What the command leaves in `TICKOFF_RESULT` for that column counts instead.
     pub fn stdout_to(mut self, column: &str) -> Self {
         self.stdout_to = Some(column.to_owned());
+        self
+    }
+
+    /// Keeps all of an answer that is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES) beside these backups,
+    /// instead of its beginning alone.
+    pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
+        self.large_answers = Some(backups);
         self
     }
 
@@ -204,12 +215,17 @@ impl RecordCommand {
                 if let Some(code) = asks_again.filter(|_| !job.is_last) {
                     return again(code, &ended.stderr, result_file.take_wait(job.po));
                 }
-                let mut left = in_general(result_file.take(job.po), &self.stage);
+                let left = match ended.ending {
+                    // Nothing of it is read.
+                    Ending::Stopped => result_file.take(job.po, None),
+                    _ => self.take(result_file, job.po),
+                };
+                let mut left = in_general(left, &self.stage);
                 if asks_again.is_some() {
                     left = without_wait(left);
                 }
                 let outcome = outcome(ended.ending, &ended.stderr, left);
-                self.with_stdout(outcome, &ended.stdout, job.po)
+                self.with_stdout(outcome, &ended, job.po)
             }
             Err(error) => {
                 let message =
@@ -219,11 +235,31 @@ impl RecordCommand {
         }
     }
 
-    /// The outcome with what the command said on stdout, if that is wanted.
-    fn with_stdout(&self, outcome: Outcome, stdout: &Ends, po: &str) -> Outcome {
+    fn take(&self, result_file: ResultFile, po: &str) -> Left {
+        let Some(backups) = &self.large_answers else {
+            return result_file.take(po, None);
+        };
+        let keep = |answer: &File| {
+            let kept = backups.keep_answer(answer, &self.session_id)?;
+            let (key, path) = (Escaped::text(po), Escaped::path(&kept));
+            warn!(%key, kept = %path, "an answer that is too large is kept whole beside the backups");
+            Ok(kept)
+        };
+        result_file.take(po, Some(&keep))
+    }
+
+    /// The outcome with what the command said on stdout, if that is wanted. A failure that said nothing is no
+    /// word about the cell.
+    fn with_stdout(&self, outcome: Outcome, ended: &Ended, po: &str) -> Outcome {
         match (outcome, &self.stdout_to) {
             (Outcome::Done(updates), Some(column)) if updates.get(column).is_none() => {
-                let (text, is_odd) = stdout.text();
+                let (text, is_odd) = ended.stdout.text();
+                let status = updates.new_status();
+                let has_failed = ended.ending != Ending::Exit(0)
+                    || status.is_some_and(|status| status.is_failure());
+                if text.is_empty() && has_failed {
+                    return Outcome::Done(updates);
+                }
                 if is_odd {
                     let (key, column) = (Escaped::text(po), Escaped::text(column));
                     warn!(%key, %column, "{NO_UNICODE}");

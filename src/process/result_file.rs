@@ -161,9 +161,9 @@ impl ResultFile {
     }
 
     /// Reads the file and removes it; `None` if the command, which has ended, wrote none. What is odd
-    /// about it is said of this PO.
-    pub(super) fn take(self, po: &str) -> Left {
-        let Some(Answer { updates, notes }) = self.take_with(read)? else {
+    /// about it is said of this PO. One that is too large is first given to `keep`.
+    pub(super) fn take(self, po: &str, keep: Option<&Keep<'_>>) -> Left {
+        let Some(Answer { updates, notes }) = self.take_with(keep, |file| read(file, keep))? else {
             return Ok(None);
         };
         for note in notes {
@@ -174,8 +174,8 @@ impl ResultFile {
 
     /// Does the same for an attempt that is to be repeated: only how long to wait is read.
     pub(super) fn take_wait(self, po: &str) -> Wait {
-        let asked = self.take_with(|file| {
-            let bytes = bytes(file).unwrap_or_default();
+        let asked = self.take_with(None, |file| {
+            let (bytes, _) = bytes(file, None).unwrap_or_default();
             Ok(Asked::in_file(&bytes))
         });
         // What cannot be read, or is not to be believed, asks for nothing.
@@ -184,7 +184,8 @@ impl ResultFile {
 
     fn take_with<T>(
         self,
-        read: impl FnOnce(File) -> std::result::Result<T, Malformed>,
+        keep: Option<&Keep<'_>>,
+        read: impl FnOnce(&File) -> std::result::Result<T, Malformed>,
     ) -> std::result::Result<Option<T>, Malformed> {
         let path = self.path();
         let folder = path.parent().and_then(|path| Identity::of(path).ok());
@@ -192,8 +193,10 @@ impl ResultFile {
         if !folder.is_some_and(|folder| folder.is_same(&self.folder)) {
             // Whoever made the folder anew, what is there is no secret to keep.
             let there = opened.ok().flatten();
-            let raw = there.and_then(|file| bytes(file).ok()).unwrap_or_default();
-            return Err(Malformed::new(FOLDER_IS_GONE, &raw));
+            let read = there.and_then(|file| bytes(&file, keep).ok());
+            let (raw, problem) = read.unwrap_or_default();
+            let problem = problem.map_or_else(String::new, |problem| format!("; {problem}"));
+            return Err(Malformed::new(format!("{FOLDER_IS_GONE}{problem}"), &raw));
         }
         let result = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -204,7 +207,7 @@ impl ResultFile {
             }
             Err(error) => Err(Malformed::new(unreadable(&error), b"")),
             Ok(None) => Err(Malformed::new("it is not a regular file", b"")),
-            Ok(Some(file)) => read(file),
+            Ok(Some(file)) => read(&file),
         };
         if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
             warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
@@ -218,18 +221,30 @@ pub(super) const NO_UNICODE: &str = "what is no UTF-8 is written as U+FFFD";
 
 const FOLDER_IS_GONE: &str = "the folder for it was removed or changed while the command ran";
 
-/// As much of a file as a result may hold, and one byte more if it is larger.
-fn bytes(file: File) -> io::Result<Vec<u8>> {
+/// Keeps all of a result that is too large, and tells where.
+pub(super) type Keep<'a> = dyn Fn(&File) -> Result<PathBuf> + 'a;
+
+/// As much of a file as a result may hold; and if it is larger, what is to be said of that.
+fn bytes(file: &File, keep: Option<&Keep<'_>>) -> io::Result<(Vec<u8>, Option<String>)> {
     let mut bytes = Vec::new();
     file.take(MAX_RESULT_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    if bytes.len() as u64 <= MAX_RESULT_BYTES {
+        return Ok((bytes, None));
+    }
+    bytes.pop();
+    let kept = match keep.map(|keep| keep(file)) {
+        Some(Ok(path)) => format!("all of it is in {}", Escaped::path(&path)),
+        Some(Err(error)) => format!("only so much of it is kept: {}", error.chain()),
+        None => "only so much of it is kept".to_owned(),
+    };
+    let problem = format!("it is larger than {MAX_RESULT_BYTES} bytes, and {kept}");
+    Ok((bytes, Some(problem)))
 }
 
-fn read(file: File) -> std::result::Result<Answer, Malformed> {
-    let mut json = bytes(file).map_err(|error| Malformed::new(unreadable(&error), b""))?;
-    if json.len() as u64 > MAX_RESULT_BYTES {
-        json.pop();
-        let problem = format!("it is larger than {MAX_RESULT_BYTES} bytes");
+fn read(file: &File, keep: Option<&Keep<'_>>) -> std::result::Result<Answer, Malformed> {
+    let (json, problem) =
+        bytes(file, keep).map_err(|error| Malformed::new(unreadable(&error), b""))?;
+    if let Some(problem) = problem {
         return Err(Malformed::new(problem, &json));
     }
     if JsonObject::is_begun(&json) {
@@ -365,7 +380,7 @@ mod tests {
         check_error("ln -s /etc/passwd $TICKOFF_RESULT", no_file);
         check_error(
             "head -c 1048577 /dev/zero > $TICKOFF_RESULT",
-            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes",
+            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes, and only so much of it is kept",
         );
     }
 

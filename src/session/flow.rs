@@ -24,9 +24,9 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, NotFollowed, Options, Selection, Sheet, new_rows};
+use crate::sheet::{Conflict, History, NotFollowed, Options, Selection, Sheet, new_rows};
 use crate::store::{CsvHandler, Decided, Decision, clean_up};
-use crate::text::escape_list;
+use crate::text::{Escaped, escape_list};
 
 /// How often rows are added that another program takes away again in the same moment.
 const ADD_ROWS_ATTEMPTS: usize = 5;
@@ -367,7 +367,8 @@ impl Session {
         }
         self.input = input.file().map(Path::to_owned);
         if input.file().is_some() {
-            tell_what_is_not_followed(input, &self.handler.sheet());
+            let history = self.handler.writer()?.history()?;
+            tell_what_is_not_followed(input, &self.handler.sheet(), &history);
         }
         let mut added = 0;
         let mut attempts = 0..ADD_ROWS_ATTEMPTS;
@@ -455,12 +456,12 @@ impl Session {
     }
 }
 
-fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
+fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet, history: &History) {
     let NotFollowed {
         columns,
         gone,
         changed,
-    } = NotFollowed::of(input, copy);
+    } = NotFollowed::of(input, copy, history);
     if !columns.is_empty() {
         tracing::warn!(columns = %escape_list(&columns), "the input has columns that the copy does not have: they are not taken over");
     }
@@ -470,8 +471,15 @@ fn tell_what_is_not_followed(input: &Sheet, copy: &Sheet) {
             "rows that are not in the input any more stay in the copy"
         );
     }
-    if !changed.is_empty() {
-        tracing::warn!(rows = changed.len(), keys = %escape_list(&changed), "rows that are still to be run have other cells in the input: the copy's are used");
+    if changed.cells > 0 {
+        tracing::warn!(
+            cells = changed.cells,
+            rows = changed.keys.len(),
+            columns = %escape_list(&changed.columns),
+            keys = %escape_list(&changed.keys),
+            "the input has other cells than the copy, and the copy's are used: to change one, edit {}",
+            Escaped::path(copy.path())
+        );
     }
 }
 

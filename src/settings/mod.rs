@@ -7,6 +7,7 @@
 //!
 //! This room never knows what a setting does: all of them end in the sheet's options.
 
+mod comments;
 mod file;
 mod remember;
 mod table;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use toml_edit::{DocumentMut, Item, Table, Value};
 
+use super::comments::Comments;
 use super::file::{BY_OTHERS, Place, Taken};
 use super::table::{NAMES, Settings, line};
 use crate::disk::replace::leftovers;
@@ -244,7 +245,10 @@ fn changed(text: &[u8], sheet: &str, new: &[(&'static str, Value)]) -> Vec<u8> {
         match table.get_mut(name).and_then(Item::as_value_mut) {
             Some(old) => {
                 let around = old.decor().clone();
-                *old = value.clone();
+                *old = match old.as_array().map(Comments::of) {
+                    Some(comments) if !comments.is_empty() => comments.put_into(value).into(),
+                    _ => value.clone(),
+                };
                 *old.decor_mut() = around;
             }
             None => {
@@ -306,6 +310,46 @@ mod tests {
             "'a.csv' = {key = 'x'} # short\n",
             "'a.csv' = {key = \"id\", delimiter = \",\" } # short\n",
         );
+    }
+
+    #[track_caller]
+    fn check_list(list: &str, new: &[&str], wanted: &str) {
+        let text = format!("['a.csv']\ndone = {list} # behind\nkey = 'x'\n");
+        let new = [("done", Value::from_iter(new.iter().copied()))];
+        let now = String::from_utf8(changed(text.as_bytes(), "a.csv", &new)).unwrap();
+        assert_eq!(
+            now,
+            format!("['a.csv']\ndone = {wanted} # behind\nkey = 'x'\n")
+        );
+        let again = changed(now.as_bytes(), "a.csv", &new);
+        assert_eq!(String::from_utf8(again).unwrap(), now);
+        parse(&now, "a.csv").unwrap();
+    }
+
+    #[test]
+    fn comments_in_a_list_stay_with_their_items() {
+        check_list(
+            "[\n  \"COMPLETED\", # ours\n  # means: invoice sent\n  'SOLD' # ask Anna\n]",
+            &["COMPLETED", "GONE", "SOLD"],
+            "[\n  \"COMPLETED\", # ours\n  \"GONE\",\n  # means: invoice sent\n  \"SOLD\", # ask Anna\n]",
+        );
+        check_list(
+            "[ # all\n'sold' # a\n , # b\n'OLD', 'COMPLETED', # c\n# end\n]",
+            &["COMPLETED", "SOLD"],
+            "[\n  \"COMPLETED\", # c\n  # all\n  \"SOLD\", # a\n  # b\n  # end\n]",
+        );
+        check_list("['A', 'B']", &["C", "A"], "[\"C\", \"A\"]");
+        check_list("[\n# none\n]", &["A"], "[\n  \"A\",\n  # none\n]");
+    }
+
+    #[test]
+    fn comments_in_a_list_that_becomes_one_word_stay() {
+        let text = "['a.csv']\nkey = ['order', # theirs\n'line']\n";
+        let now = changed(text.as_bytes(), "a.csv", &[("key", Value::from("id"))]);
+        let now = String::from_utf8(now).unwrap();
+        assert_eq!(now, "['a.csv']\nkey = [\n  \"id\",\n  # theirs\n]\n");
+        let said = parse(&now, "a.csv").unwrap();
+        assert_eq!(said.key, Some("id".into()));
     }
 
     #[test]

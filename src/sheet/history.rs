@@ -400,7 +400,12 @@ impl History {
             .flat_map(|(po, row)| row.iter().map(move |past| (po.as_str(), past)))
     }
 
-    #[cfg(test)]
+    /// Whether anything of this key's was written.
+    pub(crate) fn has_row(&self, po: &str) -> bool {
+        self.rows.contains_key(po)
+    }
+
+    /// One cell that was written.
     pub(crate) fn cell(&self, po: &str, column: &str) -> Option<&Past> {
         let row = self.rows.get(po)?;
         row.iter().find(|past| same_column(&past.column, column))

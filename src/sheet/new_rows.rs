@@ -3,6 +3,7 @@
 use crate::csv::RecordIndex;
 use crate::domain::Encoding;
 use crate::domain::columns::same_column;
+use crate::sheet::history::History;
 use crate::sheet::judge::is_same;
 use crate::sheet::shown::text;
 use crate::sheet::table::Sheet;
@@ -66,13 +67,21 @@ pub(crate) struct NotFollowed {
     pub(crate) columns: Vec<String>,
     /// How many of its rows are gone there.
     pub(crate) gone: usize,
-    /// Keys of its rows that have no result yet and other cells there. In a row that has one, the cells that
-    /// differ may be the result's.
-    pub(crate) changed: Vec<String>,
+    /// Cells that are others there, and not because of a result.
+    pub(crate) changed: Changed,
+}
+
+/// Cells of rows that both have, as the copy names them.
+#[derive(Default)]
+pub(crate) struct Changed {
+    pub(crate) cells: usize,
+    pub(crate) keys: Vec<String>,
+    pub(crate) columns: Vec<String>,
 }
 
 impl NotFollowed {
-    pub(crate) fn of(input: &Sheet, copy: &Sheet) -> NotFollowed {
+    /// `history` is the copy's.
+    pub(crate) fn of(input: &Sheet, copy: &Sheet, history: &History) -> NotFollowed {
         let schema = copy.schema();
         let mut columns = input.columns();
         columns.retain(|column| schema.position(column).is_none());
@@ -83,12 +92,12 @@ impl NotFollowed {
         NotFollowed {
             columns,
             gone: copy.all_rows().filter(is_gone).count(),
-            changed: changed(input, copy),
+            changed: changed(input, copy, history),
         }
     }
 }
 
-fn changed(input: &Sheet, copy: &Sheet) -> Vec<String> {
+fn changed(input: &Sheet, copy: &Sheet, history: &History) -> Changed {
     let (from, to) = (input.schema(), copy.schema());
     let shared: Vec<(usize, usize, &String)> = from
         .columns()
@@ -99,18 +108,37 @@ fn changed(input: &Sheet, copy: &Sheet) -> Vec<String> {
         .collect();
     let time = to.position(copy.options().stage.last_processed());
     let has_result = |row| time.is_some_and(|time| !copy.cell(row, time).trim().is_empty());
-    let differs = |row: &RecordIndex| {
-        let theirs = input.rows(&copy.key_for(*row, input)).next();
-        theirs.is_some_and(|theirs| {
-            let mut shared = shared.iter();
-            shared.any(|&(from, to, name)| {
-                !is_same(name, &input.cell(theirs, from), &copy.cell(*row, to))
-            })
-        })
-    };
-    let waiting = copy.pending_rows().filter(|&row| !has_result(row));
-    let changed = waiting.filter(differs);
-    changed.map(|row| copy.po(row)).collect()
+    let mut changed = Changed::default();
+    let mut is_changed = vec![false; shared.len()];
+    for row in copy.all_rows() {
+        let Some(theirs) = input.rows(&copy.key_for(row, input)).next() else {
+            continue;
+        };
+        let po = copy.po(row);
+        let mut cells = 0;
+        for (nth, &(from, to, name)) in shared.iter().enumerate() {
+            let there = input.cell(theirs, from);
+            if is_same(name, &there, &copy.cell(row, to)) {
+                continue;
+            }
+            let is_result = match history.cell(&po, name) {
+                Some(past) => (past.before.iter()).any(|before| is_same(name, before, &there)),
+                // Of a row without a history nobody can say which of its cells a result wrote.
+                None => has_result(row) && !history.has_row(&po),
+            };
+            if !is_result {
+                cells += 1;
+                is_changed[nth] = true;
+            }
+        }
+        if cells > 0 {
+            changed.cells += cells;
+            changed.keys.push(po);
+        }
+    }
+    let names = shared.iter().zip(is_changed).filter(|(_, is)| *is);
+    changed.columns = names.map(|((.., name), _)| (*name).clone()).collect();
+    changed
 }
 
 fn encode_row(input: &Sheet, row: RecordIndex, copy: &Sheet, out: &mut Vec<u8>) {

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::{BackupManager, BackupMetadata};
+use crate::backup::{BackupManager, BackupMetadata, is_automatic};
 use crate::disk::{Target, read_holder};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
@@ -28,7 +28,25 @@ impl BackupManager {
     /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
     /// [`Error::Journal`], [`Error::Unsuitable`] if it cannot be told which are needed: none was deleted.
     pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        self.delete_old(&sessions_at_work(self.sheet())?, protect)
+        self.delete_old(|_| true, &sessions_at_work(self.sheet())?, protect)
+    }
+
+    /// What follows a backup that a person made: the newest stay of those that have its name, and of those that
+    /// sessions made by themselves, as many of each as `keep` says. Others that a person named are left alone.
+    /// Returns the paths of what it deleted.
+    ///
+    /// # Errors
+    /// As [`BackupManager::cleanup_old_backups`].
+    pub fn cleanup_after(&self, made: &BackupMetadata) -> Result<Vec<PathBuf>> {
+        let protect = std::slice::from_ref(&made.backup_path);
+        let at_work = sessions_at_work(self.sheet())?;
+        let mut deleted = self.delete_old(|id| id == made.session_id, &at_work, protect)?;
+        deleted.extend(self.delete_old(is_automatic, &at_work, protect)?);
+        Ok(deleted)
+    }
+
+    fn cleanup_of_sessions(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        self.delete_old(is_automatic, &sessions_at_work(self.sheet())?, protect)
     }
 
     /// Copies the sheet with everything that is durable: what only its journal holds, because another
@@ -39,12 +57,18 @@ impl BackupManager {
     ///
     /// # Errors
     ///
-    /// As [`BackupManager::create_backup`], [`CsvHandler::open`].
+    /// As [`BackupManager::create_backup`], [`CsvHandler::open`]. [`Error::Backup`] for an id that a session could
+    /// have given itself: its backup would be deleted with those of sessions.
     pub fn create_backup_with_results(
         &self,
         session_id: &str,
         options: &Options,
     ) -> Result<BackupMetadata> {
+        if is_automatic(session_id) {
+            return Err(self.problem(format!(
+                "the session id {session_id} is one that runs give themselves, and their backups are deleted by later ones: name another, such as {session_id}-mine"
+            )));
+        }
         let Some(key) = Journal::open_key(&Target::open(self.sheet())?)? else {
             return self.create_backup(session_id);
         };
@@ -81,7 +105,7 @@ fn sessions_at_work(sheet: &Path) -> Result<Vec<String>> {
 
 /// Old backups go only when there is a new one, and never one that is in use.
 pub(crate) fn clean_up(backups: &BackupManager, in_use: &[PathBuf]) {
-    match backups.cleanup_old_backups(in_use) {
+    match backups.cleanup_of_sessions(in_use) {
         Ok(removed) => {
             for path in removed {
                 tracing::debug!(backup = %escape(&path.display().to_string()), "an old backup was removed");

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::backup::BackupMetadata;
+use crate::backup::{BackupManager, BackupMetadata, SET};
 use crate::disk::link::Link;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
@@ -22,9 +22,6 @@ use crate::store::patience::patiently;
 use crate::store::writer::{self, Checkpoint, Decision, Recovery, Rescued, Writer, Writes};
 use crate::store::{fitness, left_behind};
 use crate::text::Escaped;
-
-/// In whose name a sheet is backed up before a person's first change.
-const SET: &str = "set";
 
 /// A sheet opened for reading and writing.
 ///
@@ -239,6 +236,14 @@ impl CsvHandler {
     /// [`Error::Io`] if it cannot be written. The sheet is untouched.
     pub fn create_session_backup(&self, session_id: &str) -> Result<BackupMetadata> {
         self.writer()?.back_up(session_id)
+    }
+
+    /// Where the backups of the sheet are.
+    ///
+    /// # Errors
+    /// [`Error::WriterDied`] if it died in the middle of something.
+    pub fn backups(&self) -> Result<BackupManager> {
+        Ok(self.writer()?.backups().clone())
     }
 
     /// Adds those of `STATUS`, `LAST_PROCESSED` and `ERROR_MESSAGE`, as the stage calls them, that are missing at the end of

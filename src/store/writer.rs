@@ -49,7 +49,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::render::{self, Next};
-use crate::sheet::{Conflict, Options, Sheet, bring};
+use crate::sheet::{Conflict, History, Options, Sheet, bring};
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
@@ -304,6 +304,11 @@ impl Writer {
 
     pub(crate) fn target(&self) -> &Target {
         &self.site.target
+    }
+
+    /// What the public versions showed, read from the log once more.
+    pub(crate) fn history(&self) -> Result<History> {
+        Ok(self.durable.history()?.0)
     }
 
     pub(crate) fn backups(&self) -> &BackupManager {

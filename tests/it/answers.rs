@@ -23,6 +23,35 @@ fn row(sheet: &TempSheet, po: &str) -> [String; 3] {
 mod commands {
     use super::*;
 
+    #[test]
+    fn an_answer_that_is_too_large_is_kept_whole_beside_the_backups() {
+        let sheet = TempSheet::new(ONE);
+        let answer = format!("SUPPLIER=x\nw<<E\n{}\nE\ntail=TAIL\n", "x".repeat(3 << 20));
+        let ended = leaves(&sheet, &answer, "").with(1);
+        let kept: Vec<_> = (sheet.backup_names().into_iter())
+            .filter(|name| name.ends_with(".answer.csv"))
+            .collect();
+        let [kept] = &kept[..] else {
+            panic!("{kept:?}")
+        };
+        let kept = sheet.backups().join(kept);
+        assert!(std::fs::read_to_string(&kept).unwrap() == answer);
+        let said = format!(
+            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes, and all of it is in {}",
+            kept.display()
+        );
+        assert_eq!(row(&sheet, "P1"), ["ERROR", "", &said]);
+        assert!(
+            ended.stderr.contains("is kept whole beside the backups"),
+            "{ended:?}"
+        );
+        // Of an attempt that asks for another nothing is read.
+        leaves(&sheet, &answer, "exit 75").with(1);
+        let mut kept = sheet.backup_names();
+        kept.retain(|name| name.contains(".answer"));
+        assert_eq!(kept.len(), 2, "that of the last attempt: {kept:?}");
+    }
+
     /// Runs a command that leaves this file as its result.
     #[track_caller]
     fn leaves(sheet: &TempSheet, result: impl AsRef<[u8]>, and_then: &str) -> Ended {

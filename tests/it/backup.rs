@@ -297,7 +297,7 @@ fn a_run_keeps_the_newest_five_backups_and_leaves_foreign_files_alone() {
         std::fs::write(
             sheet
                 .backups()
-                .join(format!("input_202001{day}_101500_old.csv")),
+                .join(format!("input_202001{day}_101500_01d01d01.csv")),
             OLD,
         )
         .unwrap();
@@ -310,8 +310,8 @@ fn a_run_keeps_the_newest_five_backups_and_leaves_foreign_files_alone() {
         assert!(names.contains(&name.to_owned()), "{name} is gone");
     }
     assert!(names.contains(&"input_20200105_101500_folder.csv".to_owned()));
-    assert!(!names.contains(&"input_20200111_101500_old.csv".to_owned()));
-    assert!(names.contains(&"input_20200112_101500_old.csv".to_owned()));
+    assert!(!names.contains(&"input_20200111_101500_01d01d01.csv".to_owned()));
+    assert!(names.contains(&"input_20200112_101500_01d01d01.csv".to_owned()));
     assert_eq!(names.len(), foreign.len() + 1 + 5);
 }
 

@@ -413,6 +413,32 @@ mod stdout {
     }
 
     #[test]
+    fn a_failure_that_prints_nothing_leaves_the_cell_as_it_is() {
+        let text = ONE.replace("P1;;;;", "P1;;call back in May;;");
+        let check = |script: &str, status: &str, title: &str| {
+            let sheet = TempSheet::new(&text);
+            end(&mut sheet.run("--stdout-to Title --timeout 2s", script));
+            assert_eq!(sheet.cell("P1", "STATUS"), status);
+            assert_eq!(sheet.cell("P1", "Title"), title, "{script}");
+        };
+        check("exit 1", "ERROR", "call back in May");
+        check("echo; kill -9 $$", "ERROR", "call back in May");
+        check("exec sleep 100", "ERROR", "call back in May");
+        check(
+            "echo STATUS=FAILED > $TICKOFF_RESULT",
+            "FAILED",
+            "call back in May",
+        );
+        check(
+            "echo nonsense > $TICKOFF_RESULT",
+            "ERROR",
+            "call back in May",
+        );
+        check("echo x; exit 1", "ERROR", "x");
+        check(":", "COMPLETED", "");
+    }
+
+    #[test]
     fn it_is_that_of_the_last_attempt() {
         check("echo $TICKOFF_ATTEMPT; exit 75", "ERROR", "2");
         check(

@@ -212,6 +212,28 @@ mod manual {
     }
 
     #[test]
+    fn a_file_of_the_user_s_own_is_not_replaced_by_a_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let older = end(tickoff().arg("man")).with(0).stdout;
+        let older = older.replace(env!("CARGO_PKG_VERSION"), "0.0.9");
+        std::fs::write(path("tickoff.1"), older).unwrap();
+        end(tickoff().arg("man").arg(folder.path())).with(0);
+        std::fs::remove_file(path("tickoff.1")).unwrap();
+        std::fs::write(path("tickoff-run.1"), "mine").unwrap();
+        let refused = end(tickoff().arg("man").arg(folder.path())).with(2);
+        assert_eq!(
+            refused.stderr,
+            format!(
+                "tickoff: {} is there already and is no page of tickoff's: name another folder for the pages\n",
+                path("tickoff-run.1").display()
+            )
+        );
+        assert_eq!(std::fs::read(path("tickoff-run.1")).unwrap(), b"mine");
+        assert!(!path("tickoff.1").exists(), "none is written");
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_made_is_said() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let folder = file.path().join("man1");

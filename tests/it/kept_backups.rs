@@ -46,6 +46,7 @@ fn evict(sheet: &TempSheet) {
         let arguments = ["--keep", "1", "--session", session];
         end(sheet.tickoff("backup create").args(arguments)).with(0);
     }
+    end(sheet.tickoff("backup prune").args(["--keep", "1"])).with(0);
 }
 
 /// Whether a backup other than an original is this text, byte for byte.
@@ -314,6 +315,48 @@ mod in_use {
 mod created_by_a_person {
     use super::*;
 
+    fn has(sheet: &TempSheet, session: &str) -> usize {
+        let end = format!("_{session}.csv");
+        let names = sheet.backup_names();
+        names.iter().filter(|name| name.ends_with(&end)).count()
+    }
+
+    #[test]
+    fn no_run_and_no_backup_of_another_name_deletes_it() {
+        let sheet = TempSheet::pending(1);
+        let create = |arguments: &[&str]| end(sheet.tickoff("backup create").args(arguments));
+        create(&["--session", "before-cleanup"]).with(0);
+        create(&[]).with(0);
+        for _ in 0..4 {
+            run(&sheet, "--force --keep 2");
+        }
+        for _ in 0..3 {
+            create(&["--session", "nightly", "--keep", "2"]).with(0);
+        }
+        assert_eq!(has(&sheet, "before-cleanup"), 1);
+        assert_eq!(has(&sheet, "manual"), 1);
+        assert_eq!(has(&sheet, "nightly"), 2, "those of one name count");
+        assert_eq!(sheet.backup_names().len(), 4 + 2, "and those of runs");
+        end(sheet.tickoff("backup prune").args(["--keep", "1"])).with(0);
+        assert_eq!(sheet.backup_names().len(), 1);
+        assert_eq!(has(&sheet, "nightly"), 1);
+    }
+
+    #[test]
+    fn it_cannot_have_the_name_of_a_run() {
+        let sheet = TempSheet::pending(1);
+        for id in ["20261126", "set"] {
+            let refused = end(sheet.tickoff("backup create").args(["--session", id])).with(3);
+            assert!(
+                refused
+                    .stderr
+                    .contains(&format!("name another, such as {id}-mine")),
+                "{refused:?}"
+            );
+        }
+        assert!(sheet.leftovers().is_empty());
+    }
+
     fn create(sheet: &TempSheet) -> String {
         let ended = end(&mut sheet.tickoff("backup create")).with(0);
         fs::read_to_string(PathBuf::from(ended.stdout.trim_end())).unwrap()
@@ -377,7 +420,7 @@ fn a_date_after_now_keeps_no_backup_and_evicts_none() {
     let sheet = TempSheet::pending(2);
     fs::create_dir(sheet.backups()).unwrap();
     for day in 1..=5 {
-        let name = format!("input_2999010{day}_000000_planted.csv");
+        let name = format!("input_2999010{day}_000000_deadbeef.csv");
         fs::write(sheet.backups().join(name), "PO_NUMBER\nPLANTED\n").unwrap();
     }
     let mut versions = Vec::new();

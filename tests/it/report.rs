@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -76,6 +76,7 @@ fn tags(page: &str) -> Vec<String> {
                 .0
                 .to_owned()
         })
+        .filter(|tag| !tag.starts_with("!-- seal"))
         .collect()
 }
 
@@ -273,6 +274,79 @@ fn a_file_that_is_no_report_is_not_replaced() {
         for _ in 0..2 {
             end(sheet.tickoff("report").args([option, "other.csv"])).with(0);
         }
+    }
+}
+
+/// A workbook that another program wrote, with these properties.
+fn workbook_of_another_program(properties: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, text) in [
+        ("xl/workbook.xml", "<workbook/>"),
+        ("docProps/core.xml", properties),
+    ] {
+        archive.start_file(name, options).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_page_or_workbook_of_the_user_s_own_is_not_replaced() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    let own = workbook_of_another_program(
+        "<dc:creator>Anna</dc:creator><dcterms:created>1</dcterms:created><dcterms:modified>1</dcterms:modified>",
+    );
+    let cases: [(&str, &[u8]); 3] = [
+        ("--xlsx", &own),
+        ("--xlsx", b"PK\x03\x04 no archive"),
+        ("--html", b"<!DOCTYPE html>\n<h1>Mine</h1>\n"),
+    ];
+    for (option, text) in cases {
+        let path = sheet.folder().join("mine");
+        fs::write(&path, text).unwrap();
+        let refused = report(&sheet, &[option, "mine"]).with(2);
+        assert!(
+            (refused.stderr).contains("mine is there already and is no report: name another file"),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), text);
+    }
+    assert_eq!(sheet.leftovers(), ["mine"]);
+}
+
+#[test]
+fn a_report_that_somebody_edited_since_is_not_replaced() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    report(&sheet, &["--html", "page", "--xlsx", "book"]).with(0);
+    let path = |name: &str| sheet.folder().join(name);
+    let noted = fs::read_to_string(path("page")).unwrap();
+    fs::write(path("page"), noted.replace("<main>", "<main>call Anna")).unwrap();
+    // As a spreadsheet saves it: the comment stays, the time is a later one.
+    let file = fs::File::open(path("book")).unwrap();
+    let mut properties = String::new();
+    zip::ZipArchive::new(file)
+        .unwrap()
+        .by_name("docProps/core.xml")
+        .unwrap()
+        .read_to_string(&mut properties)
+        .unwrap();
+    let (before, after) = properties.split_once("</dcterms:modified>").unwrap();
+    let later = format!(
+        "{}9Z</dcterms:modified>{after}",
+        before.trim_end_matches('Z')
+    );
+    fs::write(path("book"), workbook_of_another_program(&later)).unwrap();
+    for (option, name) in [("--html", "page"), ("--xlsx", "book")] {
+        let edited = fs::read(path(name)).unwrap();
+        let refused = report(&sheet, &[option, name]).with(2);
+        assert!(
+            (refused.stderr).contains(&format!(
+                "{name} was edited since tickoff wrote it: name another file"
+            )),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(path(name)).unwrap(), edited);
     }
 }
 
@@ -541,9 +615,15 @@ fn a_report_takes_the_place_of_an_older_one_behind_its_link() {
     let sheet = TempSheet::new(SHEET);
     fs::set_permissions(sheet.path(), fs::Permissions::from_mode(0o600)).unwrap();
     fs::create_dir(sheet.folder().join("www")).unwrap();
-    fs::write(sheet.folder().join("www/old"), "<!doctype html>old").unwrap();
+    page(&sheet, &[]);
+    fs::rename(
+        sheet.folder().join("r.html"),
+        sheet.folder().join("www/old"),
+    )
+    .unwrap();
+    fs::write(sheet.path(), SHEET.replace("P5;;", "P6;;")).unwrap();
     symlink("www/old", sheet.folder().join("r.html")).unwrap();
-    assert!(page(&sheet, &[]).contains("<h1>input.csv</h1>"));
+    assert!(page(&sheet, &[]).contains(">P6</th>"));
     assert_eq!(
         fs::read_link(sheet.folder().join("r.html")).unwrap(),
         Path::new("www/old")
@@ -572,17 +652,16 @@ fn a_report_for_which_there_is_no_room_leaves_the_older_one() {
         let Some(sheet) = TempSheet::on_small_disk(size, &text) else {
             return;
         };
-        let old = match option {
-            "--html" => "<!DOCTYPE html>old",
-            _ => "PK\u{3}\u{4}old",
-        };
-        fs::write(sheet.folder().join("r"), old).unwrap();
+        let small = TempSheet::new("PO_NUMBER\nP1\n");
+        report(&small, &[option, "r"]).with(0);
+        let old = fs::read(small.folder().join("r")).unwrap();
+        fs::write(sheet.folder().join("r"), &old).unwrap();
         let ended = report(&sheet, &[option, "r"]).with(3);
         assert_eq!(
             sheet.without_folder(&ended.stderr),
             "tickoff: cannot write DIR/r: No space left on device (os error 28)\n"
         );
-        assert_eq!(fs::read_to_string(sheet.folder().join("r")).unwrap(), old);
+        assert_eq!(fs::read(sheet.folder().join("r")).unwrap(), old);
         assert_eq!(sheet.leftovers(), ["r"]);
     }
 }

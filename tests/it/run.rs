@@ -773,7 +773,16 @@ mod output {
             "PO_NUMBER;Note;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;a;COMPLETED;t;\nP2;b;COMPLETED;t;\nP3;\"new; row\";COMPLETED;t;\nP4;d;;;\n"
         );
         assert_eq!(sheet.lines("log")[2..], ["P3"]);
-        assert!(!ended.stderr.contains("other cells"), "{ended:?}");
+        let said = |cells: &str| {
+            format!(
+                "the input has other cells than the copy, and the copy's are used: to change one, edit {} {cells}\n",
+                sheet.folder().join("results/copy.csv").display()
+            )
+        };
+        assert!(
+            (ended.stderr).contains(&said("cells=1 rows=1 columns=Note keys=P2")),
+            "{ended:?}"
+        );
 
         std::fs::write(
             sheet.path(),
@@ -782,10 +791,31 @@ mod output {
         .unwrap();
         let ended = end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
         assert!(
-            ended.stderr.contains("rows that are still to be run have other cells in the input: the copy's are used rows=1 keys=P4"),
+            (ended.stderr).contains(&said("cells=2 rows=2 columns=Note keys=P2, P4")),
             "{ended:?}"
         );
         assert!(copy(&sheet).contains("\nP4;d;COMPLETED;"));
+    }
+
+    #[test]
+    fn a_cell_of_a_failed_row_that_was_corrected_in_the_input_is_named_and_a_result_is_not() {
+        let sheet = TempSheet::new("PO_NUMBER;Url;Title\nP1;wrong;\nP2;good;old\n");
+        let job = "echo Title=new >$TICKOFF_RESULT; grep -q $TICKOFF_PO fails && exit 1; exit 0";
+        std::fs::write(sheet.folder().join("fails"), "P1").unwrap();
+        end(&mut sheet.run("--output copy.csv", job)).with(1);
+        let ended = end(&mut sheet.run("--output copy.csv", job)).with(1);
+        assert!(!ended.stderr.contains("other cells"), "{ended:?}");
+        std::fs::write(
+            sheet.path(),
+            "PO_NUMBER;Url;Title\nP1;right;\nP2;good;old\n",
+        )
+        .unwrap();
+        let ended = end(&mut sheet.run("--output copy.csv", job)).with(1);
+        assert!(
+            ended.stderr.contains("cells=1 rows=1 columns=Url keys=P1"),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("to change one, edit /"), "{ended:?}");
     }
 
     #[test]

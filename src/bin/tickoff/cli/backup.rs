@@ -15,7 +15,10 @@ use crate::stdout::{json_line, print};
 /// What to do with backups.
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
-    /// Copy the sheet now, then prune; prints the path of the backup
+    /// Copy the sheet now; prints the path of the backup
+    ///
+    /// Runs never delete it, and neither does a backup under another id: of those with its own id the newest 5
+    /// are kept (--keep). `backup prune` counts all alike.
     ///
     /// What only the journal holds, because a run goes on or was killed, is written into the sheet first.
     #[command(after_help = "\
@@ -116,11 +119,9 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
         } => {
             let options = options(sheet, *allow_network_fs)?;
             let backups = manager(&sheet.file, backup)?;
-            let made = backups
-                .create_backup_with_results(session, &options)?
-                .backup_path;
-            print_paths(std::slice::from_ref(&made))?;
-            backups.cleanup_old_backups(&[made])?;
+            let made = backups.create_backup_with_results(session, &options)?;
+            print_paths(std::slice::from_ref(&made.backup_path))?;
+            backups.cleanup_after(&made)?;
         }
         BackupCommand::List { file, json, backup } => {
             let backups = manager(file, backup)?;

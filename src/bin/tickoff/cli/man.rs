@@ -1,6 +1,7 @@
 //! `tickoff man`: the help as manual pages.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
@@ -14,6 +15,8 @@ use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
 /// Print the manual page, or write one for every command
+///
+/// A page of tickoff's that is there is replaced, of any version; any other file is not, and then none is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,10 +38,7 @@ pub fn run(args: &ManArgs) -> Result<Exit, Failure> {
         print(|out| out.write_all(&page))?;
         return Ok(Exit::Done);
     };
-    let written = write_all(&program, folder).map_err(|(path, error)| {
-        let path = escape(&path.to_string_lossy());
-        Failure::Other(Exit::BadSheet, format!("cannot write {path}: {error}"))
-    })?;
+    let written = write_all(&program, folder)?;
     print(|out| {
         written
             .iter()
@@ -47,18 +47,49 @@ pub fn run(args: &ManArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn write_all(program: &clap::Command, folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
-    std::fs::create_dir_all(folder).map_err(|error| (folder.to_owned(), error))?;
-    let mut written = Vec::new();
+fn write_all(program: &clap::Command, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |path: &Path, error: io::Error| {
+        let path = escape(&path.to_string_lossy());
+        Failure::Other(Exit::BadSheet, format!("cannot write {path}: {error}"))
+    };
+    std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let mut pages = Vec::new();
     for command in with_subcommands(program) {
         let path = folder.join(Man::new(command.clone()).get_filename());
-        page(command)
-            .and_then(|page| std::fs::write(&path, page))
-            .map_err(|error| (path.clone(), error))?;
-        written.push(path);
+        let page = page(command).expect("a Vec takes everything");
+        if !may_replace(&path, &page).map_err(|error| failed(&path, error))? {
+            let path = escape(&path.to_string_lossy());
+            let problem = format!(
+                "{path} is there already and is no page of tickoff's: name another folder for the pages"
+            );
+            return Err(Failure::Other(Exit::Usage, problem));
+        }
+        pages.push((path, page));
     }
-    Ok(written)
+    for (path, page) in &pages {
+        std::fs::write(path, page).map_err(|error| failed(path, error))?;
+    }
+    Ok(pages.into_iter().map(|(path, _)| path).collect())
 }
+
+/// Whether a page may have this name: nothing else has it, or a page that is the same up to the version.
+fn may_replace(path: &Path, page: &[u8]) -> io::Result<bool> {
+    let mark =
+        &page[..memchr::memmem::find(page, SOURCE).expect("it is in the title") + SOURCE.len()];
+    let mut beginning = Vec::new();
+    match File::open(path) {
+        Ok(file) if file.metadata()?.is_file() => {
+            file.take(mark.len() as u64).read_to_end(&mut beginning)?;
+            Ok(beginning.is_empty() || beginning == mark)
+        }
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// How a page's title says what it is of, before the version.
+const SOURCE: &[u8] = b"\"tickoff ";
 
 /// A command and all below it that are shown.
 fn with_subcommands(command: &clap::Command) -> Vec<clap::Command> {

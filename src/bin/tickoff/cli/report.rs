@@ -20,7 +20,8 @@ use crate::stderr::Display;
 /// Where tickoff.toml lists stages, it tells of the last one that has begun, or of main if that is not listed and
 /// tickoff worked on it; --stage names another.
 ///
-/// A report that is there is replaced, once the new one is whole; any other file is not. FILE may be in use by a run.
+/// A report that is there is replaced, once the new one is whole. One that somebody edited since, and any other file,
+/// is not. FILE may be in use by a run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -66,17 +67,17 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
         false => stages.foremost(),
     };
     let joblog = args.joblog.as_deref();
-    let create = |path: &PathBuf, mark| Output::create(path, mark, &sheet, joblog);
+    let create = |path: &PathBuf, look| Output::create(path, look, &sheet, joblog);
     // What cannot be is said before a large sheet is counted, and before anything is written.
     let page = args
         .html
         .as_ref()
-        .map(|path| create(path, html::MARK))
+        .map(|path| create(path, html::look))
         .transpose()?;
     let workbook = args
         .xlsx
         .as_ref()
-        .map(|path| create(path, xlsx::MARK))
+        .map(|path| create(path, xlsx::look))
         .transpose()?;
     must_differ(page.as_ref(), workbook.as_ref())?;
     if workbook.is_some() {

@@ -5,7 +5,8 @@
 //! which the script sorts and filters. A content policy forbids the page any request besides.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 
 use askama::Template;
 use askama::filters::Escaper;
@@ -14,12 +15,18 @@ use tickoff::{CsvRecord, ProcessingStatus, Sheet, escape};
 
 use super::facts::{Facts, Share, position};
 use super::joblog::{FEWEST, Slow};
+use super::output::Found;
+use super::seal::{self, Sealed};
 use super::suppliers::{Supplier, is_unfinished};
 use super::timeline::{Histogram, Kind, PAUSE, Stretch};
 use crate::errors::Group;
 
-/// How a page begins.
-pub const MARK: &[u8] = b"<!DOCTYPE html>";
+/// How a page begins, and what of ours has in it.
+const DOCTYPE: &[u8] = b"<!DOCTYPE html>\n";
+const GENERATOR: &[u8] = b"<meta name=\"generator\" content=\"tickoff ";
+
+/// Where the generator stands in a page of ours, in bytes from its beginning.
+const MOST_OF_HEAD: usize = 1024;
 
 /// Above this number the page holds only rows that failed or have no result, and no more than this.
 const MOST_ROWS: usize = 20_000;
@@ -29,6 +36,22 @@ const MOST_CHARS: usize = 300;
 
 /// How many errors, suppliers and stretches are listed.
 const LISTED: usize = 10;
+
+/// Tells a page of ours by its generator, and one that was changed since by its [`seal`].
+pub fn look(file: &mut File) -> io::Result<Found> {
+    let mut head = Vec::new();
+    (&mut *file)
+        .take(MOST_OF_HEAD as u64)
+        .read_to_end(&mut head)?;
+    if !head.starts_with(DOCTYPE) || memchr::memmem::find(&head, GENERATOR).is_none() {
+        return Ok(Found::NoReport);
+    }
+    file.rewind()?;
+    Ok(match seal::is_whole(file)? {
+        true => Found::AsWritten,
+        false => Found::Edited,
+    })
+}
 
 /// Writes the page.
 pub fn write(out: &mut impl Write, sheet: &Sheet, facts: &Facts<'_>) -> io::Result<()> {
@@ -50,8 +73,9 @@ pub fn write(out: &mut impl Write, sheet: &Sheet, facts: &Facts<'_>) -> io::Resu
         slowest: facts.joblog.map(|joblog| joblog.slowest(LISTED)),
         rows: Rows::of(sheet, facts),
     };
-    page.write_into(out)?;
-    out.flush()
+    let mut sealed = Sealed::new(out);
+    page.write_into(&mut sealed)?;
+    sealed.finish()?.flush()
 }
 
 #[derive(Template)]

@@ -14,6 +14,7 @@ pub mod xlsx;
 
 mod output;
 mod panics;
+mod seal;
 
 pub use facts::{Facts, StageCounts};
 pub use joblog::Joblog;

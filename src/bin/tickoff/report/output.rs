@@ -3,9 +3,12 @@
 //! A link is followed, so that the file that it names is replaced and not the link. What is no
 //! regular file (a device, a pipe) is never replaced. A new file is never more readable than the
 //! sheet.
+//!
+//! Only a report that tickoff wrote, and nobody changed since, is replaced. That is asked twice: before
+//! the work, and when the new file takes the name, since somebody may save one meanwhile.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, ErrorKind, Read};
+use std::io::{self, BufWriter, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,30 +18,46 @@ use tickoff::{Error, NewFile, Sheet, escape};
 use crate::exit::{Exit, Failure};
 
 /// A file that is being written. Dropped before it is published, it leaves nothing behind.
-pub struct Output(NewFile);
+pub struct Output {
+    new: NewFile,
+    look: Look,
+}
+
+/// What a file is that has the name of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Somebody else's, or a report of another kind.
+    NoReport,
+    /// A report of this kind that somebody changed since.
+    Edited,
+    /// A report of this kind, as tickoff wrote it.
+    AsWritten,
+}
+
+/// Tells what a file is, for one kind of report.
+pub type Look = fn(&mut File) -> io::Result<Found>;
 
 impl Output {
     /// Begins a file for a report over this sheet, unless the name is that of something else that
     /// has to stay.
-    /// A file that is there is only replaced if it begins like a report of this kind.
     pub fn create(
         path: &Path,
-        mark: &[u8],
+        look: Look,
         sheet: &Sheet,
         joblog: Option<&Path>,
     ) -> Result<Output, Failure> {
         let path = resolve(path)?;
-        refuse_what_must_stay(&path, mark, sheet, joblog)?;
+        refuse_what_must_stay(&path, look, sheet, joblog)?;
         let sheet_mode = std::fs::metadata(sheet.path())
             .map_err(|error| failure("read", sheet.path().to_owned(), error))?
             .mode();
         let new = NewFile::create(&path, sheet_mode & 0o666 | 0o600);
-        new.map(Output).map_err(not_written)
+        new.map(|new| Output { new, look }).map_err(not_written)
     }
 
     /// Its name to be, canonical.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.new.path()
     }
 
     /// The folder it will be in.
@@ -48,7 +67,7 @@ impl Output {
 
     /// Writes to it.
     pub fn writer(&self) -> BufWriter<&File> {
-        BufWriter::with_capacity(1 << 16, self.0.file())
+        BufWriter::with_capacity(1 << 16, self.new.file())
     }
 
     /// Says that it could not be written.
@@ -58,7 +77,8 @@ impl Output {
 
     /// Gives the whole file its name.
     pub fn publish(self) -> Result<(), Failure> {
-        self.0.replace().map_err(not_written)
+        refuse_what_is_no_report(self.path(), self.look)?;
+        self.new.replace().map_err(not_written)
     }
 }
 
@@ -95,7 +115,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Failure> {
 
 fn refuse_what_must_stay(
     path: &Path,
-    mark: &[u8],
+    look: Look,
     sheet: &Sheet,
     joblog: Option<&Path>,
 ) -> Result<(), Failure> {
@@ -113,10 +133,8 @@ fn refuse_what_must_stay(
         if !there.is_file() {
             return Err(refusal(path, "is not a regular file"));
         }
-        if there.len() > 0 && !begins_with(path, mark) {
-            return Err(refusal(path, "is there already and is no report"));
-        }
     }
+    refuse_what_is_no_report(path, look)?;
     let of_sheet = |path: &Path| {
         path.file_name()
             .unwrap_or_default()
@@ -130,10 +148,18 @@ fn refuse_what_must_stay(
     Ok(())
 }
 
-fn begins_with(path: &Path, mark: &[u8]) -> bool {
-    let mut beginning = vec![0; mark.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
-    read.is_ok() && beginning.eq_ignore_ascii_case(mark)
+fn refuse_what_is_no_report(path: &Path, look: Look) -> Result<(), Failure> {
+    let found = File::open(path).and_then(|mut file| match file.metadata()?.len() {
+        0 => Ok(Found::AsWritten),
+        _ => look(&mut file),
+    });
+    match found {
+        Ok(Found::AsWritten) => Ok(()),
+        Ok(Found::Edited) => Err(refusal(path, "was edited since tickoff wrote it")),
+        Ok(Found::NoReport) => Err(refusal(path, "is there already and is no report")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failure("read", path.to_owned(), error)),
+    }
 }
 
 fn refusal(path: &Path, why: &str) -> Failure {

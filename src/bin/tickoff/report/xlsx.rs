@@ -5,7 +5,8 @@
 //! they are written, so memory does not grow with them.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use chrono::Datelike;
@@ -15,14 +16,19 @@ use rust_xlsxwriter::{
     FormatAlign, Workbook, Worksheet, XlsxError,
 };
 use tickoff::{CsvRecord, Sheet, Stage, escape};
+use zip::ZipArchive;
 
 use super::facts::{Facts, position};
-use super::output::Output;
+use super::output::{Found, Output};
 use super::panics;
 use crate::exit::{Exit, Failure};
 
-/// How a workbook begins.
-pub const MARK: &[u8] = b"PK\x03\x04";
+/// How the comment in a workbook's properties begins.
+const MADE_BY: &str = "Made by tickoff ";
+
+/// Where a workbook has its properties, and how much of them is read.
+const PROPERTIES: &str = "docProps/core.xml";
+const MOST_OF_PROPERTIES: u64 = 1 << 16;
 
 /// Rows that a worksheet holds below its header.
 const MOST_ROWS: usize = 1_048_575;
@@ -68,6 +74,38 @@ pub fn must_hold(path: &Path, rows: usize) -> Result<(), Failure> {
     }
 }
 
+/// Tells a workbook of ours by its comment, and one that was saved since by when it was modified: that is when
+/// it was created, and every spreadsheet sets it anew.
+pub fn look(file: &mut File) -> io::Result<Found> {
+    let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else {
+        return Ok(Found::NoReport);
+    };
+    let mut text = String::new();
+    let read = archive
+        .by_name(PROPERTIES)
+        .map_err(io::Error::from)
+        .and_then(|part| part.take(MOST_OF_PROPERTIES).read_to_string(&mut text));
+    Ok(match read {
+        Ok(_) => found(&text),
+        Err(_) => Found::NoReport,
+    })
+}
+
+fn found(properties: &str) -> Found {
+    let property = |name: &str| {
+        let (_, rest) = properties.split_once(&format!("<{name}"))?;
+        let (value, _) = rest.split_once("</")?;
+        Some(value.split_once('>')?.1)
+    };
+    let is_ours = property("dc:description").is_some_and(|text| text.starts_with(MADE_BY));
+    let created = property("dcterms:created");
+    match is_ours {
+        true if created.is_some() && created == property("dcterms:modified") => Found::AsWritten,
+        true => Found::Edited,
+        false => Found::NoReport,
+    }
+}
+
 /// Writes the workbook, and says how many cells were too long for it and are cut.
 pub fn write(output: &Output, sheet: &Sheet, facts: &Facts<'_>) -> io::Result<usize> {
     panics::caught(|| write_all(output, sheet, facts))
@@ -101,7 +139,7 @@ fn properties(facts: &Facts<'_>) -> Result<DocProperties, XlsxError> {
     let made = ExcelDateTime::from_timestamp(facts.made.timestamp())?;
     Ok(DocProperties::new()
         .set_title(escape(&facts.name))
-        .set_comment(concat!("Made by tickoff ", env!("CARGO_PKG_VERSION")))
+        .set_comment(format!("{MADE_BY}{}", env!("CARGO_PKG_VERSION")))
         .set_creation_datetime(&made))
 }
 

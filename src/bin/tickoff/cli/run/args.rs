@@ -189,7 +189,7 @@ pub struct RunArgs {
     pub output: Option<PathBuf>,
 
     /// Write what CMD says on stdout, without the line ends at its end, to the cell of COLUMN instead of
-    /// showing it; at most 32,767 characters
+    /// showing it; at most 32,767 characters. One that fails and says nothing leaves the cell as it is
     #[arg(
         long,
         value_name = "COLUMN",

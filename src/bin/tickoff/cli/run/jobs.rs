@@ -59,7 +59,9 @@ impl Jobs {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
-            let mut command = RecordCommand::new(template, id)?.stage(&stage);
+            let mut command = RecordCommand::new(template, id)?
+                .stage(&stage)
+                .keep_large_answers(session.handler().backups()?);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
             }
