@@ -29,6 +29,9 @@ use super::view;
 #[derive(Clone)]
 pub struct Display(Arc<Shared>);
 
+/// The target of log lines that are what jobs print.
+pub const OF_JOBS: &str = "job";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
@@ -69,9 +72,12 @@ impl Display {
             Style::Nothing => LevelFilter::WARN,
             Style::Bar | Style::Lines => LevelFilter::INFO,
         };
+        // What jobs print is no message.
+        let of_jobs = format!("{OF_JOBS}=info").parse().expect("it is valid");
         let filter = EnvFilter::builder()
             .with_default_directive(level.into())
-            .from_env_lossy();
+            .from_env_lossy()
+            .add_directive(of_jobs);
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_target(false)
@@ -107,6 +113,24 @@ impl Display {
         self.0.style == Style::Lines
     }
 
+    /// Writes to the same terminal while no bar is on it.
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &*lock(&self.0.bar) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Writes whole lines, in one piece.
+    pub fn write(&self, lines: &[u8]) -> io::Result<()> {
+        self.above(|| lock(&self.0.sink).write_all(lines))
+    }
+
+    /// Whether all that is written here is to be lines of JSON.
+    pub fn is_json(&self) -> bool {
+        self.0.format == LogFormat::Json
+    }
+
     /// Shows how a run stands now.
     pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
         // A clone, so that log lines need not wait for the terminal here.
@@ -140,7 +164,7 @@ impl Display {
     /// Says one more thing about the run.
     pub fn say(&self, line: &str) {
         match self.0.style {
-            Style::Bar => self.write(format!("{line}\n").as_bytes()),
+            Style::Bar => self.put(format!("{line}\n").as_bytes()),
             Style::Lines => info!("{line}"),
             Style::Nothing => {}
         }
@@ -150,7 +174,7 @@ impl Display {
     /// of its lines. The message is escaped already.
     pub fn report(&self, message: impl fmt::Display) {
         match self.0.format {
-            LogFormat::Human => self.write(format!("tickoff: {message}\n").as_bytes()),
+            LogFormat::Human => self.put(format!("tickoff: {message}\n").as_bytes()),
             LogFormat::Json => error!("{message}"),
         }
     }
@@ -159,7 +183,7 @@ impl Display {
     /// one of its lines.
     pub fn show(&self, lines: impl fmt::Display) {
         match self.0.format {
-            LogFormat::Human => self.write(format!("{lines}\n").as_bytes()),
+            LogFormat::Human => self.put(format!("{lines}\n").as_bytes()),
             LogFormat::Json => {}
         }
     }
@@ -169,14 +193,9 @@ impl Display {
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 
-    /// Writes a whole line, or several, while no bar is on the screen. What cannot be written is
-    /// lost.
-    fn write(&self, line: &[u8]) {
-        let write = || lock(&self.0.sink).write_all(line).ok();
-        match &*lock(&self.0.bar) {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        };
+    /// Writes a message. What cannot be written is lost.
+    fn put(&self, line: &[u8]) {
+        self.write(line).ok();
     }
 }
 
@@ -193,7 +212,7 @@ pub struct LogWriter<'a>(&'a Display);
 
 impl Write for LogWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write(line);
+        self.0.put(line);
         Ok(line.len())
     }
 

@@ -9,5 +9,5 @@ mod display;
 mod progress;
 pub mod view;
 
-pub use display::{Display, LogFormat, Verbosity};
+pub use display::{Display, LogFormat, OF_JOBS, Verbosity};
 pub use progress::{LINE_INTERVAL, Progress, REFRESH};

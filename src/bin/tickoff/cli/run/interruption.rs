@@ -42,6 +42,8 @@ impl Drop for EndAtOnce {
 pub struct Interruption {
     /// What the pool looks at.
     pub stop: Stop,
+    /// Raised by a second signal, and by nothing else.
+    pub killed: Stop,
     /// The first of them; 0 for none. Written by the signal thread, read when the run is over.
     signal: Arc<AtomicI32>,
 }
@@ -52,9 +54,11 @@ impl Interruption {
         let mut signals = Signals::new(heeded()).map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
+            killed: Stop::new(),
             signal: Arc::default(),
         };
-        let (stop, first) = (interruption.stop.clone(), Arc::clone(&interruption.signal));
+        let (stop, killed) = (interruption.stop.clone(), interruption.killed.clone());
+        let first = Arc::clone(&interruption.signal);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -62,12 +66,13 @@ impl Interruption {
                     let is_first =
                         first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                     if is_first.is_ok() {
+                        stop.soon();
                         tracing::warn!(
                             "stopping: running commands may finish; once more kills them"
                         );
-                        stop.soon();
                     } else {
                         stop.now();
+                        killed.now();
                     }
                 }
             })
