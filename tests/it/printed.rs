@@ -182,7 +182,7 @@ fn what_goes_on_after_its_job_is_not_waited_for() {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 }
 
-/// A run whose stdout nobody reads yet; killed if the test fails meanwhile.
+/// A run of which nobody reads yet what it prints; killed if the test fails meanwhile.
 struct Unread {
     child: Child,
     reader: PipeReader,
@@ -196,13 +196,25 @@ impl Unread {
         Unread { child, reader }
     }
 
+    fn start_with_stderr(run: &mut Command) -> Unread {
+        let (reader, writer) = io::pipe().unwrap();
+        let child = run.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+        run.stderr(Stdio::null());
+        Unread { child, reader }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     #[track_caller]
-    fn ends_with(&mut self, code: i32) {
+    fn ends(&mut self) {
         wait_until("the run ends", || self.child.try_wait().unwrap().is_some());
+    }
+
+    #[track_caller]
+    fn ends_with(&mut self, code: i32) {
+        self.ends();
         assert_eq!(self.child.wait().unwrap().code(), Some(code));
     }
 }
@@ -247,6 +259,28 @@ fn a_reader_that_does_not_read_holds_up_no_time_limit_no_result_and_no_stop() {
     assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 1s");
     assert_eq!(sheet.lines("waits"), [""; 0], "no job began without room");
     assert_eq!(sheet.status()["pending"], 2);
+}
+
+#[test]
+fn a_reader_of_messages_that_has_stopped_reading_holds_up_no_job_and_no_stop() {
+    let sheet = sheet(300);
+    // More than the pipe holds: a message has the end of what a command says on stderr.
+    let script = "head -c 1000 /dev/zero | tr '\\0' x >&2; exit 1";
+    let mut run = sheet.run("-j 2 --show none", script);
+    let mut run = Unread::start_with_stderr(&mut run);
+    wait_until("all have run", || sheet.status()["pending"] == 0);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(
+        run.child.try_wait().unwrap().is_none(),
+        "its messages are not read yet"
+    );
+    run.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(Signal::INT);
+    run.ends();
+    let mut said = String::new();
+    run.reader.read_to_string(&mut said).unwrap();
+    assert!(said.contains("failed key=P1 "), "{said}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry::run(args, input, &selection, display);
     }
-    let interruption = Interruption::watch()?;
+    let interruption = Interruption::watch(display)?;
     drop(reading);
 
     let session = sheet::open(args, input, &selection)?;

@@ -5,11 +5,13 @@
 //! terminal that hung up, a full disk or a closed pipe, can harm the run. That is why the bar is a
 //! single `ProgressBar` (a `MultiProgress` panics on a terminal that is gone), and why the log's
 //! writer reports success whatever happened (tracing-subscriber would answer an error with
-//! `eprintln!`, which panics). The bar's message is the whole display, several lines.
+//! `eprintln!`, which panics). The bar's message is the whole display, several lines. A reader that has
+//! stopped reading delays what is said, and nobody who says it (`backlog`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use chrono::{DateTime, Utc};
 use console::Term;
@@ -19,6 +21,7 @@ use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::backlog::Backlog;
 use super::board::Board;
 use super::view;
 
@@ -62,7 +65,39 @@ impl Display {
             (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
             (Verbosity::Normal, _) => Style::Lines,
         };
-        Display::new(style, format, Box::new(io::stderr()))
+        let display = Display::new(style, format, Box::new(io::stderr()));
+        display.write_behind();
+        display
+    }
+
+    /// From now on a thread of its own writes, so that nobody waits for a reader but what jobs print.
+    fn write_behind(&self) {
+        let display = self.clone();
+        let write = move |lines: &[u8]| display.write_now(lines);
+        let format = self.0.format;
+        let writing = Arc::new(Backlog::default());
+        let backlog = Arc::clone(&writing);
+        let spawned = thread::Builder::new()
+            .name("stderr".into())
+            .spawn(move || writing.keep_writing(write, |lost| lost_notice(format, lost)));
+        // Without a thread everybody writes as before.
+        if spawned.is_ok() {
+            self.0.backlog.set(backlog).ok();
+        }
+    }
+
+    /// Waits until all that was said is written.
+    pub fn drain(&self) {
+        if let Some(backlog) = self.0.backlog.get() {
+            backlog.drain();
+        }
+    }
+
+    /// From now on [`drain`](Display::drain) waits for no reader that has stopped reading.
+    pub fn hurry(&self) {
+        if let Some(backlog) = self.0.backlog.get() {
+            backlog.hurry();
+        }
     }
 
     /// Sends the log of the whole process here. The environment variable `RUST_LOG` overrides the
@@ -97,6 +132,7 @@ impl Display {
 
     /// Takes the lines that change away.
     pub fn clear(&self) {
+        self.drain();
         if let Some(bar) = lock(&self.0.bar).take() {
             bar.finish_and_clear();
         }
@@ -115,14 +151,23 @@ impl Display {
 
     /// Writes to the same terminal while no bar is on it.
     pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &*lock(&self.0.bar) {
+        // A clone: nobody who looks for the bar is to wait for the reader.
+        let bar = lock(&self.0.bar).clone();
+        match bar {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
     }
 
-    /// Writes whole lines, in one piece.
+    /// Writes whole lines that jobs print, in one piece.
     pub fn write(&self, lines: &[u8]) -> io::Result<()> {
+        match self.0.backlog.get() {
+            Some(backlog) => backlog.add_patiently(lines),
+            None => self.write_now(lines),
+        }
+    }
+
+    fn write_now(&self, lines: &[u8]) -> io::Result<()> {
         self.above(|| lock(&self.0.sink).write_all(lines))
     }
 
@@ -150,6 +195,7 @@ impl Display {
             },
             bar: Mutex::default(),
             sink: Mutex::new(sink),
+            backlog: OnceLock::new(),
         }))
     }
 
@@ -195,7 +241,10 @@ impl Display {
 
     /// Writes a message. What cannot be written is lost.
     fn put(&self, line: &[u8]) {
-        self.write(line).ok();
+        match self.0.backlog.get() {
+            Some(backlog) => backlog.add(line),
+            None => self.write_now(line).unwrap_or_default(),
+        }
     }
 }
 
@@ -230,6 +279,16 @@ struct Shared {
     bar: Mutex<Option<ProgressBar>>,
     /// Taken after `bar`.
     sink: Mutex<Box<dyn Write + Send>>,
+    /// There if a thread writes.
+    backlog: OnceLock<Arc<Backlog>>,
+}
+
+fn lost_notice(format: LogFormat, lost: u64) -> String {
+    let notice = format!("{lost} messages are lost: nobody read them in time");
+    match format {
+        LogFormat::Human => format!("tickoff: {notice}\n"),
+        LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{notice}\"}}\n"),
+    }
 }
 
 /// How progress is shown.

@@ -4,6 +4,7 @@
 //! times a second as a [`view`] has it, and tells it to whoever watches from outside. Log and progress
 //! share one [`Display`].
 
+mod backlog;
 pub mod board;
 mod display;
 mod progress;

@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use tickoff::{Stop, StopLevel, is_ignored};
 
 use crate::exit::{Exit, Failure};
+use crate::stderr::Display;
 
 /// Until it is dropped, a signal ends the program at once: nothing has begun. The handler itself does it, so that
 /// nothing can begin meanwhile, and it works for process 1 of a container, which the system would spare.
@@ -50,7 +51,8 @@ pub struct Interruption {
 
 impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
-    pub fn watch() -> Result<Interruption, Failure> {
+    pub fn watch(display: &Display) -> Result<Interruption, Failure> {
+        let display = display.clone();
         let mut signals = Signals::new(heeded()).map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
@@ -73,6 +75,7 @@ impl Interruption {
                     } else {
                         stop.now();
                         killed.now();
+                        display.hurry();
                     }
                 }
             })
