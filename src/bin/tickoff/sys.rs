@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
 ///
@@ -38,4 +40,43 @@ pub fn wait_for_room(file: &File, patience: Duration) -> io::Result<bool> {
         Err(Errno::INTR) => Ok(true),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// The terminal of stderr, which does not echo what is typed until this is dropped. What is typed stays for who
+/// reads it, and Ctrl-C means what it meant.
+pub struct Unechoed {
+    /// What it echoed before.
+    before: LocalModes,
+}
+
+const ECHO: LocalModes = LocalModes::ECHO.union(LocalModes::ECHONL);
+
+impl Unechoed {
+    /// `None` if there is nothing to be silenced, or the terminal is another program's at present.
+    pub fn begin() -> Option<Unechoed> {
+        let before = change_modes(|modes| modes.remove(ECHO))?;
+        Some(Unechoed {
+            before: before & ECHO,
+        })
+    }
+}
+
+impl Drop for Unechoed {
+    fn drop(&mut self) {
+        change_modes(|modes| modes.insert(self.before));
+    }
+}
+
+/// Changes the modes of the terminal and returns those before; `None` if it is not ours. In the background the
+/// system would stop who changes them.
+fn change_modes(change: impl FnOnce(&mut LocalModes)) -> Option<LocalModes> {
+    let terminal = io::stderr();
+    if tcgetpgrp(&terminal).ok()? != getpgrp() {
+        return None;
+    }
+    let mut attributes = tcgetattr(&terminal).ok()?;
+    let before = attributes.local_modes;
+    change(&mut attributes.local_modes);
+    tcsetattr(&terminal, OptionalActions::Now, &attributes).ok()?;
+    Some(before)
 }

@@ -1,13 +1,15 @@
 //! What a person sees on a terminal while jobs print: whole lines, and one display below them.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use super::sheet;
 use crate::command_line::wait_until;
@@ -17,6 +19,7 @@ const ROWS: u16 = 24;
 /// A program on a terminal of its own, whose screen is interpreted; killed if the test fails meanwhile.
 pub struct Terminal {
     child: Child,
+    master: File,
     screen: Arc<Mutex<Screen>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -55,20 +58,35 @@ impl Terminal {
         }
         let child = session.spawn().unwrap();
         drop(session);
-        let mut master = File::from(terminal.master);
+        let master = File::from(terminal.master);
         let screen = Arc::new(Mutex::new(Screen {
             parser: vt100::Parser::new(nonzero(ROWS), nonzero(columns), 10_000),
             frames: Vec::new(),
         }));
         let reader = thread::spawn({
-            let screen = Arc::clone(&screen);
+            let (mut master, screen) = (master.try_clone().unwrap(), Arc::clone(&screen));
             move || read(&mut master, &screen)
         });
         Terminal {
             child,
+            master,
             screen,
             reader: Some(reader),
         }
+    }
+
+    /// What the screen shows, without blanks at the ends of lines and empty lines at its end.
+    pub fn rows(&self) -> Vec<String> {
+        rows(&self.screen.lock().unwrap().parser)
+    }
+
+    pub fn echoes(&self) -> bool {
+        let attributes = tcgetattr(&self.master).unwrap();
+        attributes.local_flags.contains(LocalFlags::ECHO)
+    }
+
+    pub fn press(&mut self, keys: &[u8]) {
+        self.master.write_all(keys).unwrap();
     }
 
     /// All lines that were shown, those that have left the screen at its top included, and every frame.
@@ -77,6 +95,7 @@ impl Terminal {
         wait_until("the program ends", || {
             self.child.try_wait().unwrap().is_some()
         });
+        assert!(self.echoes(), "the terminal is as it was");
         self.reader.take().unwrap().join().unwrap();
         let mut screen = self.screen.lock().unwrap();
         let frames = std::mem::take(&mut screen.frames);
@@ -171,6 +190,28 @@ fn lines_and_display_never_tear_each_other() {
             let is_torn = bars.iter().any(|bar| bar.contains(" | "));
             assert!(bars.len() <= 1 && !is_torn, "{columns}: {frame:#?}");
         }
+    }
+}
+
+/// The end of a frame that no longer belongs to the display.
+fn bars(lines: &[String]) -> usize {
+    lines.iter().filter(|line| is_of_the_display(line)).count()
+}
+
+#[test]
+fn what_is_typed_leaves_no_stale_display() {
+    for columns in [120, 40] {
+        let sheet = sheet(2);
+        let mut run = Terminal::start(&sheet.run("-j 2", "await go"), columns);
+        for keys in ["\n", "\n\n", "typed\n", "\x03"] {
+            wait_until("there is a display", || bars(&run.rows()) > 0);
+            run.press(keys.as_bytes());
+            thread::sleep(Duration::from_millis(700));
+            assert_eq!(bars(&run.rows()), 1, "{keys:?}: {:#?}", run.rows());
+        }
+        std::fs::write(sheet.folder().join("go"), "").unwrap();
+        let (lines, _) = run.end(130);
+        assert_eq!(bars(&lines), 0, "{lines:#?}");
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::board::{Board, Counts};
 use super::display::{Display, lock};
 use super::view;
+use crate::sys::Unechoed;
 
 /// The shortest time between two lines of progress where there is no bar, and before the first.
 pub const LINE_INTERVAL: TimeDelta = TimeDelta::seconds(10);
@@ -25,13 +26,19 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 pub struct Progress {
     told: Arc<Told>,
     ticker: Option<JoinHandle<()>>,
+    /// What is typed would move the display, which then is not where it is taken away.
+    unechoed: Option<Unechoed>,
 }
 
 impl Progress {
     /// Begins to show how a run stands, and to tell it to others.
     pub fn show(display: &Display, board: Board, teller: Option<Teller>) -> Progress {
         display.begin_showing();
-        Progress::begin(display.clone(), board, teller)
+        let mut progress = Progress::begin(display.clone(), board, teller);
+        if display.is_showing() {
+            progress.unechoed = Unechoed::begin();
+        }
+        progress
     }
 
     fn begin(display: Display, board: Board, teller: Option<Teller>) -> Progress {
@@ -50,7 +57,11 @@ impl Progress {
         let ticker = ticker
             .map_err(|error| warn!(%error, "the progress of the run is not shown"))
             .ok();
-        Progress { told, ticker }
+        Progress {
+            told,
+            ticker,
+            unechoed: None,
+        }
     }
 
     /// Takes in what happened; to be called from any thread.
@@ -60,14 +71,22 @@ impl Progress {
 
     /// Takes the display away and says what the run did.
     pub fn finish(self, summary: &PoolSummary) {
+        let display = self.told.display.clone();
+        drop(self);
+        display.say(&summary_line(summary));
+    }
+}
+
+impl Drop for Progress {
+    /// Nothing of it is left on the screen.
+    fn drop(&mut self) {
         *lock(&self.told.is_over) = true;
         self.told.over.notify_all();
-        if let Some(ticker) = self.ticker {
+        if let Some(ticker) = self.ticker.take() {
             // One that panicked was only of use to people who watched.
             ticker.join().ok();
         }
         self.told.display.clear();
-        self.told.display.say(&summary_line(summary));
     }
 }
 
