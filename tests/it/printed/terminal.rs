@@ -85,6 +85,19 @@ impl Terminal {
         attributes.local_flags.contains(LocalFlags::ECHO)
     }
 
+    pub fn resize(&mut self, columns: u16) {
+        let mut screen = self.screen.lock().unwrap();
+        let size = rustix::termios::Winsize {
+            ws_row: ROWS,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&self.master, size).unwrap();
+        let screen = screen.parser.screen_mut();
+        screen.set_size(nonzero(ROWS), nonzero(columns));
+    }
+
     pub fn press(&mut self, keys: &[u8]) {
         self.master.write_all(keys).unwrap();
     }
@@ -206,13 +219,30 @@ fn what_is_typed_leaves_no_stale_display() {
         for keys in ["\n", "\n\n", "typed\n", "\x03"] {
             wait_until("there is a display", || bars(&run.rows()) > 0);
             run.press(keys.as_bytes());
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_millis(400));
             assert_eq!(bars(&run.rows()), 1, "{keys:?}: {:#?}", run.rows());
         }
         std::fs::write(sheet.folder().join("go"), "").unwrap();
         let (lines, _) = run.end(130);
         assert_eq!(bars(&lines), 0, "{lines:#?}");
     }
+}
+
+#[test]
+fn a_window_that_is_made_narrower_and_wider_again_has_one_display() {
+    let sheet = sheet(4);
+    let prints = "until [ -e go ]; do echo line; sleep 0.02; done";
+    let mut run = Terminal::start(&sheet.run("-j 4", prints), 120);
+    // Not below what the display needs: this terminal breaks lines, whether it is to or not.
+    for columns in [80, 50, 100, 50] {
+        wait_until("there is a display", || bars(&run.rows()) > 0);
+        run.resize(columns);
+        thread::sleep(Duration::from_millis(300));
+        assert!(bars(&run.rows()) <= 1, "{columns}: {:#?}", run.rows());
+    }
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    let (lines, _) = run.end(0);
+    assert_eq!(bars(&lines), 0, "{lines:#?}");
 }
 
 #[test]

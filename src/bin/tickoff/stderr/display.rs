@@ -1,21 +1,19 @@
 //! Stderr, which log and progress share.
 //!
 //! This file owns the guarantee that the two never tear each other: a log line is written only
-//! while the bar is taken off the screen, in one piece. And nothing that happens to stderr, be it a
-//! terminal that hung up, a full disk or a closed pipe, can harm the run. That is why the bar is a
-//! single `ProgressBar` (a `MultiProgress` panics on a terminal that is gone), and why the log's
-//! writer reports success whatever happened (tracing-subscriber would answer an error with
-//! `eprintln!`, which panics). The bar's message is the whole display, several lines. A reader that has
+//! while the display is taken off the screen (`screen`), in one piece. And nothing that happens to stderr, be it
+//! a terminal that hung up, a full disk or a closed pipe, can harm the run: the log's writer reports success
+//! whatever happened (tracing-subscriber would answer an error with `eprintln!`, which panics). A reader that has
 //! stopped reading delays what is said, and nobody who says it (`backlog`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use chrono::{DateTime, Utc};
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -23,6 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::backlog::Backlog;
 use super::board::Board;
+use super::screen::Screen;
 use super::view;
 
 /// Stderr, shared by log and progress. Clones mean the same stderr.
@@ -127,21 +126,22 @@ impl Display {
 
     /// Begins to show lines that change, if this is a terminal.
     pub fn begin_showing(&self) {
-        self.show_on(ProgressDrawTarget::stderr());
+        let is_showing = self.0.style == Style::Bar;
+        self.0.is_showing.store(is_showing, Ordering::SeqCst);
     }
 
     /// Takes the lines that change away.
     pub fn clear(&self) {
         self.drain();
-        if let Some(bar) = lock(&self.0.bar).take() {
-            bar.finish_and_clear();
+        if self.0.is_showing.swap(false, Ordering::SeqCst) {
+            lock(&self.0.screen).show(Vec::new()).ok();
         }
     }
 
     /// Whether there are lines that change; if not, [`line`](view::line)s come at most every
     /// [`LINE_INTERVAL`](super::LINE_INTERVAL).
     pub fn is_showing(&self) -> bool {
-        lock(&self.0.bar).is_some()
+        self.0.is_showing.load(Ordering::SeqCst)
     }
 
     /// Whether such lines are a part of the log.
@@ -149,13 +149,11 @@ impl Display {
         self.0.style == Style::Lines
     }
 
-    /// Writes to the same terminal while no bar is on it.
+    /// Lets whole lines be written to the same terminal while no display is on it.
     pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
-        // A clone: nobody who looks for the bar is to wait for the reader.
-        let bar = lock(&self.0.bar).clone();
-        match bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+        match self.is_showing() {
+            true => lock(&self.0.screen).above(write),
+            false => write(),
         }
     }
 
@@ -168,7 +166,7 @@ impl Display {
     }
 
     fn write_now(&self, lines: &[u8]) -> io::Result<()> {
-        self.above(|| lock(&self.0.sink).write_all(lines))
+        lock(&self.0.screen).write(lines)
     }
 
     /// Whether all that is written here is to be lines of JSON.
@@ -178,10 +176,13 @@ impl Display {
 
     /// Shows how a run stands now.
     pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
-        // A clone, so that log lines need not wait for the terminal here.
-        let bar = lock(&self.0.bar).clone();
-        if let Some(bar) = bar {
-            bar.set_message(view::lines(board, now, title, (self.0.size)()).join("\n"));
+        if self.is_showing() {
+            let lines = view::lines(board, now, title, size());
+            let mut screen = lock(&self.0.screen);
+            // It may have been taken away meanwhile.
+            if self.is_showing() {
+                screen.show(lines).ok();
+            }
         }
     }
 
@@ -189,22 +190,10 @@ impl Display {
         Display(Arc::new(Shared {
             style,
             format,
-            size: || {
-                let (rows, columns) = Term::stderr().size();
-                (rows.into(), columns.into())
-            },
-            bar: Mutex::default(),
-            sink: Mutex::new(sink),
+            is_showing: AtomicBool::new(false),
+            screen: Mutex::new(Screen::new(sink, || size().1)),
             backlog: OnceLock::new(),
         }))
-    }
-
-    pub(super) fn show_on(&self, target: ProgressDrawTarget) {
-        if self.0.style == Style::Bar {
-            let bar = ProgressBar::with_draw_target(None, target);
-            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
-            *lock(&self.0.bar) = Some(bar);
-        }
     }
 
     /// Says one more thing about the run.
@@ -273,14 +262,18 @@ impl Write for LogWriter<'_> {
 struct Shared {
     style: Style,
     format: LogFormat,
-    /// Rows and columns of the terminal.
-    size: fn() -> (usize, usize),
-    /// There while something is shown.
-    bar: Mutex<Option<ProgressBar>>,
-    /// Taken after `bar`.
-    sink: Mutex<Box<dyn Write + Send>>,
+    /// Whether there are lines that change. Written by whoever runs the command, read by those who write to the
+    /// terminal, without `screen`, which may wait for a reader. `SeqCst`: the simplest that is right.
+    is_showing: AtomicBool,
+    screen: Mutex<Screen>,
     /// There if a thread writes.
     backlog: OnceLock<Arc<Backlog>>,
+}
+
+/// Rows and columns of the terminal.
+fn size() -> (usize, usize) {
+    let (rows, columns) = Term::stderr().size();
+    (rows.into(), columns.into())
 }
 
 fn lost_notice(format: LogFormat, lost: u64) -> String {

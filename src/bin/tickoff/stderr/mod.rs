@@ -8,6 +8,7 @@ mod backlog;
 pub mod board;
 mod display;
 mod progress;
+mod screen;
 pub mod view;
 
 pub use display::{Display, LogFormat, OF_JOBS, Verbosity};

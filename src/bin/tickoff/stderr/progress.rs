@@ -159,7 +159,6 @@ mod tests {
     use std::io::{self, Write};
     use std::process::{Command, Stdio};
 
-    use indicatif::{ProgressDrawTarget, TermLike};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::super::display::{LogFormat, Style, Verbosity};
@@ -173,10 +172,6 @@ mod tests {
         fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).unwrap()
         }
-
-        fn put(&self, text: &str) -> io::Result<()> {
-            self.clone().write_all(text.as_bytes())
-        }
     }
 
     impl Write for Screen {
@@ -186,49 +181,6 @@ mod tests {
         }
 
         fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl TermLike for Screen {
-        fn width(&self) -> u16 {
-            120
-        }
-
-        fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
-            if lines > 0 {
-                self.put(&format!("[up {lines}]"))
-            } else {
-                Ok(())
-            }
-        }
-
-        fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-            self.put(&format!("[down {lines}]"))
-        }
-
-        fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
-            self.put(&format!("[right {columns}]"))
-        }
-
-        fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
-            self.put(&format!("[left {columns}]"))
-        }
-
-        fn write_line(&self, text: &str) -> io::Result<()> {
-            self.put(text)?;
-            self.put("\n")
-        }
-
-        fn write_str(&self, text: &str) -> io::Result<()> {
-            self.put(text)
-        }
-
-        fn clear_line(&self) -> io::Result<()> {
-            self.put("[clear]")
-        }
-
-        fn flush(&self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -336,7 +288,7 @@ mod tests {
     fn a_log_line_never_tears_the_bar() {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
-        display.show_on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        display.begin_showing();
         let progress = Progress::begin(display.clone(), Board::new(3, 2, Utc::now()), None);
         complete(&progress.told, Utc::now());
         progress.told.tick(Utc::now());
@@ -344,8 +296,7 @@ mod tests {
             display.make_writer().write_all(b"LOG\n").unwrap();
         }
         let with_bar = screen.text();
-        // Bar, counts and two workers.
-        const GONE: &str = "[up 3][clear][down 1][clear][down 1][clear][down 1][clear][up 3]";
+        const GONE: &str = "\r\u{1b}[J";
         assert_eq!(with_bar.matches("LOG\n").count(), 20);
         for (before, _) in with_bar
             .match_indices("LOG\n")
@@ -360,7 +311,7 @@ mod tests {
 
         progress.finish(&summary());
         display.make_writer().write_all(b"AFTER\n").unwrap();
-        let end = "[up 3]4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
+        let end = "\r\u{1b}[J4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
         assert!(screen.text().ends_with(end), "{:?}", screen.text());
     }
 
