@@ -284,6 +284,29 @@ fn a_reader_of_messages_that_has_stopped_reading_holds_up_no_job_and_no_stop() {
 }
 
 #[test]
+fn an_output_that_was_set_not_to_wait_gets_all_of_it() {
+    for option in ["--show lines", "--show lines -q --log-format json"] {
+        let sheet = sheet(1);
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let script = "seq 50000; seq 50000 >&2";
+        let mut run = sheet.run(option, script);
+        let mut child = run
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        drop(run);
+        std::thread::sleep(Duration::from_millis(500));
+        let mut all = String::new();
+        reader.read_to_string(&mut all).unwrap();
+        assert!(child.wait().unwrap().success());
+        let numbers = |line: &&str| line.parse::<u32>().is_ok() || line.contains("\"key\":\"P1\"");
+        assert_eq!(all.lines().filter(numbers).count(), 100_000, "{option}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_failure() {
     let sheet = sheet(20);
     let mut run = Unread::start(&mut sheet.run("-j 2", "seq 10000"));

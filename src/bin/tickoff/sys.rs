@@ -1,7 +1,8 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +32,32 @@ pub fn has_no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
 }
 
+/// An output that somebody may have set not to wait, as programs do with a terminal that is ours as well: what it
+/// does not take yet is written when it does.
+pub struct Patient<W>(pub W);
+
+impl<W: Write + AsFd> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait_for_room(&self.0, Duration::from_secs(1))?;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Waits at most so long until something can be written to a file; whether it is worth trying. It is,
 /// too, when a signal has cut the wait short.
-pub fn wait_for_room(file: &File, patience: Duration) -> io::Result<bool> {
+pub fn wait_for_room(file: impl AsFd, patience: Duration) -> io::Result<bool> {
     let time = Timespec::try_from(patience).map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&time)) {
+    match poll(&mut [PollFd::new(&file, PollFlags::OUT)], Some(&time)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(true),
         Err(errno) => Err(errno.into()),

@@ -23,6 +23,7 @@ use super::backlog::Backlog;
 use super::board::Board;
 use super::screen::Screen;
 use super::view;
+use crate::sys::Patient;
 
 /// Stderr, shared by log and progress. Clones mean the same stderr.
 ///
@@ -64,7 +65,7 @@ impl Display {
             (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
             (Verbosity::Normal, _) => Style::Lines,
         };
-        let display = Display::new(style, format, Box::new(io::stderr()));
+        let display = Display::new(style, format, Box::new(Patient(io::stderr())));
         display.write_behind();
         display
     }

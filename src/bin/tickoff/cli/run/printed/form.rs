@@ -3,13 +3,16 @@
 //! In a pipe or a file nothing is changed, but that every piece ends with a line end. On a terminal each line has
 //! its key in front, and says nothing to the terminal. In a JSON log it is a line of that.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use console::measure_text_width;
 use tickoff::{Stream, escape};
 use tracing::info;
 
 use crate::stderr::{Display, OF_JOBS};
+use crate::sys::Patient;
 
 /// The longest key in front of a line, in characters.
 const LONGEST_KEY: usize = 40;
@@ -60,6 +63,8 @@ impl Place {
             Form::Tagged => shown.extend_from_slice(tagged(key, piece).as_bytes()),
             Form::Json => {
                 for line in lines(piece) {
+                    // A message does not wait for its reader, and this is to.
+                    self.display.write(&[]).ok();
                     info!(target: OF_JOBS, key = escape(key), "{}", escape(&line));
                 }
             }
@@ -69,8 +74,8 @@ impl Place {
     /// Writes it, in one piece.
     pub fn write(&self, shown: &[u8]) -> io::Result<()> {
         let write = || {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(shown).and_then(|()| stdout.flush())
+            let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+            Patient(File::from(stdout)).write_all(shown)
         };
         match (self.stream, self.form) {
             (Stream::Stderr, _) => self.display.write(shown),
