@@ -169,6 +169,18 @@ fn workers_that_stay_alive_show_their_stderr_alone_and_in_the_group_of_its_job()
         assert_eq!(ended.stdout, "");
         assert_eq!(ended.stderr, "asked 1\nasked 2\nasked 3\nbye\n", "{show}");
     }
+    // What was said before an answer belongs to its row.
+    let sheet = sheet(100);
+    let options = "-q -j 1 --worker-protocol jsonl --log-format json";
+    let ended = end(&mut sheet.run(options, script)).with(0);
+    let keys = ended.stderr.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        let said = line["message"].as_str().unwrap().replace("asked ", "P");
+        (line["key"].as_str().unwrap().to_owned(), said)
+    });
+    let (keys, said): (Vec<_>, Vec<_>) = keys.unzip();
+    assert_eq!((keys.len(), &*keys[100]), (101, "worker 0"), "{ended:?}");
+    assert_eq!(keys[..100], said[..100]);
 }
 
 #[test]
