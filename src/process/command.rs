@@ -8,6 +8,7 @@
 //! A command that cannot be killed holds its worker until it ends.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
@@ -15,12 +16,13 @@ use tracing::warn;
 use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
-use crate::process::kept_output::KeptOutput;
+use crate::process::kept_output::{Files, KeptOutput};
+use crate::process::printing::{Printer, Printing, Stream, has_room_in_time};
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
-use crate::process::running::{Ended, Running, Spools};
+use crate::process::running::{Ended, Places, Running};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
@@ -31,8 +33,8 @@ use crate::text::{Escaped, error_message};
 
 /// Runs a command for each record.
 ///
-/// The command has an empty stdin, the program's own stdout unless its output is kept in files or goes to a
-/// cell, and in its environment:
+/// The command has an empty stdin, the program's own stdout unless its output is printed, kept in files or goes to
+/// a cell, and in its environment:
 ///
 /// | variable | value |
 /// |---|---|
@@ -72,13 +74,13 @@ use crate::text::{Escaped, error_message};
 /// reason, the lines that can be read are written, and the answer is kept beside the backups, in the column `RAW_ANSWER` of
 /// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
 /// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
-#[derive(Debug)]
 pub struct RecordCommand {
     template: CommandTemplate,
     session_id: String,
     stage: Stage,
     timeout: Option<Duration>,
     output: Option<KeptOutput>,
+    printer: Option<Arc<dyn Printer>>,
     stdout_to: Option<String>,
     large_answers: Option<BackupManager>,
     retry_on: RetryOn,
@@ -103,6 +105,7 @@ impl RecordCommand {
             stage: Stage::default(),
             timeout: None,
             output: None,
+            printer: None,
             stdout_to: None,
             large_answers: None,
             retry_on: RetryOn::default(),
@@ -126,6 +129,14 @@ impl RecordCommand {
     /// Keeps what the command says, instead of its stdout being the program's own.
     pub fn keep_output(mut self, output: KeptOutput) -> Self {
         self.output = Some(output);
+        self
+    }
+
+    /// Hands what the command says on stdout and stderr to a printer, instead of its stdout being the program's
+    /// own; not its stdout if that goes to [a cell](RecordCommand::stdout_to). While the printer has no room, no
+    /// command is started, and those that print wait.
+    pub fn print_to(mut self, printer: Arc<dyn Printer>) -> Self {
+        self.printer = Some(printer);
         self
     }
 
@@ -158,7 +169,8 @@ impl RecordCommand {
 
     /// Runs the command for one attempt at one row and says what became of it.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
-        if job.stop.level() == StopLevel::Now {
+        if job.stop.level() == StopLevel::Now || !has_room_in_time(self.printer.as_ref(), job.stop)
+        {
             return Outcome::Stopped;
         }
         let start = Start::now();
@@ -177,19 +189,17 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", result_file.path());
-        let kept = match self.output.as_ref().map(|output| output.files(job.po)) {
-            None => Spools::default(),
-            Some(Ok(files)) => Spools {
-                stdout: Some(files.stdout),
-                stderr: Some(files.stderr),
-            },
-            Some(Err(error)) => {
+        let kept = self.output.as_ref().map(|output| output.files(job.po));
+        let (stdout, stderr) = match kept.transpose() {
+            Ok(files) => self.places(files, job),
+            Err(error) => {
                 job.process_ended(&start.ended(Ending::NotStarted(126)));
                 return not_kept(&error);
             }
         };
         let is_stdout_wanted = self.stdout_to.is_some();
-        let running = match Running::spawn(&mut command, kept, is_stdout_wanted, job.stop) {
+        let running = match Running::spawn(&mut command, stdout, stderr, is_stdout_wanted, job.stop)
+        {
             Ok(Some(running)) => running,
             Ok(None) => return Outcome::Stopped,
             Err(error) => {
@@ -233,6 +243,24 @@ impl RecordCommand {
                 Outcome::Done(Updates::error(message))
             }
         }
+    }
+
+    /// Where what the command says on stdout and stderr goes.
+    fn places(&self, files: Option<Files>, job: &Job<'_>) -> (Places, Places) {
+        let printing = |stream| {
+            let printer = self.printer.as_ref();
+            printer.map(|printer| Printing::of(printer, job.worker, Some(job.po), stream))
+        };
+        let (stdout, stderr) = files.map(|files| (files.stdout, files.stderr)).unzip();
+        let stdout = Places {
+            kept: stdout,
+            printed: printing(Stream::Stdout).filter(|_| self.stdout_to.is_none()),
+        };
+        let stderr = Places {
+            kept: stderr,
+            printed: printing(Stream::Stderr),
+        };
+        (stdout, stderr)
     }
 
     fn take(&self, result_file: ResultFile, po: &str) -> Left {

@@ -1,7 +1,8 @@
 //! One run of a command: waiting for its end or bringing that about, while its stderr is taken in.
 //!
 //! The thread of the worker does both, with one wait for the exit and the pipes together. What is in a
-//! pipe when the command exits is read, and no more: a background process may hold it open for ever.
+//! pipe when the command exits is read, and no more: a background process may hold it open for ever. A pipe
+//! whose printer has no room is not read, and the command waits in its write.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,15 +15,19 @@ use tracing::warn;
 use crate::process::ends::Ends;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{next_look, until};
+use crate::process::printing::Printing;
 use crate::process::tail::Tail;
 use crate::run::{Ending, Stop, StopLevel};
 use crate::sys::poll::{Pipe, bytes_in, ready_within};
+
+/// How much is read at once: what a pipe holds.
+const CHUNK: usize = 64 << 10;
 
 /// A started command that has not been reaped.
 pub(super) struct Running {
     group: Group,
     stderr: Output<ChildStderr, Tail>,
-    /// Open only if it is wanted.
+    /// Open only if it is wanted or printed.
     stdout: Output<ChildStdout, Ends>,
 }
 
@@ -35,33 +40,36 @@ pub(super) struct Ended {
     pub(super) stdout: Ends,
 }
 
-/// Files for all that a command says.
+/// Where what a command says on one of its outputs goes besides.
 #[derive(Default)]
-pub(super) struct Spools {
-    pub(super) stdout: Option<File>,
-    pub(super) stderr: Option<File>,
+pub(super) struct Places {
+    /// A file for all of it.
+    pub(super) kept: Option<File>,
+    pub(super) printed: Option<Printing>,
 }
 
 impl Running {
-    /// Starts the command, as [`Group::spawn`] does. What it says goes to these files, if there are any; what
-    /// it says on stdout comes back besides if that is wanted.
+    /// Starts the command, as [`Group::spawn`] does. What it says on stdout comes back if that is wanted; where
+    /// it neither comes back nor is printed, the command writes to the file itself, or to the program's own
+    /// stdout.
     pub(super) fn spawn(
         command: &mut Command,
-        mut kept: Spools,
+        mut stdout: Places,
+        stderr: Places,
         is_stdout_wanted: bool,
         stop: &Stop,
     ) -> io::Result<Option<Running>> {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
-        if is_stdout_wanted {
+        if is_stdout_wanted || stdout.printed.is_some() {
             command.stdout(Stdio::piped());
-        } else if let Some(file) = kept.stdout.take() {
+        } else if let Some(file) = stdout.kept.take() {
             command.stdout(file);
         }
         let started = Group::spawn(command, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,
-            stderr: Output::of("stderr", pipes.stderr, kept.stderr),
-            stdout: Output::of("stdout", pipes.stdout, kept.stdout),
+            stderr: Output::of("stderr", pipes.stderr, stderr),
+            stdout: Output::of("stdout", pipes.stdout, stdout),
         }))
     }
 
@@ -99,8 +107,8 @@ impl Running {
             }
             self.group.kill();
         }
-        self.stdout.read_what_is_there()?;
-        self.stderr.read_what_is_there()?;
+        self.stdout.finish()?;
+        self.stderr.finish()?;
         let ending = self.group.reap()?;
         Ok(Ended {
             ending: broken_off.unwrap_or(ending),
@@ -145,23 +153,23 @@ impl Keep for Ends {
     }
 }
 
-/// What a command writes to one of its outputs: as much as is wanted of it, and a file for all of it.
+/// What a command writes to one of its outputs: as much as is wanted of it, and the other places for all of it.
 ///
 /// To stderr the command writes through a pipe in any case: its end tells when the last process is gone.
 struct Output<P, K> {
     name: &'static str,
     pipe: Option<P>,
-    kept: Option<File>,
+    places: Places,
     end: K,
 }
 
 impl<P: Read + AsFd, K: Keep> Output<P, K> {
-    fn of(name: &'static str, pipe: Option<P>, kept: Option<File>) -> Self {
+    fn of(name: &'static str, pipe: Option<P>, places: Places) -> Self {
         let end = K::default();
         Output {
             name,
             pipe,
-            kept,
+            places,
             end,
         }
     }
@@ -170,8 +178,12 @@ impl<P: Read + AsFd, K: Keep> Output<P, K> {
         self.pipe.is_some()
     }
 
+    /// What to wait for; nothing while there is no room for it.
     fn readable(&self) -> Option<Pipe<'_>> {
-        self.pipe.as_ref().map(|pipe| Pipe::Readable(pipe.as_fd()))
+        let has_room = |printed: &Printing| printed.has_room();
+        let pipe = self.pipe.as_ref();
+        pipe.filter(|_| self.places.printed.as_ref().is_none_or(has_room))
+            .map(|pipe| Pipe::Readable(pipe.as_fd()))
     }
 
     /// Reads once, and blocks unless there is something to read.
@@ -179,7 +191,7 @@ impl<P: Read + AsFd, K: Keep> Output<P, K> {
         let Some(pipe) = &mut self.pipe else {
             return Ok(0);
         };
-        let mut chunk = [0; Tail::KEPT];
+        let mut chunk = [0; CHUNK];
         let length = match pipe.read(&mut chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
             read => read?,
@@ -187,27 +199,31 @@ impl<P: Read + AsFd, K: Keep> Output<P, K> {
         if length == 0 {
             self.pipe = None;
         }
+        if let Some(printed) = &mut self.places.printed {
+            printed.push(&chunk[..length]);
+        }
         if let Some(Err(error)) = self
+            .places
             .kept
             .as_mut()
             .map(|file| file.write_all(&chunk[..length]))
         {
             let name = self.name;
             warn!(%error, "the rest of what a command says on {name} is not kept");
-            self.kept = None;
+            self.places.kept = None;
         }
         self.end.push(&chunk[..length]);
         Ok(length)
     }
 
     /// Empties the pipe of what it holds now, however fast others go on filling it.
-    fn read_what_is_there(&mut self) -> io::Result<()> {
-        let Some(pipe) = &self.pipe else {
-            return Ok(());
-        };
-        let mut left = bytes_in(pipe)?;
+    fn finish(&mut self) -> io::Result<()> {
+        let mut left = self.pipe.as_ref().map_or(Ok(0), bytes_in)?;
         while left > 0 && self.is_open() {
             left = left.saturating_sub(self.read()? as u64);
+        }
+        if let Some(printed) = &mut self.places.printed {
+            printed.end();
         }
         Ok(())
     }

@@ -370,7 +370,7 @@ mod dry_run {
         let sheet = TempSheet::new(
             "PO_NUMBER;NOTE\nP1;it's $(touch hacked) `id`!\n\"a\nb\";\"\u{1b}[31m \"\"x\"\" \\\"\n../x;\u{202e}é;\n-n;\n",
         );
-        let command = ["--", "printf", "<%s>", "{}", "{NOTE}", "", "*"];
+        let command = ["--", "printf", r"<%s>\n", "{}", "{NOTE}", "", "*"];
         let shown = end(sheet.tickoff("run").arg("--dry-run").args(command))
             .with(0)
             .stdout;

@@ -83,6 +83,8 @@ mod poor;
 #[cfg(feature = "cli")]
 mod power;
 #[cfg(feature = "cli")]
+mod printed;
+#[cfg(feature = "cli")]
 mod processes;
 #[cfg(feature = "cli")]
 mod program;

@@ -48,7 +48,7 @@ mod what_a_command_is_given {
         let of = |number: usize, po: &str, supplier: &str| {
             format!(
                 "[{po}][{supplier}][a{po}b{po}{po}][{supplier}][{number}][x/{po}.pdf]\
-                 [{{NONE}}][{{ }}][{{{{}}}}][${{SUPPLIER}}][}}{{][{{]"
+                 [{{NONE}}][{{ }}][{{{{}}}}][${{SUPPLIER}}][}}{{][{{]\n"
             )
         };
         assert_eq!(

@@ -93,7 +93,7 @@ fn of_blanks_around_a_job_the_cell_knows_and_the_key_does_not() {
     let mut run = sheet.tickoff("run - --key url --output");
     run.args(["-j", "1", "--", "printf", "<%s|%s>", "{}", "{url}"]);
     let ended = end(run.stdin(sheet.list(" a \na\n"))).with(0);
-    assert_eq!(ended.stdout, "<a| a >");
+    assert_eq!(ended.stdout, "<a| a >\n");
     assert!(
         ended.stderr.contains("1 job has blanks around"),
         "{ended:?}"

@@ -35,5 +35,6 @@ fn main() -> ExitCode {
         failure.report(&display);
         failure.exit()
     });
+    display.drain();
     ended.into()
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memchr::memchr;
@@ -14,6 +15,7 @@ use tracing::warn;
 use crate::domain::MAX_LINE_BYTES;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
+use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
 use crate::process::verdict::Malformed;
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
@@ -46,21 +48,21 @@ pub(super) struct Process {
     received: Vec<u8>,
     stderr: Stderr,
     /// How many requests it has answered.
-    pub(super) answers: u32,
+    answers: u32,
 }
 
 impl Process {
-    /// Starts it, as [`Group::spawn`] does.
+    /// Starts it for a job, as [`Group::spawn`] does.
     pub(super) fn spawn(
         command: &mut Command,
-        worker: usize,
-        stop: &Stop,
+        job: &Job<'_>,
+        printer: Option<&Arc<dyn Printer>>,
     ) -> io::Result<Option<Process>> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let Some((group, pipes)) = Group::spawn(command, stop)? else {
+        let Some((group, pipes)) = Group::spawn(command, job.stop)? else {
             return Ok(None);
         };
         let piped = || io::Error::other("a pipe is missing");
@@ -74,7 +76,7 @@ impl Process {
             stdin: Some(stdin),
             stdout,
             received: Vec::new(),
-            stderr: Stderr::read(stderr, worker)?,
+            stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
         }))
     }
@@ -87,7 +89,7 @@ impl Process {
         job: &Job<'_>,
     ) -> std::result::Result<Answer, Failure> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.stderr.begin();
+        self.stderr.begin(job.po);
         let mut line = serde_json::to_vec(request).expect("texts and numbers are JSON");
         line.push(b'\n');
         let mut unsent = &line[..];
@@ -117,6 +119,16 @@ impl Process {
             };
             return self.last_words(request.id).ok_or(failure);
         }
+    }
+
+    /// A request is answered: what is said from now on belongs to no row.
+    pub(super) fn rest(&mut self) {
+        self.answers += 1;
+        self.stderr.pause();
+    }
+
+    pub(super) fn answers(&self) -> u32 {
+        self.answers
     }
 
     /// A whole answer that only lacks the end of its line.

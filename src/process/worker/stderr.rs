@@ -1,42 +1,81 @@
 //! What a process that stays alive says on stderr.
 //!
-//! It is read by a thread, because a process may fill that pipe while it has nothing to do.
+//! It is read by a thread, because a process may fill that pipe while it has nothing to do. Whoever ends an
+//! attempt takes in what is in the pipe by then, so that what was said before an answer belongs to its row.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ChildStderr;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tracing::info;
-
-use crate::process::poll::until;
+use crate::process::poll::{STOP_CHECK, until};
+use crate::process::printing::{Printer, Printing, Stream};
 use crate::process::tail::Tail;
+use crate::run::Job;
 use crate::run::stop::lock;
-use crate::text::Escaped;
+use crate::sys::poll::{Pipe, bytes_in, never_block, ready_within};
 
-/// The longest line of stderr that becomes one line of the log, in bytes.
-const MAX_LOG_BYTES: u64 = 8 << 10;
-
-/// What a process writes to its stderr: logged line by line, its end kept for messages.
+/// What a process writes to its stderr: printed line by line, its end kept for messages.
 pub(super) struct Stderr {
-    said: Arc<Mutex<Tail>>,
+    said: Arc<Said>,
     reader: JoinHandle<()>,
 }
 
+struct Said {
+    /// Does not block.
+    pipe: File,
+    taken: Mutex<Taken>,
+}
+
+/// What has come out of the pipe.
+struct Taken {
+    /// The end of it since the process was asked.
+    end: Tail,
+    printed: Option<Printing>,
+}
+
 impl Stderr {
-    pub(super) fn read(pipe: ChildStderr, worker: usize) -> io::Result<Stderr> {
-        let said = Arc::default();
-        let kept = Arc::clone(&said);
+    pub(super) fn read(
+        pipe: ChildStderr,
+        job: &Job<'_>,
+        printer: Option<&Arc<dyn Printer>>,
+    ) -> io::Result<Stderr> {
+        let pipe = File::from(OwnedFd::from(pipe));
+        never_block(&pipe)?;
+        let (worker, key) = (job.worker, Some(job.po));
+        let printed = printer.map(|printer| Printing::of(printer, worker, key, Stream::Stderr));
+        let taken = Mutex::new(Taken {
+            end: Tail::default(),
+            printed,
+        });
+        let said = Arc::new(Said { pipe, taken });
+        let reading = Arc::clone(&said);
         let reader = thread::Builder::new()
             .name(format!("stderr-{worker}"))
-            .spawn(move || log_lines(pipe, worker, &kept))?;
+            .spawn(move || reading.read_to_end())?;
         Ok(Stderr { said, reader })
     }
 
-    /// Forgets what was said before.
-    pub(super) fn begin(&self) {
-        *lock(&self.said) = Tail::default();
+    /// Forgets what was said before; what comes now belongs to this key.
+    pub(super) fn begin(&self, key: &str) {
+        self.next_is(Some(key));
+        lock(&self.said.taken).end = Tail::default();
+    }
+
+    /// What comes from now on belongs to no row.
+    pub(super) fn pause(&self) {
+        self.next_is(None);
+    }
+
+    fn next_is(&self, key: Option<&str>) {
+        let mut taken = lock(&self.said.taken);
+        self.said.read_what_is_there(&mut taken);
+        if let Some(printed) = &mut taken.printed {
+            printed.turn_to(key);
+        }
     }
 
     /// Waits for so long until nobody can say anything more.
@@ -50,28 +89,47 @@ impl Stderr {
     /// What was said since. The process has been reaped: what it wrote is in the pipe, and a process
     /// that it left behind is not waited for.
     pub(super) fn take(&self) -> String {
-        self.ends_within(Duration::from_millis(200));
-        std::mem::take(&mut *lock(&self.said)).text()
+        self.pause();
+        std::mem::take(&mut lock(&self.said.taken).end).text()
     }
 }
 
-fn log_lines(pipe: impl Read, worker: usize, said: &Mutex<Tail>) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    // A pipe that cannot be read has nothing more to say.
-    while pipe
-        .by_ref()
-        .take(MAX_LOG_BYTES)
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|length| length > 0)
-    {
-        let text = String::from_utf8_lossy(line.trim_ascii_end());
-        if !text.is_empty() {
-            info!(worker, "{}", Escaped::text(&text));
-            let mut said = lock(said);
-            said.push(text.as_bytes());
-            said.push(b"\n");
+impl Said {
+    fn read_to_end(&self) {
+        loop {
+            let readable = [Some(Pipe::Readable(self.pipe.as_fd()))];
+            // A pipe that cannot be read has nothing more to say.
+            let Ok([is_readable]) = ready_within(readable, Duration::MAX) else {
+                return;
+            };
+            let mut taken = lock(&self.taken);
+            let has_room = |printed: &Printing| printed.has_room();
+            if !taken.printed.as_ref().is_none_or(has_room) {
+                drop(taken);
+                thread::sleep(STOP_CHECK);
+            } else if is_readable && self.read(&mut taken).is_ok_and(|length| length == 0) {
+                return;
+            }
         }
-        line.clear();
+    }
+
+    /// Reads what is there now, however fast others go on filling it.
+    fn read_what_is_there(&self, taken: &mut Taken) {
+        let mut left = bytes_in(&self.pipe).unwrap_or(0);
+        while left > 0
+            && let Ok(length @ 1..) = self.read(taken)
+        {
+            left = left.saturating_sub(length as u64);
+        }
+    }
+
+    fn read(&self, taken: &mut Taken) -> io::Result<usize> {
+        let mut chunk = [0; Tail::KEPT];
+        let length = (&self.pipe).read(&mut chunk)?;
+        taken.end.push(&chunk[..length]);
+        if let Some(printed) = &mut taken.printed {
+            printed.push(&chunk[..length]);
+        }
+        Ok(length)
     }
 }

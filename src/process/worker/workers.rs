@@ -17,7 +17,7 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
@@ -26,6 +26,7 @@ use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
 use crate::process::poll::until;
+use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
@@ -44,6 +45,7 @@ const FAILED_STARTS: u32 = 3;
 /// The processes of a run, one for each of the pool's workers.
 pub struct WorkerProcesses {
     command: CommandTemplate,
+    printer: Option<Arc<dyn Printer>>,
     broken: Broken,
     session_id: String,
     stage: Stage,
@@ -73,6 +75,7 @@ impl WorkerProcesses {
         heed_children()?;
         Ok(WorkerProcesses {
             command,
+            printer: None,
             broken: Broken::default(),
             session_id: session_id.to_owned(),
             stage: Stage::default(),
@@ -100,6 +103,13 @@ impl WorkerProcesses {
         self
     }
 
+    /// Hands what they say on stderr to a printer. While that has no room, nothing is asked, and those that print
+    /// wait.
+    pub fn print_to(mut self, printer: Arc<dyn Printer>) -> Self {
+        self.printer = Some(printer);
+        self
+    }
+
     /// How long after another process the next one may start.
     pub fn stagger(mut self, stagger: Duration) -> Self {
         self.stagger = stagger;
@@ -117,13 +127,16 @@ impl WorkerProcesses {
     /// # Panics
     /// If the pool has more workers than there are processes.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
+        if !has_room_in_time(self.printer.as_ref(), job.stop) {
+            return Outcome::Stopped;
+        }
         let mut slot = lock(&self.slots[job.worker]);
         if let Some(ended) = slot.take_if(|process| process.has_exited()) {
             warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
         }
         let is_worn = |process: &mut Process| {
             let limit = self.recycle_after;
-            limit.is_some_and(|limit| process.answers >= limit.get())
+            limit.is_some_and(|limit| process.answers() >= limit.get())
         };
         if let Some(worn) = slot.take_if(is_worn) {
             worn.dismiss(job.stop, job.worker);
@@ -146,13 +159,13 @@ impl WorkerProcesses {
         let start = Start::now();
         match process.ask(&request, self.timeout, job) {
             Ok(answer) => {
-                process.answers += 1;
+                process.rest();
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
                 self.outcome(job, answer)
             }
             Err(mut failure) => {
-                let is_new = process.answers == 0;
+                let is_new = process.answers() == 0;
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
@@ -206,7 +219,7 @@ impl WorkerProcesses {
         command
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
-        let outcome = match Process::spawn(&mut command, job.worker, job.stop) {
+        let outcome = match Process::spawn(&mut command, job, self.printer.as_ref()) {
             Ok(Some(process)) => return Ok(process),
             Ok(None) => Outcome::Stopped,
             Err(error) => match self.command.why_not(&error) {

@@ -10,6 +10,7 @@ mod standard_input;
 mod interruption;
 mod jobs;
 mod observers;
+mod printed;
 
 mod dry;
 
@@ -22,6 +23,7 @@ use crate::stderr::Display;
 use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
+use printed::JobOutput;
 
 pub use args::RunArgs;
 
@@ -35,7 +37,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry::run(args, input, &selection, display);
     }
-    let interruption = Interruption::watch()?;
+    let interruption = Interruption::watch(display)?;
     drop(reading);
 
     let session = sheet::open(args, input, &selection, display)?;
@@ -52,8 +54,9 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if total > 0 {
         rows::tell_not_utf8(&session.handler().sheet(), display);
     }
-    let mut observers = Observers::open(args, display, &session)?;
-    let jobs = Jobs::prepare(args, &session)?;
+    let output = JobOutput::prepare(args, display)?;
+    let mut observers = Observers::open(args, display, &session, output.as_ref())?;
+    let jobs = Jobs::prepare(args, &session, output.as_ref())?;
 
     observers.began(&Beginning {
         session: &session,
@@ -79,9 +82,16 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     for message in judge.counted() {
         tracing::warn!("{message}");
     }
+    let drain = || {
+        output
+            .iter()
+            .for_each(|output| output.drain(&interruption.killed))
+    };
+    drain();
     observers.ended(ran.as_ref());
     let summary = ran?;
     let of_jobs = jobs.finish(&interruption.stop);
+    drain();
     Ok(exit(&summary, of_jobs, &interruption))
 }
 

@@ -1,26 +1,29 @@
 //! Stderr, which log and progress share.
 //!
 //! This file owns the guarantee that the two never tear each other: a log line is written only
-//! while the bar is taken off the screen, in one piece. And nothing that happens to stderr, be it a
-//! terminal that hung up, a full disk or a closed pipe, can harm the run. That is why the bar is a
-//! single `ProgressBar` (a `MultiProgress` panics on a terminal that is gone), and why the log's
-//! writer reports success whatever happened (tracing-subscriber would answer an error with
-//! `eprintln!`, which panics). The bar's message is the whole display, several lines.
+//! while the display is taken off the screen (`screen`), in one piece. And nothing that happens to stderr, be it
+//! a terminal that hung up, a full disk or a closed pipe, can harm the run: the log's writer reports success
+//! whatever happened (tracing-subscriber would answer an error with `eprintln!`, which panics). A reader that has
+//! stopped reading delays what is said, and nobody who says it (`backlog`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use chrono::{DateTime, Utc};
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::backlog::Backlog;
 use super::board::Board;
+use super::screen::Screen;
 use super::view;
+use crate::sys::Patient;
 
 /// Stderr, shared by log and progress. Clones mean the same stderr.
 ///
@@ -28,6 +31,9 @@ use super::view;
 /// most every [`LINE_INTERVAL`](super::LINE_INTERVAL), so that a JSON log has JSON lines only.
 #[derive(Clone)]
 pub struct Display(Arc<Shared>);
+
+/// The target of log lines that are what jobs print.
+pub const OF_JOBS: &str = "job";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -59,7 +65,39 @@ impl Display {
             (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
             (Verbosity::Normal, _) => Style::Lines,
         };
-        Display::new(style, format, Box::new(io::stderr()))
+        let display = Display::new(style, format, Box::new(Patient(io::stderr())));
+        display.write_behind();
+        display
+    }
+
+    /// From now on a thread of its own writes, so that nobody waits for a reader but what jobs print.
+    fn write_behind(&self) {
+        let display = self.clone();
+        let write = move |lines: &[u8]| display.write_now(lines);
+        let format = self.0.format;
+        let writing = Arc::new(Backlog::default());
+        let backlog = Arc::clone(&writing);
+        let spawned = thread::Builder::new()
+            .name("stderr".into())
+            .spawn(move || writing.keep_writing(write, |lost| lost_notice(format, lost)));
+        // Without a thread everybody writes as before.
+        if spawned.is_ok() {
+            self.0.backlog.set(backlog).ok();
+        }
+    }
+
+    /// Waits until all that was said is written.
+    pub fn drain(&self) {
+        if let Some(backlog) = self.0.backlog.get() {
+            backlog.drain();
+        }
+    }
+
+    /// From now on [`drain`](Display::drain) waits for no reader that has stopped reading.
+    pub fn hurry(&self) {
+        if let Some(backlog) = self.0.backlog.get() {
+            backlog.hurry();
+        }
     }
 
     /// Sends the log of the whole process here. The environment variable `RUST_LOG` overrides the
@@ -69,9 +107,12 @@ impl Display {
             Style::Nothing => LevelFilter::WARN,
             Style::Bar | Style::Lines => LevelFilter::INFO,
         };
+        // What jobs print is no message.
+        let of_jobs = format!("{OF_JOBS}=info").parse().expect("it is valid");
         let filter = EnvFilter::builder()
             .with_default_directive(level.into())
-            .from_env_lossy();
+            .from_env_lossy()
+            .add_directive(of_jobs);
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_target(false)
@@ -86,20 +127,22 @@ impl Display {
 
     /// Begins to show lines that change, if this is a terminal.
     pub fn begin_showing(&self) {
-        self.show_on(ProgressDrawTarget::stderr());
+        let is_showing = self.0.style == Style::Bar;
+        self.0.is_showing.store(is_showing, Ordering::SeqCst);
     }
 
     /// Takes the lines that change away.
     pub fn clear(&self) {
-        if let Some(bar) = lock(&self.0.bar).take() {
-            bar.finish_and_clear();
+        self.drain();
+        if self.0.is_showing.swap(false, Ordering::SeqCst) {
+            lock(&self.0.screen).show(Vec::new()).ok();
         }
     }
 
     /// Whether there are lines that change; if not, [`line`](view::line)s come at most every
     /// [`LINE_INTERVAL`](super::LINE_INTERVAL).
     pub fn is_showing(&self) -> bool {
-        lock(&self.0.bar).is_some()
+        self.0.is_showing.load(Ordering::SeqCst)
     }
 
     /// Whether such lines are a part of the log.
@@ -107,12 +150,40 @@ impl Display {
         self.0.style == Style::Lines
     }
 
+    /// Lets whole lines be written to the same terminal while no display is on it.
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match self.is_showing() {
+            true => lock(&self.0.screen).above(write),
+            false => write(),
+        }
+    }
+
+    /// Writes whole lines that jobs print, in one piece.
+    pub fn write(&self, lines: &[u8]) -> io::Result<()> {
+        match self.0.backlog.get() {
+            Some(backlog) => backlog.add_patiently(lines),
+            None => self.write_now(lines),
+        }
+    }
+
+    fn write_now(&self, lines: &[u8]) -> io::Result<()> {
+        lock(&self.0.screen).write(lines)
+    }
+
+    /// Whether all that is written here is to be lines of JSON.
+    pub fn is_json(&self) -> bool {
+        self.0.format == LogFormat::Json
+    }
+
     /// Shows how a run stands now.
     pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
-        // A clone, so that log lines need not wait for the terminal here.
-        let bar = lock(&self.0.bar).clone();
-        if let Some(bar) = bar {
-            bar.set_message(view::lines(board, now, title, (self.0.size)()).join("\n"));
+        if self.is_showing() {
+            let lines = view::lines(board, now, title, size());
+            let mut screen = lock(&self.0.screen);
+            // It may have been taken away meanwhile.
+            if self.is_showing() {
+                screen.show(lines).ok();
+            }
         }
     }
 
@@ -120,27 +191,16 @@ impl Display {
         Display(Arc::new(Shared {
             style,
             format,
-            size: || {
-                let (rows, columns) = Term::stderr().size();
-                (rows.into(), columns.into())
-            },
-            bar: Mutex::default(),
-            sink: Mutex::new(sink),
+            is_showing: AtomicBool::new(false),
+            screen: Mutex::new(Screen::new(sink, || size().1)),
+            backlog: OnceLock::new(),
         }))
-    }
-
-    pub(super) fn show_on(&self, target: ProgressDrawTarget) {
-        if self.0.style == Style::Bar {
-            let bar = ProgressBar::with_draw_target(None, target);
-            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
-            *lock(&self.0.bar) = Some(bar);
-        }
     }
 
     /// Says one more thing about the run.
     pub fn say(&self, line: &str) {
         match self.0.style {
-            Style::Bar => self.write(format!("{line}\n").as_bytes()),
+            Style::Bar => self.put(format!("{line}\n").as_bytes()),
             Style::Lines => info!("{line}"),
             Style::Nothing => {}
         }
@@ -150,7 +210,7 @@ impl Display {
     /// of its lines. The message is escaped already.
     pub fn report(&self, message: impl fmt::Display) {
         match self.0.format {
-            LogFormat::Human => self.write(format!("tickoff: {message}\n").as_bytes()),
+            LogFormat::Human => self.put(format!("tickoff: {message}\n").as_bytes()),
             LogFormat::Json => error!("{message}"),
         }
     }
@@ -159,7 +219,7 @@ impl Display {
     /// one of its lines.
     pub fn show(&self, lines: impl fmt::Display) {
         match self.0.format {
-            LogFormat::Human => self.write(format!("{lines}\n").as_bytes()),
+            LogFormat::Human => self.put(format!("{lines}\n").as_bytes()),
             LogFormat::Json => {}
         }
     }
@@ -169,14 +229,12 @@ impl Display {
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 
-    /// Writes a whole line, or several, while no bar is on the screen. What cannot be written is
-    /// lost.
-    fn write(&self, line: &[u8]) {
-        let write = || lock(&self.0.sink).write_all(line).ok();
-        match &*lock(&self.0.bar) {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        };
+    /// Writes a message. What cannot be written is lost.
+    fn put(&self, line: &[u8]) {
+        match self.0.backlog.get() {
+            Some(backlog) => backlog.add(line),
+            None => self.write_now(line).unwrap_or_default(),
+        }
     }
 }
 
@@ -193,7 +251,7 @@ pub struct LogWriter<'a>(&'a Display);
 
 impl Write for LogWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write(line);
+        self.0.put(line);
         Ok(line.len())
     }
 
@@ -205,12 +263,26 @@ impl Write for LogWriter<'_> {
 struct Shared {
     style: Style,
     format: LogFormat,
-    /// Rows and columns of the terminal.
-    size: fn() -> (usize, usize),
-    /// There while something is shown.
-    bar: Mutex<Option<ProgressBar>>,
-    /// Taken after `bar`.
-    sink: Mutex<Box<dyn Write + Send>>,
+    /// Whether there are lines that change. Written by whoever runs the command, read by those who write to the
+    /// terminal, without `screen`, which may wait for a reader. `SeqCst`: the simplest that is right.
+    is_showing: AtomicBool,
+    screen: Mutex<Screen>,
+    /// There if a thread writes.
+    backlog: OnceLock<Arc<Backlog>>,
+}
+
+/// Rows and columns of the terminal.
+fn size() -> (usize, usize) {
+    let (rows, columns) = Term::stderr().size();
+    (rows.into(), columns.into())
+}
+
+fn lost_notice(format: LogFormat, lost: u64) -> String {
+    let notice = format!("{lost} messages are lost: nobody read them in time");
+    match format {
+        LogFormat::Human => format!("tickoff: {notice}\n"),
+        LogFormat::Json => format!("{{\"level\":\"WARN\",\"message\":\"{notice}\"}}\n"),
+    }
 }
 
 /// How progress is shown.

@@ -4,12 +4,14 @@
 //! times a second as a [`view`] has it, and tells it to whoever watches from outside. Log and progress
 //! share one [`Display`].
 
+mod backlog;
 pub mod board;
 mod display;
 mod progress;
+mod screen;
 pub mod view;
 mod waits;
 
-pub use display::{Display, LogFormat, Verbosity};
+pub use display::{Display, LogFormat, OF_JOBS, Verbosity};
 pub use progress::{LINE_INTERVAL, Progress, REFRESH};
 pub use waits::Waits;

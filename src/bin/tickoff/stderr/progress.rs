@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::board::{Board, Counts};
 use super::display::{Display, lock};
 use super::view;
+use crate::sys::Unechoed;
 
 /// The shortest time between two lines of progress where there is no bar, and before the first.
 pub const LINE_INTERVAL: TimeDelta = TimeDelta::seconds(10);
@@ -25,13 +26,19 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 pub struct Progress {
     told: Arc<Told>,
     ticker: Option<JoinHandle<()>>,
+    /// What is typed would move the display, which then is not where it is taken away.
+    unechoed: Option<Unechoed>,
 }
 
 impl Progress {
     /// Begins to show how a run stands, and to tell it to others.
     pub fn show(display: &Display, board: Board, teller: Option<Teller>) -> Progress {
         display.begin_showing();
-        Progress::begin(display.clone(), board, teller)
+        let mut progress = Progress::begin(display.clone(), board, teller);
+        if display.is_showing() {
+            progress.unechoed = Unechoed::begin();
+        }
+        progress
     }
 
     fn begin(display: Display, board: Board, teller: Option<Teller>) -> Progress {
@@ -50,7 +57,11 @@ impl Progress {
         let ticker = ticker
             .map_err(|error| warn!(%error, "the progress of the run is not shown"))
             .ok();
-        Progress { told, ticker }
+        Progress {
+            told,
+            ticker,
+            unechoed: None,
+        }
     }
 
     /// Takes in what happened; to be called from any thread.
@@ -60,14 +71,22 @@ impl Progress {
 
     /// Takes the display away and says what the run did.
     pub fn finish(self, summary: &PoolSummary) {
+        let display = self.told.display.clone();
+        drop(self);
+        display.say(&summary_line(summary));
+    }
+}
+
+impl Drop for Progress {
+    /// Nothing of it is left on the screen.
+    fn drop(&mut self) {
         *lock(&self.told.is_over) = true;
         self.told.over.notify_all();
-        if let Some(ticker) = self.ticker {
+        if let Some(ticker) = self.ticker.take() {
             // One that panicked was only of use to people who watched.
             ticker.join().ok();
         }
         self.told.display.clear();
-        self.told.display.say(&summary_line(summary));
     }
 }
 
@@ -140,7 +159,6 @@ mod tests {
     use std::io::{self, Write};
     use std::process::{Command, Stdio};
 
-    use indicatif::{ProgressDrawTarget, TermLike};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::super::display::{LogFormat, Style, Verbosity};
@@ -154,10 +172,6 @@ mod tests {
         fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).unwrap()
         }
-
-        fn put(&self, text: &str) -> io::Result<()> {
-            self.clone().write_all(text.as_bytes())
-        }
     }
 
     impl Write for Screen {
@@ -167,49 +181,6 @@ mod tests {
         }
 
         fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl TermLike for Screen {
-        fn width(&self) -> u16 {
-            120
-        }
-
-        fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
-            if lines > 0 {
-                self.put(&format!("[up {lines}]"))
-            } else {
-                Ok(())
-            }
-        }
-
-        fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-            self.put(&format!("[down {lines}]"))
-        }
-
-        fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
-            self.put(&format!("[right {columns}]"))
-        }
-
-        fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
-            self.put(&format!("[left {columns}]"))
-        }
-
-        fn write_line(&self, text: &str) -> io::Result<()> {
-            self.put(text)?;
-            self.put("\n")
-        }
-
-        fn write_str(&self, text: &str) -> io::Result<()> {
-            self.put(text)
-        }
-
-        fn clear_line(&self) -> io::Result<()> {
-            self.put("[clear]")
-        }
-
-        fn flush(&self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -317,7 +288,7 @@ mod tests {
     fn a_log_line_never_tears_the_bar() {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
-        display.show_on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        display.begin_showing();
         let progress = Progress::begin(display.clone(), Board::new(3, 2, Utc::now()), None);
         complete(&progress.told, Utc::now());
         progress.told.tick(Utc::now());
@@ -325,8 +296,7 @@ mod tests {
             display.make_writer().write_all(b"LOG\n").unwrap();
         }
         let with_bar = screen.text();
-        // Bar, counts and two workers.
-        const GONE: &str = "[up 3][clear][down 1][clear][down 1][clear][down 1][clear][up 3]";
+        const GONE: &str = "\r\u{1b}[J";
         assert_eq!(with_bar.matches("LOG\n").count(), 20);
         for (before, _) in with_bar
             .match_indices("LOG\n")
@@ -341,7 +311,7 @@ mod tests {
 
         progress.finish(&summary());
         display.make_writer().write_all(b"AFTER\n").unwrap();
-        let end = "[up 3]4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
+        let end = "\r\u{1b}[J4 done, 1 errors, 0 no attachments, 2 skipped in 3.2 s\nAFTER\n";
         assert!(screen.text().ends_with(end), "{:?}", screen.text());
     }
 

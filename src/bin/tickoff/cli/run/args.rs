@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use clap::builder::UnknownArgumentValueParser;
 use tickoff::{Halt, Rate, RetryOn};
 
+use super::printed::Show;
 use crate::cli::args::{
     AfterArgs, BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
 };
@@ -217,6 +218,16 @@ pub struct RunArgs {
         help_heading = "Records of the run"
     )]
     pub results: Option<PathBuf>,
+
+    /// Show what the commands print line by line, in one piece when a job has ended (grouped), only that of jobs
+    /// that failed, or nothing [default: lines; none with --results]
+    #[arg(
+        long,
+        value_name = "lines|grouped|failed|none",
+        hide_possible_values = true,
+        help_heading = "Messages"
+    )]
+    pub show: Option<Show>,
 
     /// Add a line to FILE for each attempt, as GNU parallel does, with the key behind it
     #[arg(long, value_name = "FILE", help_heading = "Records of the run")]

@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use tickoff::{Stop, StopLevel, is_ignored};
 
 use crate::exit::{Exit, Failure};
+use crate::stderr::Display;
 
 /// Until it is dropped, a signal ends the program at once: nothing has begun. The handler itself does it, so that
 /// nothing can begin meanwhile, and it works for process 1 of a container, which the system would spare.
@@ -42,19 +43,24 @@ impl Drop for EndAtOnce {
 pub struct Interruption {
     /// What the pool looks at.
     pub stop: Stop,
+    /// Raised by a second signal, and by nothing else.
+    pub killed: Stop,
     /// The first of them; 0 for none. Written by the signal thread, read when the run is over.
     signal: Arc<AtomicI32>,
 }
 
 impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
-    pub fn watch() -> Result<Interruption, Failure> {
+    pub fn watch(display: &Display) -> Result<Interruption, Failure> {
+        let display = display.clone();
         let mut signals = Signals::new(heeded()).map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
+            killed: Stop::new(),
             signal: Arc::default(),
         };
-        let (stop, first) = (interruption.stop.clone(), Arc::clone(&interruption.signal));
+        let (stop, killed) = (interruption.stop.clone(), interruption.killed.clone());
+        let first = Arc::clone(&interruption.signal);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -62,12 +68,14 @@ impl Interruption {
                     let is_first =
                         first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                     if is_first.is_ok() {
+                        stop.soon();
                         tracing::warn!(
                             "stopping: running commands may finish; once more kills them"
                         );
-                        stop.soon();
                     } else {
                         stop.now();
+                        killed.now();
+                        display.hurry();
                     }
                 }
             })

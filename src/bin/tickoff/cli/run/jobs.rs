@@ -6,6 +6,7 @@ use tickoff::{
 };
 
 use super::args::RunArgs;
+use super::printed::JobOutput;
 use crate::exit::{Exit, Failure};
 
 /// Refuses a command that is not there or cannot be run, if that can be told without the sheet.
@@ -55,7 +56,11 @@ pub enum Jobs {
 
 impl Jobs {
     /// Makes ready what all jobs share.
-    pub fn prepare(args: &RunArgs, session: &Session) -> Result<Jobs, Failure> {
+    pub fn prepare(
+        args: &RunArgs,
+        session: &Session,
+        output: Option<&JobOutput>,
+    ) -> Result<Jobs, Failure> {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
@@ -77,6 +82,9 @@ impl Jobs {
                     Rights::of(session.handler().path())?,
                 )?);
             }
+            if let Some(output) = output {
+                command = command.print_to(output.printer());
+            }
             return Ok(Jobs::Commands(command));
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
@@ -87,6 +95,9 @@ impl Jobs {
         }
         if let Some(answers) = args.recycle_after {
             workers = workers.recycle_after(answers);
+        }
+        if let Some(output) = output {
+            workers = workers.print_to(output.printer());
         }
         Ok(Jobs::Workers(workers))
     }

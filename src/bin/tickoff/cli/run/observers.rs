@@ -2,8 +2,8 @@
 //!
 //! The library's pool has one stream of events, and all that is kept or shown of a run is made from it, so
 //! that no two records of a run tell different stories. An observer never fails the run: what it cannot
-//! keep it says once, and goes on. What the commands themselves say (`--results`) is not among them: they
-//! write into those files without us.
+//! keep it says once, and goes on. What the commands themselves say is not among them: that
+//! goes to files (`--results`) and to whoever looks on (`printed`) as it comes.
 
 mod display;
 mod events;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tickoff::{Error, Event, Session, Summary};
 
 use super::args::RunArgs;
+use super::printed::JobOutput;
 use crate::exit::Failure;
 use crate::stderr::Display;
 use display::Shown;
@@ -52,13 +53,21 @@ pub struct Observers(Vec<Box<dyn Observer>>);
 
 impl Observers {
     /// Those that are asked for; their files are opened.
-    pub fn open(args: &RunArgs, display: &Display, session: &Session) -> Result<Self, Failure> {
+    pub fn open(
+        args: &RunArgs,
+        display: &Display,
+        session: &Session,
+        output: Option<&JobOutput>,
+    ) -> Result<Self, Failure> {
         let mut observers = Observers(Vec::new());
         if let Some(path) = &args.joblog {
             observers.add(JobLog::open(path, args, session)?);
         }
         if let Some(path) = &args.events {
             observers.add(EventLog::open(path, session)?);
+        }
+        if let Some(output) = output {
+            observers.add(output.clone());
         }
         observers.add(Shown::on(display));
         Ok(observers)
