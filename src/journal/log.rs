@@ -120,6 +120,9 @@ impl Journal {
         };
         let log = read_log(file, target)?;
         if let Some(head) = &log.head {
+            if log.has_no_results() && log.has_another_key(key) {
+                return Ok(Vec::new());
+            }
             check_head(head, target, key)?;
         }
         if let Some(damage) = &log.damage {
@@ -186,6 +189,12 @@ impl Journal {
             self.remove()?;
             return Ok(Vec::new());
         }
+        let log = read_log(&file, &self.target)?;
+        if log.has_no_results() && log.has_another_key(&self.head.key()) {
+            self.open = Some(OpenLog::new(file, 0, 0).map_err(Error::io("read", self.path()))?);
+            self.remove()?;
+            return Ok(Vec::new());
+        }
         let Log {
             head,
             mut frames,
@@ -193,7 +202,7 @@ impl Journal {
             mut damage,
             torn,
             ..
-        } = read_log(&file, &self.target)?;
+        } = log;
         match &head {
             Some(head) => {
                 check_head(head, &self.target, &self.head.key())?;

@@ -12,9 +12,10 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::frame::{Frame, Head, PREFIX, parse, read_frame};
+use super::frame::{Frame, Head, PREFIX, open_session, parse, read_frame};
 use super::salvage::look_behind;
 use super::source::Source;
+use crate::domain::KeyColumns;
 use crate::error::{Error, Result};
 
 /// How every payload begins.
@@ -49,6 +50,20 @@ pub(crate) struct Damage {
 }
 
 impl Log {
+    /// Whether no result was ever written to it, and no session is going on with it.
+    pub(super) fn has_no_results(&self) -> bool {
+        let head = self.head.as_ref().filter(|head| head.is_known());
+        let is_closed = |head| open_session(head, &self.frames).is_none();
+        self.damage.is_none()
+            && head.is_some_and(is_closed)
+            && self.frames.iter().all(|frame| frame.rows.is_empty())
+    }
+
+    pub(super) fn has_another_key(&self, key: &KeyColumns) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| !head.key().is_same(key))
+    }
+
     /// All frames that could be read.
     pub(super) fn all_frames(self) -> Vec<Frame> {
         let behind = self.damage.map(|damage| damage.behind);

@@ -267,6 +267,11 @@ fn refuse_misspelt(name: &str, columns: &[String]) -> Result<(), Misspelt> {
         Some((column, _)) => vec![column.to_owned()],
         None => close_to(name, columns.iter().filter(may_mean)),
     };
+    // Names too short for guesses are guessed where two of their letters are in each other's place.
+    let close = match close.is_empty() {
+        true => swapped(name, columns),
+        false => close,
+    };
     if close.is_empty() {
         return Ok(());
     }
@@ -275,6 +280,16 @@ fn refuse_misspelt(name: &str, columns: &[String]) -> Result<(), Misspelt> {
         text: braced(name),
         close: close.iter().map(|name| braced(name)).collect(),
     })
+}
+
+/// The columns whose letters are those of a name, two of them swapped.
+fn swapped(name: &str, columns: &[String]) -> Vec<String> {
+    let is_swapped = |column: &&String| {
+        let pairs = name.chars().zip(column.chars());
+        let differing: Vec<(char, char)> = pairs.filter(|(a, b)| a != b).collect();
+        name.len() == column.len() && matches!(differing[..], [(a, b), (c, d)] if a == d && b == c)
+    };
+    columns.iter().filter(is_swapped).cloned().collect()
 }
 
 /// Up to the brace that closes the first one, if there is one.

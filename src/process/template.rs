@@ -81,6 +81,23 @@ impl CommandTemplate {
         CommandTemplate { words }
     }
 
+    /// The arguments that look like a placeholder, and are no column's.
+    pub fn left_as_text(&self) -> impl Iterator<Item = &str> {
+        let arguments = self.words.iter().skip(1);
+        let literal = arguments.filter_map(|word| word.as_literal()?.to_str());
+        literal.filter(|text| {
+            let name = text
+                .strip_prefix('{')
+                .and_then(|text| text.strip_suffix('}'));
+            name.is_some_and(|name| {
+                name.starts_with(char::is_alphabetic)
+                    && name
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || "_- ".contains(c))
+            })
+        })
+    }
+
     /// Checks that the program can be started, looking for it where `execvp` would, and for the
     /// interpreter that its first line names. A program whose name holds a placeholder is taken on trust.
     ///

@@ -93,6 +93,19 @@ pub struct NotUtf8 {
 }
 
 impl Sheet {
+    /// What is to be said if all that it holds is UTF-8, more than ASCII, and it is read in another encoding.
+    pub fn looks_like_utf8(&self) -> Option<String> {
+        let bytes = self.bytes();
+        let is_so =
+            !self.encoding().is_utf8() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok();
+        is_so.then(|| {
+            format!(
+                "the sheet is read as {}, and is UTF-8 as well: if it was saved so, leave --encoding away, and encoding in tickoff.toml",
+                self.encoding().name()
+            )
+        })
+    }
+
     /// The cells with bytes that are no letters in the sheet's encoding, UTF-8 if nothing else was said; `None` if there are none.
     pub fn not_utf8(&self) -> Option<NotUtf8> {
         if self.encoding().can_read(self.bytes()) {

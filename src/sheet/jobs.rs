@@ -10,6 +10,7 @@ use memchr::memchr;
 
 use crate::csv::Malformed;
 use crate::disk::Snapshot;
+use crate::domain::columns::same_column;
 use crate::domain::{Encoding, MAX_VALUE_CHARS, Problem, key_in};
 use crate::error::{Error, Result};
 use crate::sheet::options::{Duplicates, Options};
@@ -86,6 +87,12 @@ impl JobList {
             }
             let text =
                 text_of(&job, encoding).map_err(|malformed| at(malformed, name, number, &job))?;
+            if end == JobEnd::Line && number == 1 && is_header(text, &options.key.names()[0]) {
+                return Err(Error::Unsuitable {
+                    path: name.to_owned(),
+                    problem: "begins like a CSV, with the key among other columns, and is read as jobs, one a line: save it as a file, and name that instead of -".into(),
+                });
+            }
             match key_in(text) {
                 "" => blank += 1,
                 key => {
@@ -109,6 +116,15 @@ impl JobList {
             sheet: sheet.without_file(),
         })
     }
+}
+
+/// Whether a text is like the header of a sheet of several columns, one of which is this.
+fn is_header(text: &str, key: &str) -> bool {
+    [',', ';', '\t', '|'].iter().any(|&delimiter| {
+        let mut names = text.split(delimiter);
+        text.contains(delimiter)
+            && names.any(|name| same_column(name.trim().trim_matches('"'), key))
+    })
 }
 
 /// Reads the next job without its end, or as much of it as shows that it is too long; `false` if there is none.

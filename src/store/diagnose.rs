@@ -40,6 +40,8 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
                 findings.push(of_contents(error)?);
             }
+            let encoding = sheet.looks_like_utf8();
+            findings.extend(encoding.map(|message| of_place(Level::Warning, message)));
             findings.extend(findings_with(&sheet, options.duplicates));
         }
         Err(error) => match of_contents(error) {

@@ -146,7 +146,7 @@ pub(crate) fn took_links_place(
 }
 
 /// What is to be said of a sheet that is gone, if anything.
-fn gone(path: &Path) -> Option<Error> {
+pub(crate) fn gone(path: &Path) -> Option<Error> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -157,10 +157,10 @@ fn gone(path: &Path) -> Option<Error> {
     let problem = match (waiting(&history, None), history.results().count()) {
         (0, 0) => return None,
         (0, rows) => format!(
-            "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup list FILE) and run tickoff recover FILE --apply"
+            "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew"
         ),
         (rows, _) => format!(
-            "is not there, and its journal {journal} holds results for {rows} rows that it may not have shown: put the sheet back, or a backup (tickoff backup list FILE), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
+            "is not there, and its journal {journal} holds results for {rows} rows that it may not have shown: put the sheet back, or a backup (tickoff backup restore FILE latest), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
         ),
     };
     Some(Error::Unsuitable {

@@ -12,14 +12,19 @@ use std::path::Path;
 use crate::disk::NewFile;
 use crate::error::{Error, Result};
 use crate::sheet::Sheet;
+use crate::store::left_behind;
 
 /// Makes a copy of a sheet, as it was read, for a session, unless it is there already.
 ///
 /// The copy is never more readable than the input, and durable when this returns.
 ///
 /// # Errors
-/// [`Error::SameFile`] if both are one file; [`Error::Io`]. There is no half copy.
+/// [`Error::SameFile`] if both are one file; [`Error::Unsuitable`] if there is none, and a journal beside its name
+/// has results; [`Error::Io`]. There is no half copy.
 pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
+    if let Some(refused) = left_behind::gone(copy).filter(|_| !copy.exists()) {
+        return Err(refused);
+    }
     let Some(file) = input.file() else {
         return match copy.exists() {
             true => Ok(()),

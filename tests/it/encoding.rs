@@ -363,6 +363,16 @@ fn an_encoding_with_several_bytes_for_a_letter_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_sheet_that_was_saved_as_utf_8_since_is_told_of() {
+    let sheet = TempSheet::new("PO_NUMBER;Name\nP1;Müller\n");
+    let says = "the sheet is read as windows-1252, and is UTF-8 as well";
+    let checked = sheet.in_windows("check", &[]).with(0);
+    assert!(checked.stdout.contains(says), "{checked:?}");
+    let run = sheet.run_in_windows("", &["true"]).with(0);
+    assert!(run.stderr.contains(says), "{run:?}");
+}
+
+#[test]
 fn a_sheet_that_is_in_another_encoding_is_refused_with_what_to_do() {
     let sheet = TempSheet::new("\u{feff}PO_NUMBER\nÄ\n");
     let refused = sheet.in_windows("status", &[]).with(3);

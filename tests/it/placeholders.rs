@@ -79,7 +79,7 @@ fn parts_of_the_key_and_the_row_s_number_are_passed() {
     .with(0);
     assert_eq!(
         ended.stdout,
-        "<in/a.tar.gz><in/a.tar><a.tar.gz><in><a.tar><1><b><b><b><.><b><2>"
+        "<in/a.tar.gz><in/a.tar><a.tar.gz><in><a.tar><1>\n<b><b><b><.><b><2>\n"
     );
 }
 
@@ -146,4 +146,25 @@ mod a_cell_that_is_not_utf_8 {
         assert_eq!(requests[1]["cells"]["Name"], "Acme");
         assert_eq!(sheet.get("P1")["cells"]["Name"], base64);
     }
+}
+
+#[test]
+fn two_letters_swapped_in_a_short_name_are_a_slip_and_other_names_are_told() {
+    const PHOTOS: &str = "old;new\na.jpg;b.jpg\n";
+    let sheet = TempSheet::new(PHOTOS);
+    let run = |to: &str| {
+        let mut run = sheet.tickoff("run");
+        run.args(["--key", "old", "--", "sh", "-c", "echo $1 >> ran", "sh", to]);
+        end(&mut run)
+    };
+    let refused = run("{nwe}").with(2);
+    assert!(
+        refused.stderr.contains("did you mean {new}?"),
+        "{refused:?}"
+    );
+    assert_eq!(sheet.text(), PHOTOS);
+    let told = run("{target}").with(0);
+    let says = "the sheet has no column {target}: the command gets it as it is";
+    assert!(told.stderr.contains(says), "{told:?}");
+    assert_eq!(sheet.lines("ran"), ["{target}"]);
 }

@@ -444,3 +444,18 @@ fn a_sheet_without_the_key_column_is_answered_with_the_command_that_names_it() {
     end(shell.args(["-c", &script]).current_dir(sheet.folder())).with(0);
     assert_eq!(end(&mut sheet.tickoff("pending")).with(0).stdout, "7\n8\n");
 }
+
+#[test]
+fn another_key_may_be_taken_as_long_as_there_are_no_results() {
+    let sheet = TempSheet::new("a,b\n1,x\n2,y\n");
+    let init = |key: &str| end(sheet.tickoff("init").args(["--key", key]));
+    init("a").with(0);
+    init("b").with(0);
+    let ended = end(&mut sheet.run("-q", "true")).with(0);
+    assert_eq!(ended.stderr, "");
+    let refused = init("a").with(3);
+    assert!(
+        refused.stderr.contains("holds results by the key"),
+        "{refused:?}"
+    );
+}

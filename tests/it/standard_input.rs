@@ -555,3 +555,28 @@ fn a_million_jobs_fit_into_a_little_memory() {
     let ended = end(run.stdin(sheet.list(list))).with(0);
     assert_eq!(ended.stdout, "echo job-0\n");
 }
+
+#[test]
+fn a_csv_is_no_list_of_jobs() {
+    for header in ["name,url\n", "\u{feff}\"url\";\"name\"\n", "a\tURL\tb\n"] {
+        let sheet = nothing();
+        let mut run = sheet.jobs("-j 1", JOB);
+        let list = format!("{header}x,y\n");
+        let refused = end(run.stdin(sheet.list(list))).with(3);
+        assert!(refused.stderr.contains("begins like a CSV"), "{refused:?}");
+        sheet.check_nothing_was_made();
+    }
+}
+
+#[test]
+fn a_copy_that_was_deleted_is_not_made_anew_beside_its_results() {
+    let sheet = nothing();
+    end(sheet.jobs("-j 1", JOB).stdin(sheet.list("a\nb\n"))).with(0);
+    std::fs::remove_file(sheet.path()).unwrap();
+    let refused = end(sheet.jobs("-j 1", JOB).stdin(sheet.list("c\n"))).with(3);
+    assert!(
+        refused.stderr.contains("has the results of 2 rows"),
+        "{refused:?}"
+    );
+    assert!(!sheet.path().exists());
+}

@@ -64,6 +64,9 @@ impl Jobs {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
+            for text in template.left_as_text() {
+                tracing::warn!("the sheet has no column {text}: the command gets it as it is");
+            }
             let mut command = RecordCommand::new(template, id)?
                 .stage(&stage)
                 .keep_large_answers(session.handler().backups()?);

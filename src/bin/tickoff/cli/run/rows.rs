@@ -160,8 +160,11 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
     ));
 }
 
-/// Says that there are cells which are no text.
+/// Says that there are cells which are no text, or another text than they look like.
 pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
+    if let Some(message) = sheet.looks_like_utf8() {
+        tracing::warn!("{message}");
+    }
     let Some(found) = sheet.not_utf8() else {
         return;
     };
