@@ -96,7 +96,7 @@ fn a_command_that_a_halt_breaks_off_is_logged() {
 #[test]
 fn cells_make_no_columns_lines_or_colours_and_the_command_can_be_pasted() {
     let sheet = TempSheet::new("PO_NUMBER;X\n\"a\tb\nc\";\u{1b}[31m it's\n");
-    let command = ["--joblog", "log", "--", "printf", "%s,", "{}", "{X}"];
+    let command = ["--joblog", "log", "--", "printf", "%s,\\n", "{}", "{X}"];
     let ended = end(sheet.tickoff("run").args(command)).with(0);
     assert_eq!(attempts(&sheet), ["1 0 0 a\\tb\\nc"]);
     let line = &sheet.lines("log")[1];
