@@ -108,6 +108,14 @@ impl Past {
         before.any(|before| *before == text) || updates.any(|(_, value)| *value == text)
     }
 
+    /// What the cell held before its last update.
+    pub(crate) fn earlier(&self) -> impl Iterator<Item = &str> {
+        let before = self.before.iter().map(CompactString::as_str);
+        let updates = self.updates.split_last();
+        let updates = updates.into_iter().flat_map(|(_, earlier)| earlier);
+        before.chain(updates.map(|(_, value)| value.as_str()))
+    }
+
     /// The version that shows the last value first; `None` if none shows it yet.
     pub(crate) fn public_since(&self) -> Option<usize> {
         let (version, update) = *self.shown.last()?;

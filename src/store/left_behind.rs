@@ -19,7 +19,7 @@ use crate::disk::link::{self, Leads, Link};
 use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame, seen_or_meant};
-use crate::sheet::{Duplicates, History, Options, Sheet, is_same, text};
+use crate::sheet::{Duplicates, History, Options, Past, Sheet, is_same, text};
 use crate::store::standing::standing;
 use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
@@ -241,16 +241,13 @@ impl LeftBehind {
 }
 
 /// How many keys have a value that no public version showed, and that the sheet, whose hash this is, does not show.
+/// A row that shows what it never held before has been shown and gone on with, whatever became of it since.
 fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
-    let shows = |po: &str, column: &str, value: &str| {
+    let shown = |po: &str, column: &str| {
         let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
         let column_at = sheet.schema().position(column)?;
-        Some(is_same(
-            column,
-            &text(sheet.base_cell(row, column_at)),
-            value,
-        ))
+        Some(text(sheet.base_cell(row, column_at)))
     };
     // One that was only announced may never have taken the name, unless the sheet is it or a later one.
     let hash = sheet.map(|(_, hash)| hash);
@@ -259,11 +256,23 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
         since.any(|it| !it.has_failed && (it.is_confirmed || Some(it.hash) == hash))
     };
     let rows = history.rows().filter(|(po, row)| {
-        row.iter().any(|past| {
-            !past.public_since().is_some_and(was_public)
-                && !past.is_outside
-                && shows(po, &past.column, &past.last) != Some(true)
-        })
+        let has_gone_on = |past: &Past| {
+            let is_new = |shown: &str| {
+                let mut earlier = past.earlier();
+                !shown.trim().is_empty() && !earlier.any(|it| is_same(&past.column, it, shown))
+            };
+            past.public_since().is_some()
+                && shown(po, &past.column).is_some_and(|shown| is_new(&shown))
+        };
+        let is_missing = |past: &Past| {
+            let shown = shown(po, &past.column);
+            !shown.is_some_and(|shown| is_same(&past.column, &shown, &past.last))
+        };
+        let results = || row.iter().filter(|past| !past.is_outside);
+        let unseen = || results().filter(|past| !past.public_since().is_some_and(was_public));
+        let missing = || unseen().filter(|past| is_missing(past));
+        missing().any(|past| past.public_since().is_none())
+            || missing().next().is_some() && !unseen().any(has_gone_on)
     });
     rows.count()
 }

@@ -363,6 +363,26 @@ fn it_is_asked_about_as_well_when_it_was_edited_under_its_new_name() {
     );
 }
 
+/// What was gone on with had been shown, though nothing says so where it was announced (H10).
+#[test]
+fn a_sheet_that_was_gone_on_with_under_two_later_names_is_not_asked_about() {
+    let sheet = sheet(3);
+    killed(&sheet, Some("PO0"), true);
+    let rename = |from: &str, to: &str| {
+        fs::rename(sheet.folder().join(from), sheet.folder().join(to)).unwrap();
+    };
+    let tickoff = |command: &str, name: &str, arguments: &[&str]| {
+        let mut tickoff = crate::command_line::tickoff();
+        tickoff.arg(command).arg(sheet.folder().join(name));
+        end(tickoff.args(arguments))
+    };
+    rename("input.csv", "second.csv");
+    tickoff("run", "second.csv", &["-q", "--force", "--", "true"]).with(0);
+    rename("second.csv", "third.csv");
+    let ended = tickoff("run", "third.csv", &["-q", "--", "true"]).with(0);
+    assert_eq!(ended.stderr, "");
+}
+
 /// What a person gives up is in the copy that is named, whatever was done to the sheet's columns.
 #[test]
 fn what_is_given_up_of_a_renamed_sheet_without_its_column_has_one_copy() {
