@@ -36,6 +36,9 @@ pub struct World {
     /// about, and which version that is the model does not know; if nothing is asked, it is thought that all went
     /// along.
     pub is_renamed_since: bool,
+    /// Whether that was so once: the journal of the first name still lies there, and may be asked about whenever the
+    /// sheet shows less than it knows.
+    pub has_left_journal: bool,
     /// Where the folder is mounted, if it is.
     mounted: Option<PathBuf>,
     /// Makes values that nobody else has, and times that go on.
@@ -65,6 +68,7 @@ impl World {
             held: None,
             is_interrupted: false,
             is_renamed_since: false,
+            has_left_journal: false,
             mounted: None,
             serial: 0,
             clock: 0,
