@@ -587,6 +587,9 @@ struct Known<'h> {
     versions: HashSet<Vec<u8>>,
     submitted: HashSet<(String, String)>,
     acknowledged: BTreeMap<&'h str, u64>,
+    /// A sync of the disk had failed: the end of the journal may be a mixture of two frames, which is kept as
+    /// damage.
+    has_failed_sync: bool,
     /// Operations that are saves of another program, by what they changed.
     edits: BTreeSet<(&'h str, u64)>,
 }
@@ -682,7 +685,8 @@ fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
         );
         assert_eq!(cells["SUPPLIER"], format!("of {po}"));
     }
-    let left = sheet.leftovers();
+    let mut left = sheet.leftovers();
+    left.retain(|name| !known.has_failed_sync || !name.contains(".journal.damaged-"));
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -747,6 +751,7 @@ fn whatever_a_power_cut_leaves_on_the_disk_nothing_acknowledged_is_lost() {
         let mut now: BTreeMap<Name, FileId> = BTreeMap::new();
         for (at, step) in history.steps.iter().enumerate() {
             disk.take(step);
+            known.has_failed_sync |= matches!(step, Step::FailedSync(_));
             if !names_in(step).is_empty() || matches!(step, Step::Edit(..)) {
                 if !names_in(step).is_empty() {
                     rename(&mut now, step);
