@@ -310,6 +310,7 @@ impl World {
                 self.model
                     .wants
                     .retain(|_, want| !matches!(want, Want::Edit { .. }));
+                self.model.aside.clear();
                 let now = self.view_of_session();
                 return self.flush(&now.unwrap_or(before));
             }
