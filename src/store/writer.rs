@@ -264,11 +264,12 @@ impl Writer {
                 let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
                 tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
                 let has_row = |po: &&str| sheet.rows(po).next().is_some();
-                let known: Vec<String> = history
+                let mut known: Vec<String> = history
                     .results()
                     .filter(has_row)
                     .map(str::to_owned)
                     .collect();
+                known.sort_unstable();
                 if !known.is_empty() {
                     tracing::warn!(rows = known.len(), keys = %escape_list(&known), "these keys had results before: they are taken for new jobs, since fewer than three in four keys of the two sheets are the same");
                 }
