@@ -176,6 +176,12 @@ impl Journal {
         self.head.successor(self.target.path())
     }
 
+    /// Removes a log that is there and holds nothing.
+    fn drop_log(&mut self, file: File) -> Result<()> {
+        self.open = Some(OpenLog::new(file, 0, 0).map_err(Error::io("read", self.path()))?);
+        self.remove()
+    }
+
     /// Reads the log that is there from its beginning.
     pub(crate) fn load(&mut self) -> Result<Vec<Frame>> {
         if Journal::identity(&self.target)?.is_none() {
@@ -185,15 +191,11 @@ impl Journal {
         }
         let file = self.target.open_sibling(NAME)?;
         if is_emptied(&file).map_err(Error::io("read", self.path()))? {
-            self.open = Some(OpenLog::new(file, 0, 0).map_err(Error::io("read", self.path()))?);
-            self.remove()?;
-            return Ok(Vec::new());
+            return self.drop_log(file).map(|()| Vec::new());
         }
         let log = read_log(&file, &self.target)?;
         if log.has_no_results() && log.has_another_key(&self.head.key()) {
-            self.open = Some(OpenLog::new(file, 0, 0).map_err(Error::io("read", self.path()))?);
-            self.remove()?;
-            return Ok(Vec::new());
+            return self.drop_log(file).map(|()| Vec::new());
         }
         let Log {
             head,
