@@ -118,6 +118,21 @@ pub(crate) fn standing(
         is_another: false,
         rows: not_shown(history, reading, sheet).len(),
     };
+    let saved_or_asked = |low, high| {
+        let reading = Reading::Between { low, high };
+        let is_unclear = low != high
+            && history.cells().any(|(po, past)| {
+                cell(po, &past.column)
+                    .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Unclear)
+            });
+        match is_unclear {
+            true => Standing::Asked(ask(
+                reading,
+                "was saved by somebody who may or may not have seen its newest results",
+            )),
+            false => Standing::Saved(reading),
+        }
+    };
     match reading {
         Reading::Known(version) => {
             if version >= confirmed {
@@ -130,29 +145,13 @@ pub(crate) fn standing(
             }
         }
         Reading::Judged => Standing::Saved(reading),
-        Reading::Between { low, high } => {
-            let is_unclear = low != high
-                && history.cells().any(|(po, past)| {
-                    cell(po, &past.column)
-                        .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Unclear)
-                });
-            match is_unclear {
-                true => Standing::Asked(ask(
-                    reading,
-                    "was saved by somebody who may or may not have seen its newest results",
-                )),
-                false => Standing::Saved(reading),
-            }
-        }
+        Reading::Between { low, high } => saved_or_asked(low, high),
         Reading::NoTrace { near } => {
             let all_was_visible = history
                 .cells()
                 .all(|(_, past)| past.public_since().is_some());
             match (is_kin(), near) {
-                (true, Some(version)) => Standing::Saved(Reading::Between {
-                    low: version,
-                    high: version,
-                }),
+                (true, Some((low, high))) => saved_or_asked(low, high),
                 (true, None) => {
                     let question = ask(
                         reading,

@@ -113,6 +113,37 @@ fn who_saves_an_older_version_after_a_row_was_done_again_is_not_asked() {
     assert_eq!(sheet.cell("PO2", "note"), "mine");
 }
 
+/// A `set` leaves no time by which one could tell whether the author of another value had seen it (H9).
+#[test]
+fn a_third_value_in_a_cell_that_was_set_is_asked_about() {
+    let sheet = sheet(3);
+    let old = sheet.text();
+    end(sheet.tickoff("set").args(["PO0", "note=set"])).with(0);
+    save(&sheet, old.replace("n0", "mine"));
+    let stderr = end(sheet.tickoff("set").args(["PO1", "note=x"]))
+        .with(3)
+        .stderr;
+    assert!(stderr.contains("recover"), "{stderr}");
+    assert_eq!(sheet.text(), old.replace("n0", "mine"));
+    end(sheet.tickoff("recover").arg("--discard")).with(0);
+    assert_eq!(sheet.cell("PO0", "note"), "mine");
+}
+
+/// Who changed another cell, or a cell of a row whose `set` stands, is not asked.
+#[test]
+fn an_edit_beside_a_cell_that_was_set_is_not_asked_about() {
+    let sheet = sheet(3);
+    end(sheet
+        .tickoff("set")
+        .args(["PO0", "note=set", "STATUS=ERROR"]))
+    .with(0);
+    let set = sheet.text();
+    save(&sheet, set.replace(";set", ";mine").replace("n2", "mine"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    assert_eq!(sheet.cell("PO0", "note"), "mine");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+}
+
 /// A result has the value that the cell had before: who saved without it has not changed it (P3).
 #[test]
 fn a_result_with_the_value_of_before_is_not_taken_away_by_who_cannot_know_it() {
