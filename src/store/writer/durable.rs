@@ -11,7 +11,7 @@ use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::error::Result;
 use crate::journal::{Frame, Journal, News, Public, compact, frame};
-use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, merge};
+use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, is_same, merge};
 use crate::store::patience::{RETRIES, again};
 use crate::text::escape;
 
@@ -323,11 +323,18 @@ impl Durable {
         }
         let (mut history, _) = self.history()?;
         let count = self.journal.count();
+        let schema = sheet.schema();
+        history.found_their_places(count.saturating_sub(1), |po, cell| {
+            let column = schema.position(&cell.column);
+            let mut rows = sheet.rows(po);
+            column.is_some_and(|column| {
+                rows.any(|row| is_same(&cell.column, &sheet.shown(row).cell(column), &cell.value))
+            })
+        });
         history.published(public, count, count);
         history.confirmed(count);
         history.settle();
         let sample = Some(Sample::of(sheet));
-        let schema = sheet.schema();
         let added = self.added(&schema).cloned().collect();
         let frames = compact(&history, sample, added, |po, column| {
             schema.position(column).is_some() && sheet.rows(po).next().is_some()
