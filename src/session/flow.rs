@@ -151,7 +151,9 @@ impl Session {
             if let Some((interrupted, _)) = left
                 && let Some(found) = writer.backups().find(&interrupted)?
             {
-                if recovery.is_as_left {
+                if recovery.is_as_left
+                    && writer.knows_what_came_since(&interrupted, &found.backup_path)?
+                {
                     backup = Some(found.backup_path);
                 }
                 writer.continue_session(&interrupted)?;
@@ -328,6 +330,7 @@ impl Session {
             tracing::warn!("{error}");
         }
         self.back_up()?;
+        self.handler.writer()?.keep_results_without_rows()?;
         self.handler
             .writer()?
             .begin_session_journal(self.recovered.continued, results)?;
@@ -385,7 +388,10 @@ impl Session {
                 });
             }
             self.back_up()?;
-            self.handler.writer()?.append_rows(&rows)?;
+            let mut writer = self.handler.writer()?;
+            writer.keep_results_without_rows()?;
+            writer.append_rows(&rows)?;
+            drop(writer);
             added = count.max(added);
         }
         if added > 0 {

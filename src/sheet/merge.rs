@@ -26,12 +26,13 @@ use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::same_column;
-use crate::domain::may_return;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::{KNOWN, ProcessingStatus, may_return, stage_prefix};
 use crate::sheet::change::{CellUpdate, RowUpdate};
+use crate::sheet::judge::is_same;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::shown::{is_illegible, text};
+use crate::sheet::shown::{Shown, is_illegible, text};
 use crate::sheet::table::Sheet;
 use crate::text::{escape, escape_list};
 
@@ -341,6 +342,9 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         homeless.extend(lost.map(|(_, cell)| (*cell).clone()));
     }
     for &row in &rows {
+        let shown = sheet.shown(row);
+        let may_take =
+            |column, cell: &CellUpdate| may_take_its_place(sheet, &shown, &cells, (column, cell));
         let mut overlay = sheet
             .overlay()
             .row(row)
@@ -360,6 +364,12 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
                     continue;
                 }
             }
+            if has_waited(cell) && !may_take(column, cell) {
+                if !homeless.contains(cell) {
+                    homeless.push(cell.clone());
+                }
+                continue;
+            }
             overlay.write(column, &cell.value, cell.outside, &cell.before);
         }
         sheet.publish(row, overlay);
@@ -374,6 +384,37 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             row: None,
         });
     }
+}
+
+/// Whether a cell had no place when it was written: nothing is known of what it held.
+fn has_waited(cell: &CellUpdate) -> bool {
+    cell.before.is_empty() && !cell.outside
+}
+
+/// Whether a cell that waited for its row or column may be written, now that it is there. What somebody put there
+/// meanwhile stays, and so does what was written since; the state of a row that is not done gives way.
+fn may_take_its_place(
+    sheet: &Sheet,
+    shown: &Shown<'_>,
+    cells: &[(usize, &CellUpdate)],
+    (column, cell): (usize, &CellUpdate),
+) -> bool {
+    let is_there = shown.cell(column);
+    if is_there.trim().is_empty() || is_same(&cell.column, &is_there, &cell.value) {
+        return true;
+    }
+    let is_state = [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
+        .iter()
+        .any(|name| stage_prefix(&cell.column, name).is_some());
+    let mut statuses = cells
+        .iter()
+        .filter(|(_, cell)| stage_prefix(&cell.column, STATUS).is_some());
+    is_state
+        && !shown.is_written(column)
+        && statuses.all(|&(column, _)| {
+            let status = ProcessingStatus::parse(&shown.cell(column));
+            KNOWN.contains(&status) && !sheet.is_done(&status)
+        })
 }
 
 /// Compares what the version shows with what was written.

@@ -36,7 +36,7 @@ pub(crate) use rescue::{RESCUED, Rescued};
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,12 +44,14 @@ use chrono::{DateTime, Utc};
 
 use crate::backup::BackupManager;
 use crate::disk::link;
-use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_session, take};
+use crate::disk::{
+    Replacement, SessionLock, Snapshot, Stamp, Target, WriteLock, is_in_session, take,
+};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::render::{self, Next};
-use crate::sheet::{Conflict, History, Options, Sheet, bring};
+use crate::sheet::{Conflict, History, Options, RowUpdate, Sheet, bring};
 use crate::store::patience::patiently;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
@@ -337,6 +339,17 @@ impl Writer {
         self.durable.kept().to_vec()
     }
 
+    /// Keeps results whose rows are gone in a copy now: a row may come back without its result, to run again.
+    pub(crate) fn keep_results_without_rows(&mut self) -> Result<()> {
+        let sheet = self.sheet.load();
+        let has_row = |update: &RowUpdate| sheet.rows(&update.po).next().is_some();
+        let (with_row, without) = self.durable.take_unplaced().into_iter().partition(has_row);
+        self.durable.set_unplaced(without);
+        let kept = self.durable.keep_unplaced(&self.site).map(drop);
+        self.durable.add_unplaced(with_row);
+        kept
+    }
+
     /// Whether the journal was damaged, so that results in it could not be read.
     pub(crate) fn has_lost_results(&self) -> bool {
         self.durable.has_lost_results()
@@ -348,6 +361,22 @@ impl Writer {
         self.session
             .as_mut()
             .map_or(Ok(()), |lock| lock.rename(&self.site.target, id))
+    }
+
+    /// Notes what others wrote since an interrupted session made this backup, so that it is kept before results take its
+    /// place. `false`: that cannot be told, and another backup is needed.
+    pub(crate) fn knows_what_came_since(&mut self, session: &str, backup: &Path) -> Result<bool> {
+        let file = File::open(backup).map_err(Error::io("read", backup));
+        let copied = file.and_then(|file| Snapshot::copy(&self.site.target, &file));
+        let Ok(backup) = copied.and_then(|snapshot| self.site.build(snapshot)) else {
+            return Ok(false);
+        };
+        let frames = self.durable.read_log()?;
+        let began = |frame: &Frame| frame.session.as_deref() == Some(session);
+        let began = frames.iter().rposition(began).unwrap_or(frames.len());
+        let (typed, sheet) = (&mut self.outside.typed, self.sheet.load());
+        typed.came_since(&backup, &sheet, &frames[began..]);
+        Ok(true)
     }
 
     /// Notes in the journal, of which all is visible, that this session begins, and gives it space for its

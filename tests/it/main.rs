@@ -65,6 +65,8 @@ mod keys;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
+mod later_hand;
+#[cfg(feature = "cli")]
 mod links;
 #[cfg(feature = "cli")]
 mod listed_stages;

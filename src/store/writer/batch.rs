@@ -358,6 +358,11 @@ impl Batch {
         self.room -= 1;
     }
 
+    /// What is to be kept beside the backups, and not to be written.
+    pub(super) fn keep_aside(&mut self, rows: Vec<RowUpdate>) {
+        self.unplaced.extend(rows);
+    }
+
     /// What jobs' results write.
     pub(super) fn results(&self) -> impl Iterator<Item = &RowUpdate> {
         let results = self.rows.iter().filter(|row| row.is_result);

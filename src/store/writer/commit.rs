@@ -53,9 +53,10 @@ impl Writer {
     /// The answers that do not depend on the journal, and what came of the frame.
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
-            Ok((_held, answers, batch)) => {
+            Ok((_held, answers, mut batch)) => {
                 let sheet = self.sheet.load();
-                self.outside.give_way(batch.results(), &sheet, &self.site);
+                let owed = self.outside.give_way(batch.results(), &sheet, &self.site);
+                batch.keep_aside(owed);
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
                 if made.is_ok() {

@@ -405,15 +405,21 @@ impl Outside {
         self.conflicts.extend(conflicts);
     }
 
-    /// Results take the place of what others changed meanwhile; that is kept, and named.
+    /// Results take the place of what others changed meanwhile; that is kept, and named. Returns what could not be
+    /// kept.
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
         sheet: &Arc<Sheet>,
         site: &Site,
-    ) {
-        let conflicts = self.typed.give_way(results, sheet, site);
+    ) -> Vec<RowUpdate> {
+        let (conflicts, is_owed) = self.typed.give_way(results, sheet, site);
+        let owed = conflicts.iter().filter(|_| is_owed);
+        let owed =
+            owed.map(|conflict| RowUpdate::aside(&conflict.po, &conflict.column, &conflict.theirs));
+        let owed = owed.collect();
         self.report(conflicts);
+        owed
     }
 
     pub(super) fn take_conflicts(&mut self) -> Vec<Conflict> {

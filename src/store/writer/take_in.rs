@@ -365,8 +365,16 @@ impl Writer {
     }
 
     fn has_new_base(&mut self, new: Sheet) {
-        if self.session.is_some() {
-            self.outside.typed.saw(&self.sheet.load(), &new);
+        let old = self.sheet.load_full();
+        if self.session.is_some() && self.outside.typed.saw(&old, &new) {
+            match self.site.keep_whole(&old, "replaced") {
+                Ok(kept) => {
+                    tracing::warn!(%kept, "another program saved the sheet without what others had changed since it read it; the version that has that is kept in a copy")
+                }
+                Err(error) => {
+                    tracing::warn!(why = %escape(&error.chain()), "another program saved the sheet without what others had changed since it read it, and no copy of the version that has that could be kept")
+                }
+            }
         }
         self.sheet.store(Arc::new(new));
     }

@@ -3,7 +3,8 @@
 //!
 //! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
-//! named.
+//! named. A session that goes on after a crash has the backup of the one that was interrupted: what came since then
+//! is found by comparing with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::Stage;
-use crate::domain::columns::same_column;
+use crate::domain::columns::{LAST_PROCESSED, same_column};
+use crate::domain::{Stage, stage_prefix};
+use crate::journal::{Frame, frame};
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
 use crate::text::escape;
 
@@ -31,13 +33,17 @@ pub(super) struct Typed {
 
 struct Value {
     typed: CompactString,
+    /// What the cell showed until then.
+    before: CompactString,
     /// Whether another process of tickoff wrote it; then it need not stand in the file.
     is_of_journal: bool,
 }
 
 impl Typed {
-    /// Notes what a new base has in its cells that `old` did not show.
-    pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) {
+    /// Notes what a new base has in its cells that `old` did not show. Returns whether cells in which others wrote
+    /// something show what was there before it: an old save does so.
+    pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) -> bool {
+        let mut takes_back = false;
         let (from, to) = (old.schema(), new.schema());
         let columns: Vec<(Option<usize>, usize, &str)> = (0..to.header_width)
             .filter(|&column| !to.is_key(column))
@@ -66,7 +72,17 @@ impl Typed {
             let before: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| old.shown(row)).collect();
             for &(was, is, name) in &columns {
                 let typed = now.cell(is);
-                if typed.trim().is_empty() || now.is_written(is) {
+                if now.is_written(is) {
+                    continue;
+                }
+                // Where the key stands in several rows, each may have an edit of its own.
+                if !self.cells.is_empty() && before.len() == 1 {
+                    let place = (key.as_ref().into(), name.into());
+                    let known = self.cells.get(&place).and_then(|values| values.last());
+                    takes_back |= known
+                        .is_some_and(|known| *known.typed != *typed && *known.before == *typed);
+                }
+                if typed.trim().is_empty() {
                     continue;
                 }
                 let was_shown = before.iter().any(|before| {
@@ -76,13 +92,41 @@ impl Typed {
                 });
                 if !was_shown {
                     let cell = (key.as_ref().into(), name.into());
+                    let before = was.map(|was| before[0].cell(was));
                     self.cells.entry(cell).or_default().push(Value {
                         typed: (&*typed).into(),
+                        before: before.as_deref().unwrap_or("").into(),
                         is_of_journal: false,
                     });
                     self.is_kept = false;
                 }
             }
+        }
+        takes_back
+    }
+
+    /// Notes what came while the session went on that was interrupted, and since: `since` are its frames, and `backup`
+    /// the sheet as it was when it began.
+    pub(super) fn came_since(&mut self, backup: &Sheet, now: &Sheet, since: &[Frame]) {
+        self.saw(backup, now);
+        let is_result = |row: &&RowUpdate| {
+            let mut cells = row.cells.iter();
+            cells.any(|cell| stage_prefix(&cell.column, LAST_PROCESSED).is_some())
+        };
+        for row in frame::updates(since).filter(is_result) {
+            for cell in &row.cells {
+                let place = (row.po.clone(), cell.column.clone());
+                if let Some(values) = self.cells.get_mut(&place) {
+                    values.retain(|value| !is_same(&cell.column, &value.typed, &cell.value));
+                }
+            }
+        }
+        let stage = &now.options().stage;
+        for frame in since {
+            // One that tells of a save has what was taken over from it.
+            let is_of_journal = frame.public.is_empty();
+            let rows = frame.rows.iter().filter(|row| !is_result(row));
+            self.note(rows, stage, is_of_journal);
         }
     }
 
@@ -91,6 +135,15 @@ impl Typed {
         &mut self,
         updates: impl Iterator<Item = &'u RowUpdate>,
         stage: &Stage,
+    ) {
+        self.note(updates, stage, true);
+    }
+
+    fn note<'u>(
+        &mut self,
+        updates: impl Iterator<Item = &'u RowUpdate>,
+        stage: &Stage,
+        is_of_journal: bool,
     ) {
         for row in updates.filter(|row| !row.aside) {
             let typed = row.cells.iter().filter(|cell| {
@@ -103,22 +156,25 @@ impl Typed {
                 let place = (row.po.clone(), cell.column.clone());
                 self.cells.entry(place).or_default().push(Value {
                     typed: cell.value.clone(),
-                    is_of_journal: true,
+                    before: cell.before.first().cloned().unwrap_or_default(),
+                    is_of_journal,
                 });
-                self.is_journal_kept = false;
+                self.is_journal_kept &= !is_of_journal;
+                self.is_kept &= is_of_journal;
             }
         }
     }
 
-    /// Names the cells of results that take the place of what was typed, and keeps the version that has it.
+    /// Names the cells of results that take the place of what was typed, and keeps the version that has it. Where
+    /// no copy can be made, `true`: what was typed is to be kept with what has no place.
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
         sheet: &Arc<Sheet>,
         site: &Site,
-    ) -> Vec<Conflict> {
+    ) -> (Vec<Conflict>, bool) {
         if self.cells.is_empty() {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         let mut conflicts = Vec::new();
         let (mut is_of_file, mut is_of_journal) = (false, false);
@@ -158,7 +214,7 @@ impl Typed {
             (false, true) => site
                 .keep_bytes(sheet.bytes(), "outside")
                 .map(|kept| escape(&kept.display().to_string())),
-            (false, false) => return conflicts,
+            (false, false) => return (conflicts, false),
         };
         match kept {
             Ok(kept) => {
@@ -167,10 +223,11 @@ impl Typed {
                 tracing::warn!(%kept, "a copy of the sheet with what results take the place of is kept");
             }
             Err(error) => {
-                tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept");
+                tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept: that goes to ….unplaced.csv");
+                return (conflicts, true);
             }
         }
-        conflicts
+        (conflicts, false)
     }
 }
 

@@ -119,7 +119,7 @@ pub fn tell_interrupted(session: &Session, display: &Display) {
         named.push(format!("and {} more", running.len() - NAMED));
     }
     display.say(&format!(
-        "{were} running when the last run was killed, and are to be run again: {}",
+        "{were} running when the last run was killed; to be run again: {}",
         named.join(", ")
     ));
 }
