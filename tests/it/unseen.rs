@@ -244,3 +244,111 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
     assert_eq!(told.stderr.lines().count(), 1, "no advice: {told:?}");
     assert_eq!(sheet.text(), contents);
 }
+
+/// Sheets of which a run does nothing, since the column that looks like the status column has text.
+#[track_caller]
+fn check_overlooked(name: &str, options: &str, reason: &str) {
+    let contents = format!("PO_NUMBER;{name}\nP1;COMPLETED\nP2;\n;x\n");
+    let sheet = TempSheet::new(&contents);
+    let said = format!(
+        "no column {}, and one that looks so would be overlooked, with text in 1 row: the column {name} {reason}",
+        if options.is_empty() {
+            "STATUS"
+        } else {
+            "ocr_STATUS"
+        }
+    );
+    for command in [
+        "run",
+        "run --dry-run",
+        "run --force",
+        "run --output copy.csv",
+        "init",
+        "apply",
+        "check",
+    ] {
+        let is_run = command.starts_with("run");
+        if !options.is_empty() && command == "init" {
+            continue;
+        }
+        let mut program = sheet.tickoff(command);
+        program.args(options.split_whitespace());
+        if is_run {
+            program.args(["--", "sh", "-c", "echo $TICKOFF_PO >> ran"]);
+        }
+        let ended = end(&mut program).with(3);
+        let told = ended.stdout + &ended.stderr;
+        assert!(
+            told.contains(&format!(
+                "input.csv:1:11: {}{said}",
+                if command == "check" { "error: " } else { "" }
+            )),
+            "{command}: {told}"
+        );
+        assert!(
+            command == "check"
+                || told.contains(
+                    "type that name anew in the sheet's header if it is the status column"
+                ),
+            "{command}: {told}"
+        );
+        assert_eq!(sheet.text(), contents);
+        assert_eq!(sheet.leftovers(), [""; 0], "{command}");
+    }
+}
+
+#[test]
+fn a_column_with_text_that_only_looks_like_the_status_column_is_refused_before_rows_run_again() {
+    check_overlooked(
+        "STATUS\u{200b}",
+        "",
+        "has an invisible character U+200B (a zero-width space) at its end",
+    );
+    check_overlooked(
+        "ＳＴＡＴＵＳ",
+        "",
+        "looks like it, but they differ in the form of Ｓ U+FF33",
+    );
+    check_overlooked(
+        "stаtus",
+        "",
+        "looks like it, but they differ in а U+0430 (Cyrillic)",
+    );
+    check_overlooked(
+        "OCR_STATUS\u{ad}",
+        "--stage ocr",
+        "has an invisible character U+00AD (a soft hyphen) at its end",
+    );
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;COMPLETED\n");
+    end(&mut sheet.run("--stage ocr", "true")).with(0);
+    assert_eq!(sheet.cell("P1", "STATUS\u{200b}"), "COMPLETED");
+}
+
+#[test]
+fn a_column_that_is_added_beside_one_that_looks_like_it_is_named_before_anything_starts() {
+    let contents =
+        "PO_NUMBER;STATUS;STАTUS;LAST_PROCESSED\u{200b};ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ\nP1;;x;y;z\n";
+    for (command, job) in [
+        ("run -q", &["--", "true"][..]),
+        ("apply -q", &[]),
+        ("init", &[]),
+    ] {
+        let sheet = TempSheet::new(contents);
+        let ended = end(sheet.tickoff(command).args(job)).with(0);
+        let warned: Vec<&str> = ended.stderr.lines().collect();
+        let [time, message] = warned[..] else {
+            panic!("{command}: {ended:?}");
+        };
+        assert!(time.ends_with("WARN the column LAST_PROCESSED is added at the end: the column LAST_PROCESSED\u{200b} has an invisible character U+200B (a zero-width space) at its end"), "{time}");
+        assert!(message.ends_with("WARN the column ERROR_MESSAGE is added at the end: the column ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ looks like it, but they differ in the form of Ｅ U+FF25"), "{message}");
+        assert_eq!(sheet.cell("P1", "STАTUS"), "x");
+    }
+    let empty = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;\n");
+    let ended = end(&mut empty.run("-q", "true")).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("WARN the column STATUS is added at the end: the column STATUS\u{200b} has"),
+        "{ended:?}"
+    );
+}

@@ -373,6 +373,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::LookAlike { .. } => {
+            "type that name anew in the sheet's header if it is the status column; if it is another one, rename it, or leave it alone with --stage NAME, which keeps what becomes of a row in columns of its own"
+        }
         Problem::JobNotUtf8 => {
             "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
         }
