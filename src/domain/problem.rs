@@ -33,13 +33,13 @@ pub enum Problem {
     NoRoomFor(Vec<String>),
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
-    /// There is no status column, but one that looks like it and has text: it would be overlooked.
+    /// There is no status column, but one that looks like it, by which rows are done: it would be overlooked.
     LookAlike {
         /// The column that is not there.
         status: String,
         /// The one that looks like it.
         column: String,
-        /// How many rows have text in that.
+        /// How many rows are done by that.
         rows: usize,
     },
     /// A job of a list that is not UTF-8.
@@ -87,8 +87,8 @@ impl fmt::Display for Problem {
                 rows,
             } => write!(
                 f,
-                "no column {status}, and one that looks so would be overlooked, with text in {rows} row{}{}",
-                if *rows == 1 { "" } else { "s" },
+                "no column {status}, and one that looks so, by which {rows} {} done, would be overlooked{}",
+                if *rows == 1 { "row is" } else { "rows are" },
                 Meant {
                     wanted: status,
                     columns: std::slice::from_ref(column),

@@ -242,7 +242,7 @@ impl Findings<'_> {
         if !is_plain(&self.sheet.drawn_key(row)) && self.odd_keys.len() < MAX_COMPARED {
             self.odd_keys.push(row);
         }
-        if po.is_empty() {
+        if po.is_empty() && schema.has_key() {
             self.warn(
                 row,
                 schema.key()[0],

@@ -24,6 +24,7 @@ mod options;
 mod overlay;
 mod progress;
 mod record;
+pub(crate) mod refused;
 pub(crate) mod render;
 mod result;
 mod row_of;

@@ -20,7 +20,7 @@ use crate::csv::{
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
-use crate::domain::{Encoding, KNOWN, ProcessingStatus, Stage, parse_timestamp};
+use crate::domain::{Encoding, KNOWN, Problem, ProcessingStatus, Stage, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
@@ -127,20 +127,23 @@ impl Sheet {
         dialect: Dialect,
         names: &[String],
     ) -> Result<Sheet> {
+        let schema = Schema::new(names, &options.key, &options.stage)
+            .map_err(|problem| in_header(problem, &bytes, &dialect, path))?;
+        Sheet::with_schema(bytes, path, options, dialect, schema)
+    }
+
+    pub(super) fn with_schema(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+        dialect: Dialect,
+        schema: Schema,
+    ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
         let options = &Options {
             key: options.key.written_in(dialect.delimiter),
             ..options.clone()
         };
-        let schema = Schema::new(names, &options.key, &options.stage);
-        let schema = schema.map_err(|(column, problem)| {
-            let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
-            malformed(Malformed {
-                offset: field.map_or(dialect.header_start, |field| field.start),
-                problem,
-            })
-        })?;
-
         let code = |record: &Record<'_>, has_key| {
             let raw = schema.status.and_then(|column| record.field(column));
             match has_key {
@@ -593,6 +596,18 @@ impl Sheet {
 }
 
 /// What was read when it was indexed can be read again: a snapshot never changes.
+/// What is wrong with one of the header's columns.
+pub(super) fn in_header(
+    (column, problem): (usize, Problem),
+    bytes: &[u8],
+    dialect: &Dialect,
+    path: &Path,
+) -> Error {
+    let field = grammar::nth_field(bytes, dialect.delimiter, dialect.header_start, column);
+    let offset = field.map_or(dialect.header_start, |field| field.start);
+    Malformed { offset, problem }.at(path, bytes)
+}
+
 fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
     match read {
         Ok(Some(read)) => read,

@@ -6,12 +6,12 @@
 //! holds no word that nobody knows: those that the options declare, also as the sheet's settings say them, are known.
 //!
 //! A column that only looks like the status column is none: the rows would have no state, and those that are done
-//! would be processed again. If it has text, the sheet is refused as well.
+//! would be processed again. If there are such rows, the sheet is refused as well.
 
 use std::collections::HashMap;
 
 use crate::csv::{RecordIndex, Records, grammar};
-use crate::domain::Problem;
+use crate::domain::{Problem, ProcessingStatus};
 use crate::error::{Error, ForeignWord, Result};
 use crate::sheet::Sheet;
 use crate::store::first::{Shown, has_times};
@@ -54,7 +54,7 @@ impl Sheet {
         self.has_written_statuses() || has_times(self, Shown::Now, times)
     }
 
-    /// Refuses a column with text that looks like the status column, if that is not there.
+    /// Refuses a column that looks like the status column, if that is not there, and says that rows are done.
     fn refuse_look_alike(&self) -> Result<()> {
         let schema = self.schema();
         let status = self.options().stage.status();
@@ -65,10 +65,11 @@ impl Sheet {
         let Some(at) = alike.and_then(|(name, _)| schema.position(name)) else {
             return Ok(());
         };
-        let has_text = |row: &RecordIndex| {
-            !self.key(*row).is_empty() && !self.cell(*row, at).trim().is_empty()
+        let is_done = |row: &RecordIndex| {
+            let status = ProcessingStatus::parse(&self.cell(*row, at));
+            !self.key(*row).is_empty() && self.is_done(&status)
         };
-        let rows = self.all_rows().filter(has_text).count();
+        let rows = self.all_rows().filter(is_done).count();
         if rows == 0 {
             return Ok(());
         }

@@ -245,13 +245,13 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
     assert_eq!(sheet.text(), contents);
 }
 
-/// Sheets of which a run does nothing, since the column that looks like the status column has text.
+/// Sheets of which a run does nothing, since rows are done by a column that only looks like the status column.
 #[track_caller]
 fn check_overlooked(name: &str, options: &str, reason: &str) {
     let contents = format!("PO_NUMBER;{name}\nP1;COMPLETED\nP2;\n;x\n");
     let sheet = TempSheet::new(&contents);
     let said = format!(
-        "no column {}, and one that looks so would be overlooked, with text in 1 row: the column {name} {reason}",
+        "no column {}, and one that looks so, by which 1 row is done, would be overlooked: the column {name} {reason}",
         if options.is_empty() {
             "STATUS"
         } else {
@@ -261,7 +261,6 @@ fn check_overlooked(name: &str, options: &str, reason: &str) {
     for command in [
         "run",
         "run --dry-run",
-        "run --force",
         "run --output copy.csv",
         "init",
         "apply",
@@ -298,7 +297,8 @@ fn check_overlooked(name: &str, options: &str, reason: &str) {
 }
 
 #[test]
-fn a_column_with_text_that_only_looks_like_the_status_column_is_refused_before_rows_run_again() {
+fn a_column_that_only_looks_like_the_status_column_is_refused_before_rows_that_are_done_run_again()
+{
     check_overlooked(
         "STATUS\u{200b}",
         "",
@@ -343,12 +343,50 @@ fn a_column_that_is_added_beside_one_that_looks_like_it_is_named_before_anything
         assert!(message.ends_with("WARN the column ERROR_MESSAGE is added at the end: the column ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ looks like it, but they differ in the form of Ｅ U+FF25"), "{message}");
         assert_eq!(sheet.cell("P1", "STАTUS"), "x");
     }
-    let empty = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;\n");
-    let ended = end(&mut empty.run("-q", "true")).with(0);
+    let others = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;active\nP2;ERROR\n");
+    let ended = end(&mut others.run("-q", "true")).with(0);
     assert!(
         ended
             .stderr
             .contains("WARN the column STATUS is added at the end: the column STATUS\u{200b} has"),
         "{ended:?}"
+    );
+}
+
+#[test]
+fn beside_an_error_in_the_header_all_else_is_told_that_can_be_read() {
+    let told = |contents: &[u8]| findings(contents, 3);
+    assert_eq!(
+        told(b"PO_NUMBER;STATUS;status;PO_NUMBER\nP1;COMPLETED\nP1;;;;x\n\xe9;ERROR\n"),
+        [
+            "1:18: error: the column STATUS is there twice",
+            "1:25: error: the column PO_NUMBER is there twice",
+            "2:1: warning: P1: the row is COMPLETED without a valid LAST_PROCESSED",
+            "3:1: error: P1: the key P1 stands on lines 2, 3",
+            "3:7: warning: P1: the row has more fields than the header",
+            "4:1: error: the header and the key column must be UTF-8",
+        ]
+    );
+    let no_key =
+        told(b"ID;Note;note;LAST\xc2\xad_PROCESSED;STATUS\n1;;;;sold\n;\xe9;;;\n\"2;;;;\n");
+    assert!(no_key[0].starts_with("1:1: error: no column PO_NUMBER in the header"));
+    assert_eq!(
+        no_key[1..],
+        [
+            "1:9: warning: the column note is there twice, as column 2 and 3: the first counts where a name fits both",
+            "1:14: warning: the column LAST\u{ad}_PROCESSED looks like LAST_PROCESSED and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
+            "1:18: warning: the column LAST\u{ad}_PROCESSED has an invisible character U+00AD (a soft hyphen) inside",
+            "2:6: warning: sold is none of the known statuses; a run leaves the row alone",
+            "3:2: warning: the cell is not UTF-8; it is kept as it is",
+            "4:1: error: a quote opens here and is never closed",
+        ]
+    );
+    let cut = told(b"PO_NUMBER;STATUS\nP1;sold\nP2;\nP3\xe9;\nP1;\n");
+    assert_eq!(
+        cut,
+        [
+            "2:4: warning: P1: sold is none of the known statuses; a run leaves the row alone",
+            "4:1: error: the header and the key column must be UTF-8",
+        ]
     );
 }
