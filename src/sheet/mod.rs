@@ -18,6 +18,7 @@ mod judge;
 mod key_form;
 mod kin;
 pub(crate) mod merge;
+mod misquoted;
 mod new_rows;
 pub(crate) mod number;
 mod options;

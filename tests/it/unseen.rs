@@ -390,3 +390,52 @@ fn beside_an_error_in_the_header_all_else_is_told_that_can_be_read() {
         ]
     );
 }
+
+#[test]
+fn rows_that_a_stray_quote_has_swallowed_are_found() {
+    let rows: String = (2..=9).map(|n| format!("P{n};COMPLETED;Bob\n")).collect();
+    let contents = format!("PO_NUMBER;STATUS;SUPPLIER\nP1;;\"Acme\n{rows}P10;;5\" pipe\nP11;;x\n");
+    let said = "8 lines of the cell are like rows of the sheet: a stray quote may have made one cell of them";
+    check(&contents, &[&format!("2:5: warning: P1: {said}")]);
+    for command in ["run -q", "run -q --dry-run"] {
+        let sheet = TempSheet::new(&contents);
+        let ended = end(sheet.tickoff(command).args(["--", "true"])).with(0);
+        let warned = format!("WARN line 2: {said}; tickoff check FILE shows where\n");
+        assert!(ended.stderr.ends_with(&warned), "{command}: {ended:?}");
+    }
+}
+
+#[test]
+fn rows_that_are_in_quotes_as_a_whole_are_found() {
+    let said = "the row is in quotes as a whole, and so one cell of what would be 3";
+    let contents = "PO_NUMBER,STATUS,SUPPLIER\n\"P1,,Acme\"\n\"P2,,\"\"Bob, Inc\"\"\"\n\"P3,,x\"\n";
+    check(
+        contents,
+        &[
+            &format!("2:1: warning: P1,,Acme: {said}"),
+            &format!("4:1: warning: P3,,x: {said}"),
+        ],
+    );
+    let sheet = TempSheet::new(contents);
+    let ended = end(sheet.tickoff("run -q").args(["--", "true"])).with(0);
+    let warned = format!(
+        "WARN line 2: {said}, and another row is like it; tickoff check FILE shows where\n"
+    );
+    assert!(ended.stderr.ends_with(&warned), "{ended:?}");
+    assert_eq!(
+        sheet.text().lines().nth(1).unwrap().split('"').nth(1),
+        Some("P1,,Acme")
+    );
+}
+
+#[test]
+fn a_text_of_several_lines_is_no_swallowed_row() {
+    check(
+        "PO_NUMBER,Address\nP1,\"Ann\nLane 5, Bath\nby York, north\nUK\"\n\"P;2\",\"a,b\"\n",
+        &[],
+    );
+    check(
+        "PO_NUMBER;a;b\nP1;\"x\n1;2;3\ny\n2;3;4\n\";\n\"P2\"\n\"P;3\";;\n",
+        &[],
+    );
+}

@@ -52,6 +52,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     }
     rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {
+        rows::tell_misquoted(&session.handler().sheet());
         rows::tell_not_utf8(&session.handler().sheet());
     }
     let output = JobOutput::prepare(args, display)?;

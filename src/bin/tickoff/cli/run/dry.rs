@@ -26,6 +26,7 @@ pub fn run(
             .is_some_and(|status| sheet.is_done(&status))
     });
     rows::tell_without_key(&sheet, display);
+    rows::tell_misquoted(&sheet);
     rows::tell_not_utf8(&sheet);
     rows::tell_left_alone(display, &sheet.left_alone(selection).map_err(slip)?);
     let mut selected = sheet.select(selection).map_err(slip)?.peekable();

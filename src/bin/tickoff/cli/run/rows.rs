@@ -160,6 +160,18 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
     ));
 }
 
+/// Says that there are rows of which a quote has made something else.
+pub fn tell_misquoted(sheet: &Sheet) {
+    if let Some((rows, first)) = sheet.misquoted() {
+        let more = match rows - 1 {
+            0 => String::new(),
+            1 => ", and another row is like it".to_owned(),
+            more => format!(", and {more} more rows are like it"),
+        };
+        tracing::warn!("{first}{more}; tickoff check FILE shows where");
+    }
+}
+
 /// Says that there are cells which are no text, or another text than they look like.
 pub fn tell_not_utf8(sheet: &Sheet) {
     if let Some(message) = sheet.looks_like_utf8() {
