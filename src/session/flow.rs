@@ -320,14 +320,7 @@ impl Session {
         self.handler.refuse_without_room(&missing)?;
         let sheet = self.handler.sheet();
         sheet.tell_look_alikes(&missing);
-        if let Some(error @ Error::UnknownStage { close, .. }) = &sheet.unknown_stage()
-            && !close.is_empty()
-        {
-            if !sheet.options().stages.is_empty() {
-                return Err(error.clone());
-            }
-            tracing::warn!("{error}");
-        }
+        sheet.refuse_mistyped_stage()?;
         self.back_up()?;
         self.handler
             .writer()?

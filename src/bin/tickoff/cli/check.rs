@@ -68,6 +68,10 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
                 .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
+    let is_readable = !findings.iter().any(|found| found.level == Level::Error);
+    if is_readable && args.stage.is_named() {
+        Sheet::read(&args.sheet.file, &options)?.refuse_mistyped_stage()?;
+    }
     if findings.is_empty() && !args.json {
         let sheet = Sheet::read(&args.sheet.file, &options)?;
         let good = good(&args.sheet.file, &sheet);

@@ -9,7 +9,7 @@ use tickoff::{
     Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage, escape,
 };
 
-use super::args::{FailedArgs, SheetArgs, StageArgs};
+use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::stderr::view::duration;
@@ -59,9 +59,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         true => Stages::read_one(&args.sheet.file, &options)?,
         false => Stages::read(&args.sheet.file, &options)?,
     };
-    if let Some(error) = stages.sheet.unknown_stage() {
-        tracing::warn!("{error}");
-    }
+    refuse_unknown_stage(&stages.sheet)?;
     let work = Work {
         session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
         not_visible: stages.sheet.not_visible(),

@@ -17,6 +17,7 @@ pub fn run(
     display: &Display,
 ) -> Result<Exit, Failure> {
     let sheet = sheet::read_fit(args, jobs)?;
+    sheet.refuse_mistyped_stage()?;
     let columns = sheet.columns_of_a_run();
     jobs::must_fit(args, &columns)?;
     let template = jobs::template(args, &columns)?;
