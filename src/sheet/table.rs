@@ -298,8 +298,8 @@ impl Sheet {
                 .take(if may_compare { looked_at } else { 0 })
         };
         let has_form = self.index.has_form(po);
-        let mut close = match has_form {
-            true => Vec::new(),
+        let (mut close, more) = match has_form {
+            true => (Vec::new(), 0),
             false => self.keys_with_parts(po, rows()),
         };
         if close.is_empty() {
@@ -309,6 +309,7 @@ impl Sheet {
             po: self.canonical(po).into_owned(),
             form: (!has_form).then(|| self.key_form()),
             close,
+            more,
         }
     }
 

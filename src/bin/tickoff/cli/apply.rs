@@ -267,6 +267,7 @@ mod tests {
                 po: po.to_owned(),
                 form: None,
                 close: vec![],
+                more: 0,
             }),
         }
     }
