@@ -26,6 +26,7 @@ mod overlay;
 mod progress;
 mod record;
 pub(crate) mod refused;
+mod rekeyed;
 pub(crate) mod render;
 mod result;
 mod row_of;
