@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
-use crate::csv::{Records, dialect};
+use crate::csv::{Dialect, Malformed, Records, dialect, grammar};
 use crate::disk::Snapshot;
+use crate::domain::Problem;
 use crate::error::{Error, Result};
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::schema::Schema;
-use crate::sheet::table::{Sheet, in_header};
+use crate::sheet::table::Sheet;
 
 /// A file that is refused as a sheet, as far as it can be read.
 pub(crate) struct Refused {
@@ -73,7 +74,7 @@ fn offset(bytes: &[u8], line: u64, column: u64) -> usize {
 }
 
 /// Where the row begins that has a byte, or is the first that cannot be read.
-fn begin_of_row(bytes: &[u8], dialect: &dialect::Dialect, offset: usize) -> usize {
+fn begin_of_row(bytes: &[u8], dialect: &Dialect, offset: usize) -> usize {
     let mut rows = Records::new(bytes, dialect.delimiter, dialect.header_end);
     let mut end = dialect.header_end;
     while let Ok(Some(row)) = rows.next_span() {
@@ -83,4 +84,16 @@ fn begin_of_row(bytes: &[u8], dialect: &dialect::Dialect, offset: usize) -> usiz
         end = rows.at();
     }
     end
+}
+
+/// What is wrong with one of the header's columns.
+pub(super) fn in_header(
+    (column, problem): (usize, Problem),
+    bytes: &[u8],
+    dialect: &Dialect,
+    path: &Path,
+) -> Error {
+    let field = grammar::nth_field(bytes, dialect.delimiter, dialect.header_start, column);
+    let offset = field.map_or(dialect.header_start, |field| field.start);
+    Malformed { offset, problem }.at(path, bytes)
 }

@@ -20,13 +20,14 @@ use crate::csv::{
 };
 use crate::disk::Snapshot;
 use crate::domain::columns::same_column;
-use crate::domain::{Encoding, KNOWN, Problem, ProcessingStatus, Stage, parse_timestamp};
+use crate::domain::{Encoding, KNOWN, ProcessingStatus, Stage, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::progress::{ProcessingProgress, by_number};
 use crate::sheet::record::CsvRecord;
+use crate::sheet::refused::in_header;
 use crate::sheet::schema::Schema;
 use crate::sheet::shown::text;
 use crate::text::close_to;
@@ -109,18 +110,7 @@ impl Sheet {
         Ok(sheet)
     }
 
-    /// Takes a version that is yet to get its key column: no row has a key.
-    pub(super) fn build_without_key(
-        bytes: Snapshot,
-        path: &Path,
-        options: &Options,
-    ) -> Result<Sheet> {
-        let (dialect, names) =
-            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
-        Sheet::index(bytes, path, options, dialect, &names)
-    }
-
-    fn index(
+    pub(super) fn index(
         bytes: Snapshot,
         path: &Path,
         options: &Options,
@@ -597,18 +587,6 @@ impl Sheet {
 }
 
 /// What was read when it was indexed can be read again: a snapshot never changes.
-/// What is wrong with one of the header's columns.
-pub(super) fn in_header(
-    (column, problem): (usize, Problem),
-    bytes: &[u8],
-    dialect: &Dialect,
-    path: &Path,
-) -> Error {
-    let field = grammar::nth_field(bytes, dialect.delimiter, dialect.header_start, column);
-    let offset = field.map_or(dialect.header_start, |field| field.start);
-    Malformed { offset, problem }.at(path, bytes)
-}
-
 fn indexed<T>(read: std::result::Result<Option<T>, Malformed>) -> T {
     match read {
         Ok(Some(read)) => read,
