@@ -165,7 +165,7 @@ pub enum Error {
         "no row has the key {}{}{}",
         Escaped::text(po),
         NotOfTheForm(form),
-        DidYouMean(close)
+        DidYouMean::one_of(close, *more)
     )]
     UnknownPo {
         /// The key that was asked for.
@@ -174,6 +174,8 @@ pub enum Error {
         form: Option<String>,
         /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
+        /// How many more have it as a part.
+        more: usize,
     },
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
     #[error(
@@ -194,7 +196,7 @@ pub enum Error {
     #[error(
         "no row has the STATUS {}, and nobody knows such a word{}",
         Escaped::text(word),
-        DidYouMean(close)
+        DidYouMean::one_of(close, 0)
     )]
     UnknownStatus {
         /// The word that was asked for.
@@ -205,7 +207,7 @@ pub enum Error {
     /// The stage that has to come first has no columns in the sheet.
     #[error(
         "no row is done in the stage {stage}, for which the sheet has no column {column}{}",
-        DidYouMean(close)
+        DidYouMean::one_of(close, 0)
     )]
     UnknownStage {
         /// The stage that was asked for.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
-use crate::text::{Escaped, escape_list};
+use crate::text::{Escaped, Meant, escape_list};
 
 /// What makes bytes unfit as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub enum Problem {
     NoRoomFor(Vec<String>),
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
+    /// There is no status column, but one that looks like it, by which rows are done: it would be overlooked.
+    LookAlike {
+        /// The column that is not there.
+        status: String,
+        /// The one that looks like it.
+        column: String,
+        /// How many rows are done by that.
+        rows: usize,
+    },
     /// A job of a list that is not UTF-8.
     JobNotUtf8,
     /// A job of a list with a letter that the encoding of this name does not have.
@@ -72,6 +81,20 @@ impl fmt::Display for Problem {
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))
             }
+            Problem::LookAlike {
+                status,
+                column,
+                rows,
+            } => write!(
+                f,
+                "no column {status}, and one that looks so, by which {rows} {} done, would be overlooked{}",
+                if *rows == 1 { "row is" } else { "rows are" },
+                Meant {
+                    wanted: status,
+                    columns: std::slice::from_ref(column),
+                    close: &[]
+                }
+            ),
             Problem::JobNotUtf8 => f.write_str("a job must be UTF-8"),
             Problem::JobNotWritable(encoding) => {
                 write!(f, "a job has a letter that {encoding} cannot write")

@@ -318,17 +318,11 @@ impl Session {
 
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
-        self.handler
-            .refuse_without_room(&self.handler.missing_columns())?;
+        let missing = self.handler.missing_columns();
+        self.handler.refuse_without_room(&missing)?;
         let sheet = self.handler.sheet();
-        if let Some(error @ Error::UnknownStage { close, .. }) = &sheet.unknown_stage()
-            && !close.is_empty()
-        {
-            if !sheet.options().stages.is_empty() {
-                return Err(error.clone());
-            }
-            tracing::warn!("{error}");
-        }
+        sheet.tell_look_alikes(&missing);
+        sheet.refuse_mistyped_stage()?;
         self.back_up()?;
         self.handler.writer()?.keep_results_without_rows()?;
         self.handler
@@ -352,6 +346,7 @@ impl Session {
             return Ok(missing);
         }
         self.handler.refuse_without_room(&missing)?;
+        self.handler.sheet().tell_look_alikes(&missing);
         self.back_up()?;
         let added = self.handler.add_columns(&missing)?;
         self.handler.finish()?;

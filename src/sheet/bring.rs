@@ -16,6 +16,7 @@ use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::rekeyed::rekeyed;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
@@ -38,6 +39,8 @@ pub(crate) struct Brought {
     pub(crate) illegible: Vec<String>,
     /// Keys of rows in which another program's bytes that are no letters are missing, and cannot be written again.
     pub(crate) illegible_lost: Vec<String>,
+    /// Keys of rows that are done by the result of another key, which is gone: somebody typed the new one.
+    pub(crate) rekeyed: Vec<String>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
 }
@@ -68,6 +71,7 @@ pub(crate) fn bring(
     held_then: Option<&Held>,
 ) -> Brought {
     let mut brought = Brought::default();
+    let mut gone: Vec<RowUpdate> = Vec::new();
     let ours = LazyCell::new(|| history.columns());
     for (po, row) in history.rows() {
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
@@ -77,7 +81,7 @@ pub(crate) fn bring(
         if rows.is_empty() {
             let cells: Vec<CellUpdate> = results.map(|past| past.update()).collect();
             if !cells.is_empty() {
-                brought.merged.unplaced.push(RowUpdate {
+                gone.push(RowUpdate {
                     po: po.clone(),
                     cells,
                     aside: false,
@@ -201,6 +205,8 @@ pub(crate) fn bring(
             brought.again.push(po.to_string());
         }
     }
+    brought.rekeyed = rekeyed(sheet, history, &gone);
+    brought.merged.unplaced.append(&mut gone);
     // By now there may be a place.
     let unplaced = merge::apply(sheet, history.unplaced());
     brought.merged.unplaced.extend(unplaced);

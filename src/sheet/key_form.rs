@@ -2,6 +2,7 @@
 //! blanks between them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::csv::{RecordIndex, TYPED};
 use crate::sheet::table::Sheet;
@@ -20,17 +21,19 @@ impl Sheet {
         self.key_columns().join(&between.to_string())
     }
 
-    /// The first keys of these rows that have what was typed as one part, or its words as parts, in this order.
+    /// The first keys of these rows that have what was typed as one part, or its words as parts, in this order; and
+    /// how many more there are.
     pub(super) fn keys_with_parts(
         &self,
         typed: &str,
         rows: impl Iterator<Item = RecordIndex>,
-    ) -> Vec<String> {
+    ) -> (Vec<String>, usize) {
         let is_between = |c: char| c.is_whitespace() || ",;|:/".contains(c);
         let words = typed.split(is_between).filter(|word| !word.is_empty());
         let words: Vec<&str> = words.collect();
         let schema = self.schema();
         let mut keys: Vec<String> = Vec::new();
+        let mut known = HashSet::new();
         for row in rows {
             let parts = schema.key().iter().map(|&column| self.cell(row, column));
             let parts: Vec<_> = parts.collect();
@@ -39,16 +42,14 @@ impl Sheet {
                 !words.is_empty() && words.iter().all(|word| parts.any(|part| part == *word))
             };
             if has(&[typed.trim()]) || has(&words) {
-                let key = self.key_to_type(row).into_owned();
-                if !keys.contains(&key) {
-                    keys.push(key);
+                let key = self.key_to_type(row);
+                if known.insert(key.clone()) && keys.len() < MAX_KEYS {
+                    keys.push(key.into_owned());
                 }
             }
-            if keys.len() == MAX_KEYS {
-                break;
-            }
         }
-        keys
+        let more = known.len() - keys.len();
+        (keys, more)
     }
 
     fn key_to_type(&self, row: RecordIndex) -> Cow<'_, str> {

@@ -108,6 +108,17 @@ pub(super) fn control_of(sheet: &Sheet, row: RecordIndex) -> Option<u8> {
 }
 
 impl Sheet {
+    /// Takes a version that is yet to get its key column: no row has a key.
+    pub(super) fn build_without_key(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Sheet> {
+        let (dialect, names) =
+            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
+        Sheet::index(bytes, path, options, dialect, &names)
+    }
+
     /// The rows that are nothing but control characters, `None` if there are none. They are no jobs.
     pub fn control_rows(&self) -> Option<ControlRows> {
         if !self.has_unkeyed() {

@@ -27,6 +27,7 @@ use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::progress::{ProcessingProgress, by_number};
 use crate::sheet::record::CsvRecord;
+use crate::sheet::refused::in_header;
 use crate::sheet::schema::Schema;
 use crate::sheet::shown::text;
 use crate::text::close_to;
@@ -109,38 +110,30 @@ impl Sheet {
         Ok(sheet)
     }
 
-    /// Takes a version that is yet to get its key column: no row has a key.
-    pub(super) fn build_without_key(
-        bytes: Snapshot,
-        path: &Path,
-        options: &Options,
-    ) -> Result<Sheet> {
-        let (dialect, names) =
-            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
-        Sheet::index(bytes, path, options, dialect, &names)
-    }
-
-    fn index(
+    pub(super) fn index(
         bytes: Snapshot,
         path: &Path,
         options: &Options,
         dialect: Dialect,
         names: &[String],
     ) -> Result<Sheet> {
+        let schema = Schema::new(names, &options.key, &options.stage)
+            .map_err(|problem| in_header(problem, &bytes, &dialect, path))?;
+        Sheet::with_schema(bytes, path, options, dialect, schema)
+    }
+
+    pub(super) fn with_schema(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+        dialect: Dialect,
+        schema: Schema,
+    ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
         let options = &Options {
             key: options.key.written_in(dialect.delimiter),
             ..options.clone()
         };
-        let schema = Schema::new(names, &options.key, &options.stage);
-        let schema = schema.map_err(|(column, problem)| {
-            let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
-            malformed(Malformed {
-                offset: field.map_or(dialect.header_start, |field| field.start),
-                problem,
-            })
-        })?;
-
         let code = |record: &Record<'_>, has_key| {
             let raw = schema.status.and_then(|column| record.field(column));
             match has_key {
@@ -295,8 +288,8 @@ impl Sheet {
                 .take(if may_compare { looked_at } else { 0 })
         };
         let has_form = self.index.has_form(po);
-        let mut close = match has_form {
-            true => Vec::new(),
+        let (mut close, more) = match has_form {
+            true => (Vec::new(), 0),
             false => self.keys_with_parts(po, rows()),
         };
         if close.is_empty() {
@@ -306,6 +299,7 @@ impl Sheet {
             po: self.canonical(po).into_owned(),
             form: (!has_form).then(|| self.key_form()),
             close,
+            more,
         }
     }
 

@@ -187,7 +187,7 @@ impl Updates {
             if value.len() > MAX_VALUE_CHARS && value.chars().count() > MAX_VALUE_CHARS {
                 return refuse(InvalidValue::TooLong);
             }
-            if let Some(letter) = encoding.lacks(value) {
+            if let Some(letter) = encoding.has_no(value) {
                 let encoding = encoding.name();
                 return refuse(InvalidValue::Letter { letter, encoding });
             }

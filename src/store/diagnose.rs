@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use crate::disk::Target;
 use crate::error::{Error, Named, Result, foreign_column};
 use crate::sheet::integrity::findings_with;
+use crate::sheet::refused::Refused;
 use crate::sheet::{Diagnostic, Duplicates, Level, Options};
-use crate::store::read::read_and_ask;
+use crate::store::read::{read_and_ask, read_as_it_is};
 use crate::store::{fitness, left_behind};
 use crate::text::{Missing, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
-/// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
+/// lines. What makes it unfit as a sheet is a finding, too, beside those about what can be read of it all the same.
 ///
 /// What a run would refuse is a finding of level error (`fitness.rs`).
 ///
@@ -45,13 +47,36 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             findings.extend(findings_with(&sheet, options.duplicates));
         }
         Err(error) => match of_contents(error) {
-            Ok(finding) => findings.push(finding),
+            Ok(finding) => findings.extend(with_others(finding, &target, options)),
             // It cannot be read for what was found about its place.
             Err(_) if findings.iter().any(|finding| finding.level == Level::Error) => {}
             Err(error) => return Err(error),
         },
     }
     Ok(findings)
+}
+
+/// What makes a file unfit as a sheet, and what else there is to say of its header and rows, in the order of its lines.
+fn with_others(finding: Diagnostic, target: &Target, options: &Options) -> Vec<Diagnostic> {
+    let mut findings = vec![finding];
+    let read = read_as_it_is(target).and_then(|bytes| Refused::of(bytes, target.path(), options));
+    let Ok(Refused { sheet, errors }) = read else {
+        return findings;
+    };
+    let place = |found: &Diagnostic| (found.line, found.column);
+    let errors = errors
+        .into_iter()
+        .filter_map(|error| of_contents(error).ok());
+    let errors: Vec<_> = errors
+        .filter(|error| place(error) != place(&findings[0]))
+        .collect();
+    findings.extend(errors);
+    // What an error says of a place, a warning need not.
+    let told: Vec<_> = findings.iter().map(place).collect();
+    let others = findings_with(&sheet, sheet.options().duplicates).into_iter();
+    findings.extend(others.filter(|other| !told.contains(&place(other))));
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    findings
 }
 
 fn of_place(level: Level, message: String) -> Diagnostic {

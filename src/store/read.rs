@@ -72,10 +72,7 @@ impl Sheet {
     /// As [`Sheet::read`], without [`Error::Journal`].
     pub fn read_without_journal(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let target = Target::open(path.as_ref())?;
-        let bytes = patiently(target.path(), || {
-            let (file, _) = target.open_sheet()?;
-            read_all(&file, target.path()).map(Some)
-        })?;
+        let bytes = read_as_it_is(&target)?;
         Sheet::build(Snapshot::Owned(bytes), target.path(), options)
     }
 
@@ -110,6 +107,14 @@ impl Sheet {
             }
         }
     }
+}
+
+/// Reads a file, whatever it is and whatever its journal adds to it.
+pub(crate) fn read_as_it_is(target: &Target) -> Result<Vec<u8>> {
+    patiently(target.path(), || {
+        let (file, _) = target.open_sheet()?;
+        read_all(&file, target.path()).map(Some)
+    })
 }
 
 /// Reads a sheet and what its journal adds to it, and what a person has to decide before anything is written.

@@ -240,7 +240,7 @@ impl fmt::Display for Meant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match looks_like(self.wanted, self.columns) {
             Some((column, difference)) => write_alike(f, column, "it", &difference),
-            None => write!(f, "{}", DidYouMean(self.close)),
+            None => write!(f, "{}", DidYouMean::one_of(self.close, 0)),
         }
     }
 }
@@ -263,7 +263,7 @@ impl fmt::Display for Missing<'_> {
             (Some((name, column, difference)), _) => {
                 write_alike(f, column, &escape(name), &difference)
             }
-            (None, _) => write!(f, "{}", DidYouMean(self.close)),
+            (None, _) => write!(f, "{}", DidYouMean::one_of(self.close, 0)),
         }
     }
 }

@@ -139,6 +139,31 @@ fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
 }
 
 #[test]
+fn a_letter_in_two_parts_is_written_in_one() {
+    let sheet = windows("PO_NUMBER;Ort\nP1;x\nP2;y\nP3;z\n");
+    let script = "printf 'Ko\u{308}ln' > out; cat out";
+    let ended = sheet.run_in_windows("--only P1 --stdout-to Ort", &["sh", "-c", script]);
+    let ended = ended.with(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+    sheet
+        .in_windows("set", &["P2", "Ort=Mu\u{308}nchen"])
+        .with(0);
+    let script = "printf 'u\u{308} Gdan\u{301}sk'";
+    let ended = sheet.run_in_windows("--only P3 --stdout-to Ort", &["sh", "-c", script]);
+    let said = "letters that windows-1252 does not have are written as ? (Ort)";
+    assert!(ended.with(0).stderr.contains(said));
+    let shown = sheet.windows();
+    assert!(shown.contains("\nP1;Köln;COMPLETED;"), "{shown}");
+    assert!(shown.contains("\nP2;München;;"), "{shown}");
+    assert!(shown.contains("\nP3;ü Gda?sk;COMPLETED;"), "{shown}");
+    // Nothing of it looks like an edit afterwards.
+    let again = sheet
+        .run_in_windows("--force", &["sh", "-c", NO_TIME])
+        .with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+}
+
+#[test]
 fn a_letter_that_cannot_be_written_is_refused_of_a_person_and_of_a_call() {
     let sheet = windows("PO_NUMBER;Ort\nP1;x\n");
     let before = bytes(sheet.path());

@@ -536,6 +536,13 @@ fn a_key_that_is_written_otherwise_is_answered_with_how_it_is_written() {
         1,
         &format!("no row has the key A1, {FORM}: did you mean A1;1 or A1;2?"),
     );
+    let rows: String = (1..=5).map(|line| format!("A1;{line};x\n")).collect();
+    check(
+        &format!("order;line;qty\n{rows}"),
+        &["A1"],
+        1,
+        &format!("no row has the key A1, {FORM}: did you mean A1;1, A1;2, A1;3 or 2 more?"),
+    );
     check(
         ORDERS,
         &["A1 2"],

@@ -451,3 +451,17 @@ fn without_a_run_watch_tells_of_the_listed_stages() {
         "{told}"
     );
 }
+
+#[test]
+fn what_there_is_to_say_of_a_sheet_is_said_once_and_not_for_each_stage() {
+    let sheet = listed();
+    let job = "case $TICKOFF_KEY in 9) kill -9 $PPID; hang;; esac";
+    end(&mut sheet.run("--stage ocr -j1 --force", job));
+    std::fs::write(sheet.path(), "id;x\nQ1;\nQ2;\nQ3;\nQ4;\n").unwrap();
+    crate::fixture::rested(sheet.path());
+    for command in ["status", "report --html page.html", "watch"] {
+        let ended = end(&mut sheet.tickoff(command)).with(0);
+        let asked = ended.stderr.matches("WARN").count();
+        assert_eq!(asked, 1, "{command}: {ended:?}");
+    }
+}

@@ -209,6 +209,7 @@ mod tests {
                 po: "P9".into(),
                 form: None,
                 close: vec![],
+                more: 0,
             },
             1,
         );

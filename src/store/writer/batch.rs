@@ -149,11 +149,13 @@ impl Batch {
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
         let (mut missing, mut aside, mut spoilt) = (Vec::new(), Vec::new(), Vec::new());
         let encoding = options.encoding;
-        let mut writable = |column: &str, value: Cow<'_, str>| match encoding.can_write(&value) {
-            true => CompactString::from(value),
-            false => {
+        let mut writable = |column: &str, value: Cow<'_, str>| {
+            if encoding.has_no(&value).is_some() {
                 spoilt.push(column.trim().to_owned());
-                encoding.writable(&value).into()
+            }
+            match encoding.can_write(&value) {
+                true => CompactString::from(value),
+                false => encoding.writable(&value).into(),
             }
         };
         for (cell, place) in cells.into_iter().zip(places) {

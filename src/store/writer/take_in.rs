@@ -292,9 +292,14 @@ impl Writer {
             lost,
             illegible,
             illegible_lost,
+            rekeyed,
             removed,
         } = brought;
         merge::log(&merged);
+        if !rekeyed.is_empty() {
+            let status = self.site.options.stage.status();
+            tracing::warn!(rows = rekeyed.len(), keys = %escape_list(&rekeyed), "rows that had a result have another key now and stay done; tickoff set FILE KEY {status}=PENDING has one of them run under it");
+        }
         if !illegible.is_empty() {
             let encoding = self.site.options.encoding.name();
             tracing::warn!(rows = illegible.len(), keys = %escape_list(&illegible), "another program wrote bytes that are no {encoding} into cells of results; they stay as they are");

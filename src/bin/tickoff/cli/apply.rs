@@ -16,7 +16,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
+    DEFAULT_CAPACITY, Error, Operation, Options, Session, Sheet, Until, Updates, WriteQueue,
+    escape, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
@@ -100,6 +101,7 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
             display.report("no line was read: an earlier session's results cannot be written");
         }
     })?;
+    tell_not_utf8(&session.handler().sheet());
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
@@ -107,6 +109,17 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let handler = Arc::clone(session.handler());
     session.finish()?;
     Ok(applied?.and(Exit::after(&handler)))
+}
+
+/// Says that there are cells which are no text in the sheet's encoding.
+fn tell_not_utf8(sheet: &Sheet) {
+    if let Some(found) = sheet.not_utf8().filter(|_| sheet.encoding().is_utf8()) {
+        tracing::warn!(
+            "results are written in UTF-8, which other cells are not in, the first in line {}, {}; if the sheet is in another encoding, pass that one: --encoding windows-1252 for a CSV of Excel's in Western Europe",
+            found.line,
+            escape(&found.column)
+        );
+    }
 }
 
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
@@ -254,6 +267,7 @@ mod tests {
                 po: po.to_owned(),
                 form: None,
                 close: vec![],
+                more: 0,
             }),
         }
     }

@@ -16,7 +16,8 @@ use crate::stdout::{Keyed, json_line, print};
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
-/// characters, names and keys that only look like others, control characters as a row. Where tickoff.toml lists
+/// characters, names and keys that only look like others, control characters as a row, rows that a stray quote has
+/// swallowed. Where tickoff.toml lists
 /// stages, the states of each are looked at, and with --stage those of one. If nothing is found, one line says so,
 /// and what was looked at.
 #[derive(Debug, clap::Args)]
@@ -68,6 +69,10 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
                 .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
+    let is_readable = !findings.iter().any(|found| found.level == Level::Error);
+    if is_readable && args.stage.is_named() {
+        Sheet::read(&args.sheet.file, &options)?.refuse_mistyped_stage()?;
+    }
     if findings.is_empty() && !args.json {
         let sheet = Sheet::read(&args.sheet.file, &options)?;
         let good = good(&args.sheet.file, &sheet);

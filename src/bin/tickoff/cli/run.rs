@@ -52,7 +52,8 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     }
     rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {
-        rows::tell_not_utf8(&session.handler().sheet(), display);
+        rows::tell_misquoted(&session.handler().sheet());
+        rows::tell_not_utf8(&session.handler().sheet());
     }
     let output = JobOutput::prepare(args, display)?;
     let mut observers = Observers::open(args, display, &session, output.as_ref())?;

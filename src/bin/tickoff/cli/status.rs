@@ -9,7 +9,9 @@ use tickoff::{
     Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage, escape,
 };
 
-use super::args::{FailedArgs, SheetArgs, StageArgs};
+use tracing::subscriber::{NoSubscriber, with_default};
+
+use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::stderr::view::duration;
@@ -59,9 +61,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         true => Stages::read_one(&args.sheet.file, &options)?,
         false => Stages::read(&args.sheet.file, &options)?,
     };
-    if let Some(error) = stages.sheet.unknown_stage() {
-        tracing::warn!("{error}");
-    }
+    refuse_unknown_stage(&stages.sheet)?;
     let work = Work {
         session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
         not_visible: stages.sheet.not_visible(),
@@ -115,17 +115,20 @@ pub struct Stages {
 impl Stages {
     /// Reads it for the stage of these options, and for each that they list.
     pub fn read(file: &Path, options: &Options) -> Result<Stages, Failure> {
+        let one = Stages::read_one(file, options)?;
         let read = |stage: &Stage| {
             let options = Options {
                 stage: stage.clone(),
                 ..options.clone()
             };
-            Ok((stage.clone(), Sheet::read(file, &options)?))
+            let read = || Sheet::read(file, &options);
+            // What there is to say of the file was said.
+            Ok((stage.clone(), with_default(NoSubscriber::default(), read)?))
         };
         let listed: Result<_, Failure> = options.stages.iter().map(read).collect();
         Ok(Stages {
             listed: listed?,
-            ..Stages::read_one(file, options)?
+            ..one
         })
     }
 

@@ -27,8 +27,18 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             delimiter,
             encoding,
             close,
+            excerpt,
             ..
         } => {
+            let header = excerpt.to_string();
+            if let ([name], [key]) = (&columns[..], &key[..])
+                && is_in_quotes(header.lines().next().unwrap_or_default())
+                && delimiter_that_gives(key, name).is_some()
+            {
+                return Some(
+                    "the header is in quotes as a whole, and so are the rows, perhaps: each is one cell; save it anew without quotes around the lines".into(),
+                );
+            }
             let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
@@ -326,14 +336,19 @@ fn is_for_excel(first: &str) -> bool {
     name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
 }
 
+fn is_in_quotes(line: &str) -> bool {
+    let line = line.trim();
+    line.len() > 1 && line.starts_with('"') && line.ends_with('"')
+}
+
 /// The character by which a header has to be split so that one of its names is the key.
 fn delimiter_that_gives(key: &str, header: &str) -> Option<char> {
     let is_key = |name: &str| {
         let name = name.trim().trim_matches('"').trim();
         name.eq_ignore_ascii_case(key.trim())
     };
-    let marks = header.chars().filter(char::is_ascii_punctuation);
-    let mut candidates = marks.filter(|mark| *mark != '"');
+    let is_mark = |c: &char| c.is_ascii_punctuation() && *c != '"' || *c == '\t';
+    let mut candidates = header.chars().filter(is_mark);
     candidates.find(|&mark| header.split(mark).any(is_key))
 }
 
@@ -373,6 +388,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::LookAlike { .. } => {
+            "type that name anew in the sheet's header if it is the status column; if it is another one, rename it, or leave it alone with --stage NAME, which keeps what becomes of a row in columns of its own"
+        }
         Problem::JobNotUtf8 => {
             "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
         }
@@ -545,6 +563,16 @@ mod tests {
             "SUPPLIER:STATUS:PO_NUMBER\n",
             "with the delimiter : the header has that column: pass --delimiter :",
         );
+    }
+
+    #[test]
+    fn a_header_that_is_in_quotes_as_a_whole_is_told_so() {
+        for delimiter in [";", ",", "\t"] {
+            check_sheet(
+                format!("\"PO_NUMBER{delimiter}STATUS\"\r\n\"P1{delimiter}\"\r\n"),
+                "the header is in quotes as a whole, and so are the rows, perhaps: each is one cell; save it anew without quotes around the lines",
+            );
+        }
     }
 
     #[test]

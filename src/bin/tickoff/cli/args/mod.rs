@@ -12,4 +12,4 @@ mod stages;
 pub use log::LogArgs;
 pub use rows::{Assignment, ConditionArgs, FailedArgs, WordArgs, slip};
 pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged, refuse_unwritable};
-pub use stages::{AfterArgs, CommandOn, StageArgs};
+pub use stages::{AfterArgs, CommandOn, StageArgs, refuse_unknown_stage};

@@ -160,8 +160,20 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
     ));
 }
 
+/// Says that there are rows of which a quote has made something else.
+pub fn tell_misquoted(sheet: &Sheet) {
+    if let Some((rows, first)) = sheet.misquoted() {
+        let more = match rows - 1 {
+            0 => String::new(),
+            1 => ", and another row is like it".to_owned(),
+            more => format!(", and {more} more rows are like it"),
+        };
+        tracing::warn!("{first}{more}; tickoff check FILE shows where");
+    }
+}
+
 /// Says that there are cells which are no text, or another text than they look like.
-pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
+pub fn tell_not_utf8(sheet: &Sheet) {
     if let Some(message) = sheet.looks_like_utf8() {
         tracing::warn!("{message}");
     }
@@ -176,15 +188,15 @@ pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
     let encoding = sheet.encoding();
     let what_it_is = match encoding.is_utf8() {
         true => {
-            "a command gets its bytes as they are, a worker {\"base64\":…}; if they are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe"
+            "a command gets its bytes as they are, a worker {\"base64\":…}, and results are written in UTF-8 beside them; if they are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe"
         }
         false => {
             "commands and workers get U+FFFD for what is no letter in it; if the sheet is in another encoding, pass that"
         }
     };
-    display.say(&format!(
+    tracing::warn!(
         "{are} not {}, the first in line {}, {column}: {what_it_is}",
         encoding.name(),
         found.line
-    ));
+    );
 }
