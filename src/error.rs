@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Encoding, Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::domain::{Encoding, HeaderLine, Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{
     DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
@@ -79,6 +79,8 @@ pub enum Error {
         columns: Box<[String]>,
         /// Those of them that are like the first that is not, at most three.
         close: Box<[String]>,
+        /// What the line is that was read as the header.
+        header: HeaderLine,
         /// The header.
         excerpt: Excerpt,
     },
@@ -484,6 +486,11 @@ impl Error {
     /// The place in a file that the error, or one of its causes, is about.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match self {
+            // Of a file that is no text there is nothing to be seen.
+            Error::Malformed {
+                problem: Problem::NoCsv(_),
+                ..
+            } => None,
             Error::Malformed { excerpt, .. }
             | Error::NoKeyColumn { excerpt, .. }
             | Error::ForeignColumn { excerpt, .. }

@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, InvalidValue, KeyCandidates, Problem, Stage,
-    completing_columns, escape, key_candidates, same_column,
+    COLUMNS, Encoding, Error, FileKind, ForeignWord, HeaderLine, Holder, InvalidValue,
+    KeyCandidates, Problem, Stage, completing_columns, escape, key_candidates, same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
@@ -27,8 +27,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             delimiter,
             encoding,
             close,
+            header,
+            line,
             ..
         } => {
+            if let Some(text) = on_header_line(*header, *line, key, (columns, *delimiter)) {
+                return Some(text.into());
+            }
             let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
@@ -41,6 +46,10 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::UnknownColumn { .. } if error.look_alike().is_some() => {
             "type that name anew in the sheet's header, or copy it from there"
         }
+        Error::Malformed {
+            problem: Problem::NoCsv(kind),
+            ..
+        } => return on_other_kind(*kind),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -146,6 +155,57 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
+/// What can be done about a line that is not the header.
+fn on_header_line(
+    header: HeaderLine,
+    line: u64,
+    key: &[String],
+    (columns, delimiter): (&[String], u8),
+) -> Option<String> {
+    const FIRST: &str = "only blank lines and sep=; may stand above the header";
+    Some(match header {
+        HeaderLine::Below(below) => {
+            let has = match key.len() {
+                1 => "that column",
+                _ => "those columns",
+            };
+            format!(
+                "line {} has {has}: remove what stands above it; {FIRST}",
+                line + u64::from(below)
+            )
+        }
+        HeaderLine::Title => format!(
+            "line {line} has one text and the rows below it have more, as a title or a comment: remove what stands above the header; {FIRST}"
+        ),
+        HeaderLine::Row => {
+            let others = (2..=columns.len().min(3)).map(|number| format!("COLUMN{number}"));
+            let more = (columns.len() > 3).then(|| "…".to_owned());
+            let first = key.first().map(|name| escape(name));
+            let names: Vec<String> = first.into_iter().chain(others).chain(more).collect();
+            let names = names.join(&char::from(delimiter).to_string());
+            let list = match columns {
+                [_] => {
+                    "; or read the list as it is: tickoff run - --output NEW.csv --key COLUMN -- CMD {} <FILE"
+                }
+                _ => "",
+            };
+            format!(
+                "line {line} looks like a row: if there is no header, write one above it, as {names}{list}"
+            )
+        }
+        HeaderLine::Named => {
+            let [header] = columns else { return None };
+            let [key] = key else { return None };
+            let delimiter = delimiter_that_gives(key, header)?;
+            format!(
+                "with the delimiter {delimiter} the header has that column: write sep={delimiter} above it, or remove that line; or pass --delimiter {}",
+                for_a_shell(&delimiter.to_string())
+            )
+        }
+        _ => return None,
+    })
+}
+
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
@@ -154,12 +214,6 @@ fn on_missing_key(
     columns: &[String],
     meant: &[String],
 ) -> String {
-    if let [first, rest @ ..] = columns
-        && is_for_excel(first)
-        && rest.iter().all(String::is_empty)
-    {
-        return "the first line is a word to Excel alone: remove it, the header has to be the first".into();
-    }
     if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
@@ -320,12 +374,6 @@ fn from_here(path: &Path) -> String {
     for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
 }
 
-/// `sep=;`, by which Excel is told the delimiter.
-fn is_for_excel(first: &str) -> bool {
-    let name = first.get(..4);
-    name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
-}
-
 /// The character by which a header has to be split so that one of its names is the key.
 fn delimiter_that_gives(key: &str, header: &str) -> Option<char> {
     let is_key = |name: &str| {
@@ -354,6 +402,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         }
         Problem::LoneCarriageReturn => {
             "put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW"
+        }
+        Problem::Utf16 => {
+            "in Excel: Save As, CSV UTF-8; or iconv -f UTF-16 -t UTF-8 FILE > NEW.csv (UTF-16LE if it has no byte order mark)"
         }
         Problem::Nul => {
             "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
@@ -385,6 +436,32 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
+}
+
+fn on_other_kind(kind: FileKind) -> Option<Cow<'static, str>> {
+    let text = match kind {
+        FileKind::Workbook | FileKind::OldWorkbook => {
+            "save the table as CSV: in Excel Save As, CSV UTF-8; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::OpenDocument => {
+            "save the table as CSV: in LibreOffice Save As, Text CSV; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::Compressed(unpack) => {
+            return Some(format!("unpack it first: {unpack} FILE").into());
+        }
+        FileKind::Database => {
+            "export the table as CSV: sqlite3 -csv -header FILE 'SELECT * FROM TABLE' > NEW.csv"
+        }
+        FileKind::Pdf => {
+            "ask for the table as CSV, or copy it into a spreadsheet and save it as CSV"
+        }
+        FileKind::Markup => {
+            "look at what it says: a page in the place of a download often tells of an error, or of a login"
+        }
+        FileKind::Json => "convert it: jq -r '.[] | [.id, .url] | @csv' FILE, with a header above",
+        _ => return None,
+    };
+    Some(text.into())
 }
 
 fn on_held(sheet: &Path, holder: &Holder) -> String {

@@ -1,0 +1,148 @@
+//! What a new user does wrong is answered by what it is and what to do instead, with the exit code for it; the file
+//! stays as it is.
+
+use crate::command_line::{bytes, end};
+use crate::fixture::TempSheet;
+
+/// What `status` and `run` say of a file that is no sheet.
+#[track_caller]
+fn check_file(contents: impl AsRef<[u8]>, lines: &[&str]) {
+    let contents = contents.as_ref();
+    let sheet = TempSheet::new(contents);
+    for (command, arguments) in [("run", &["--", "true"][..]), ("status", &[])] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(3);
+        let said = sheet.without_folder(&ended.stderr);
+        assert_eq!(said, lines.join("\n") + "\n", "{command}");
+        assert_eq!(bytes(sheet.path()), contents);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+    let checked = end(&mut sheet.tickoff("check")).with(3);
+    let advice = lines.last().unwrap();
+    assert_eq!(checked.stderr, format!("{advice}\n"));
+}
+
+mod files {
+    use super::*;
+
+    const SHEET: &str = "PO_NUMBER;STATUS\nP1;\n";
+
+    #[test]
+    fn a_workbook() {
+        let zip = |first: &str| [b"PK\x03\x04", &[0; 26][..], first.as_bytes(), b"\0\n\0"].concat();
+        check_file(
+            zip("[Content_Types].xml"),
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is an Excel workbook (.xlsx), and no CSV",
+                "tickoff: save the table as CSV: in Excel Save As, CSV UTF-8; or soffice --headless --convert-to csv FILE",
+            ],
+        );
+        check_file(
+            zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"),
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is an OpenDocument file (.ods), and no CSV",
+                "tickoff: save the table as CSV: in LibreOffice Save As, Text CSV; or soffice --headless --convert-to csv FILE",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_compressed_file_and_a_pdf() {
+        check_file(
+            b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0",
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is compressed, and no CSV",
+                "tickoff: unpack it first: gunzip -k FILE",
+            ],
+        );
+        check_file(
+            b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n",
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is a PDF, and no CSV",
+                "tickoff: ask for the table as CSV, or copy it into a spreadsheet and save it as CSV",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_page_or_json_in_the_place_of_a_csv() {
+        check_file(
+            "<!DOCTYPE html>\n<html><title>403</title></html>\n",
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is HTML or XML, and no CSV",
+                "tickoff: look at what it says: a page in the place of a download often tells of an error, or of a login",
+            ],
+        );
+        check_file(
+            "[\n {\"id\": \"x\"}\n]\n",
+            &[
+                "tickoff: DIR/input.csv:1:1: the file is JSON, and no CSV",
+                "tickoff: convert it: jq -r '.[] | [.id, .url] | @csv' FILE, with a header above",
+            ],
+        );
+    }
+
+    #[test]
+    fn utf_16_without_a_byte_order_mark() {
+        let message = "tickoff: DIR/input.csv:1:1: the file is UTF-16: save it as CSV UTF-8";
+        let advice = "tickoff: in Excel: Save As, CSV UTF-8; or iconv -f UTF-16 -t UTF-8 FILE > NEW.csv (UTF-16LE if it has no byte order mark)";
+        let little: Vec<u8> = SHEET.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let shown = "    P\\u{0}O\\u{0}_\\u{0}N\\u{0}U\\u{0}M\\u{0}B\\u{0}E\\u{0}R\\u{0};\\u{0}S\\u{0}T\\u{0}A…";
+        check_file(little, &[message, shown, "    ^", advice]);
+        let big: Vec<u8> = SHEET.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let shown = "    \\u{0}P\\u{0}O\\u{0}_\\u{0}N\\u{0}U\\u{0}M\\u{0}B\\u{0}E\\u{0}R\\u{0};\\u{0}S\\u{0}T…";
+        check_file(big, &[message, shown, "    ^", advice]);
+    }
+
+    #[test]
+    fn a_title_or_a_comment_above_the_header() {
+        const FIRST: &str = "only blank lines and sep=; may stand above the header";
+        for title in ["Orders of November", "# from the ERP"] {
+            check_file(
+                format!("{title}\n\n{SHEET}"),
+                &[
+                    &format!(
+                        "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has {title}"
+                    ),
+                    &format!("    {title}"),
+                    "    ^",
+                    &format!(
+                        "tickoff: line 3 has that column: remove what stands above it; {FIRST}"
+                    ),
+                ],
+            );
+        }
+        check_file(
+            "My URLs\nid,url\n1,http://a\n",
+            &[
+                "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has My URLs",
+                "    My URLs",
+                "    ^",
+                &format!(
+                    "tickoff: line 1 has one text and the rows below it have more, as a title or a comment: remove what stands above the header; {FIRST}"
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn no_header_at_all() {
+        check_file(
+            "PO1;Acme;x;y\nPO2;Bolt;x;y\n",
+            &[
+                "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has PO1, Acme, x, y",
+                "    PO1;Acme;x;y",
+                "    ^",
+                "tickoff: line 1 looks like a row: if there is no header, write one above it, as PO_NUMBER;COLUMN2;COLUMN3;…",
+            ],
+        );
+        check_file(
+            "https://a.invalid/1\nhttps://a.invalid/2\n",
+            &[
+                "tickoff: DIR/input.csv:1: no column PO_NUMBER in the header, which has https://a.invalid/1",
+                "    https://a.invalid/1",
+                "    ^",
+                "tickoff: line 1 looks like a row: if there is no header, write one above it, as PO_NUMBER; or read the list as it is: tickoff run - --output NEW.csv --key COLUMN -- CMD {} <FILE",
+            ],
+        );
+    }
+}
