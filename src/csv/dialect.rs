@@ -120,7 +120,7 @@ pub(crate) fn detect(
             let missing: Box<[String]> = missing(key, &columns).cloned().collect();
             let header = match given {
                 None if told.is_some() => HeaderLine::Named,
-                _ => header::look(bytes, &dialect, &columns, |names| {
+                _ => header::look(bytes, &dialect, candidates, |names| {
                     self::missing(key, names).next().is_none()
                 }),
             };

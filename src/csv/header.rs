@@ -1,48 +1,50 @@
 //! What a line is that was read as the header and lacks the key: a title, a comment or a row, as far as can be told.
 
-use crate::csv::dialect::{DELIMITERS, Dialect};
+use crate::csv::dialect::Dialect;
 use crate::csv::grammar::{Records, count_lines};
 use crate::domain::HeaderLine;
 
-/// How many of the rows below are looked at.
+/// How many of the first records are looked at.
 const LOOKED_AT: usize = 20;
 
-/// Looks at a header with these names and at the rows below it; `has_key` tells whether some names have the key.
+/// Looks at a header that was read with one of these delimiters, and at the rows below it; `has_key` tells whether
+/// some names have the key.
 pub(super) fn look(
     bytes: &[u8],
     dialect: &Dialect,
-    names: &[String],
+    delimiters: &[u8],
     has_key: impl Fn(&[String]) -> bool,
 ) -> HeaderLine {
-    let tried = match dialect.delimiter {
-        delimiter if DELIMITERS.contains(&delimiter) => &DELIMITERS[..],
-        _ => std::slice::from_ref(&dialect.delimiter),
+    let records = |&delimiter: &u8| {
+        let records = Rows {
+            records: Records::new(bytes, delimiter, dialect.header_start),
+            bytes,
+            dialect,
+        };
+        records.take(LOOKED_AT).collect::<Vec<_>>()
     };
-    let below = tried.iter().map(|&delimiter| Rows {
-        records: Records::new(bytes, delimiter, dialect.header_end),
-        bytes,
-        dialect,
-        left: LOOKED_AT,
-    });
-    let below: Vec<Vec<(usize, Vec<String>)>> = below.map(Iterator::collect).collect();
-    let header = below.iter().flatten().find(|(_, row)| has_key(row));
-    if let Some(&(start, _)) = header {
+    let readings: Vec<Vec<(usize, Vec<String>)>> = delimiters.iter().map(records).collect();
+    let below = readings.iter().flat_map(|records| records.iter().skip(1));
+    if let Some(&(start, _)) = below.into_iter().find(|(_, row)| has_key(row)) {
         let lines = count_lines(&bytes[dialect.header_end..start]);
         return HeaderLine::Below(u16::try_from(lines).unwrap_or(u16::MAX));
     }
     let texts = |row: &[String]| row.iter().filter(|text| !text.is_empty()).count();
-    let is_wider = |rows: &Vec<(usize, Vec<String>)>| {
-        !rows.is_empty() && rows.iter().all(|(_, row)| texts(row) > 1)
+    let has_title = |records: &Vec<(usize, Vec<String>)>| match &records[..] {
+        [(_, title), (_, first), rows @ ..] => {
+            let wide = texts(first);
+            texts(title) == 1 && wide > 1 && rows.iter().all(|(_, row)| texts(row) == wide)
+        }
+        _ => false,
     };
-    if texts(names) == 1 && below.iter().any(is_wider) {
+    if readings.iter().any(has_title) {
         return HeaderLine::Title;
     }
-    let own = tried
+    let own = delimiters
         .iter()
         .position(|&delimiter| delimiter == dialect.delimiter);
-    let first = own.and_then(|own| below[own].first());
-    match first {
-        Some((_, row)) if is_like(names, row) => HeaderLine::Row,
+    match own.map(|own| &readings[own][..]) {
+        Some([(_, names), (_, row), ..]) if is_like(names, row) => HeaderLine::Row,
         _ => HeaderLine::Header,
     }
 }
@@ -71,19 +73,17 @@ fn shape(text: &str) -> Vec<char> {
     shape
 }
 
-/// The first rows below the header, each with its first byte and its cells.
+/// The header and the rows below it, each with its first byte and its cells.
 struct Rows<'b> {
     records: Records<'b>,
     bytes: &'b [u8],
     dialect: &'b Dialect,
-    left: usize,
 }
 
 impl Iterator for Rows<'_> {
     type Item = (usize, Vec<String>);
 
     fn next(&mut self) -> Option<(usize, Vec<String>)> {
-        self.left = self.left.checked_sub(1)?;
         let span = self.records.next_record().ok()??;
         let cells = self.records.fields().iter().map(|field| {
             let text = self.dialect.encoding.read(&self.bytes[field.clone()]);
@@ -128,6 +128,8 @@ mod tests {
     fn one_text_above_wider_rows_is_a_title() {
         check("My URLs\nid,url\n1,http://a\n", HeaderLine::Title);
         check("My URLs;\nid;url\n1;http://a\n", HeaderLine::Title);
+        check("url\nhttp://a,b\nhttp://c,d,e\n", HeaderLine::Header);
+        check("id;url\n1;a\n", HeaderLine::Header);
         check("url\nhttp://a,b\nhttp://c\n", HeaderLine::Header);
     }
 

@@ -118,7 +118,7 @@ mod files {
                 "    My URLs",
                 "    ^",
                 &format!(
-                    "tickoff: line 1 has one text and the rows below it have more, as a title or a comment: remove what stands above the header; {FIRST}"
+                    "tickoff: line 1 has one text and the rows below it have more: if it is a title or a comment, remove what stands above the header; {FIRST}. If it is the header, name the key: --key COLUMN"
                 ),
             ],
         );
@@ -143,6 +143,128 @@ mod files {
                 "    ^",
                 "tickoff: line 1 looks like a row: if there is no header, write one above it, as PO_NUMBER; or read the list as it is: tickoff run - --output NEW.csv --key COLUMN -- CMD {} <FILE",
             ],
+        );
+    }
+}
+
+mod command_lines {
+    use super::*;
+
+    /// A command line is refused with exit code 2 and in these words, and nothing is touched.
+    #[track_caller]
+    fn check(line: &[&str], said: &str) {
+        const SHEET: &str = "PO_NUMBER;STATUS\nP1;\n";
+        let sheet = TempSheet::new(SHEET);
+        let ended = end(crate::command_line::tickoff()
+            .args(line)
+            .current_dir(sheet.folder()))
+        .with(2);
+        let says = ended.stderr.split("\n\n");
+        let says: Vec<&str> = says.filter(|part| !part.starts_with("For more")).collect();
+        assert_eq!(says.join("\n"), said);
+        assert_eq!(sheet.text(), SHEET);
+        assert_eq!(sheet.leftovers(), [""; 0]);
+    }
+
+    #[test]
+    fn a_command_without_the_dashes_before_it() {
+        check(
+            &["run", "input.csv", "-j", "2", "curl", "-fsS", "{}"],
+            "error: unexpected argument 'curl' found\n  tip: the command goes behind --: tickoff run input.csv -j 2 -- curl -fsS '{}'",
+        );
+    }
+
+    #[test]
+    fn no_command() {
+        for line in [&["run", "input.csv"][..], &["run", "input.csv", "--"]] {
+            check(
+                line,
+                "error: the following required arguments were not provided:\n  <CMD ARGS>...\n  tip: the command to run for each row goes behind --, with {} for its key: tickoff run input.csv -- CMD {}",
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_what_to_do() {
+        check(
+            &["input.csv", "--", "true"],
+            "error: unrecognized subcommand 'input.csv'\n  tip: that is a file, and the command comes first: tickoff run input.csv -- true",
+        );
+        check(
+            &["input.csv"],
+            "error: unrecognized subcommand 'input.csv'\n  tip: that is a file, and the command comes first: tickoff run input.csv -- CMD {} runs CMD for each row, tickoff status input.csv tells how far it is",
+        );
+    }
+
+    #[test]
+    fn two_files() {
+        check(
+            &["status", "other.csv", "input.csv"],
+            "error: unexpected argument 'input.csv' found\n  tip: tickoff status takes one FILE, and this is another one",
+        );
+    }
+
+    #[test]
+    fn resume_and_continue() {
+        for option in ["--resume", "--continue"] {
+            check(
+                &["run", "input.csv", option, "--", "true"],
+                "error: unexpected argument '--resume' found\n  tip: a run always goes on with the rows that are not done: leave that option away\nUsage: tickoff run [OPTIONS] <FILE> -- <CMD ARGS>...",
+            );
+        }
+    }
+
+    #[test]
+    fn a_dash_that_is_no_hyphen() {
+        for (typed, meant) in [("–j", "-j"), ("—jobs", "--jobs"), ("—", "--")] {
+            check(
+                &["run", "input.csv", typed, "8", "true"],
+                &format!(
+                    "error: unexpected argument '{typed}' found\n  tip: that is a dash, as word processors write it, and no hyphen: type {meant}"
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn a_mistyped_option_is_not_proposed_as_a_part_of_the_command() {
+        check(
+            &["run", "input.csv", "--timout", "5s", "--", "true"],
+            "error: unexpected argument '--timout' found\n  tip: a similar argument exists: '--timeout'\nUsage: tickoff run --timeout <DURATION> <FILE> -- <CMD ARGS>...",
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_none_or_too_large() {
+        for jobs in ["0", "eight", "-1", "1.5", "1000000", "99999999999999999999"] {
+            check(
+                &["run", "input.csv", "-j", jobs, "--", "true"],
+                &format!(
+                    "error: invalid value '{jobs}' for '--jobs <N>': it must be a whole number from 1 to 10000"
+                ),
+            );
+        }
+        check(
+            &["run", "input.csv", "--retries", "-1", "--", "true"],
+            "error: invalid value '-1' for '--retries <N>': it must be a whole number, 0 or more",
+        );
+        check(
+            &["run", "input.csv", "--limit", "0", "--", "true"],
+            "error: invalid value '0' for '--limit <N>': it must be a whole number, 1 or more",
+        );
+    }
+
+    #[test]
+    fn nothing_was_chosen_or_is_to_be_decided() {
+        check(
+            &["recover", "input.csv"],
+            "error: the following required arguments were not provided:\n  <--apply|--discard>\n  tip: --apply writes what the journal holds to the sheet, --discard gives it up and keeps it in a copy; tickoff check FILE tells whether there is anything to decide",
+        );
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+        let ended = end(sheet.tickoff("recover").arg("--apply")).with(0);
+        assert_eq!(
+            ended.stdout,
+            "nothing is to be decided: the sheet has all results\n"
         );
     }
 }

@@ -175,7 +175,7 @@ fn on_header_line(
             )
         }
         HeaderLine::Title => format!(
-            "line {line} has one text and the rows below it have more, as a title or a comment: remove what stands above the header; {FIRST}"
+            "line {line} has one text and the rows below it have more: if it is a title or a comment, remove what stands above the header; {FIRST}. If it is the header, name the key: --key COLUMN"
         ),
         HeaderLine::Row => {
             let others = (2..=columns.len().min(3)).map(|number| format!("COLUMN{number}"));
