@@ -122,7 +122,7 @@ pub enum Error {
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
-        Escaped::text(po),
+        Escaped::key(po),
         Lines(lines)
     )]
     DuplicatePo {
@@ -165,7 +165,7 @@ pub enum Error {
     /// The key of an update is not in the sheet. Nothing was changed.
     #[error(
         "no row has the key {}{}{}",
-        Escaped::text(po),
+        Escaped::key(po),
         NotOfTheForm(form),
         DidYouMean(close)
     )]
@@ -228,7 +228,7 @@ pub enum Error {
         column: String,
     },
     /// A value that may not be written. Nothing was changed.
-    #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
+    #[error("{}: {} {reason}", Escaped::key(po), Escaped::text(column))]
     InvalidValue {
         /// The key of the update.
         po: String,
@@ -238,7 +238,7 @@ pub enum Error {
         reason: InvalidValue,
     },
     /// A result may not take a row from one status to the other. Nothing was changed.
-    #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
+    #[error("{}: a result may not change {from} to {to}", Escaped::key(po))]
     Transition {
         /// The key of the update.
         po: String,
@@ -265,7 +265,7 @@ pub enum Error {
     },
     /// An update could not be written to the journal: it would not survive a crash.
     /// It was not applied.
-    #[error("the result of {} could not be made durable", Escaped::text(po))]
+    #[error("the result of {} could not be made durable", Escaped::key(po))]
     NotDurable {
         /// The key of the update.
         po: String,

@@ -127,4 +127,6 @@ pub use sheet::{
 pub use store::{
     CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
 };
+#[doc(hidden)]
+pub use text::close_to;
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -308,7 +308,9 @@ fn what_is_not_a_regular_file() {
             .unwrap()
             .success()
     );
-    for sheet in [folder, pipe] {
+    let saved = "name the CSV itself; what comes through a pipe has to be saved to a file first";
+    let in_it = "that is a folder: name the CSV in it";
+    for (sheet, advice) in [(folder, in_it), (pipe, saved)] {
         for (command, arguments) in [
             ("run", &["--", "true"][..]),
             ("set", &["P1", "STATUS=ERROR"]),
@@ -318,7 +320,7 @@ fn what_is_not_a_regular_file() {
             let ended = end(sheet.tickoff(command).args(arguments)).with(3);
             assert_eq!(
                 sheet.without_folder(&ended.stderr),
-                "tickoff: DIR/input.csv is not a regular file\ntickoff: name the CSV itself; what comes through a pipe has to be saved to a file first\n",
+                format!("tickoff: DIR/input.csv is not a regular file\ntickoff: {advice}\n"),
                 "{command}"
             );
         }

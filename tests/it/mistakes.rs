@@ -268,3 +268,163 @@ mod command_lines {
         );
     }
 }
+
+mod names {
+    use super::*;
+
+    const SHEET: &str = "PO_NUMBER;SUPPLIER;STATUS\nPO1;Acme;\nPO2;Bolt;\n";
+
+    /// A command ends with this code and these words, and nothing is touched.
+    #[track_caller]
+    fn check(sheet: &TempSheet, line: &[&str], code: i32, said: &str) {
+        let mut command = crate::command_line::tickoff();
+        let ended = end(command.args(line).current_dir(sheet.folder())).with(code);
+        assert_eq!(sheet.without_folder(&ended.stderr), said);
+        assert_eq!(sheet.text(), SHEET);
+    }
+
+    const MISSING: &str = "No such file or directory (os error 2)\n";
+
+    #[test]
+    fn a_file_in_a_folder_that_is_not_there() {
+        let sheet = TempSheet::new(SHEET);
+        let said = format!(
+            "tickoff: cannot find the folder my out: {MISSING}tickoff: make it: mkdir -p 'my out'\n"
+        );
+        for line in [
+            &["run", "input.csv", "--output", "my out/c.csv", "--", "true"][..],
+            &[
+                "run",
+                "input.csv",
+                "--joblog",
+                "my out/jobs.log",
+                "--",
+                "true",
+            ],
+            &[
+                "run",
+                "input.csv",
+                "--events",
+                "my out/events",
+                "--",
+                "true",
+            ],
+            &["report", "input.csv", "--html", "my out/r.html"],
+        ] {
+            check(&sheet, line, 3, &said);
+        }
+        assert!(!sheet.folder().join("my out").exists());
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file() {
+        let sheet = TempSheet::new(SHEET);
+        std::fs::create_dir(sheet.folder().join("d")).unwrap();
+        let said =
+            "tickoff: DIR/d is not a regular file\ntickoff: that is a folder: name the CSV in it\n";
+        check(&sheet, &["status", "d"], 3, said);
+        let output = ["run", "input.csv", "--output", "d", "--", "true"];
+        check(&sheet, &output, 3, said);
+    }
+
+    #[test]
+    fn a_file_that_is_called_otherwise() {
+        let sheet = TempSheet::new(SHEET);
+        let check = |name: &str, advice: &str| {
+            let said = format!("tickoff: cannot open {name}: {MISSING}tickoff: {advice}\n");
+            check(&sheet, &["status", name], 3, &said);
+        };
+        check("imput.csv", "did you mean input.csv?");
+        check(
+            "-",
+            "- is the standard input, from which only run reads jobs: name the CSV",
+        );
+        check(
+            "~/input.csv",
+            "a shell replaces ~ by your folder outside of quotes alone: leave them away",
+        );
+        std::os::unix::fs::symlink("gone.csv", sheet.folder().join("link.csv")).unwrap();
+        check("link.csv", "that is a link to gone.csv, which is not there");
+        let said = format!(
+            "tickoff: cannot open C:\\a\\in.csv: {MISSING}tickoff: folders are separated by / here; in WSL, C:\\ is /mnt/c/\n"
+        );
+        super::names::check(&sheet, &["status", "C:\\a\\in.csv"], 3, &said);
+    }
+
+    #[test]
+    fn what_comes_through_a_pipe() {
+        let sheet = TempSheet::new(SHEET);
+        let mut command = crate::command_line::tickoff();
+        command
+            .args(["status", "/dev/stdin"])
+            .stdin(std::process::Stdio::piped());
+        let ended = end(&mut command).with(3);
+        assert_eq!(
+            ended.stderr,
+            "tickoff: /dev/stdin is not a regular file\ntickoff: name the CSV itself; what comes through a pipe has to be saved to a file first\n"
+        );
+        // A file that stdin is, is a file.
+        let file = std::fs::File::open(sheet.path()).unwrap();
+        end(crate::command_line::tickoff()
+            .args(["status", "/dev/stdin"])
+            .stdin(file))
+        .with(0);
+    }
+
+    #[test]
+    fn several_keys_in_one() {
+        let sheet = TempSheet::new(SHEET);
+        for only in ["PO1,PO2", "PO1 PO2", "PO1; PO2"] {
+            check(
+                &sheet,
+                &["run", "input.csv", "--only", only, "--", "true"],
+                1,
+                &format!(
+                    "tickoff: no row has the key {only}: did you mean PO1 or PO2?\ntickoff: name each key by itself, as in run --only PO1 --only PO2\n"
+                ),
+            );
+        }
+        let said = "tickoff: no row has the key PO1,Zebra\n";
+        check(&sheet, &["get", "input.csv", "PO1,Zebra"], 1, said);
+    }
+
+    #[test]
+    fn a_key_of_a_megabyte_fills_no_screen() {
+        let key = "k".repeat(1_000_000);
+        let sheet = TempSheet::new(format!("PO_NUMBER;STATUS\n{key};\nP2;\n"));
+        let ended = end(&mut sheet.run("", "true")).with(1);
+        assert!(ended.stderr.len() < 2_000, "{} bytes", ended.stderr.len());
+        assert_eq!(sheet.counts()["completed"], 1);
+        let long = "x".repeat(100_000);
+        let ended = end(sheet.tickoff("get").arg(&long)).with(1);
+        assert!(ended.stderr.len() < 400, "{} bytes", ended.stderr.len());
+    }
+
+    #[test]
+    fn a_cell_as_a_shell_would_write_it() {
+        let sheet = TempSheet::new(SHEET);
+        for (typed, placeholder) in [
+            ("$SUPPLIER", "{SUPPLIER}"),
+            ("${supplier}", "{SUPPLIER}"),
+            ("{{PO_NUMBER}}", "{PO_NUMBER}"),
+        ] {
+            let command = ["--dry-run", "--", "echo", typed];
+            end(sheet.tickoff("run").args(command)).with(0);
+            let ended = end(sheet.tickoff("run").args(["--force", "--", "echo", typed])).with(0);
+            let says = format!(
+                "the command gets {typed} as it is, since no shell looks at it: {placeholder} is the cell"
+            );
+            assert!(ended.stderr.contains(&says), "{ended:?}");
+        }
+        let command = [
+            "--force",
+            "--",
+            "sh",
+            "-c",
+            "STATUS=x; echo $STATUS",
+            "$HOME",
+        ];
+        let ended = end(sheet.tickoff("run").args(command)).with(0);
+        assert!(!ended.stderr.contains("as it is"), "{ended:?}");
+    }
+}

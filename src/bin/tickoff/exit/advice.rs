@@ -9,13 +9,20 @@ use std::path::Path;
 
 use tickoff::{
     COLUMNS, Encoding, Error, FileKind, ForeignWord, HeaderLine, Holder, InvalidValue,
-    KeyCandidates, Problem, Stage, completing_columns, escape, key_candidates, same_column,
+    KeyCandidates, Problem, Stage, close_to, completing_columns, escape, key_candidates,
+    same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let text = match error {
+        Error::Io {
+            source,
+            path,
+            action,
+        } if source.kind() == ErrorKind::NotFound => return on_missing_path(action, path),
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
+        Error::NotAFile { path } if path.is_dir() => "that is a folder: name the CSV in it",
         Error::NotAFile { .. } => {
             "name the CSV itself; what comes through a pipe has to be saved to a file first"
         }
@@ -63,6 +70,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
+        }
+        Error::UnknownPo { po, close, .. } if is_list_of(po, close) => {
+            let each = close
+                .iter()
+                .map(|key| format!(" --only {}", for_a_shell(key)));
+            let each = each.collect::<String>();
+            return Some(format!("name each key by itself, as in run{each}").into());
         }
         Error::InvalidValue {
             reason: InvalidValue::Letter { .. },
@@ -134,6 +148,51 @@ fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
     format!(
         "if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or {RENAME}. If its words are to be replaced by results, say what they mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed"
     )
+}
+
+/// Whether several keys were named in one.
+fn is_list_of(typed: &str, keys: &[String]) -> bool {
+    let is_a_part = |key: &String| typed.len() > key.len() && typed.contains(&**key);
+    keys.len() > 1 && keys.iter().all(is_a_part)
+}
+
+/// How many names of a folder are compared with one that is not there.
+const MAX_NAMES: usize = 10_000;
+
+/// What may have been meant by a name that nothing has.
+fn on_missing_path(action: &str, path: &Path) -> Option<Cow<'static, str>> {
+    let typed = path.to_string_lossy();
+    let shown = |path: &Path| for_a_shell(&path.to_string_lossy());
+    if action == "find the folder" {
+        return Some(format!("make it: mkdir -p {}", shown(path)).into());
+    }
+    if typed == "-" {
+        return Some(
+            "- is the standard input, from which only run reads jobs: name the CSV".into(),
+        );
+    }
+    if typed.starts_with("~/") {
+        return Some(
+            "a shell replaces ~ by your folder outside of quotes alone: leave them away".into(),
+        );
+    }
+    if let Ok(leads_to) = path.read_link() {
+        let leads_to = shown(&leads_to);
+        return Some(format!("that is a link to {leads_to}, which is not there").into());
+    }
+    if typed.contains('\\') && !typed.contains('/') {
+        return Some("folders are separated by / here; in WSL, C:\\ is /mnt/c/".into());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let names = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names = names.flatten().take(MAX_NAMES);
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| !name.starts_with('.'));
+    let close = close_to(path.file_name()?.to_str()?, names);
+    let close: Vec<String> = close.iter().map(|name| for_a_shell(name)).collect();
+    (!close.is_empty()).then(|| format!("did you mean {}?", close.join(" or ")).into())
 }
 
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
