@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Encoding, Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::domain::{Encoding, HeaderLine, Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{
     DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
@@ -79,6 +79,8 @@ pub enum Error {
         columns: Box<[String]>,
         /// Those of them that are like the first that is not, at most three.
         close: Box<[String]>,
+        /// What the line is that was read as the header.
+        header: HeaderLine,
         /// The header.
         excerpt: Excerpt,
     },
@@ -120,7 +122,7 @@ pub enum Error {
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
-        Escaped::text(po),
+        Escaped::key(po),
         Lines(lines)
     )]
     DuplicatePo {
@@ -163,7 +165,7 @@ pub enum Error {
     /// The key of an update is not in the sheet. Nothing was changed.
     #[error(
         "no row has the key {}{}{}",
-        Escaped::text(po),
+        Escaped::key(po),
         NotOfTheForm(form),
         DidYouMean::one_of(close, *more)
     )]
@@ -228,7 +230,7 @@ pub enum Error {
         column: String,
     },
     /// A value that may not be written. Nothing was changed.
-    #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
+    #[error("{}: {} {reason}", Escaped::key(po), Escaped::text(column))]
     InvalidValue {
         /// The key of the update.
         po: String,
@@ -238,7 +240,7 @@ pub enum Error {
         reason: InvalidValue,
     },
     /// A result may not take a row from one status to the other. Nothing was changed.
-    #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
+    #[error("{}: a result may not change {from} to {to}", Escaped::key(po))]
     Transition {
         /// The key of the update.
         po: String,
@@ -265,7 +267,7 @@ pub enum Error {
     },
     /// An update could not be written to the journal: it would not survive a crash.
     /// It was not applied.
-    #[error("the result of {} could not be made durable", Escaped::text(po))]
+    #[error("the result of {} could not be made durable", Escaped::key(po))]
     NotDurable {
         /// The key of the update.
         po: String,
@@ -486,6 +488,11 @@ impl Error {
     /// The place in a file that the error, or one of its causes, is about.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match self {
+            // Of a file that is no text there is nothing to be seen.
+            Error::Malformed {
+                problem: Problem::NoCsv(_),
+                ..
+            } => None,
             Error::Malformed { excerpt, .. }
             | Error::NoKeyColumn { excerpt, .. }
             | Error::ForeignColumn { excerpt, .. }

@@ -99,8 +99,9 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
-    MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    Encoding, FileKind, HeaderLine, Holder, InvalidStage, InvalidValue, KeyColumns,
+    MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem,
+    ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
@@ -126,4 +127,6 @@ pub use sheet::{
 pub use store::{
     CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
 };
+#[doc(hidden)]
+pub use text::close_to;
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -12,10 +12,10 @@ use std::io::{self, Read};
 use hashbrown::HashTable;
 
 use crate::csv::grammar::Records;
+use crate::csv::opening::Opening;
 use crate::domain::Encoding;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
 use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
-use crate::text::BOM;
 
 /// How many columns are tried two by two.
 const MAX_PAIRED: usize = 16;
@@ -99,8 +99,8 @@ fn find_within(
         sheet.by_ref().take(buffer as u64).read_to_end(&mut bytes)?;
         is_end = bytes.len() == before;
         let start = match columns {
-            None if bytes.starts_with(BOM) => BOM.len(),
-            _ => 0,
+            None => Opening::of(&bytes).end,
+            Some(_) => 0,
         };
         let mut records = Records::new(&bytes, delimiter, start);
         let mut read = start;

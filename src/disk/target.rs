@@ -31,7 +31,14 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target> {
-        let mut target = Target::at(std::fs::canonicalize(path).map_err(Error::io("open", path))?)?;
+        let found = std::fs::canonicalize(path).map_err(|error| {
+            // A pipe has no name, and is there: /dev/stdin, or a shell's <(…).
+            match std::fs::metadata(path) {
+                Ok(found) if !found.is_file() => not_a_file(path),
+                _ => Error::io("open", path)(error),
+            }
+        })?;
+        let mut target = Target::at(found)?;
         // It is not opened for that: another program may hold a lease on it.
         let sheet = std::fs::metadata(&target.path).map_err(Error::io("open", &target.path))?;
         target.refuse_other_than_file(&sheet)?;
@@ -152,9 +159,7 @@ impl Target {
     fn refuse_other_than_file(&self, metadata: &Metadata) -> Result<()> {
         match metadata.is_file() {
             true => Ok(()),
-            false => Err(Error::NotAFile {
-                path: self.path.clone(),
-            }),
+            false => Err(not_a_file(&self.path)),
         }
     }
 
@@ -323,6 +328,12 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 }
 
 /// Why a file could not be opened for reading. Who does not wait is refused so by a write lease alone.
+fn not_a_file(path: &Path) -> Error {
+    Error::NotAFile {
+        path: path.to_owned(),
+    }
+}
+
 fn not_opened(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |error| match error.kind() {

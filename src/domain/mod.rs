@@ -7,6 +7,8 @@
 
 pub(crate) mod columns;
 mod encoding;
+mod file_kind;
+mod header_line;
 mod holder;
 mod key;
 mod key_text;
@@ -17,6 +19,8 @@ mod status;
 mod time;
 
 pub use encoding::Encoding;
+pub use file_kind::FileKind;
+pub use header_line::HeaderLine;
 pub use holder::Holder;
 pub use key::KeyColumns;
 pub use limits::{

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::domain::FileKind;
 use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
 use crate::text::{Escaped, Meant, escape_list};
 
@@ -15,8 +16,10 @@ pub enum Problem {
     LoneCarriageReturn,
     /// A NUL byte: the file is damaged, or not UTF-8.
     Nul,
-    /// UTF-16, recognised by its byte order mark.
+    /// UTF-16, recognised by its byte order mark, or by its NUL bytes.
     Utf16,
+    /// A file of another kind, recognised by how it begins.
+    NoCsv(FileKind),
     /// A header name or a key that is not UTF-8.
     InvalidUtf8,
     /// A header name or a key with a byte that has no letter in the encoding of this name.
@@ -61,6 +64,7 @@ impl fmt::Display for Problem {
             ),
             Problem::Nul => f.write_str("a NUL byte: the file is damaged or is not UTF-8 text"),
             Problem::Utf16 => f.write_str("the file is UTF-16: save it as CSV UTF-8"),
+            Problem::NoCsv(kind) => write!(f, "the file is {kind}, and no CSV"),
             Problem::InvalidUtf8 => f.write_str("the header and the key column must be UTF-8"),
             Problem::NoLetter(encoding) => write!(
                 f,

@@ -383,7 +383,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         match verdict {
             Verdict::Error => {
                 let reason = updates.get(ERROR_MESSAGE).unwrap_or_default();
-                warn!(key = %Escaped::text(po), reason = %Escaped::text(reason), attempts, "failed");
+                warn!(key = %Escaped::key(po), reason = %Escaped::text(reason), attempts, "failed");
             }
             _ => debug!(key = %Escaped::text(po), ?verdict, attempts, ?duration, "processed"),
         }

@@ -40,6 +40,8 @@ pub enum Level {
     Error,
     /// A run works, and what was found is kept as it is.
     Warning,
+    /// Nothing is wrong; it says how the sheet is read.
+    Info,
 }
 
 /// The findings about a sheet that is open.

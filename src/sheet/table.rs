@@ -30,7 +30,6 @@ use crate::sheet::record::CsvRecord;
 use crate::sheet::refused::in_header;
 use crate::sheet::schema::Schema;
 use crate::sheet::shown::text;
-use crate::text::close_to;
 
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
@@ -288,13 +287,7 @@ impl Sheet {
                 .take(if may_compare { looked_at } else { 0 })
         };
         let has_form = self.index.has_form(po);
-        let (mut close, more) = match has_form {
-            true => (Vec::new(), 0),
-            false => self.keys_with_parts(po, rows()),
-        };
-        if close.is_empty() {
-            close = close_to(po, rows().map(|row| self.key(row)));
-        }
+        let (close, more) = self.keys_meant(po, has_form, rows);
         Error::UnknownPo {
             po: self.canonical(po).into_owned(),
             form: (!has_form).then(|| self.key_form()),

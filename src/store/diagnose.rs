@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use crate::csv::Opening;
 use crate::disk::Target;
+use crate::domain::Problem;
 use crate::error::{Error, Named, Result, foreign_column};
 use crate::sheet::integrity::findings_with;
 use crate::sheet::refused::Refused;
-use crate::sheet::{Diagnostic, Duplicates, Level, Options};
+use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
 use crate::store::read::{read_and_ask, read_as_it_is};
 use crate::store::{fitness, left_behind};
-use crate::text::{Missing, escape_list};
+use crate::text::{Missing, escape, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
 /// lines. What makes it unfit as a sheet is a finding, too, beside those about what can be read of it all the same.
@@ -41,6 +43,9 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             }
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
                 findings.push(of_contents(error)?);
+            }
+            if let Some(delimiter) = Opening::of(sheet.bytes()).delimiter {
+                findings.push(of_place(Level::Info, told_of(delimiter, &sheet)));
             }
             let encoding = sheet.looks_like_utf8();
             findings.extend(encoding.map(|message| of_place(Level::Warning, message)));
@@ -79,6 +84,23 @@ fn with_others(finding: Diagnostic, target: &Target, options: &Options) -> Vec<D
     findings
 }
 
+/// What is to be said of a line `sep=;`.
+fn told_of(named: u8, sheet: &Sheet) -> String {
+    let shown = |delimiter: u8| escape(&char::from(delimiter).to_string());
+    let delimiter = sheet.dialect().delimiter;
+    let line = format!(
+        "the line sep={} above the header names the delimiter to Excel",
+        shown(named)
+    );
+    match delimiter == named {
+        true => format!("{line}, and is kept"),
+        false => format!(
+            "{line}; the sheet is read with {}, as it was told",
+            shown(delimiter)
+        ),
+    }
+}
+
 fn of_place(level: Level, message: String) -> Diagnostic {
     Diagnostic {
         level,
@@ -99,7 +121,10 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
             problem,
             excerpt,
             ..
-        } => (line, column, problem.to_string(), Some(excerpt)),
+        } => {
+            let excerpt = Some(excerpt).filter(|_| !matches!(problem, Problem::NoCsv(_)));
+            (line, column, problem.to_string(), excerpt)
+        }
         Error::NoKeyColumn {
             line,
             missing,

@@ -6,12 +6,22 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::text::shorten::shortened;
+
+/// So many characters of a key are shown in a message.
+const MAX_KEY_CHARS: usize = 300;
+
 /// Displays a text with every dangerous character escaped.
 pub(crate) struct Escaped<'a>(std::borrow::Cow<'a, str>);
 
 impl<'a> Escaped<'a> {
     pub(crate) fn text(text: &'a str) -> Self {
         Escaped(text.into())
+    }
+
+    /// A key of many pages keeps its start and its end.
+    pub(crate) fn key(key: &'a str) -> Self {
+        Escaped(shortened(key, MAX_KEY_CHARS))
     }
 
     pub(crate) fn path(path: &'a Path) -> Self {

@@ -23,10 +23,7 @@ const MAX_NAME_BYTES: usize = 100;
 const MAX_SLIPS: usize = 3;
 
 /// Those of the names that are most like the wanted one, the likest first.
-pub(crate) fn close_to<N: AsRef<str>>(
-    wanted: &str,
-    names: impl IntoIterator<Item = N>,
-) -> Vec<String> {
+pub fn close_to<N: AsRef<str>>(wanted: &str, names: impl IntoIterator<Item = N>) -> Vec<String> {
     if wanted.len() > MAX_NAME_BYTES {
         return Vec::new();
     }

@@ -71,6 +71,10 @@ mod links;
 #[cfg(feature = "cli")]
 mod listed_stages;
 #[cfg(feature = "cli")]
+mod mistakes;
+#[cfg(feature = "cli")]
+mod named_delimiter;
+#[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
 mod numbering;

@@ -606,7 +606,7 @@ fn a_folder_that_is_not_there_is_an_error_that_names_it() {
     let ended = report(&sheet, &["--html", "none/r.html"]).with(3);
     assert_eq!(
         ended.stderr,
-        "tickoff: cannot open none: No such file or directory (os error 2)\n"
+        "tickoff: cannot find the folder none: No such file or directory (os error 2)\ntickoff: make it: mkdir -p none\n"
     );
 }
 

@@ -6,8 +6,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 // What the system gives, beyond std.
 mod sys;
 //
@@ -27,7 +25,7 @@ mod report;
 mod cli;
 
 fn main() -> ExitCode {
-    let command = cli::Args::parse().command;
+    let command = cli::Command::typed();
     let display = command.display();
     display.take_log();
     sys::survive_file_size_limits();

@@ -73,7 +73,8 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
     if is_readable && args.stage.is_named() {
         Sheet::read(&args.sheet.file, &options)?.refuse_mistyped_stage()?;
     }
-    if findings.is_empty() && !args.json {
+    let is_good = findings.iter().all(|finding| finding.level == Level::Info);
+    if is_good && !args.json {
         let sheet = Sheet::read(&args.sheet.file, &options)?;
         let good = good(&args.sheet.file, &sheet);
         print(|out| writeln!(out, "{good}"))?;
@@ -142,6 +143,7 @@ fn line(out: &mut (impl Write + ?Sized), path: &Path, finding: &Diagnostic) -> i
     let level = match finding.level {
         Level::Error => "error",
         Level::Warning => "warning",
+        Level::Info => "info",
     };
     let path = escape(&path.to_string_lossy());
     write!(out, "{path}:{}:{}: {level}: ", finding.line, finding.column)?;
@@ -188,6 +190,7 @@ mod tests {
     #[test]
     fn only_errors_make_a_sheet_bad() {
         assert_eq!(exit(&[]), Exit::Done);
+        assert_eq!(exit(&[finding(Level::Info, None)]), Exit::Done);
         assert_eq!(exit(&[finding(Level::Warning, None)]), Exit::Done);
         assert_eq!(
             exit(&[finding(Level::Warning, None), finding(Level::Error, None)]),

@@ -23,6 +23,7 @@ mod completions;
 mod get;
 mod init;
 mod man;
+mod mistyped;
 mod pending;
 mod recover;
 mod report;
@@ -88,6 +89,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// The command that was typed; ends the program with what is wrong if there is none.
+    pub fn typed() -> Command {
+        let typed: Vec<_> = std::env::args_os().collect();
+        let args = Args::try_parse_from(&typed);
+        args.unwrap_or_else(|error| mistyped::explained(error, &typed).exit())
+            .command
+    }
+
     /// The stderr that the command is to speak to.
     pub fn display(&self) -> Display {
         match self {

@@ -63,6 +63,9 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
             "results of {rows} rows: {} written, {without_row} without a row in the sheet kept in a copy",
             rows - without_row
         ),
+        Decision::Apply if rows == 0 => {
+            writeln!(out, "nothing is to be decided: the sheet has all results")
+        }
         Decision::Apply => writeln!(out, "results of {rows} rows written"),
         Decision::Discard if rows > 0 => {
             writeln!(

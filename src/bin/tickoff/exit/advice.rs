@@ -8,14 +8,21 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, InvalidValue, KeyCandidates, Problem, Stage,
-    completing_columns, escape, key_candidates, same_column,
+    COLUMNS, Encoding, Error, FileKind, ForeignWord, HeaderLine, Holder, InvalidValue,
+    KeyCandidates, Problem, Stage, close_to, completing_columns, escape, key_candidates,
+    same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let text = match error {
+        Error::Io {
+            source,
+            path,
+            action,
+        } if source.kind() == ErrorKind::NotFound => return on_missing_path(action, path),
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
+        Error::NotAFile { path } if path.is_dir() => "that is a folder: name the CSV in it",
         Error::NotAFile { .. } => {
             "name the CSV itself; what comes through a pipe has to be saved to a file first"
         }
@@ -27,17 +34,22 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             delimiter,
             encoding,
             close,
+            header,
+            line,
             excerpt,
             ..
         } => {
-            let header = excerpt.to_string();
+            let shown = excerpt.to_string();
             if let ([name], [key]) = (&columns[..], &key[..])
-                && is_in_quotes(header.lines().next().unwrap_or_default())
+                && is_in_quotes(shown.lines().next().unwrap_or_default())
                 && delimiter_that_gives(key, name).is_some()
             {
                 return Some(
                     "the header is in quotes as a whole, and so are the rows, perhaps: each is one cell; save it anew without quotes around the lines".into(),
                 );
+            }
+            if let Some(text) = on_header_line(*header, *line, key, (columns, *delimiter)) {
+                return Some(text.into());
             }
             let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
@@ -51,6 +63,10 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::UnknownColumn { .. } if error.look_alike().is_some() => {
             "type that name anew in the sheet's header, or copy it from there"
         }
+        Error::Malformed {
+            problem: Problem::NoCsv(kind),
+            ..
+        } => return on_other_kind(*kind),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -64,6 +80,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
+        }
+        Error::UnknownPo { po, close, .. } if is_list_of(po, close) => {
+            let each = close
+                .iter()
+                .map(|key| format!(" --only {}", for_a_shell(key)));
+            let each = each.collect::<String>();
+            return Some(format!("name each key by itself, as in run{each}").into());
         }
         Error::InvalidValue {
             reason: InvalidValue::Letter { .. },
@@ -137,6 +160,51 @@ fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
     )
 }
 
+/// Whether several keys were named in one.
+fn is_list_of(typed: &str, keys: &[String]) -> bool {
+    let is_a_part = |key: &String| typed.len() > key.len() && typed.contains(&**key);
+    keys.len() > 1 && keys.iter().all(is_a_part)
+}
+
+/// How many names of a folder are compared with one that is not there.
+const MAX_NAMES: usize = 10_000;
+
+/// What may have been meant by a name that nothing has.
+fn on_missing_path(action: &str, path: &Path) -> Option<Cow<'static, str>> {
+    let typed = path.to_string_lossy();
+    let shown = |path: &Path| for_a_shell(&path.to_string_lossy());
+    if action == "find the folder" {
+        return Some(format!("make it: mkdir -p {}", shown(path)).into());
+    }
+    if typed == "-" {
+        return Some(
+            "- is the standard input, from which only run reads jobs: name the CSV".into(),
+        );
+    }
+    if typed.starts_with("~/") {
+        return Some(
+            "a shell replaces ~ by your folder outside of quotes alone: leave them away".into(),
+        );
+    }
+    if let Ok(leads_to) = path.read_link() {
+        let leads_to = shown(&leads_to);
+        return Some(format!("that is a link to {leads_to}, which is not there").into());
+    }
+    if typed.contains('\\') && !typed.contains('/') {
+        return Some("folders are separated by / here; in WSL, C:\\ is /mnt/c/".into());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let names = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names = names.flatten().take(MAX_NAMES);
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| !name.starts_with('.'));
+    let close = close_to(path.file_name()?.to_str()?, names);
+    let close: Vec<String> = close.iter().map(|name| for_a_shell(name)).collect();
+    (!close.is_empty()).then(|| format!("did you mean {}?", close.join(" or ")).into())
+}
+
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     let text = match reason {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -156,6 +224,57 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
+/// What can be done about a line that is not the header.
+fn on_header_line(
+    header: HeaderLine,
+    line: u64,
+    key: &[String],
+    (columns, delimiter): (&[String], u8),
+) -> Option<String> {
+    const FIRST: &str = "only blank lines and sep=; may stand above the header";
+    Some(match header {
+        HeaderLine::Below(below) => {
+            let has = match key.len() {
+                1 => "that column",
+                _ => "those columns",
+            };
+            format!(
+                "line {} has {has}: remove what stands above it; {FIRST}",
+                line + u64::from(below)
+            )
+        }
+        HeaderLine::Title => format!(
+            "line {line} has one text and the rows below it have more: if it is a title or a comment, remove what stands above the header; {FIRST}. If it is the header, name the key: --key COLUMN"
+        ),
+        HeaderLine::Row => {
+            let others = (2..=columns.len().min(3)).map(|number| format!("COLUMN{number}"));
+            let more = (columns.len() > 3).then(|| "…".to_owned());
+            let first = key.first().map(|name| escape(name));
+            let names: Vec<String> = first.into_iter().chain(others).chain(more).collect();
+            let names = names.join(&char::from(delimiter).to_string());
+            let list = match columns {
+                [_] => {
+                    "; or read the list as it is: tickoff run - --output NEW.csv --key COLUMN -- CMD {} <FILE"
+                }
+                _ => "",
+            };
+            format!(
+                "line {line} looks like a row: if there is no header, write one above it, as {names}{list}"
+            )
+        }
+        HeaderLine::Named => {
+            let [header] = columns else { return None };
+            let [key] = key else { return None };
+            let delimiter = delimiter_that_gives(key, header)?;
+            format!(
+                "with the delimiter {delimiter} the header has that column: write sep={delimiter} above it, or remove that line; or pass --delimiter {}",
+                for_a_shell(&delimiter.to_string())
+            )
+        }
+        _ => return None,
+    })
+}
+
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
@@ -164,12 +283,6 @@ fn on_missing_key(
     columns: &[String],
     meant: &[String],
 ) -> String {
-    if let [first, rest @ ..] = columns
-        && is_for_excel(first)
-        && rest.iter().all(String::is_empty)
-    {
-        return "the first line is a word to Excel alone: remove it, the header has to be the first".into();
-    }
     if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
@@ -330,12 +443,6 @@ fn from_here(path: &Path) -> String {
     for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
 }
 
-/// `sep=;`, by which Excel is told the delimiter.
-fn is_for_excel(first: &str) -> bool {
-    let name = first.get(..4);
-    name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
-}
-
 fn is_in_quotes(line: &str) -> bool {
     let line = line.trim();
     line.len() > 1 && line.starts_with('"') && line.ends_with('"')
@@ -370,6 +477,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::LoneCarriageReturn => {
             "put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW"
         }
+        Problem::Utf16 => {
+            "in Excel: Save As, CSV UTF-8; or iconv -f UTF-16 -t UTF-8 FILE > NEW.csv (UTF-16LE if it has no byte order mark)"
+        }
         Problem::Nul => {
             "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
         }
@@ -403,6 +513,32 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
+}
+
+fn on_other_kind(kind: FileKind) -> Option<Cow<'static, str>> {
+    let text = match kind {
+        FileKind::Workbook | FileKind::OldWorkbook => {
+            "save the table as CSV: in Excel Save As, CSV UTF-8; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::OpenDocument => {
+            "save the table as CSV: in LibreOffice Save As, Text CSV; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::Compressed(unpack) => {
+            return Some(format!("unpack it first: {unpack} FILE").into());
+        }
+        FileKind::Database => {
+            "export the table as CSV: sqlite3 -csv -header FILE 'SELECT * FROM TABLE' > NEW.csv"
+        }
+        FileKind::Pdf => {
+            "ask for the table as CSV, or copy it into a spreadsheet and save it as CSV"
+        }
+        FileKind::Markup => {
+            "look at what it says: a page in the place of a download often tells of an error, or of a login"
+        }
+        FileKind::Json => "convert it: jq -r '.[] | [.id, .url] | @csv' FILE, with a header above",
+        _ => return None,
+    };
+    Some(text.into())
 }
 
 fn on_held(sheet: &Path, holder: &Holder) -> String {

@@ -109,6 +109,11 @@ fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     };
     match folder.canonicalize() {
         Ok(folder) => Ok(folder.join(name)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::Sheet(Error::Io {
+            action: "find the folder",
+            path: folder.to_owned(),
+            source: Arc::new(error),
+        })),
         Err(error) => Err(failure("open", folder.to_owned(), error)),
     }
 }

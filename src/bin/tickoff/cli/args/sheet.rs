@@ -9,7 +9,7 @@ use tickoff::{
     DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
 };
 
-use crate::cli::args::CommandOn;
+use crate::cli::args::{CommandOn, some};
 use crate::cli::formulas::Formulas;
 use crate::exit::{Exit, Failure, for_a_shell};
 
@@ -189,7 +189,7 @@ pub struct BackupArgs {
     pub backup_dir: Option<PathBuf>,
 
     /// How many backups are kept
-    #[arg(long, value_name = "N", default_value = KEEP, help_heading = "Backups")]
+    #[arg(long, value_name = "N", value_parser = some, default_value = KEEP, help_heading = "Backups")]
     pub keep: NonZeroUsize,
 }
 
