@@ -42,7 +42,7 @@ fn status_tells_of_each_stage_that_is_listed() {
         (
             "fetch",
             &[
-                "completed       2   66 %",
+                "completed       2   67 %",
                 "error           1   33 %",
                 "fetch_STATUS\n  2  COMPLETED\n  1  ERROR\n",
                 "  1  exit 1: gone  (9)",
@@ -50,7 +50,7 @@ fn status_tells_of_each_stage_that_is_listed() {
         ),
         (
             "ocr",
-            &["completed       1   33 %", "pending         2   66 %"],
+            &["completed       1   33 %", "pending         2   67 %"],
         ),
     ] {
         for line in lines {

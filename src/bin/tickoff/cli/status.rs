@@ -12,6 +12,7 @@ use tickoff::{
 use super::args::{FailedArgs, SheetArgs, StageArgs};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
+use crate::percent::percents;
 use crate::stderr::view::duration;
 use crate::stdout::{json_line, print};
 
@@ -255,21 +256,22 @@ impl State {
     }
 }
 
-/// One status a line, with its count, its share, and a bar.
+/// One status a line, with its count, its share, and a bar; the shares add up.
 pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
     let total = progress.total;
     let width = total.to_string().len();
     writeln!(out, "{:<14}  {total:>width$}", "total")?;
-    for (name, count) in [
+    let counts = [
         ("completed", progress.completed),
         ("pending", progress.pending),
         ("error", progress.error),
         ("no_attachments", progress.no_attachments),
         ("other", progress.other),
-    ] {
-        let share = |of: usize| (count * of).div_ceil(total.max(1));
-        let (percent, bar) = (count * 100 / total.max(1), "█".repeat(share(BAR)));
-        let line = format!("{name:<14}  {count:>width$}  {percent:>3} %  {bar}");
+    ];
+    let percents = percents(&counts.map(|(_, count)| count), 0);
+    for ((name, count), percent) in counts.into_iter().zip(percents) {
+        let bar = "█".repeat((count * BAR).div_ceil(total.max(1)));
+        let line = format!("{name:<14}  {count:>width$}  {:>3} %  {bar}", percent.text);
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -388,11 +390,11 @@ mod tests {
         assert_eq!(
             text(|out| table(out, &PROGRESS)),
             "total           446\n\
-             completed       120   26 %  ███████████\n\
+             completed       120   27 %  ███████████\n\
              pending         300   67 %  ███████████████████████████\n\
-             error            20    4 %  ██\n\
+             error            20    5 %  ██\n\
              no_attachments    5    1 %  █\n\
-             other             1    0 %  █\n"
+             other             1   <1 %  █\n"
         );
     }
 

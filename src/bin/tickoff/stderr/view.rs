@@ -5,9 +5,11 @@ use console::{measure_text_width, truncate_str};
 use tickoff::escape;
 
 use super::board::{Board, Current};
+use crate::percent::percents;
 
-/// How wide the bar is, in columns.
+/// How wide the bar is at most, in columns, and how much of a narrower window it leaves to the numbers.
 const BAR: usize = 24;
+const BESIDE_BAR: usize = 32;
 
 /// The lines of the display that are not a worker's: title, bar, counts, and the last errors.
 const OTHER_LINES: usize = 7;
@@ -20,7 +22,7 @@ pub fn lines(
     (rows, columns): (usize, usize),
 ) -> Vec<String> {
     let mut lines: Vec<_> = title.map(str::to_owned).into_iter().collect();
-    lines.extend([bar(board), board.counts.to_string()]);
+    lines.extend([bar(board, columns), board.counts.to_string()]);
     let waiting = board.waiting(now);
     let other_lines = OTHER_LINES + usize::from(waiting.is_some());
     lines.extend(waiting);
@@ -61,18 +63,16 @@ pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     )
 }
 
-fn bar(board: &Board) -> String {
+fn bar(board: &Board, columns: usize) -> String {
     let sum = board.counts.sum();
-    let share = match board.total {
-        0 => 1.0,
-        total => sum as f64 / total as f64,
-    };
-    let full = ((share * BAR as f64) as usize).min(BAR);
+    let width = columns.saturating_sub(BESIDE_BAR).clamp(BAR / 4, BAR);
+    let full = (width * sum / board.total.max(1)).min(width);
+    let shares = percents(&[sum, board.total.saturating_sub(sum)], 0);
     format!(
         "{}{} {:>3} %  {}{sum}/{}{}",
         "█".repeat(full),
-        "░".repeat(BAR - full),
-        (share * 100.0) as usize,
+        "░".repeat(width - full),
+        shares[0].text,
         stage(board),
         board.total,
         pace(board)
@@ -181,6 +181,19 @@ mod tests {
                 "  2  PO15000040  0 s",
                 "failed PO15000030: exit 1: 404",
             ]
+        );
+    }
+
+    #[test]
+    fn the_bar_leaves_room_for_the_numbers_in_a_narrow_window() {
+        let mut board = board();
+        board.counts = serde_json::from_str(
+            r#"{"done":445,"errors":0,"no_attachments":0,"other":0,"skipped":0}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            lines(&board, at(10), None, (24, 40))[0],
+            "███████░ >99 %  445/446; 12/s, 1 s left"
         );
     }
 
