@@ -355,7 +355,7 @@ fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
     end(sheet.tickoff("init").args(["--stages", "fetch,ocr"])).with(0);
     for options in ["", "--dry-run", "--only P1"] {
         let ended = end(&mut sheet.run(&format!("--stage ocr --after fetch {options}"), "true"));
-        let says = "nothing to do: no row that is done in the stage fetch, and not in ocr, is among those selected\n";
+        let says = "nothing to do: 1 waits for the stage fetch\n";
         assert!(ended.with(0).stderr.contains(says), "{options}");
     }
 }

@@ -71,6 +71,8 @@ mod listed_stages;
 #[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
+mod nothing_to_do;
+#[cfg(feature = "cli")]
 mod numbering;
 #[cfg(feature = "cli")]
 mod oracle;

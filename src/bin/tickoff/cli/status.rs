@@ -248,7 +248,7 @@ impl State {
                 .map(|group| CommonError {
                     message: group.message.clone(),
                     rows: group.rows,
-                    example: group.example.clone(),
+                    example: group.example().to_owned(),
                 })
                 .collect(),
             stages,

@@ -150,6 +150,16 @@ impl Display {
         self.0.style == Style::Lines
     }
 
+    /// Whether they are lines of JSON.
+    pub(super) fn logs_json(&self) -> bool {
+        self.logs_progress() && self.is_json()
+    }
+
+    /// How many columns a line may have, if that matters.
+    pub(super) fn columns(&self) -> Option<usize> {
+        (self.0.style == Style::Bar).then(|| size().1)
+    }
+
     /// Lets whole lines be written to the same terminal while no display is on it.
     pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         match self.is_showing() {

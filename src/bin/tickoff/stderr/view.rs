@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
 use tickoff::escape;
 
-use super::board::{Board, Current};
+use super::board::{Board, Common, Current};
 use crate::percent::percents;
 
 /// How wide the bar is at most, in columns, and how much of a narrower window it leaves to the numbers.
 const BAR: usize = 24;
 const BESIDE_BAR: usize = 32;
 
-/// The lines of the display that are not a worker's: title, bar, counts, and the last errors.
+/// The lines of the display that are not a worker's: title, bar, counts, and the commonest errors.
 const OTHER_LINES: usize = 7;
 
 /// What a terminal of this size shows: no line is wider, and there are fewer lines than rows.
@@ -40,9 +40,15 @@ pub fn lines(
         hidden => lines.push(format!("  … and {hidden} more workers")),
     }
     let room = rows.saturating_sub(lines.len() + 1);
-    let newest = board.errors.len().saturating_sub(room);
-    for failed in board.errors.iter().skip(newest) {
-        lines.push(format!("failed {}: {}", failed.po, failed.reason));
+    // What happened once has a line of its own above the display.
+    let told = |common: &&Common| common.rows > 1 || title.is_some();
+    for common in board.commonest.iter().filter(told).take(room) {
+        let Common {
+            rows,
+            message,
+            example,
+        } = common;
+        lines.push(format!("{rows} × {message}  ({example})"));
     }
     lines
         .iter()
@@ -133,11 +139,8 @@ fn doing(current: &Current, now: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use chrono::TimeDelta;
 
-    use super::super::board::Failed;
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -161,10 +164,12 @@ mod tests {
             current("PO15000040", 10, ""),
         ];
         board.rate = Some(12.34);
-        board.errors = VecDeque::from([Failed {
-            po: "PO15000030".to_owned(),
-            reason: "exit 1: 404".to_owned(),
-        }]);
+        let common = |rows, message: &str| Common {
+            rows,
+            message: message.to_owned(),
+            example: "PO15000030".to_owned(),
+        };
+        board.commonest = vec![common(12, "exit 1: 404"), common(1, "exit 1: 500")];
         board
     }
 
@@ -179,8 +184,14 @@ mod tests {
                 "  0  PO15000037  3 s               2 of 3 files",
                 "  1  -",
                 "  2  PO15000040  0 s",
-                "failed PO15000030: exit 1: 404",
+                "12 × exit 1: 404  (PO15000030)",
+                "1 × exit 1: 500  (PO15000030)",
             ]
+        );
+        let of_run = lines(&board(), at(10), None, (24, 80));
+        assert!(
+            of_run.last().unwrap().starts_with("12 × "),
+            "what happened once stands above: {of_run:?}"
         );
     }
 
