@@ -115,6 +115,8 @@ mod standard_input;
 #[cfg(feature = "cli")]
 mod starting;
 #[cfg(feature = "cli")]
+mod summary;
+#[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@
 
 mod backlog;
 pub mod board;
+mod brief;
 mod display;
 mod progress;
 mod screen;
