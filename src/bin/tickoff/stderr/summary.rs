@@ -1,11 +1,11 @@
 //! What is said when a run is over: its counts, and the errors that several rows have.
 
-use console::{measure_text_width, truncate_str};
 use tickoff::{PoolSummary, escape};
 use tracing::info;
 
 use super::board::{Counts, shown};
 use super::display::Display;
+use super::view;
 use crate::errors::{Errors, Group};
 
 /// How many of the commonest errors are shown.
@@ -70,18 +70,12 @@ fn common(errors: &Errors) -> Vec<&Group> {
     common
 }
 
-/// A group as a line; its message gives way if there are only so many columns.
+/// A group as a line.
 fn of_group(group: &Group, columns: Option<usize>) -> String {
     let examples: Vec<_> = group.examples.iter().map(|key| shown(key)).collect();
-    let (rows, message) = (group.rows, escape(&group.message));
-    let line = |message: &str| format!("{rows} × {message}, e.g. {}", examples.join(", "));
-    let Some(columns) = columns else {
-        return line(&message);
-    };
-    let room = columns.saturating_sub(1);
-    let beside = measure_text_width(&line(""));
-    let cut = truncate_str(&message, room.saturating_sub(beside).max(room / 2), "…");
-    truncate_str(&line(&cut), room, "…").into_owned()
+    let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(1));
+    let message = escape(&group.message);
+    view::of_errors(group.rows, &message, &examples.join(", "), columns)
 }
 
 /// How many kinds of errors are not shown, if some are.
@@ -175,6 +169,6 @@ mod tests {
             Some(40),
             &["2 × no connection to 漢字…, e.g. P1, P2"],
         );
-        check(&errors, Some(12), &["2 × no c…, …"]);
+        check(&errors, Some(12), &["2 × no…, e…"]);
     }
 }

@@ -7,9 +7,12 @@ use tickoff::escape;
 use super::board::{Board, Common, Current};
 use crate::percent::percents;
 
-/// How wide the bar is at most, in columns, and how much of a narrower window it leaves to the numbers.
+/// How wide the bar is at most, and at least, in columns: in a narrow window it leaves room to the numbers.
 const BAR: usize = 24;
-const BESIDE_BAR: usize = 32;
+const NARROWEST_BAR: usize = 6;
+
+/// From how many rows on a line that is too long is continued in another one.
+const ENOUGH_ROWS: usize = 16;
 
 /// The lines of the display that are not a worker's: title, bar, counts, and the commonest errors.
 const OTHER_LINES: usize = 7;
@@ -22,18 +25,24 @@ pub fn lines(
     (rows, columns): (usize, usize),
 ) -> Vec<String> {
     let mut lines: Vec<_> = title.map(str::to_owned).into_iter().collect();
-    lines.extend([bar(board, columns), board.counts.to_string()]);
-    let waiting = board.waiting(now);
-    let other_lines = OTHER_LINES + usize::from(waiting.is_some());
-    lines.extend(waiting);
+    let width = columns.saturating_sub(1);
+    lines.push(bar(board, width));
+    let wrap = |text: String| match rows < ENOUGH_ROWS {
+        true => vec![text],
+        false => wrapped(&text, width),
+    };
+    let texts = [Some(board.counts.to_string()), board.waiting(now)];
+    let texts: Vec<_> = texts.into_iter().flatten().flat_map(wrap).collect();
+    let other_lines = OTHER_LINES + texts.len() - 1;
+    lines.extend(texts);
     let room = rows.saturating_sub(other_lines + 1).max(1);
-    let width = board.workers.len().saturating_sub(1).to_string().len();
+    let digits = board.workers.len().saturating_sub(1).to_string().len();
     let shown = board.workers.iter().enumerate().take(room);
     for (number, current) in shown {
         let doing = current
             .as_ref()
             .map_or("-".to_owned(), |current| doing(current, now));
-        lines.push(format!("  {number:>width$}  {doing}"));
+        lines.push(format!("  {number:>digits$}  {doing}"));
     }
     match board.workers.len().saturating_sub(room) {
         0 => {}
@@ -43,17 +52,34 @@ pub fn lines(
     // What happened once has a line of its own above the display.
     let told = |common: &&Common| common.rows > 1 || title.is_some();
     for common in board.commonest.iter().filter(told).take(room) {
-        let Common {
-            rows,
-            message,
-            example,
-        } = common;
-        lines.push(format!("{rows} × {message}  ({example})"));
+        let (rows, message) = (common.rows, &common.message);
+        lines.push(of_errors(rows, message, &common.example, width));
     }
     lines
         .iter()
-        .map(|line| truncate_str(line, columns.saturating_sub(1), "…").into_owned())
+        .map(|line| truncate_str(line, width, "…").into_owned())
         .collect()
+}
+
+/// How many rows have an error, and which; its message gives way if there are only so many columns.
+pub fn of_errors(rows: usize, message: &str, examples: &str, columns: usize) -> String {
+    let line = |message: &str| format!("{rows} × {message}, e.g. {examples}");
+    let beside = measure_text_width(&line(""));
+    let room = columns.saturating_sub(beside).max(columns / 3);
+    truncate_str(&line(&truncate_str(message, room, "…")), columns, "…").into_owned()
+}
+
+/// A text in lines that end behind a comma or a semicolon where they would be too long.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in text.split_inclusive([',', ';']) {
+        let line = lines.last_mut().expect("there is one");
+        match line.is_empty() || measure_text_width(line) + measure_text_width(part) <= columns {
+            true => line.push_str(part),
+            false => lines.push(part.trim_start().to_owned()),
+        }
+    }
+    lines
 }
 
 /// What a log shows.
@@ -71,18 +97,19 @@ pub fn line(board: &Board, now: DateTime<Utc>) -> String {
 
 fn bar(board: &Board, columns: usize) -> String {
     let sum = board.counts.sum();
-    let width = columns.saturating_sub(BESIDE_BAR).clamp(BAR / 4, BAR);
-    let full = (width * sum / board.total.max(1)).min(width);
     let shares = percents(&[sum, board.total.saturating_sub(sum)], 0);
-    format!(
-        "{}{} {:>3} %  {}{sum}/{}{}",
-        "█".repeat(full),
-        "░".repeat(width - full),
+    let numbers = format!(
+        " {:>3} %  {}{sum}/{}{}",
         shares[0].text,
         stage(board),
         board.total,
         pace(board)
-    )
+    );
+    let room = columns.saturating_sub(measure_text_width(&numbers));
+    let width = room.clamp(NARROWEST_BAR, BAR);
+    let full = (width * sum / board.total.max(1)).min(width);
+    let (full, empty) = ("█".repeat(full), "░".repeat(width - full));
+    format!("{full}{empty}{numbers}")
 }
 
 fn stage(board: &Board) -> String {
@@ -184,8 +211,8 @@ mod tests {
                 "  0  PO15000037  3 s               2 of 3 files",
                 "  1  -",
                 "  2  PO15000040  0 s",
-                "12 × exit 1: 404  (PO15000030)",
-                "1 × exit 1: 500  (PO15000030)",
+                "12 × exit 1: 404, e.g. PO15000030",
+                "1 × exit 1: 500, e.g. PO15000030",
             ]
         );
         let of_run = lines(&board(), at(10), None, (24, 80));
@@ -206,6 +233,8 @@ mod tests {
             lines(&board, at(10), None, (24, 40))[0],
             "███████░ >99 %  445/446; 12/s, 1 s left"
         );
+        board.total = 123_456;
+        assert!(lines(&board, at(10), None, (24, 40))[0].starts_with("░░░░░░  <1 %  445/"));
     }
 
     #[test]
@@ -225,6 +254,26 @@ mod tests {
         let says = "1 waits for another attempt, the next in 5 s";
         assert_eq!(lines(&board, at(10), None, (24, 80))[2], says);
         assert!(line(&board, at(10)).ends_with(&format!("; {says}")));
+    }
+
+    #[test]
+    fn numbers_that_are_too_wide_are_continued_and_messages_are_cut() {
+        let mut board = board();
+        let wait = std::time::Duration::from_secs(15);
+        board.waits.postponed(wait, false, at(0));
+        board.commonest[0].message = "no answer from the server".to_owned();
+        let lines = lines(&board, at(10), None, (24, 40));
+        assert_eq!(
+            lines[1..5],
+            [
+                "0 done, 0 errors, 0 no attachments,",
+                "0 skipped",
+                "1 waits for another attempt,",
+                "the next in 5 s",
+            ]
+        );
+        let errors = lines.last().unwrap();
+        assert_eq!(errors, "12 × no answer from t…, e.g. PO15000030");
     }
 
     #[test]
