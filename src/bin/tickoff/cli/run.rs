@@ -63,6 +63,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         session: &session,
         total,
         workers: args.jobs.get(),
+        stop: &interruption.stop,
         interval: args.rate.map(|rate| rate.interval()),
         seed,
     });

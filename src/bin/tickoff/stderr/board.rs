@@ -43,6 +43,9 @@ pub struct Board {
     /// What is waited for.
     #[serde(default)]
     pub waits: Waits,
+    /// Whether nothing more is started.
+    #[serde(default)]
+    pub is_stopping: bool,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
@@ -95,6 +98,7 @@ impl Board {
             workers: vec![None; workers.min(total)],
             commonest: Vec::new(),
             waits: Waits::default(),
+            is_stopping: false,
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -171,6 +175,9 @@ impl Board {
 
     /// For what is waited, and how long.
     pub fn waiting(&self, now: DateTime<Utc>) -> Option<String> {
+        if self.is_stopping {
+            return None;
+        }
         let is_idle = self.workers.iter().all(Option::is_none) && self.counts.sum() < self.total;
         self.waits.text(is_idle, now)
     }

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tickoff::{Event, PoolSummary, Teller, Verdict};
+use tickoff::{Event, PoolSummary, Stop, StopLevel, Teller, Verdict};
 use tracing::{info, warn};
 
 use super::board::{Board, Common};
@@ -40,19 +40,20 @@ pub struct Progress {
 
 impl Progress {
     /// Begins to show how a run stands, and to tell it to others.
-    pub fn show(display: &Display, board: Board, teller: Option<Teller>) -> Progress {
+    pub fn show(display: &Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
         display.begin_showing();
-        let mut progress = Progress::begin(display.clone(), board, teller);
+        let mut progress = Progress::begin(display.clone(), board, stop, teller);
         if display.is_showing() {
             progress.unechoed = Unechoed::begin();
         }
         progress
     }
 
-    fn begin(display: Display, board: Board, teller: Option<Teller>) -> Progress {
+    fn begin(display: Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
         let told = Arc::new(Told {
             display,
             teller,
+            stop: stop.clone(),
             last_line: Mutex::new((board.began, 0)),
             board: Mutex::new(board),
             errors: Mutex::new(Errors::at_most(KINDS_OF_ERRORS)),
@@ -112,6 +113,8 @@ impl Drop for Progress {
 struct Told {
     display: Display,
     teller: Option<Teller>,
+    /// That of the run.
+    stop: Stop,
     board: Mutex<Board>,
     errors: Mutex<Errors>,
     /// When the last line was logged, and how many jobs were done then.
@@ -143,6 +146,7 @@ impl Told {
         let board = {
             let mut board = lock(&self.board);
             board.tick(now);
+            board.is_stopping = self.stop.level() > StopLevel::Continue;
             let errors = lock(&self.errors);
             let commonest = errors.commonest(SHOWN_ERRORS).into_iter();
             board.commonest = commonest.map(Common::of).collect();
@@ -239,7 +243,7 @@ mod tests {
             .with_target(false);
         tracing::subscriber::with_default(log.with_writer(display.clone()).finish(), || {
             // Its ticker logs nothing: it is on another thread.
-            let progress = Progress::show(&display, Board::new(10, 2, at(0)), None);
+            let progress = Progress::show(&display, Board::new(10, 2, at(0)), &Stop::new(), None);
             for &second in seconds {
                 complete(&progress.told, at(second));
                 progress.told.tick(at(second));
@@ -277,7 +281,12 @@ mod tests {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
         display.begin_showing();
-        let progress = Progress::begin(display.clone(), Board::new(3, 2, Utc::now()), None);
+        let progress = Progress::begin(
+            display.clone(),
+            Board::new(3, 2, Utc::now()),
+            &Stop::new(),
+            None,
+        );
         complete(&progress.told, Utc::now());
         progress.told.tick(Utc::now());
         for _ in 0..20 {
@@ -308,7 +317,8 @@ mod tests {
         if std::env::var_os("TICKOFF_TEST_LOGS").is_some() {
             let display = Display::stderr(LogFormat::Human, Verbosity::Normal);
             display.take_log();
-            let progress = Progress::show(&display, Board::new(1, 1, Utc::now()), None);
+            let progress =
+                Progress::show(&display, Board::new(1, 1, Utc::now()), &Stop::new(), None);
             tracing::error!("lost");
             return progress.finish(&summary());
         }

@@ -118,6 +118,9 @@ fn stage(board: &Board) -> String {
 }
 
 fn pace(board: &Board) -> String {
+    if board.is_stopping {
+        return "; stopping".to_owned();
+    }
     match (board.rate, board.seconds_left()) {
         (Some(rate), Some(left)) => format!("; {}/s, {} left", decimal(rate), duration(left)),
         _ => String::new(),
@@ -274,6 +277,23 @@ mod tests {
         );
         let errors = lines.last().unwrap();
         assert_eq!(errors, "12 × no answer from t…, e.g. PO15000030");
+    }
+
+    #[test]
+    fn a_run_that_stops_waits_for_no_row_and_has_no_rest() {
+        let mut board = board();
+        let wait = std::time::Duration::from_secs(15);
+        board.waits.postponed(wait, false, at(0));
+        board.is_stopping = true;
+        let counts = "0 done, 0 errors, 0 no attachments, 0 skipped";
+        assert_eq!(
+            line(&board, at(10)),
+            format!("0 of 446: {counts}; stopping")
+        );
+        let lines = lines(&board, at(10), None, (24, 80));
+        assert!(lines[0].ends_with(" 0/446; stopping"), "{lines:?}");
+        assert_eq!(lines[1], counts);
+        assert!(lines[2].starts_with("  0  "), "{lines:?}");
     }
 
     #[test]
