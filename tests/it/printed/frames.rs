@@ -156,3 +156,17 @@ fn a_failure_is_coloured_unless_the_environment_says_no() {
         assert_eq!(is_long, variable == "TERM", "{lines:#?}");
     }
 }
+
+#[test]
+fn a_run_that_is_being_stopped_says_so_and_not_what_is_to_come() {
+    let sheet = sheet(3);
+    let script = "[ $TICKOFF_KEY = P1 ] && exit 75; await go";
+    let mut run = Terminal::start(&sheet.run("-j 2 --backoff 1h", script), 80);
+    let shows = |run: &Terminal, text: &str| run.rows().iter().any(|line| line.contains(text));
+    wait_until("a row waits", || shows(&run, "1 waits for another attempt"));
+    run.press(b"\x03");
+    wait_until("it says that it stops", || shows(&run, "0/3; stopping"));
+    assert!(!shows(&run, "for another attempt,"), "{:#?}", run.rows());
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end(130);
+}
