@@ -170,3 +170,23 @@ fn a_run_that_is_being_stopped_says_so_and_not_what_is_to_come() {
     std::fs::write(sheet.folder().join("go"), "").unwrap();
     run.end(130);
 }
+
+#[test]
+fn what_is_typed_is_in_no_line_of_a_quiet_run_either() {
+    let sheet = sheet(2);
+    let script = "touch begun; await go; exit 1";
+    let mut run = Terminal::start(&sheet.run("-q -j 2", script), 80);
+    wait_until("a job has begun", || sheet.folder().join("begun").exists());
+    run.press(b"typed\x03");
+    wait_until("it says that it stops", || {
+        run.rows().iter().any(|line| line.contains("WARN stopping"))
+    });
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    let (lines, _) = run.end(130);
+    for line in lines {
+        assert!(
+            line.starts_with(|first: char| first.is_ascii_digit()),
+            "{line}"
+        );
+    }
+}

@@ -14,7 +14,7 @@ use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::percent::percents;
 use crate::stderr::view::duration;
-use crate::stdout::{json_line, print};
+use crate::stdout::{columns, json_line, print};
 
 /// How many of the commonest errors are shown.
 const ERRORS: usize = 5;
@@ -258,6 +258,15 @@ impl State {
 
 /// One status a line, with its count, its share, and a bar; the shares add up.
 pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
+    table_within(out, progress, columns().unwrap_or(usize::MAX))
+}
+
+/// The same with bars for which so many columns have room.
+fn table_within(
+    out: &mut (impl Write + ?Sized),
+    progress: &ProcessingProgress,
+    columns: usize,
+) -> io::Result<()> {
     let total = progress.total;
     let width = total.to_string().len();
     writeln!(out, "{:<14}  {total:>width$}", "total")?;
@@ -270,9 +279,10 @@ pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> 
     ];
     let percents = percents(&counts.map(|(_, count)| count), 0);
     for ((name, count), percent) in counts.into_iter().zip(percents) {
-        let bar = "█".repeat((count * BAR).div_ceil(total.max(1)));
-        let line = format!("{name:<14}  {count:>width$}  {:>3} %  {bar}", percent.text);
-        writeln!(out, "{}", line.trim_end())?;
+        let numbers = format!("{name:<14}  {count:>width$}  {:>3} %", percent.text);
+        let room = columns.saturating_sub(numbers.len() + 3).min(BAR);
+        let bar = "█".repeat((count * room).div_ceil(total.max(1)));
+        writeln!(out, "{}", format!("{numbers}  {bar}").trim_end())?;
     }
     Ok(())
 }
@@ -388,7 +398,7 @@ mod tests {
     #[test]
     fn the_counts_stand_under_each_other() {
         assert_eq!(
-            text(|out| table(out, &PROGRESS)),
+            text(|out| table_within(out, &PROGRESS, 80)),
             "total           446\n\
              completed       120   27 %  ███████████\n\
              pending         300   67 %  ███████████████████████████\n\
@@ -396,6 +406,15 @@ mod tests {
              no_attachments    5    1 %  █\n\
              other             1   <1 %  █\n"
         );
+    }
+
+    #[test]
+    fn in_a_narrow_window_the_bars_have_no_second_line() {
+        for columns in [0, 30, 40, 60] {
+            let table = text(|out| table_within(out, &PROGRESS, columns));
+            let widest = table.lines().map(|line| line.chars().count()).max();
+            assert!(widest.unwrap() < columns.max(28), "{columns}: {table}");
+        }
     }
 
     #[test]
@@ -418,7 +437,7 @@ mod tests {
             other: 0,
         };
         assert!(
-            text(|out| table(out, &empty))
+            text(|out| table_within(out, &empty, 80))
                 .starts_with("total           0\ncompleted       0    0 %\n")
         );
     }

@@ -34,7 +34,7 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 pub struct Progress {
     told: Arc<Told>,
     ticker: Option<JoinHandle<()>>,
-    /// What is typed would move the display, which then is not where it is taken away.
+    /// What is typed would move the display, which then is not where it is taken away, and stand in other lines.
     unechoed: Option<Unechoed>,
 }
 
@@ -43,9 +43,7 @@ impl Progress {
     pub fn show(display: &Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
         display.begin_showing();
         let mut progress = Progress::begin(display.clone(), board, stop, teller);
-        if display.is_showing() {
-            progress.unechoed = Unechoed::begin();
-        }
+        progress.unechoed = Unechoed::begin();
         progress
     }
 

@@ -28,11 +28,15 @@ pub(super) fn tell(display: &Display, summary: &PoolSummary, errors: &Errors) {
             duration_ms = summary.elapsed.as_millis() as u64,
             "{line}"
         ),
-        false => display.say(&line),
+        false => {
+            for line in view::wrapped(&line, room(display)) {
+                display.say(&line);
+            }
+        }
     }
     let common = common(errors);
     for group in &common {
-        let line = of_group(group, display.columns());
+        let line = of_group(group, room(display));
         match display.logs_json() {
             true => info!(
                 rows = group.rows,
@@ -63,6 +67,12 @@ fn line(summary: &PoolSummary) -> String {
     line
 }
 
+/// How many columns a line may have.
+fn room(display: &Display) -> usize {
+    let columns = display.columns();
+    columns.map_or(usize::MAX, |columns| columns.saturating_sub(1))
+}
+
 /// The commonest errors. One that a single row has was told when it came.
 fn common(errors: &Errors) -> Vec<&Group> {
     let mut common = errors.commonest(SHOWN);
@@ -71,9 +81,8 @@ fn common(errors: &Errors) -> Vec<&Group> {
 }
 
 /// A group as a line.
-fn of_group(group: &Group, columns: Option<usize>) -> String {
+fn of_group(group: &Group, columns: usize) -> String {
     let examples: Vec<_> = group.examples.iter().map(|key| shown(key)).collect();
-    let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(1));
     let message = escape(&group.message);
     view::of_errors(group.rows, &message, &examples.join(", "), columns)
 }
@@ -119,7 +128,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(errors: &Errors, columns: Option<usize>, want: &[&str]) {
+    fn check(errors: &Errors, columns: usize, want: &[&str]) {
         let common = common(errors);
         let lines = common.iter().map(|group| of_group(group, columns));
         let lines: Vec<_> = lines.chain(more(errors, common.len())).collect();
@@ -141,11 +150,11 @@ mod tests {
 
     #[test]
     fn errors_of_several_rows_are_told_together_and_what_happened_once_is_not_repeated() {
-        check(&errors(&[]), None, &[]);
-        check(&errors(&[(1, "a"), (1, "b")]), None, &[]);
+        check(&errors(&[]), usize::MAX, &[]);
+        check(&errors(&[(1, "a"), (1, "b")]), usize::MAX, &[]);
         check(
             &errors(&[(1, "odd"), (2, "exit 1: 404"), (3, "exit 1: HTTP 503")]),
-            None,
+            usize::MAX,
             &[
                 "3 × exit 1: HTTP 503, e.g. P4, P5",
                 "2 × exit 1: 404, e.g. P2, P3",
@@ -164,11 +173,7 @@ mod tests {
     #[test]
     fn a_message_gives_way_where_there_is_no_room() {
         let errors = errors(&[(2, "no connection to 漢字漢字漢字漢字漢字")]);
-        check(
-            &errors,
-            Some(40),
-            &["2 × no connection to 漢字…, e.g. P1, P2"],
-        );
-        check(&errors, Some(12), &["2 × no…, e…"]);
+        check(&errors, 39, &["2 × no connection to 漢字…, e.g. P1, P2"]);
+        check(&errors, 11, &["2 × no…, e…"]);
     }
 }

@@ -70,7 +70,7 @@ pub fn of_errors(rows: usize, message: &str, examples: &str, columns: usize) -> 
 }
 
 /// A text in lines that end behind a comma or a semicolon where they would be too long.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in text.split_inclusive([',', ';']) {
         let line = lines.last_mut().expect("there is one");
