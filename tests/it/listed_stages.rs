@@ -42,7 +42,7 @@ fn status_tells_of_each_stage_that_is_listed() {
         (
             "fetch",
             &[
-                "completed       2   66 %",
+                "completed       2   67 %",
                 "error           1   33 %",
                 "fetch_STATUS\n  2  COMPLETED\n  1  ERROR\n",
                 "  1  exit 1: gone  (9)",
@@ -50,7 +50,7 @@ fn status_tells_of_each_stage_that_is_listed() {
         ),
         (
             "ocr",
-            &["completed       1   33 %", "pending         2   66 %"],
+            &["completed       1   33 %", "pending         2   67 %"],
         ),
     ] {
         for line in lines {
@@ -355,7 +355,7 @@ fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
     end(sheet.tickoff("init").args(["--stages", "fetch,ocr"])).with(0);
     for options in ["", "--dry-run", "--only P1"] {
         let ended = end(&mut sheet.run(&format!("--stage ocr --after fetch {options}"), "true"));
-        let says = "nothing to do: no row that is done in the stage fetch, and not in ocr, is among those selected\n";
+        let says = "nothing to do: 1 waits for the stage fetch\n";
         assert!(ended.with(0).stderr.contains(says), "{options}");
     }
 }

@@ -77,6 +77,8 @@ mod named_delimiter;
 #[cfg(feature = "cli")]
 mod namespaces;
 #[cfg(feature = "cli")]
+mod nothing_to_do;
+#[cfg(feature = "cli")]
 mod numbering;
 #[cfg(feature = "cli")]
 mod oracle;
@@ -118,6 +120,8 @@ mod stages;
 mod standard_input;
 #[cfg(feature = "cli")]
 mod starting;
+#[cfg(feature = "cli")]
+mod summary;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]

@@ -12,10 +12,17 @@ use regex::{Captures, Regex};
 /// No more of a message than this is looked at, in characters.
 const LOOKED_AT: usize = 300;
 
+/// How many keys of a group are kept.
+const EXAMPLES: usize = 2;
+
 /// The rows in ERROR by what their messages say.
 #[derive(Default)]
 pub struct Errors {
     groups: HashMap<String, Group>,
+    /// How many groups there may be.
+    limit: Option<usize>,
+    /// Whether there were more.
+    is_full: bool,
 }
 
 /// Rows with the same error.
@@ -26,30 +33,56 @@ pub struct Group {
     /// How many rows.
     pub rows: usize,
     /// The first of them.
-    pub example: String,
+    pub examples: Vec<String>,
     /// How many groups there were before it.
     rank: usize,
 }
 
+impl Group {
+    /// The first row that has it.
+    pub fn example(&self) -> &str {
+        &self.examples[0]
+    }
+}
+
 impl Errors {
+    /// Of which at most so many are told apart: of what comes beyond that, it is known that there is more.
+    pub fn at_most(limit: usize) -> Errors {
+        Errors {
+            limit: Some(limit),
+            ..Errors::default()
+        }
+    }
+
     /// Counts a row in ERROR.
     pub fn add(&mut self, po: &str, message: Option<&str>) {
         let message = message.map_or_else(|| "(no message)".to_owned(), |text| pattern(text, po));
         let rank = self.groups.len();
+        if self.limit.is_some_and(|limit| rank >= limit) && !self.groups.contains_key(&message) {
+            self.is_full = true;
+            return;
+        }
         let group = self.groups.entry(message);
-        group
-            .or_insert_with_key(|message| Group {
-                message: message.clone(),
-                rows: 0,
-                example: po.to_owned(),
-                rank,
-            })
-            .rows += 1;
+        let group = group.or_insert_with_key(|message| Group {
+            message: message.clone(),
+            rows: 0,
+            examples: Vec::new(),
+            rank,
+        });
+        group.rows += 1;
+        if group.examples.len() < EXAMPLES {
+            group.examples.push(po.to_owned());
+        }
     }
 
     /// How many different errors there are.
     pub fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Whether there are still more, which are not told apart.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The errors that most rows have, at most `limit`; of two as common, the one that came first.
@@ -182,9 +215,20 @@ mod tests {
         let found: Vec<_> = errors
             .commonest(2)
             .into_iter()
-            .map(|group| (group.message.as_str(), group.rows, group.example.as_str()))
+            .map(|group| (group.message.as_str(), group.rows, group.example()))
             .collect();
         assert_eq!(found, [("timeout after ‹n› s", 2, "P2"), ("odd", 1, "P1")]);
         assert_eq!(errors.len(), 3);
+        assert_eq!(errors.commonest(1)[0].examples, ["P2", "P4"]);
+    }
+
+    #[test]
+    fn beyond_the_limit_only_what_is_known_already_is_counted() {
+        let mut errors = Errors::at_most(1);
+        for message in ["odd", "even", "odd"] {
+            errors.add("P1", Some(message));
+        }
+        assert_eq!((errors.len(), errors.is_full()), (1, true));
+        assert_eq!(errors.commonest(5)[0].rows, 2);
     }
 }

@@ -9,15 +9,16 @@ use std::process::ExitCode;
 // What the system gives, beyond std.
 mod sys;
 //
+// What is counted in more than one place: errors that are alike, shares.
+mod errors;
+mod percent;
+//
 // How the program speaks and ends: the display and the log, exit codes with advice, answers.
 mod stderr;
 //
 mod exit;
 //
 mod stdout;
-//
-// What is said of a sheet by more than one command.
-mod errors;
 //
 mod report;
 //

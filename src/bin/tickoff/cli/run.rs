@@ -14,7 +14,7 @@ mod printed;
 
 mod dry;
 
-use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
+use tickoff::{Job, Outcome, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
@@ -47,8 +47,9 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))
     });
-    if total == 0 && (args.stage.first().is_some() || selection != Selection::all()) {
-        rows::tell_nothing_to_do(args, display);
+    if total == 0 {
+        let sheet = session.handler().sheet();
+        rows::tell_nothing_to_do(args, &sheet, &selection, display).map_err(slip)?;
     }
     rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {
@@ -63,6 +64,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         session: &session,
         total,
         workers: args.jobs.get(),
+        stop: &interruption.stop,
         interval: args.rate.map(|rate| rate.interval()),
         seed,
     });

@@ -14,8 +14,9 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
+use crate::percent::percents;
 use crate::stderr::view::duration;
-use crate::stdout::{json_line, print};
+use crate::stdout::{columns, json_line, print};
 
 /// How many of the commonest errors are shown.
 const ERRORS: usize = 5;
@@ -250,7 +251,7 @@ impl State {
                 .map(|group| CommonError {
                     message: group.message.clone(),
                     rows: group.rows,
-                    example: group.example.clone(),
+                    example: group.example().to_owned(),
                 })
                 .collect(),
             stages,
@@ -258,22 +259,33 @@ impl State {
     }
 }
 
-/// One status a line, with its count, its share, and a bar.
+/// One status a line, with its count, its share, and a bar; the shares add up.
 pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
+    table_within(out, progress, columns().unwrap_or(usize::MAX))
+}
+
+/// The same with bars for which so many columns have room.
+fn table_within(
+    out: &mut (impl Write + ?Sized),
+    progress: &ProcessingProgress,
+    columns: usize,
+) -> io::Result<()> {
     let total = progress.total;
     let width = total.to_string().len();
     writeln!(out, "{:<14}  {total:>width$}", "total")?;
-    for (name, count) in [
+    let counts = [
         ("completed", progress.completed),
         ("pending", progress.pending),
         ("error", progress.error),
         ("no_attachments", progress.no_attachments),
         ("other", progress.other),
-    ] {
-        let share = |of: usize| (count * of).div_ceil(total.max(1));
-        let (percent, bar) = (count * 100 / total.max(1), "█".repeat(share(BAR)));
-        let line = format!("{name:<14}  {count:>width$}  {percent:>3} %  {bar}");
-        writeln!(out, "{}", line.trim_end())?;
+    ];
+    let percents = percents(&counts.map(|(_, count)| count), 0);
+    for ((name, count), percent) in counts.into_iter().zip(percents) {
+        let numbers = format!("{name:<14}  {count:>width$}  {:>3} %", percent.text);
+        let room = columns.saturating_sub(numbers.len() + 3).min(BAR);
+        let bar = "█".repeat((count * room).div_ceil(total.max(1)));
+        writeln!(out, "{}", format!("{numbers}  {bar}").trim_end())?;
     }
     Ok(())
 }
@@ -389,14 +401,23 @@ mod tests {
     #[test]
     fn the_counts_stand_under_each_other() {
         assert_eq!(
-            text(|out| table(out, &PROGRESS)),
+            text(|out| table_within(out, &PROGRESS, 80)),
             "total           446\n\
-             completed       120   26 %  ███████████\n\
+             completed       120   27 %  ███████████\n\
              pending         300   67 %  ███████████████████████████\n\
-             error            20    4 %  ██\n\
+             error            20    5 %  ██\n\
              no_attachments    5    1 %  █\n\
-             other             1    0 %  █\n"
+             other             1   <1 %  █\n"
         );
+    }
+
+    #[test]
+    fn in_a_narrow_window_the_bars_have_no_second_line() {
+        for columns in [0, 30, 40, 60] {
+            let table = text(|out| table_within(out, &PROGRESS, columns));
+            let widest = table.lines().map(|line| line.chars().count()).max();
+            assert!(widest.unwrap() < columns.max(28), "{columns}: {table}");
+        }
     }
 
     #[test]
@@ -419,7 +440,7 @@ mod tests {
             other: 0,
         };
         assert!(
-            text(|out| table(out, &empty))
+            text(|out| table_within(out, &empty, 80))
                 .starts_with("total           0\ncompleted       0    0 %\n")
         );
     }

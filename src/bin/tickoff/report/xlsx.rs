@@ -347,7 +347,7 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
         worksheet.write_string(row, 0, share_of.word)?;
         worksheet.write_number_with_format(row, 1, share_of.rows as f64, &number)?;
         let left = share.clone().set_align(FormatAlign::Left);
-        worksheet.write_number_with_format(row, 2, share_of.percent / 100.0, &left)?;
+        worksheet.write_number_with_format(row, 2, share_of.percent.fraction, &left)?;
     }
     colour(worksheet, (first, row), 0)?;
     row += 1;
@@ -381,7 +381,7 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
     )?;
     for group in facts.errors.commonest(10) {
         row += 1;
-        worksheet.write_string(row, 0, &group.example)?;
+        worksheet.write_string(row, 0, group.example())?;
         worksheet.write_number_with_format(row, 1, group.rows as f64, &number)?;
         worksheet.write_string_with_format(row, 2, &group.message, &wrapped)?;
     }

@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 use tickoff::{Event, PoolSummary, Verdict, escape};
 
 use super::waits::Waits;
+use crate::errors::Group;
 
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
-
-/// How many of the last errors are kept.
-const LAST_ERRORS: usize = 3;
 
 /// The rate is that of the last quarter of the run, but of at least, and at most, so many seconds:
 /// so it settles as a run goes on and still follows when its pace changes.
@@ -39,11 +37,15 @@ pub struct Board {
     pub rate: Option<f64>,
     /// What each worker does; `None` if nothing.
     pub workers: Vec<Option<Current>>,
-    /// The newest last.
-    pub errors: VecDeque<Failed>,
+    /// Some of its errors, the commonest first.
+    #[serde(default)]
+    pub commonest: Vec<Common>,
     /// What is waited for.
     #[serde(default)]
     pub waits: Waits,
+    /// Whether nothing more is started.
+    #[serde(default)]
+    pub is_stopping: bool,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
@@ -62,13 +64,26 @@ pub struct Current {
     pub report: String,
 }
 
-/// A job that failed.
+/// Jobs that failed in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Failed {
-    /// Which.
-    pub po: String,
-    /// Why.
-    pub reason: String,
+pub struct Common {
+    /// How many.
+    pub rows: usize,
+    /// Why, without what varies.
+    pub message: String,
+    /// The key of one.
+    pub example: String,
+}
+
+impl Common {
+    /// Those of a group.
+    pub fn of(group: &Group) -> Common {
+        Common {
+            rows: group.rows,
+            message: shown(&group.message),
+            example: shown(group.example()),
+        }
+    }
 }
 
 impl Board {
@@ -81,8 +96,9 @@ impl Board {
             counts: Counts::default(),
             rate: None,
             workers: vec![None; workers.min(total)],
-            errors: VecDeque::new(),
+            commonest: Vec::new(),
             waits: Waits::default(),
+            is_stopping: false,
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -120,15 +136,6 @@ impl Board {
                 }
                 self.put(result.worker, None);
                 self.counts.add(result.verdict);
-                if result.verdict == Verdict::Error {
-                    self.errors.push_back(Failed {
-                        po: shown(result.po),
-                        reason: shown(result.updates.get("ERROR_MESSAGE").unwrap_or_default()),
-                    });
-                    if self.errors.len() > LAST_ERRORS {
-                        self.errors.pop_front();
-                    }
-                }
             }
         }
     }
@@ -168,6 +175,9 @@ impl Board {
 
     /// For what is waited, and how long.
     pub fn waiting(&self, now: DateTime<Utc>) -> Option<String> {
+        if self.is_stopping {
+            return None;
+        }
         let is_idle = self.workers.iter().all(Option::is_none) && self.counts.sum() < self.total;
         self.waits.text(is_idle, now)
     }
@@ -183,7 +193,8 @@ impl Board {
     }
 }
 
-fn shown(text: &str) -> String {
+/// A text as it is kept.
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_TEXT_CHARS) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),

@@ -21,6 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::backlog::Backlog;
 use super::board::Board;
+use super::brief::Brief;
 use super::screen::Screen;
 use super::view;
 use crate::sys::Patient;
@@ -58,11 +59,9 @@ pub enum Verbosity {
 impl Display {
     /// Stderr as it is.
     pub fn stderr(format: LogFormat, verbosity: Verbosity) -> Self {
-        let is_terminal = io::stderr().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let style = match (verbosity, format) {
             (Verbosity::Quiet, _) => Style::Nothing,
-            (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
+            (Verbosity::Normal, LogFormat::Human) if is_terminal() => Style::Bar,
             (Verbosity::Normal, _) => Style::Lines,
         };
         let display = Display::new(style, format, Box::new(Patient(io::stderr())));
@@ -119,7 +118,13 @@ impl Display {
             .with_writer(self.clone());
         // An error means that a log is being taken already, which then stays.
         let taken = match self.0.format {
-            LogFormat::Human => log.with_ansi(self.is_colourful()).try_init(),
+            LogFormat::Human if is_terminal() => {
+                let brief = Brief {
+                    columns: || size().1,
+                };
+                log.with_ansi(is_colourful()).event_format(brief).try_init()
+            }
+            LogFormat::Human => log.with_ansi(false).try_init(),
             LogFormat::Json => log.json().flatten_event(true).try_init(),
         };
         taken.ok();
@@ -148,6 +153,16 @@ impl Display {
     /// Whether such lines are a part of the log.
     pub(super) fn logs_progress(&self) -> bool {
         self.0.style == Style::Lines
+    }
+
+    /// Whether they are lines of JSON.
+    pub(super) fn logs_json(&self) -> bool {
+        self.logs_progress() && self.is_json()
+    }
+
+    /// How many columns a line may have, if that matters.
+    pub(super) fn columns(&self) -> Option<usize> {
+        (self.0.style == Style::Bar).then(|| size().1)
     }
 
     /// Lets whole lines be written to the same terminal while no display is on it.
@@ -224,11 +239,6 @@ impl Display {
         }
     }
 
-    fn is_colourful(&self) -> bool {
-        self.0.style == Style::Bar
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-    }
-
     /// Writes a message. What cannot be written is lost.
     fn put(&self, line: &[u8]) {
         match self.0.backlog.get() {
@@ -269,6 +279,15 @@ struct Shared {
     screen: Mutex<Screen>,
     /// There if a thread writes.
     backlog: OnceLock<Arc<Backlog>>,
+}
+
+/// Whether a person looks at it, through something that does more than write one line below the other.
+fn is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn is_colourful() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Rows and columns of the terminal.

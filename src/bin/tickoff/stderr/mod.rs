@@ -6,9 +6,11 @@
 
 mod backlog;
 pub mod board;
+mod brief;
 mod display;
 mod progress;
 mod screen;
+mod summary;
 pub mod view;
 mod waits;
 

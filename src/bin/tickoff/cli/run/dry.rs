@@ -32,7 +32,7 @@ pub fn run(
     rows::tell_left_alone(display, &sheet.left_alone(selection).map_err(slip)?);
     let mut selected = sheet.select(selection).map_err(slip)?.peekable();
     if selected.peek().is_none() {
-        rows::tell_nothing_to_do(args, display);
+        rows::tell_nothing_to_do(args, &sheet, selection, display).map_err(slip)?;
     }
     print(|out| {
         selected.try_for_each(|record| {
