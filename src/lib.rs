@@ -110,9 +110,9 @@ pub use process::{
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
-    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job, JobResult,
-    MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, Stop, StopLevel, Verdict, Wait,
-    WorkerPool,
+    Change, Control, Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job,
+    JobResult, MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, RunControl, Stop,
+    StopLevel, Verdict, Wait, WorkerPool,
 };
 pub use session::{Recovered, RunningSession, Session, Summary, Teller};
 pub use settings::Settings;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::getpgrp;
+use rustix::process::{geteuid, getpgrp};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
@@ -19,6 +19,11 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetat
 /// there be none, the limit kills the program, which loses nothing either.
 pub fn survive_file_size_limits() {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+}
+
+/// As whom the program runs.
+pub fn user() -> u32 {
+    geteuid().as_raw()
 }
 
 /// Opens a FIFO without waiting for its other end, and lets reads and writes fail where they would

@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tickoff::{Event, PoolSummary, Verdict, escape};
+use tickoff::{Change, Control, Event, PoolSummary, Verdict, escape};
 
 use super::waits::Waits;
+use crate::sys::user;
 
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
@@ -44,9 +45,38 @@ pub struct Board {
     /// What is waited for.
     #[serde(default)]
     pub waits: Waits,
+    /// Since when nothing is started, and by whom.
+    #[serde(default)]
+    pub paused: Option<Paused>,
+    /// How many jobs run at a time; `None` of a run that cannot be controlled.
+    #[serde(default)]
+    pub jobs: Option<usize>,
+    /// As whom it runs: nobody else but root may control it.
+    #[serde(default)]
+    pub user: Option<u32>,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When it began.
+    pub since: DateTime<Utc>,
+    /// Who asked for it.
+    pub by: String,
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.with_timezone(&Local);
+        let form = match since.date_naive() == Local::now().date_naive() {
+            true => "%H:%M:%S",
+            false => "%Y-%m-%d %H:%M:%S",
+        };
+        write!(f, "paused since {} by {}", since.format(form), self.by)
+    }
 }
 
 /// What a worker does.
@@ -83,6 +113,9 @@ impl Board {
             workers: vec![None; workers.min(total)],
             errors: VecDeque::new(),
             waits: Waits::default(),
+            paused: None,
+            jobs: Some(workers),
+            user: Some(user()),
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -105,7 +138,8 @@ impl Board {
                     current.report = shown(text);
                 }
             }
-            Event::ProcessEnded { .. } => {}
+            Event::ProcessEnded { .. } | Event::Retired(_) => {}
+            Event::Controlled(change) => self.control(change),
             Event::Postponed {
                 job, wait, for_all, ..
             } => {
@@ -180,6 +214,34 @@ impl Board {
         if let Some(place) = self.workers.get_mut(worker) {
             *place = current;
         }
+        self.fit_workers();
+    }
+
+    fn control(&mut self, change: &Change) {
+        match change.control {
+            Control::Pause => {
+                self.paused = Some(Paused {
+                    since: change.at,
+                    by: shown(&change.by),
+                });
+            }
+            Control::Continue => self.paused = None,
+            Control::Workers(workers) => self.jobs = Some(workers.get()),
+        }
+        self.fit_workers();
+    }
+
+    /// There is a place for each worker, and beyond them for those that are still busy.
+    fn fit_workers(&mut self) {
+        let Some(jobs) = self.jobs else { return };
+        let busy = self.workers.iter().rposition(Option::is_some);
+        let places = jobs.min(self.total).max(busy.map_or(0, |last| last + 1));
+        self.workers.resize(places, None);
+    }
+
+    /// How many jobs run now.
+    pub fn running(&self) -> usize {
+        self.workers.iter().flatten().count()
     }
 }
 
