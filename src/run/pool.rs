@@ -274,11 +274,13 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
 
     fn complete_crew<'s>(&'s self, scope: &'s Scope<'s, '_>) {
         let wanted = self.wanted().min(self.pos.len());
-        for worker in self.crew.join(wanted) {
+        let mut missing = self.crew.join(wanted).into_iter();
+        while let Some(worker) = missing.next() {
             let thread = thread::Builder::new().name(format!("worker-{worker}"));
             if let Err(error) = thread.spawn_scoped(scope, move || self.serve(worker)) {
-                warn!(%error, "worker {worker} cannot be started, of {wanted}");
+                warn!(%error, "the run has only {worker} of {wanted} workers");
                 self.crew.leave(worker);
+                missing.by_ref().for_each(|worker| self.crew.leave(worker));
             }
         }
     }
@@ -513,7 +515,7 @@ fn log(change: &Change) {
     match change.control {
         Control::Pause => info!("paused by {by}: nothing more is started, what runs goes on"),
         Control::Continue => info!("goes on: {by} ended the pause"),
-        Control::Workers(workers) => info!("{workers} jobs at a time from now on, by {by}"),
+        Control::Workers(workers) => info!("workers from now on: {workers}, says {by}"),
     }
 }
 

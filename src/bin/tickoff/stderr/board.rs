@@ -239,6 +239,26 @@ impl Board {
         self.workers.resize(places, None);
     }
 
+    /// Whether it is paused, and how many jobs there are; `None` of a run that cannot be controlled.
+    pub fn control_text(&self) -> Option<String> {
+        let jobs = self.jobs_text()?;
+        Some(match (&self.paused, self.running()) {
+            (None, 0) => format!("{jobs}, none running"),
+            (None, running) => format!("{jobs}, {running} running"),
+            (Some(paused), 0) => format!("{paused}; none running, {jobs}"),
+            (Some(paused), 1) => format!("{paused}; 1 job still running, {jobs}"),
+            (Some(paused), running) => format!("{paused}; {running} jobs still running, {jobs}"),
+        })
+    }
+
+    /// How many jobs there are at a time; `None` of a run that cannot be controlled.
+    pub fn jobs_text(&self) -> Option<String> {
+        self.jobs.map(|jobs| match jobs {
+            1 => "1 job at a time".to_owned(),
+            _ => format!("{jobs} jobs at a time"),
+        })
+    }
+
     /// How many jobs run now.
     pub fn running(&self) -> usize {
         self.workers.iter().flatten().count()

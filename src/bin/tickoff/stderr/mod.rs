@@ -9,6 +9,7 @@ pub mod board;
 mod display;
 mod progress;
 mod screen;
+mod terminal;
 pub mod view;
 mod waits;
 

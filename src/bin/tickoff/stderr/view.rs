@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
 use tickoff::escape;
 
-use super::board::{Board, Current};
+use super::board::{Board, Current, Paused};
 
 /// How wide the bar is, in columns.
 const BAR: usize = 24;
@@ -21,9 +21,10 @@ pub fn lines(
 ) -> Vec<String> {
     let mut lines: Vec<_> = title.map(str::to_owned).into_iter().collect();
     lines.extend([bar(board), board.counts.to_string()]);
+    let paused = board.paused.as_ref().map(Paused::to_string);
     let waiting = board.waiting(now);
-    let other_lines = OTHER_LINES + usize::from(waiting.is_some());
-    lines.extend(waiting);
+    let other_lines = OTHER_LINES + paused.iter().chain(&waiting).count();
+    lines.extend(paused.into_iter().chain(waiting));
     let room = rows.saturating_sub(other_lines + 1).max(1);
     let width = board.workers.len().saturating_sub(1).to_string().len();
     let shown = board.workers.iter().enumerate().take(room);
@@ -52,11 +53,13 @@ pub fn lines(
 pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     let (stage, sum) = (stage(board), board.counts.sum());
     let waiting = board.waiting(now);
+    let paused = board.paused.as_ref();
     format!(
-        "{stage}{sum} of {}: {}{}{}",
+        "{stage}{sum} of {}: {}{}{}{}",
         board.total,
         board.counts,
         pace(board),
+        paused.map_or(String::new(), |paused| format!("; {paused}")),
         waiting.map_or(String::new(), |waiting| format!("; {waiting}"))
     )
 }
