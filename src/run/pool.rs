@@ -196,6 +196,7 @@ impl<'a> WorkerPool<'a> {
             turn: Mutex::default(),
             crew: Crew::default(),
             is_over: AtomicBool::new(false),
+            is_paused: AtomicBool::new(self.control.as_ref().is_some_and(RunControl::is_paused)),
             summary: Mutex::default(),
         };
         if let Some(control) = &self.control {
@@ -211,6 +212,7 @@ impl<'a> WorkerPool<'a> {
                 let heed = move || run.heed(scope, control);
                 if let Err(error) = thread.spawn_scoped(scope, heed) {
                     warn!(%error, "the run cannot be controlled");
+                    run.is_paused.store(false, Ordering::SeqCst);
                 }
             }
             run.serve(0);
@@ -242,6 +244,8 @@ struct Run<'r, 'a, L: ?Sized, W> {
     /// Whether nothing is left to be handed out. Written when worker 0 has left, read by whoever heeds the control.
     /// `SeqCst`: the simplest that is right.
     is_over: AtomicBool,
+    /// Whether nothing may start. Written by whoever heeds the control, read by the workers. `SeqCst` as above.
+    is_paused: AtomicBool,
     summary: Mutex<PoolSummary>,
 }
 
@@ -261,8 +265,16 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
         loop {
             let nudges = self.pool.stop.nudges();
             for change in control.take_changes() {
+                if change.control == Control::Pause {
+                    self.is_paused.store(true, Ordering::SeqCst);
+                }
                 log(&change);
                 self.tell(&Event::Controlled(&change));
+                // Nobody is told of a start before this.
+                if change.control == Control::Continue {
+                    self.is_paused.store(false, Ordering::SeqCst);
+                    self.pool.stop.nudge();
+                }
             }
             if self.is_over.load(Ordering::SeqCst) {
                 return;
@@ -290,11 +302,6 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
         let control = self.pool.control.as_ref();
         let workers = control.and_then(RunControl::workers);
         workers.map_or(self.pool.workers, NonZeroUsize::get)
-    }
-
-    fn is_paused(&self) -> bool {
-        let control = self.pool.control.as_ref();
-        control.is_some_and(RunControl::is_paused)
     }
 
     fn serve(&self, worker: usize) {
@@ -342,7 +349,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
 
     /// Whether this attempt may start now, or else before when it may not, if that is known.
     fn may_start(&self, task: Task) -> std::result::Result<(), Option<Instant>> {
-        let started = match self.is_paused() {
+        let started = match self.is_paused.load(Ordering::SeqCst) {
             true => Err(None),
             false => lock(&self.pace).start().map_err(Some),
         };
@@ -513,9 +520,9 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
 fn log(change: &Change) {
     let by = Escaped::text(&change.by);
     match change.control {
-        Control::Pause => info!("paused by {by}: nothing more is started, what runs goes on"),
-        Control::Continue => info!("goes on: {by} ended the pause"),
-        Control::Workers(workers) => info!("workers from now on: {workers}, says {by}"),
+        Control::Pause => info!("paused by {by}; what runs goes on"),
+        Control::Continue => info!("continued by {by}"),
+        Control::Workers(workers) => info!("workers: {workers}, by {by}"),
     }
 }
 

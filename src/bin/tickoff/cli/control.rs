@@ -72,8 +72,12 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
         thread::sleep(EVERY);
         // Asked for first: what is told afterwards knows of it.
         let is_taken = asked.is_taken();
-        let Some(now) = RunningSession::on(file)?.filter(|now| now.holder == session.holder) else {
-            return refused(format!("the run on {} has just ended", shown(file)));
+        let Some(now) = going_on(file)?.filter(|now| now.holder == session.holder) else {
+            if !asked.is_taken() {
+                return refused(format!("the run on {} has just ended", shown(file)));
+            }
+            print(|out| writeln!(out, "the run did so, and has ended since"))?;
+            return Ok(Exit::Done);
         };
         if let Some(board) = board_of(&now)
             && is_so(control, &board)
@@ -100,7 +104,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
 fn controllable(file: &Path) -> Result<(RunningSession, Board), Failure> {
     let began = Instant::now();
     loop {
-        let Some(session) = RunningSession::on(file)? else {
+        let Some(session) = going_on(file)? else {
             return refused(format!(
                 "no run is going on on {}; a run with --output is on its COPY",
                 shown(file)
@@ -117,6 +121,17 @@ fn controllable(file: &Path) -> Result<(RunningSession, Board), Failure> {
         }
         thread::sleep(EVERY);
     }
+}
+
+/// The session on this sheet. A single look may meet its file, or the system's list of locks, while that changes.
+fn going_on(file: &Path) -> Result<Option<RunningSession>, Failure> {
+    for _ in 0..5 {
+        if let Some(session) = RunningSession::on(file)? {
+            return Ok(Some(session));
+        }
+        thread::sleep(EVERY);
+    }
+    Ok(None)
 }
 
 fn board_of(session: &RunningSession) -> Option<Board> {

@@ -166,12 +166,21 @@ impl Display {
 
     /// Takes the lines that change away and gives the terminal back while this is done.
     pub fn lend_terminal(&self, meanwhile: impl FnOnce()) {
+        let was_showing = self.0.is_showing.swap(false, Ordering::SeqCst);
         self.wipe();
         self.0.terminal.lend(meanwhile);
+        self.0.is_showing.store(was_showing, Ordering::SeqCst);
     }
 
-    /// Takes the lines that change away until they are drawn again, unless the terminal has stopped reading.
-    pub fn wipe(&self) {
+    /// Takes the lines that change away and gives the terminal back, for a program that ends at once.
+    pub fn abandon(&self) {
+        self.0.is_showing.store(false, Ordering::SeqCst);
+        self.wipe();
+        self.0.terminal.release();
+    }
+
+    /// Takes the lines that change away, unless the terminal has stopped reading.
+    fn wipe(&self) {
         let (wiped, is_wiped) = mpsc::channel();
         let display = self.clone();
         let wipe = move || {

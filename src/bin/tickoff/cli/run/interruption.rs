@@ -110,8 +110,7 @@ impl Interruption {
 /// is waited for, whose reader may have stopped reading.
 fn end_at_once(signal: i32, display: &Display) -> ! {
     kill_all();
-    display.release_terminal();
-    display.wipe();
+    display.abandon();
     signal_hook::low_level::exit(exit_of(signal).code().into())
 }
 
