@@ -826,6 +826,35 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_waits_is_done_by_a_worker_that_is_one_too_many_if_no_other_is_there() {
+        let control = RunControl::new();
+        let (first, second) = (AtomicBool::new(false), AtomicBool::new(false));
+        let until = |so: &AtomicBool| {
+            while !so.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let summary = WorkerPool::new(2)
+            .control(&control)
+            .backoff(Duration::from_millis(10))
+            .on_result(|result| first.store(result.worker == 0, Ordering::SeqCst))
+            .run(&pos(2), |job| {
+                second.fetch_or(job.worker == 1, Ordering::SeqCst);
+                if job.worker == 0 {
+                    until(&second);
+                } else if job.attempt == 1 {
+                    until(&first);
+                    // Worker 0 finds nothing to do.
+                    thread::sleep(Duration::from_millis(50));
+                    control.apply(workers(1), "a");
+                    return Outcome::Retry("busy".into());
+                }
+                done(COMPLETED)
+            });
+        assert_eq!(counts(&summary), [2, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
     fn who_changed_the_run_is_told_once_and_in_order() {
         let control = RunControl::new();
         let told = Mutex::new(Vec::new());

@@ -75,6 +75,7 @@ impl Stop {
     }
 
     /// Returns at that time, or at once when a stop is requested.
+    #[cfg(feature = "cli")]
     pub(crate) fn sleep_until(&self, due: Instant) {
         self.sleep_at(StopLevel::Continue, due);
     }
