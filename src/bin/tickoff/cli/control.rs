@@ -59,7 +59,9 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
     if is_so(control, &board) {
         return told(&board, "already ");
     }
-    if let Some(theirs) = board.user.filter(|theirs| ![0, *theirs].contains(&user())) {
+    // In another container the same user may have another number: there the run alone can tell.
+    let theirs = board.user.filter(|_| session.holder.is_here);
+    if let Some(theirs) = theirs.filter(|theirs| ![0, *theirs].contains(&user())) {
         return refused(format!(
             "the run on {} is user {theirs}'s: only they and root may control it",
             shown(file)
@@ -93,7 +95,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
                 shown(file)
             ),
             false => format!(
-                "{} does not answer, and the request is taken back: is it stopped?",
+                "{} does not answer, and the request is taken back: is it stopped, or another user's?",
                 session.holder
             ),
         });
