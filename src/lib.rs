@@ -107,15 +107,15 @@ pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt, Printer,
-    RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored,
+    RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored, kill_all, suspend,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
-    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job, JobResult,
-    MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, Stop, StopLevel, Verdict, Wait,
-    WorkerPool,
+    Change, Control, Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job,
+    JobResult, MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, RunControl, Stop,
+    StopLevel, Verdict, Wait, WorkerPool,
 };
-pub use session::{Recovered, RunningSession, Session, Summary, Teller};
+pub use session::{Asked, Recovered, Request, Requests, RunningSession, Session, Summary, Teller};
 pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;

@@ -29,12 +29,12 @@ mod verdict;
 mod worker;
 
 pub use command::RecordCommand;
-pub use group::GRACE;
+pub use group::{GRACE, kill_all};
 pub use kept_output::KeptOutput;
 pub use placeholder::Misspelt;
 pub use printing::{Printer, Stream};
 pub use program::CannotRun;
 pub use retry_on::RetryOn;
-pub use signals::is_ignored;
+pub use signals::{is_ignored, suspend};
 pub use template::{CommandTemplate, InvalidTemplate};
 pub use worker::{FAREWELL, WorkerProcesses};

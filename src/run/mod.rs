@@ -6,6 +6,8 @@
 //!
 //! This room never knows how a job is done, or what follows the run: observers see one stream of events.
 
+mod control;
+mod crew;
 pub(crate) mod ending;
 mod halt;
 mod job;
@@ -17,6 +19,7 @@ mod schedule;
 pub(crate) mod stop;
 mod summary;
 
+pub use control::{Change, Control, RunControl};
 pub use ending::{Ending, ProcessEnd};
 pub use halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
 pub use job::{Event, Job, JobResult, Outcome, Retry, Wait};

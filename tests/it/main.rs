@@ -23,6 +23,8 @@ mod comes_back;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod control;
+#[cfg(feature = "cli")]
 mod controls;
 #[cfg(feature = "cli")]
 mod decided;

@@ -17,7 +17,7 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
@@ -52,7 +52,7 @@ pub struct WorkerProcesses {
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
-    slots: Box<[Mutex<Option<Process>>]>,
+    slots: Slots,
     next_start: Mutex<Instant>,
     requests: AtomicU64,
     has_answered: AtomicBool,
@@ -82,7 +82,7 @@ impl WorkerProcesses {
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
-            slots: (0..workers).map(|_| Mutex::default()).collect(),
+            slots: Slots::new(workers),
             next_start: Mutex::new(Instant::now()),
             requests: AtomicU64::new(0),
             has_answered: AtomicBool::new(false),
@@ -122,15 +122,14 @@ impl WorkerProcesses {
         self
     }
 
-    /// Asks the process of the job's worker, and says what became of the attempt.
-    ///
-    /// # Panics
-    /// If the pool has more workers than there are processes.
+    /// Asks the process of the job's worker, and says what became of the attempt. A worker beyond those that were
+    /// prepared for gets one, too.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
         if !has_room_in_time(self.printer.as_ref(), job.stop) {
             return Outcome::Stopped;
         }
-        let mut slot = lock(&self.slots[job.worker]);
+        let slot = self.slots.of(job.worker);
+        let mut slot = lock(&slot);
         if let Some(ended) = slot.take_if(|process| process.has_exited()) {
             warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
         }
@@ -177,7 +176,7 @@ impl WorkerProcesses {
     /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most, and kills those that
     /// are left.
     pub fn finish(self, stop: &Stop) {
-        let mut processes: Vec<_> = self.slots.into_iter().map(into_inner).collect();
+        let mut processes = self.slots.take_all();
         for process in processes.iter_mut().flatten() {
             process.close_stdin();
         }
@@ -185,6 +184,14 @@ impl WorkerProcesses {
             if let Some(process) = process {
                 process.dismiss(stop, worker);
             }
+        }
+    }
+
+    /// Lets the process of a worker end that the pool has no more ([`Event::Retired`](crate::Event::Retired)).
+    pub fn retire(&self, worker: usize, stop: &Stop) {
+        let retired = lock(&self.slots.of(worker)).take();
+        if let Some(process) = retired {
+            process.dismiss(stop, worker);
         }
     }
 
@@ -200,7 +207,7 @@ impl WorkerProcesses {
     }
 
     fn allowed_failures(&self) -> u32 {
-        FAILED_STARTS.saturating_mul(self.slots.len() as u32)
+        FAILED_STARTS.saturating_mul(self.slots.count() as u32)
     }
 
     /// Starts a process once its turn has come.
@@ -296,6 +303,31 @@ impl WorkerProcesses {
     }
 }
 
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+/// A place for each worker's process.
+struct Slots(Mutex<Vec<Slot>>);
+
+type Slot = Arc<Mutex<Option<Process>>>;
+
+impl Slots {
+    fn new(workers: usize) -> Slots {
+        let mut slots = Vec::new();
+        slots.resize_with(workers, Slot::default);
+        Slots(Mutex::new(slots))
+    }
+
+    fn of(&self, worker: usize) -> Slot {
+        let mut slots = lock(&self.0);
+        let count = slots.len().max(worker + 1);
+        slots.resize_with(count, Slot::default);
+        Arc::clone(&slots[worker])
+    }
+
+    /// The most workers there were.
+    fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    fn take_all(&self) -> Vec<Option<Process>> {
+        lock(&self.0).iter().map(|slot| lock(slot).take()).collect()
+    }
 }

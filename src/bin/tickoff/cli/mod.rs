@@ -20,6 +20,7 @@ mod apply;
 mod backup;
 mod check;
 mod completions;
+mod control;
 mod get;
 mod init;
 mod man;
@@ -73,6 +74,7 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
+    Control(control::ControlArgs),
     Report(report::ReportArgs),
     Pending(pending::PendingArgs),
     Get(get::GetArgs),
@@ -113,6 +115,7 @@ impl Command {
             Command::Run(args) => run::run(args, display),
             Command::Status(args) => status::run(args),
             Command::Watch(args) => watch::run(args, display),
+            Command::Control(args) => control::run(args),
             Command::Report(args) => report::run(args, display),
             Command::Pending(args) => pending::run(args),
             Command::Get(args) => get::run(args),

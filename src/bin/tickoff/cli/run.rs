@@ -6,7 +6,8 @@ mod rows;
 mod sheet;
 mod standard_input;
 
-// What it does, who follows it, what ends it.
+// What it does, who follows it, what changes it, what ends it.
+mod controls;
 mod interruption;
 mod jobs;
 mod observers;
@@ -14,12 +15,13 @@ mod printed;
 
 mod dry;
 
-use tickoff::{Job, Outcome, Summary, Updates, WorkerPool};
+use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use controls::Controls;
 use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
@@ -68,12 +70,20 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         interval: args.rate.map(|rate| rate.interval()),
         seed,
     });
+    let control = RunControl::new();
+    let controls = Controls::heed(&session, &control, display);
     let mut pool = WorkerPool::new(args.jobs.get())
         .retries(args.retries)
         .backoff(args.backoff)
         .halt(args.halt)
         .stop(&interruption.stop)
-        .on_event(|event| observers.take(event));
+        .control(&control)
+        .on_event(|event| {
+            observers.take(event);
+            if let Event::Retired(worker) = event {
+                jobs.retire(*worker, &interruption.stop);
+            }
+        });
     if let Some(rate) = args.rate {
         pool = pool.rate(rate);
     }
@@ -82,6 +92,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     }
     let judge = Judge::new(args.write.formulas);
     let ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
+    drop(controls);
     for message in judge.counted() {
         tracing::warn!("{message}");
     }

@@ -15,6 +15,7 @@ use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::percent::percents;
+use crate::stderr::board::{Board, Paused};
 use crate::stderr::view::duration;
 use crate::stdout::{columns, json_line, print};
 
@@ -64,7 +65,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     };
     refuse_unknown_stage(&stages.sheet)?;
     let work = Work {
-        session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
+        session: RunningSession::on(&args.sheet.file)?.map(AtIt::of),
         not_visible: stages.sheet.not_visible(),
     };
     print(|out| match args.json {
@@ -220,9 +221,37 @@ fn by_word<S: Serializer>(
 #[derive(Serialize)]
 struct Work {
     /// Who works on it now.
-    session: Option<Holder>,
+    session: Option<AtIt>,
     /// How many rows have a result that the file does not show yet.
     not_visible: usize,
+}
+
+/// Who works on it, and how a run is controlled.
+#[derive(Serialize)]
+struct AtIt {
+    #[serde(flatten)]
+    holder: Holder,
+    /// How many jobs there are at a time; `None` of what cannot be controlled.
+    jobs: Option<usize>,
+    running: Option<usize>,
+    paused: Option<Paused>,
+    #[serde(skip)]
+    text: Option<String>,
+}
+
+impl AtIt {
+    fn of(session: RunningSession) -> AtIt {
+        // Half of what it tells, or nothing yet, tells nothing.
+        let board = serde_json::from_str::<Board>(&session.told).ok();
+        let board = board.filter(|board| board.jobs.is_some());
+        AtIt {
+            holder: session.holder,
+            jobs: board.as_ref().and_then(|board| board.jobs),
+            running: board.as_ref().map(Board::running),
+            text: board.as_ref().and_then(Board::control_text),
+            paused: board.and_then(|board| board.paused),
+        }
+    }
 }
 
 /// An error that some rows have.
@@ -341,7 +370,12 @@ fn at_it(out: &mut (impl Write + ?Sized), work: Option<&Work>) -> io::Result<()>
     let Some(work) = work else { return Ok(()) };
     match &work.session {
         None => writeln!(out, "session         none is going on")?,
-        Some(holder) => writeln!(out, "session         {holder}")?,
+        Some(at_it) => {
+            writeln!(out, "session         {}", at_it.holder)?;
+            if let Some(text) = &at_it.text {
+                writeln!(out, "jobs            {text}")?;
+            }
+        }
     }
     let rows = match work.not_visible {
         0 => return Ok(()),

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tickoff::{Event, PoolSummary, Verdict, escape};
+use tickoff::{Change, Control, Event, PoolSummary, Verdict, escape};
 
 use super::waits::Waits;
 use crate::errors::Group;
+use crate::sys::user;
 
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
@@ -46,9 +47,38 @@ pub struct Board {
     /// Whether nothing more is started.
     #[serde(default)]
     pub is_stopping: bool,
+    /// Since when nothing is started, and by whom.
+    #[serde(default)]
+    pub paused: Option<Paused>,
+    /// How many jobs run at a time; `None` of a run that cannot be controlled.
+    #[serde(default)]
+    pub jobs: Option<usize>,
+    /// As whom it runs: nobody else but root may control it.
+    #[serde(default)]
+    pub user: Option<u32>,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When it began.
+    pub since: DateTime<Utc>,
+    /// Who asked for it.
+    pub by: String,
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.with_timezone(&Local);
+        let form = match since.date_naive() == Local::now().date_naive() {
+            true => "%H:%M:%S",
+            false => "%Y-%m-%d %H:%M:%S",
+        };
+        write!(f, "paused since {} by {}", since.format(form), self.by)
+    }
 }
 
 /// What a worker does.
@@ -99,6 +129,9 @@ impl Board {
             commonest: Vec::new(),
             waits: Waits::default(),
             is_stopping: false,
+            paused: None,
+            jobs: Some(workers),
+            user: Some(user()),
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -121,7 +154,8 @@ impl Board {
                     current.report = shown(text);
                 }
             }
-            Event::ProcessEnded { .. } => {}
+            Event::ProcessEnded { .. } | Event::Retired(_) => {}
+            Event::Controlled(change) => self.control(change),
             Event::Postponed {
                 job, wait, for_all, ..
             } => {
@@ -190,6 +224,54 @@ impl Board {
         if let Some(place) = self.workers.get_mut(worker) {
             *place = current;
         }
+        self.fit_workers();
+    }
+
+    fn control(&mut self, change: &Change) {
+        match change.control {
+            Control::Pause => {
+                self.paused = Some(Paused {
+                    since: change.at,
+                    by: shown(&change.by),
+                });
+            }
+            Control::Continue => self.paused = None,
+            Control::Workers(workers) => self.jobs = Some(workers.get()),
+        }
+        self.fit_workers();
+    }
+
+    /// There is a place for each worker, and beyond them for those that are still busy.
+    fn fit_workers(&mut self) {
+        let Some(jobs) = self.jobs else { return };
+        let busy = self.workers.iter().rposition(Option::is_some);
+        let places = jobs.min(self.total).max(busy.map_or(0, |last| last + 1));
+        self.workers.resize(places, None);
+    }
+
+    /// Whether it is paused, and how many jobs there are; `None` of a run that cannot be controlled.
+    pub fn control_text(&self) -> Option<String> {
+        let jobs = self.jobs_text()?;
+        Some(match (&self.paused, self.running()) {
+            (None, 0) => format!("{jobs}, none running"),
+            (None, running) => format!("{jobs}, {running} running"),
+            (Some(paused), 0) => format!("{paused}; none running, {jobs}"),
+            (Some(paused), 1) => format!("{paused}; 1 job still running, {jobs}"),
+            (Some(paused), running) => format!("{paused}; {running} jobs still running, {jobs}"),
+        })
+    }
+
+    /// How many jobs there are at a time; `None` of a run that cannot be controlled.
+    pub fn jobs_text(&self) -> Option<String> {
+        self.jobs.map(|jobs| match jobs {
+            1 => "1 job at a time".to_owned(),
+            _ => format!("{jobs} jobs at a time"),
+        })
+    }
+
+    /// How many jobs run now.
+    pub fn running(&self) -> usize {
+        self.workers.iter().flatten().count()
     }
 }
 

@@ -9,8 +9,9 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use console::Term;
@@ -23,6 +24,7 @@ use super::backlog::Backlog;
 use super::board::Board;
 use super::brief::Brief;
 use super::screen::Screen;
+use super::terminal::Terminal;
 use super::view;
 use crate::sys::Patient;
 
@@ -150,6 +152,49 @@ impl Display {
         self.0.is_showing.load(Ordering::SeqCst)
     }
 
+    /// Keeps what is typed off the terminal; with keys, if lines change on it, it can be read.
+    pub fn hold_terminal(&self, with_keys: bool) {
+        self.0.terminal.hold(with_keys && self.is_showing());
+    }
+
+    /// Holds the terminal again, should another program have had it.
+    pub fn keep_terminal(&self) {
+        self.0.terminal.keep();
+    }
+
+    /// Gives the terminal back.
+    pub fn release_terminal(&self) {
+        self.0.terminal.release();
+    }
+
+    /// Takes the lines that change away and gives the terminal back while this is done.
+    pub fn lend_terminal(&self, meanwhile: impl FnOnce()) {
+        let was_showing = self.0.is_showing.swap(false, Ordering::SeqCst);
+        self.wipe();
+        self.0.terminal.lend(meanwhile);
+        self.0.is_showing.store(was_showing, Ordering::SeqCst);
+    }
+
+    /// Takes the lines that change away and gives the terminal back, for a program that ends at once.
+    pub fn abandon(&self) {
+        self.0.is_showing.store(false, Ordering::SeqCst);
+        self.wipe();
+        self.0.terminal.release();
+    }
+
+    /// Takes the lines that change away, unless the terminal has stopped reading.
+    fn wipe(&self) {
+        let (wiped, is_wiped) = mpsc::channel();
+        let display = self.clone();
+        let wipe = move || {
+            lock(&display.0.screen).show(Vec::new()).ok();
+            wiped.send(()).ok();
+        };
+        if thread::Builder::new().spawn(wipe).is_ok() {
+            is_wiped.recv_timeout(Duration::from_millis(200)).ok();
+        }
+    }
+
     /// Whether such lines are a part of the log.
     pub(super) fn logs_progress(&self) -> bool {
         self.0.style == Style::Lines
@@ -208,6 +253,7 @@ impl Display {
             format,
             is_showing: AtomicBool::new(false),
             screen: Mutex::new(Screen::new(sink, || size().1)),
+            terminal: Terminal::default(),
             backlog: OnceLock::new(),
         }))
     }
@@ -277,6 +323,7 @@ struct Shared {
     /// terminal, without `screen`, which may wait for a reader. `SeqCst`: the simplest that is right.
     is_showing: AtomicBool,
     screen: Mutex<Screen>,
+    terminal: Terminal,
     /// There if a thread writes.
     backlog: OnceLock<Arc<Backlog>>,
 }

@@ -11,6 +11,7 @@ mod display;
 mod progress;
 mod screen;
 mod summary;
+mod terminal;
 pub mod view;
 mod waits;
 

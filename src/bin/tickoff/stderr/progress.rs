@@ -15,7 +15,7 @@ use super::board::{Board, Common};
 use super::display::{Display, lock};
 use super::{summary, view};
 use crate::errors::Errors;
-use crate::sys::Unechoed;
+use crate::sys::has_keys;
 
 /// The shortest time between two lines of progress where there is no bar, and before the first.
 pub const LINE_INTERVAL: TimeDelta = TimeDelta::seconds(10);
@@ -27,6 +27,10 @@ const KINDS_OF_ERRORS: usize = 1000;
 /// How many of them are shown while the run goes on.
 const SHOWN_ERRORS: usize = 3;
 
+/// What is said of keys, and for how long.
+const KEYS: &str = "keys: p pauses and goes on, + and - change the number of jobs";
+const KEYS_SHOWN: TimeDelta = TimeDelta::seconds(10);
+
 /// How often the display changes.
 pub const REFRESH: Duration = Duration::from_millis(250);
 
@@ -34,24 +38,30 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 pub struct Progress {
     told: Arc<Told>,
     ticker: Option<JoinHandle<()>>,
-    /// What is typed would move the display, which then is not where it is taken away, and stand in other lines.
-    unechoed: Option<Unechoed>,
 }
 
 impl Progress {
     /// Begins to show how a run stands, and to tell it to others.
     pub fn show(display: &Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
         display.begin_showing();
-        let mut progress = Progress::begin(display.clone(), board, stop, teller);
-        progress.unechoed = Unechoed::begin();
-        progress
+        let with_keys = has_keys();
+        display.hold_terminal(with_keys);
+        let keys = (with_keys && display.is_showing()).then_some(KEYS);
+        Progress::begin(display.clone(), board, stop, teller, keys)
     }
 
-    fn begin(display: Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
+    fn begin(
+        display: Display,
+        board: Board,
+        stop: &Stop,
+        teller: Option<Teller>,
+        keys: Option<&'static str>,
+    ) -> Progress {
         let told = Arc::new(Told {
             display,
             teller,
             stop: stop.clone(),
+            keys,
             last_line: Mutex::new((board.began, 0)),
             board: Mutex::new(board),
             errors: Mutex::new(Errors::at_most(KINDS_OF_ERRORS)),
@@ -65,11 +75,7 @@ impl Progress {
         let ticker = ticker
             .map_err(|error| warn!(%error, "the progress of the run is not shown"))
             .ok();
-        Progress {
-            told,
-            ticker,
-            unechoed: None,
-        }
+        Progress { told, ticker }
     }
 
     /// Takes in what happened; to be called from any thread.
@@ -104,6 +110,7 @@ impl Drop for Progress {
             ticker.join().ok();
         }
         self.told.display.clear();
+        self.told.display.release_terminal();
     }
 }
 
@@ -113,6 +120,8 @@ struct Told {
     teller: Option<Teller>,
     /// That of the run.
     stop: Stop,
+    /// What is said of keys.
+    keys: Option<&'static str>,
     board: Mutex<Board>,
     errors: Mutex<Errors>,
     /// When the last line was logged, and how many jobs were done then.
@@ -123,18 +132,21 @@ struct Told {
 
 impl Told {
     fn keep_telling(&self) {
-        let mut last_told = Utc::now();
+        // Whoever looks sees at once that the run can be controlled.
+        let mut last_told = DateTime::<Utc>::MIN_UTC;
+        let mut told = None;
         let mut is_over = lock(&self.is_over);
         while !*is_over {
             let woken = self.over.wait_timeout(is_over, REFRESH);
             is_over = woken.unwrap_or_else(PoisonError::into_inner).0;
             let now = Utc::now();
             self.tick(now);
+            let board = lock(&self.board).clone();
+            let control = Some((board.paused.clone(), board.jobs));
             if let Some(teller) = &self.teller
-                && now - last_told >= TimeDelta::seconds(1)
+                && (told != control || now - last_told >= TimeDelta::seconds(1))
             {
-                last_told = now;
-                let board = lock(&self.board).clone();
+                (last_told, told) = (now, control);
                 teller.tell(&serde_json::to_string(&board).expect("a board is plain data"));
             }
         }
@@ -151,7 +163,8 @@ impl Told {
             board.clone()
         };
         let display = &self.display;
-        display.draw(now, &board, None);
+        let keys = self.keys.filter(|_| now - board.began < KEYS_SHOWN);
+        display.draw(now, &board, keys);
         if display.logs_progress() {
             let mut last = lock(&self.last_line);
             let done = board.counts.sum();
@@ -279,12 +292,8 @@ mod tests {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
         display.begin_showing();
-        let progress = Progress::begin(
-            display.clone(),
-            Board::new(3, 2, Utc::now()),
-            &Stop::new(),
-            None,
-        );
+        let board = Board::new(3, 2, Utc::now());
+        let progress = Progress::begin(display.clone(), board, &Stop::new(), None, None);
         complete(&progress.told, Utc::now());
         progress.told.tick(Utc::now());
         for _ in 0..20 {

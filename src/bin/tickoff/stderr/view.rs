@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
 use tickoff::escape;
 
-use super::board::{Board, Common, Current};
+use super::board::{Board, Common, Current, Paused};
 use crate::percent::percents;
 
 /// How wide the bar is at most, and at least, in columns: in a narrow window it leaves room to the numbers.
@@ -31,7 +31,8 @@ pub fn lines(
         true => vec![text],
         false => wrapped(&text, width),
     };
-    let texts = [Some(board.counts.to_string()), board.waiting(now)];
+    let paused = board.paused.as_ref().map(Paused::to_string);
+    let texts = [Some(board.counts.to_string()), paused, board.waiting(now)];
     let texts: Vec<_> = texts.into_iter().flatten().flat_map(wrap).collect();
     let other_lines = OTHER_LINES + texts.len() - 1;
     lines.extend(texts);
@@ -86,11 +87,13 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
 pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     let (stage, sum) = (stage(board), board.counts.sum());
     let waiting = board.waiting(now);
+    let paused = board.paused.as_ref();
     format!(
-        "{stage}{sum} of {}: {}{}{}",
+        "{stage}{sum} of {}: {}{}{}{}",
         board.total,
         board.counts,
         pace(board),
+        paused.map_or(String::new(), |paused| format!("; {paused}")),
         waiting.map_or(String::new(), |waiting| format!("; {waiting}"))
     )
 }

@@ -120,6 +120,13 @@ impl Jobs {
         }
     }
 
+    /// Lets the process end that a worker had, of which the pool has fewer now.
+    pub fn retire(&self, worker: usize, stop: &Stop) {
+        if let Jobs::Workers(workers) = self {
+            workers.retire(worker, stop);
+        }
+    }
+
     /// Lets workers end. How the run ends if no job could be started, or no worker ever answered.
     pub fn finish(self, stop: &Stop) -> Exit {
         let cannot_run = match &self {
