@@ -183,12 +183,14 @@ impl<S: Source + ?Sized> Search<'_, S> {
         self.found.entry(origin).or_insert(found);
     }
 
-    /// A longer piece was cut out, if several frames have lost their places by the same length. One alone is most
-    /// likely changed.
+    /// A longer piece was cut out, if frames that follow each other have lost their places. One alone is most likely
+    /// changed.
     fn find_astray(&mut self) -> io::Result<()> {
         let astray = std::mem::take(&mut self.astray);
-        let shortest = astray.iter().min_by_key(|found| found.length);
-        let Some(shortest) = shortest.filter(|_| astray.len() > 1) else {
+        let in_a_row = astray.chunk_by(|one, next| one.at + one.length == next.at);
+        let longest = in_a_row.max_by_key(|row| row.len()).unwrap_or_default();
+        let shortest = longest.iter().min_by_key(|found| found.length);
+        let Some(shortest) = shortest.filter(|_| longest.len() > 1) else {
             return Ok(());
         };
         let Some((payload, checksum)) = read_unchecked(self.source, shortest.at)? else {
