@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tickoff::{
     CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
-    MAX_VALUE_CHARS, Options, Outcome, ProcessingStatus, Until, Updates, WorkerPool, WriteQueue,
+    MAX_VALUE_CHARS, Options, Outcome, ProcessingStatus, Session, Until, Updates, WorkerPool,
+    WriteQueue,
 };
 
 use crate::command_line::{Ended, end};
@@ -413,6 +414,62 @@ mod library {
 
     const TWO: &str =
         "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;;;;;\nP2;;;;;\n";
+
+    #[test]
+    fn what_a_person_sets_in_this_process_does_not_give_way_to_a_result_in_silence() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            let typed = [("SUPPLIER", "mine"), ("note", "n"), ("STATUS", "PENDING")];
+            if job.po == "P1" {
+                handler.set_record("P1", typed).unwrap();
+            }
+            // What a job writes itself is no person's.
+            handler.update_record("P2", [("note", job.po)]).unwrap();
+            let done = Updates::status(ProcessingStatus::Completed);
+            Outcome::Done(done.set("SUPPLIER", "Acme").set("note", "n"))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        let conflicts = handler.take_conflicts();
+        let told: Vec<_> = (conflicts.iter())
+            .map(|it| [&*it.po, &*it.column, &*it.ours, &*it.theirs])
+            .collect();
+        assert_eq!(told, [["P1", "SUPPLIER", "Acme", "mine"]]);
+        session.finish().unwrap();
+        for po in ["P1", "P2"] {
+            assert_eq!(row(&sheet, po), ["COMPLETED", "Acme", ""]);
+        }
+        let mut copies = sheet.backup_names();
+        copies.retain(|name| name.contains(".outside."));
+        let [copy] = &copies[..] else {
+            panic!("{copies:?}")
+        };
+        let copy = std::fs::read_to_string(sheet.backups().join(copy)).unwrap();
+        assert!(copy.contains(";mine;"), "{copy}");
+    }
+
+    #[test]
+    fn what_a_person_sets_for_a_row_that_is_done_is_not_undone_by_the_run() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            if job.po == "P2" {
+                handler.set_record("P1", [("STATUS", "PENDING")]).unwrap();
+            }
+            Outcome::Done(Updates::status(ProcessingStatus::Completed))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        assert!(handler.take_conflicts().is_empty());
+        session.finish().unwrap();
+        assert_eq!(sheet.cell("P1", "STATUS"), "PENDING");
+        assert_eq!(sheet.cell("P2", "STATUS"), "COMPLETED");
+    }
 
     #[test]
     fn the_result_of_a_row_that_vanished_while_its_job_ran_is_kept() {

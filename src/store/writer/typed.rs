@@ -1,5 +1,5 @@
-//! Cells that others changed while the session went on: another program in the file, or another process of
-//! tickoff, as `set`, through the journal.
+//! Cells that others changed while the session went on: another program in the file, or a person through tickoff,
+//! with `set` in another process or a call of the library in this one.
 //!
 //! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
@@ -31,8 +31,33 @@ pub(super) struct Typed {
 
 struct Value {
     typed: CompactString,
-    /// Whether another process of tickoff wrote it; then it need not stand in the file.
-    is_of_journal: bool,
+    hand: Hand,
+}
+
+/// Who changed a cell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hand {
+    /// Another program, in the file.
+    Program,
+    /// Another process of tickoff.
+    Command,
+    /// This process, by [`CsvHandler::set_record`](crate::CsvHandler::set_record).
+    Call,
+}
+
+impl Hand {
+    /// Whether it is in the journal; then it need not stand in the file.
+    fn is_of_journal(self) -> bool {
+        self != Hand::Program
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Hand::Program => "another program",
+            Hand::Command => "another tickoff command",
+            Hand::Call => "a person",
+        }
+    }
 }
 
 impl Typed {
@@ -78,7 +103,7 @@ impl Typed {
                     let cell = (key.as_ref().into(), name.into());
                     self.cells.entry(cell).or_default().push(Value {
                         typed: (&*typed).into(),
-                        is_of_journal: false,
+                        hand: Hand::Program,
                     });
                     self.is_kept = false;
                 }
@@ -86,9 +111,10 @@ impl Typed {
         }
     }
 
-    /// Notes what another process of tickoff wrote.
+    /// Notes what was written through tickoff.
     pub(super) fn heard<'u>(
         &mut self,
+        hand: Hand,
         updates: impl Iterator<Item = &'u RowUpdate>,
         stage: &Stage,
     ) {
@@ -103,7 +129,7 @@ impl Typed {
                 let place = (row.po.clone(), cell.column.clone());
                 self.cells.entry(place).or_default().push(Value {
                     typed: cell.value.clone(),
-                    is_of_journal: true,
+                    hand,
                 });
                 self.is_journal_kept = false;
             }
@@ -136,15 +162,15 @@ impl Typed {
                     if is_same(&cell.column, shown, &cell.value) {
                         continue;
                     }
-                    is_of_file |= !value.is_of_journal;
-                    is_of_journal |= value.is_of_journal;
+                    is_of_file |= !value.hand.is_of_journal();
+                    is_of_journal |= value.hand.is_of_journal();
                     let conflict = Conflict {
                         po: row.po.to_string(),
                         column: cell.column.to_string(),
                         ours: cell.value.to_string(),
                         theirs: shown.to_string(),
                     };
-                    say(&conflict, value.is_of_journal);
+                    say(&conflict, value.hand);
                     conflicts.push(conflict);
                 }
             }
@@ -175,18 +201,12 @@ impl Typed {
 }
 
 /// Names a cell that a result takes the place of.
-fn say(conflict: &Conflict, is_of_journal: bool) {
+fn say(conflict: &Conflict, hand: Hand) {
     let key = escape(&conflict.po);
     let column = escape(&conflict.column);
     let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
-    match is_of_journal {
-        true => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another tickoff command changed a cell before its result came; the result takes its place")
-        }
-        false => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another program changed a cell before its result came; the result takes its place")
-        }
-    }
+    let who = hand.name();
+    tracing::warn!(%key, %column, %kept, %theirs, "{who} changed a cell before its result came; the result takes its place");
 }
 
 /// Whether a person who writes there asks for something, and the result that comes is the answer.
