@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
+use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
-use crate::domain::{MAX_RAW_BYTES, ProcessingStatus};
 use crate::error::Result;
 use crate::process::retry_on::TRY_AGAIN;
 use crate::process::signals::killed_by;
@@ -18,6 +18,9 @@ use crate::run::{Ending, Outcome, Retry, Wait};
 use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
 use crate::text::{Escaped, error_message};
+
+/// The most bytes of an answer that cannot be read which are kept as `RAW_ANSWER`.
+pub(super) const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// An answer that cannot be read.
 #[derive(Debug, PartialEq, Eq)]

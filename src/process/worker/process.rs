@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use memchr::memchr;
 use tracing::warn;
 
-use crate::domain::{MAX_LINE_BYTES, MAX_RAW_BYTES};
+use crate::domain::MAX_LINE_BYTES;
 use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
-use crate::process::verdict::Malformed;
+use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
