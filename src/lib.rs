@@ -125,7 +125,8 @@ pub use sheet::{
     Updates, WriteOperation,
 };
 pub use store::{
-    CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
+    BackedUp, CsvHandler, Decided, Decision, completing_columns, create_output, diagnose,
+    key_candidates,
 };
 #[doc(hidden)]
 pub use text::close_to;

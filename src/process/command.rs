@@ -7,7 +7,6 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::{Files, KeptOutput};
+use crate::process::large_answers::LargeAnswers;
 use crate::process::printing::{Printer, Printing, Stream, has_room_in_time};
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
@@ -71,8 +71,9 @@ use crate::text::{Escaped, error_message};
 ///
 /// Where it counts and is neither, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
 /// regular file, or the folder for it was removed while the command ran, the row becomes ERROR with that
-/// reason, the lines that can be read are written, and the answer is kept beside the backups, in the column `RAW_ANSWER` of
-/// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
+/// reason, the lines that can be read are written, of one that is too large the cells that can be read, and the answer
+/// is kept beside the backups, in the column `RAW_ANSWER` of `….unplaced.csv`, of more than 1 MiB its beginning (see
+/// [`keep_large_answers`](RecordCommand::keep_large_answers)); so is one of a killed command. What a result may hold is said at
 /// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
 pub struct RecordCommand {
     template: CommandTemplate,
@@ -82,7 +83,7 @@ pub struct RecordCommand {
     output: Option<KeptOutput>,
     printer: Option<Arc<dyn Printer>>,
     stdout_to: Option<String>,
-    large_answers: Option<BackupManager>,
+    large_answers: Option<LargeAnswers>,
     retry_on: RetryOn,
     broken: Broken,
     pub(super) results: ResultFiles,
@@ -149,10 +150,10 @@ impl RecordCommand {
         self
     }
 
-    /// Keeps all of an answer that is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES) beside these backups,
-    /// instead of its beginning alone.
+    /// Keeps all of a large answer that is not one, or larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES),
+    /// beside these backups, instead of its beginning alone.
     pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
-        self.large_answers = Some(backups);
+        self.large_answers = Some(LargeAnswers::beside(backups, &self.session_id));
         self
     }
 
@@ -264,16 +265,10 @@ impl RecordCommand {
     }
 
     fn take(&self, result_file: ResultFile, po: &str) -> Left {
-        let Some(backups) = &self.large_answers else {
-            return result_file.take(po, None);
-        };
-        let keep = |answer: &File| {
-            let kept = backups.keep_answer(answer, &self.session_id)?;
-            let (key, path) = (Escaped::text(po), Escaped::path(&kept));
-            warn!(%key, kept = %path, "an answer that is too large is kept whole beside the backups");
-            Ok(kept)
-        };
-        result_file.take(po, Some(&keep))
+        match &self.large_answers {
+            Some(large) => result_file.take(po, Some(&|answer| large.keep(answer, po))),
+            None => result_file.take(po, None),
+        }
     }
 
     /// The outcome with what the command said on stdout, if that is wanted. A failure that said nothing is no

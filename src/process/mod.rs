@@ -9,6 +9,7 @@ mod command;
 mod ends;
 mod group;
 mod kept_output;
+mod large_answers;
 mod placeholder;
 mod poll;
 mod printing;

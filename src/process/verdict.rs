@@ -4,17 +4,23 @@
 //! an answer which cannot be read is kept as it came, and that a shortage of the system is not the PO's
 //! failure. What a result may hold is not judged here: no result is refused (`sheet/result.rs`).
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 
 use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
+use crate::error::Result;
 use crate::process::retry_on::TRY_AGAIN;
 use crate::process::signals::killed_by;
 use crate::run::{Ending, Outcome, Retry, Wait};
 use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
-use crate::text::error_message;
+use crate::text::{Escaped, error_message};
+
+/// The most bytes of an answer that cannot be read which are kept as `RAW_ANSWER`.
+pub(super) const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// An answer that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub(super) struct Malformed {
     /// What is wrong with it.
     pub(super) problem: String,
     /// As it came, as far as it came; empty if there was nothing to keep.
-    pub(super) raw: String,
+    pub(super) raw: Vec<u8>,
     /// What could be read of it.
     pub(super) good: Box<Updates>,
 }
@@ -31,16 +37,40 @@ impl Malformed {
     pub(super) fn new(problem: impl Into<String>, raw: &[u8]) -> Malformed {
         Malformed {
             problem: problem.into(),
-            raw: String::from_utf8_lossy(raw).into_owned(),
+            raw: raw.to_owned(),
             good: Box::default(),
         }
+    }
+
+    /// One that is too large for a line of `….unplaced.csv` is given to `keep`, which tells where it is now.
+    pub(super) fn kept(mut self, keep: impl FnOnce(&[u8]) -> Option<Result<PathBuf>>) -> Malformed {
+        if self.raw.len() > MAX_RAW_BYTES {
+            let beginning = format!("only its first {MAX_RAW_BYTES} bytes are kept");
+            let place = match keep(&self.raw) {
+                Some(Ok(path)) => format!("it is kept in {}", Escaped::path(&path)),
+                Some(Err(error)) => format!("{beginning}: {}", error.chain()),
+                None => beginning,
+            };
+            self.problem = format!("{}; {place}", self.problem);
+            self.raw.truncate(MAX_RAW_BYTES);
+        }
+        self
+    }
+
+    fn raw(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.raw)
     }
 
     /// The ERROR that a PO has because of it. The answer is kept beside the backups.
     pub(super) fn error(&self, what: &str) -> Updates {
         let error = Updates::error(error_message(what, &self.problem));
-        and_other_cells(error, &self.good).keep_aside(RAW_ANSWER, &self.raw)
+        and_other_cells(error, &self.good).keep_aside(RAW_ANSWER, self.raw())
     }
+}
+
+/// What is wrong with an answer of which no more than so many bytes are read.
+pub(super) fn too_large(bytes: u64) -> String {
+    format!("it is larger than {bytes} bytes: what is whole in those is written")
 }
 
 /// What a command left as its result, if it left one.
@@ -105,7 +135,7 @@ fn after_kill(what: &str, stderr: &str, result: Left) -> Updates {
     match result {
         Ok(result) => and_other_cells(killed, &result.unwrap_or_default()),
         Err(malformed) => {
-            and_other_cells(killed, &malformed.good).keep_aside(RAW_ANSWER, malformed.raw)
+            and_other_cells(killed, &malformed.good).keep_aside(RAW_ANSWER, malformed.raw())
         }
     }
 }

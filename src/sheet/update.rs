@@ -317,6 +317,9 @@ pub struct WriteOperation {
     /// Whether it is the result of a job that has run, which is never refused.
     #[serde(default)]
     pub is_result: bool,
+    /// Whether a person made it by hand: if a result takes its place, that is said.
+    #[serde(default)]
+    pub is_by_hand: bool,
 }
 
 impl WriteOperation {
@@ -331,6 +334,7 @@ impl WriteOperation {
             priority: 0,
             force: false,
             is_result: false,
+            is_by_hand: false,
         }
     }
 }

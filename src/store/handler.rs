@@ -169,6 +169,10 @@ impl CsvHandler {
     /// The same for what a person changes by hand, perhaps before any session: if nothing was ever
     /// written to the sheet it is backed up before, once. A change that is refused makes no backup.
     ///
+    /// While a session goes on, the result of a job may take the place of what the person wrote; then the sheet
+    /// with that is kept in a copy, and [`CsvHandler::take_conflicts`] names both values. STATUS and its time are
+    /// not meant by that: the result is the answer to them.
+    ///
     /// # Errors
     /// As [`CsvHandler::update_record_forced`]; [`Error::Io`], [`Error::Backup`] if there can be no
     /// backup: nothing was changed.
@@ -179,15 +183,22 @@ impl CsvHandler {
         if let Some(made) = made {
             clean_up(self.writer()?.backups(), &[made.backup_path]);
         }
-        self.update(po, updates, true)
+        self.write(&WriteOperation {
+            force: true,
+            is_by_hand: true,
+            ..WriteOperation::new(po, updates)
+        })
     }
 
     fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {
-        let operation = WriteOperation {
+        self.write(&WriteOperation {
             force,
             ..WriteOperation::new(po, updates.in_general(&self.options.stage))
-        };
-        let answers = self.writer()?.commit(&[&operation]);
+        })
+    }
+
+    fn write(&self, operation: &WriteOperation) -> Result<()> {
+        let answers = self.writer()?.commit(&[operation]);
         answers
             .into_iter()
             .next()

@@ -7,6 +7,11 @@
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
 //! version showed: all others went along.
 //!
+//! A journal of which all was shown stays where it is, though a sheet under another name be the very version that it
+//! made public. Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
+//! lacks the results, and only the journal beside it tells so. The price is a question about a later file that has the
+//! old name and the same keys; its answer loses nothing.
+//!
 //! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
 //! that is said, and nothing is done with the file (`disk/link.rs`).
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tickoff::{
-    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_VALUE_CHARS, Options, Outcome,
-    ProcessingStatus, Until, Updates, WorkerPool, WriteQueue,
+    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
+    MAX_VALUE_CHARS, Options, Outcome, ProcessingStatus, Session, Until, Updates, WorkerPool,
+    WriteQueue,
 };
 
 use crate::command_line::{Ended, end};
@@ -24,32 +25,51 @@ mod commands {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_too_large_is_kept_whole_beside_the_backups() {
+    fn a_large_answer_is_taken_like_a_small_one() {
         let sheet = TempSheet::new(ONE);
         let answer = format!("SUPPLIER=x\nw<<E\n{}\nE\ntail=TAIL\n", "x".repeat(3 << 20));
-        let ended = leaves(&sheet, &answer, "").with(1);
-        let kept: Vec<_> = (sheet.backup_names().into_iter())
-            .filter(|name| name.ends_with(".answer.csv"))
-            .collect();
-        let [kept] = &kept[..] else {
-            panic!("{kept:?}")
-        };
-        let kept = sheet.backups().join(kept);
+        leaves(&sheet, answer, "").with(0);
+        assert_eq!(row(&sheet, "P1"), ["COMPLETED", "x", ""]);
+        assert_eq!(sheet.cell("P1", "w").chars().count(), MAX_VALUE_CHARS);
+        assert_eq!(sheet.cell("P1", "tail"), "TAIL");
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_large_the_cells_in_its_beginning_are_written_and_all_is_kept() {
+        let long = "x".repeat(MAX_RESULT_BYTES as usize);
+        for answer in [
+            format!("SUPPLIER=x\nw={long}\ntail=TAIL\n"),
+            format!("{{\"SUPPLIER\":\"x\",\"w\":\"{long}\",\"tail\":\"TAIL\"}}"),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            let ended = leaves(&sheet, &answer, "").with(1);
+            let kept = sheet.answers().pop().unwrap();
+            assert!(std::fs::read_to_string(&kept).unwrap() == answer);
+            let said = format!(
+                "invalid TICKOFF_RESULT: it is larger than 67108864 bytes: what is whole in those is written; it is kept in {}",
+                kept.display()
+            );
+            assert_eq!(row(&sheet, "P1"), ["ERROR", "x", &said]);
+            let said = "a large answer is kept beside the backups";
+            assert!(ended.stderr.contains(said), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_answer_that_is_none_is_kept_whole_beside_the_backups() {
+        let sheet = TempSheet::new(ONE);
+        let answer = format!("SUPPLIER=x\nw<<E\n{}\n", "x".repeat(3 << 20));
+        leaves(&sheet, &answer, "").with(1);
+        let kept = sheet.answers().pop().unwrap();
         assert!(std::fs::read_to_string(&kept).unwrap() == answer);
         let said = format!(
-            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes, and all of it is in {}",
+            "invalid TICKOFF_RESULT: it is no JSON object, and line 2 has a mark that is not there again; it is kept in {}",
             kept.display()
         );
-        assert_eq!(row(&sheet, "P1"), ["ERROR", "", &said]);
-        assert!(
-            ended.stderr.contains("is kept whole beside the backups"),
-            "{ended:?}"
-        );
+        assert_eq!(row(&sheet, "P1"), ["ERROR", "x", &said]);
         // Of an attempt that asks for another nothing is read.
         leaves(&sheet, &answer, "exit 75").with(1);
-        let mut kept = sheet.backup_names();
-        kept.retain(|name| name.contains(".answer"));
-        assert_eq!(kept.len(), 2, "that of the last attempt: {kept:?}");
+        assert_eq!(sheet.answers().len(), 2, "that of the last attempt");
     }
 
     /// Runs a command that leaves this file as its result.
@@ -301,6 +321,43 @@ mod workers {
     }
 
     #[test]
+    fn a_large_answer_is_taken_like_a_small_one() {
+        let long = "x".repeat(3 << 20);
+        let (is_replaced, sheet) = check(
+            &format!("{{\"id\":ID,\"updates\":{{\"w\":\"{long}\",\"SUPPLIER\":\"Acme\"}}}}\n"),
+            ["COMPLETED", "Acme", ""],
+        );
+        assert!(!is_replaced);
+        assert_eq!(sheet.cell("P2", "w").chars().count(), MAX_VALUE_CHARS);
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_large_the_cells_in_its_beginning_are_written() {
+        let sheet = TempSheet::new(ONE.to_owned() + "P2;;;;\n");
+        let script = format!(
+            r#"echo x >> starts
+            read -r request
+            printf '{{"id":1,"updates":{{"SUPPLIER":"Acme","w":"'
+            head -c {MAX_LINE_BYTES} /dev/zero | tr '\0' x
+            printf '","tail":"TAIL"}}}}\n'
+            read -r request
+            echo '{{"id":2,"updates":{{"SUPPLIER":"Globex"}}}}'"#
+        );
+        let mut run = sheet.tickoff("run");
+        run.args("-j 1 --worker-protocol jsonl -- sh -c".split(' '));
+        end(run.arg(script)).with(1);
+        let kept = sheet.answers().pop().unwrap();
+        assert_eq!(std::fs::metadata(&kept).unwrap().len(), MAX_RESULT_BYTES);
+        let said = format!(
+            "invalid answer: it is larger than 67108864 bytes: what is whole in those is written; it is kept in {}",
+            kept.display()
+        );
+        assert_eq!(row(&sheet, "P1"), ["ERROR", "Acme", &said]);
+        assert_eq!(row(&sheet, "P2"), ["COMPLETED", "Globex", ""]);
+        assert_eq!(sheet.lines("starts").len(), 1);
+    }
+
+    #[test]
     fn an_answer_that_cannot_be_understood_is_kept_and_not_asked_for_again() {
         let lines = r#"{"id":ID,"updates":{"SUPPLIER":"x"},"took":3}"#;
         let message = "invalid answer: unknown field `took`";
@@ -357,6 +414,62 @@ mod library {
 
     const TWO: &str =
         "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;;;;;\nP2;;;;;\n";
+
+    #[test]
+    fn what_a_person_sets_in_this_process_does_not_give_way_to_a_result_in_silence() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            let typed = [("SUPPLIER", "mine"), ("note", "n"), ("STATUS", "PENDING")];
+            if job.po == "P1" {
+                handler.set_record("P1", typed).unwrap();
+            }
+            // What a job writes itself is no person's.
+            handler.update_record("P2", [("note", job.po)]).unwrap();
+            let done = Updates::status(ProcessingStatus::Completed);
+            Outcome::Done(done.set("SUPPLIER", "Acme").set("note", "n"))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        let conflicts = handler.take_conflicts();
+        let told: Vec<_> = (conflicts.iter())
+            .map(|it| [&*it.po, &*it.column, &*it.ours, &*it.theirs])
+            .collect();
+        assert_eq!(told, [["P1", "SUPPLIER", "Acme", "mine"]]);
+        session.finish().unwrap();
+        for po in ["P1", "P2"] {
+            assert_eq!(row(&sheet, po), ["COMPLETED", "Acme", ""]);
+        }
+        let mut copies = sheet.backup_names();
+        copies.retain(|name| name.contains(".outside."));
+        let [copy] = &copies[..] else {
+            panic!("{copies:?}")
+        };
+        let copy = std::fs::read_to_string(sheet.backups().join(copy)).unwrap();
+        assert!(copy.contains(";mine;"), "{copy}");
+    }
+
+    #[test]
+    fn what_a_person_sets_for_a_row_that_is_done_is_not_undone_by_the_run() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            if job.po == "P2" {
+                handler.set_record("P1", [("STATUS", "PENDING")]).unwrap();
+            }
+            Outcome::Done(Updates::status(ProcessingStatus::Completed))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        assert!(handler.take_conflicts().is_empty());
+        session.finish().unwrap();
+        assert_eq!(sheet.cell("P1", "STATUS"), "PENDING");
+        assert_eq!(sheet.cell("P2", "STATUS"), "COMPLETED");
+    }
 
     #[test]
     fn the_result_of_a_row_that_vanished_while_its_job_ran_is_kept() {

@@ -192,6 +192,13 @@ impl TempSheet {
         std::fs::read_to_string(self.backups().join(&names[0])).unwrap()
     }
 
+    /// The copies of large answers.
+    pub fn answers(&self) -> Vec<PathBuf> {
+        let mut names = self.backup_names();
+        names.retain(|name| name.contains(".answer"));
+        names.iter().map(|name| self.backups().join(name)).collect()
+    }
+
     /// The names of the files in the backup folder, without the originals.
     pub fn backup_names(&self) -> Vec<String> {
         let (_, others) = self.originals_and_others();

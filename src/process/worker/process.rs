@@ -17,10 +17,11 @@ use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
-use crate::process::verdict::Malformed;
+use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
+use crate::sheet::JsonObject;
 use crate::sys::poll::{Pipe, never_block};
 
 /// How long a process may take to end after its stdin was closed.
@@ -45,7 +46,12 @@ pub(super) struct Process {
     /// Closed when the process is to end by itself.
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
+    /// Of a line that is too long no more than its beginning.
     received: Vec<u8>,
+    /// Up to where it has no line feed.
+    searched: usize,
+    /// More was received of the line than is kept.
+    is_cut: bool,
     stderr: Stderr,
     /// How many requests it has answered.
     answers: u32,
@@ -76,6 +82,8 @@ impl Process {
             stdin: Some(stdin),
             stdout,
             received: Vec::new(),
+            searched: 0,
+            is_cut: false,
             stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
         }))
@@ -98,16 +106,16 @@ impl Process {
                 .exchange(&mut unsent, next_look(deadline))
                 .map_err(|error| Failure::NoAnswer(format!("cannot be talked to: {error}")))?;
             while let Some(line) = self.next_line() {
-                match Said::parse(&line, request.id) {
+                match line.say(request.id) {
                     Ok(Said::Progress(text)) => job.report(&text),
                     Ok(Said::Answer(answer)) => return Ok(answer),
                     Err(nonsense) => return Err(self.failed(nonsense)),
                 }
             }
-            if self.received.len() > MAX_LINE_BYTES {
-                let problem = format!("sent a line longer than {MAX_LINE_BYTES} bytes");
-                let line = std::mem::take(&mut self.received);
-                return Err(self.failed(Nonsense::of(problem, &line)));
+            if self.received.len() > MAX_RAW_BYTES && !JsonObject::is_begun(&self.received) {
+                return Err(Failure::NoAnswer(format!(
+                    "sent a line longer than {MAX_RAW_BYTES} bytes that is no JSON object"
+                )));
             }
             let failure = match timeout {
                 _ if is_over => Failure::Ended,
@@ -133,7 +141,7 @@ impl Process {
 
     /// A whole answer that only lacks the end of its line.
     fn last_words(&mut self, id: u64) -> Option<Answer> {
-        match Said::parse(&std::mem::take(&mut self.received), id) {
+        match self.take_received(self.received.len()).say(id) {
             Ok(Said::Answer(answer)) => Some(answer),
             _ => None,
         }
@@ -145,8 +153,8 @@ impl Process {
             Nonsense::NoAnswer(problem) => Failure::NoAnswer(problem),
             Nonsense::Unreadable(mut answer) => {
                 if !self.received.is_empty() {
-                    answer.raw.push('\n');
-                    answer.raw += &String::from_utf8_lossy(&self.received);
+                    answer.raw.push(b'\n');
+                    answer.raw.extend_from_slice(&self.received);
                 }
                 Failure::Unreadable(answer)
             }
@@ -197,14 +205,29 @@ impl Process {
     }
 
     /// The next whole line that is not blank.
-    fn next_line(&mut self) -> Option<Vec<u8>> {
+    fn next_line(&mut self) -> Option<Line> {
         loop {
-            let end = memchr(b'\n', &self.received)?;
-            let line: Vec<u8> = self.received.drain(..=end).collect();
-            if !line.trim_ascii().is_empty() {
+            let Some(end) = memchr(b'\n', &self.received[self.searched..]) else {
+                self.is_cut |= self.received.len() > MAX_LINE_BYTES;
+                self.received.truncate(MAX_LINE_BYTES);
+                self.searched = self.received.len();
+                return None;
+            };
+            let line = self.take_received(self.searched + end + 1);
+            if !line.bytes.trim_ascii().is_empty() {
                 return Some(line);
             }
         }
+    }
+
+    /// Takes a line of this length, its line feed included.
+    fn take_received(&mut self, length: usize) -> Line {
+        let rest = self.received.split_off(length);
+        let mut bytes = std::mem::replace(&mut self.received, rest);
+        self.searched = 0;
+        let is_cut = std::mem::take(&mut self.is_cut) || length > MAX_LINE_BYTES + 1;
+        bytes.truncate(MAX_LINE_BYTES);
+        Line { bytes, is_cut }
     }
 
     pub(super) fn has_exited(&self) -> bool {
@@ -278,6 +301,21 @@ impl Process {
         self.group.kill();
         let ending = self.group.reap().unwrap_or(Ending::Unknown);
         (ending, self.stderr.take())
+    }
+}
+
+/// A line that a process sent, or the beginning of one that is too long.
+struct Line {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Line {
+    fn say(&self, id: u64) -> std::result::Result<Said, Nonsense> {
+        match self.is_cut {
+            true => Said::parse_beginning(&self.bytes, id),
+            false => Said::parse(&self.bytes, id),
+        }
     }
 }
 

@@ -22,15 +22,17 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::backup::BackupManager;
 use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
+use crate::process::large_answers::LargeAnswers;
 use crate::process::poll::until;
 use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::not_started;
+use crate::process::verdict::{Malformed, not_started};
 use crate::process::worker::process::{Failure, Process, described};
 use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
@@ -49,6 +51,7 @@ pub struct WorkerProcesses {
     broken: Broken,
     session_id: String,
     stage: Stage,
+    large_answers: Option<LargeAnswers>,
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
@@ -79,6 +82,7 @@ impl WorkerProcesses {
             broken: Broken::default(),
             session_id: session_id.to_owned(),
             stage: Stage::default(),
+            large_answers: None,
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
@@ -93,6 +97,13 @@ impl WorkerProcesses {
     /// For which stage they work: the main one. In their answers STATUS is the stage's.
     pub fn stage(mut self, stage: &Stage) -> Self {
         self.stage = stage.clone();
+        self
+    }
+
+    /// Keeps a large answer that is not one, of a line the first [`MAX_LINE_BYTES`](crate::MAX_LINE_BYTES), beside these
+    /// backups, instead of its beginning alone.
+    pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
+        self.large_answers = Some(LargeAnswers::beside(backups, &self.session_id));
         self
     }
 
@@ -168,7 +179,7 @@ impl WorkerProcesses {
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
-                self.replaced(job, &failure, (ending, said), is_new)
+                self.replaced(job, failure, (ending, said), is_new)
             }
         }
     }
@@ -258,18 +269,28 @@ impl WorkerProcesses {
                 wait: asked.said(job.po),
             }),
             Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
-            Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
+            Answer::Malformed(answer) => {
+                Outcome::Done(self.malformed(job, answer, "invalid answer"))
+            }
         }
+    }
+
+    /// The ERROR of a row whose answer cannot be taken as it is.
+    fn malformed(&self, job: &Job<'_>, mut answer: Malformed, what: &str) -> Updates {
+        *answer.good = answer.good.in_general(&self.stage);
+        let keep = |raw: &[u8]| Some(self.large_answers.as_ref()?.keep_bytes(raw, job.po));
+        answer.kept(keep).error(what)
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.
     fn replaced(
         &self,
         job: &Job<'_>,
-        failure: &Failure,
+        failure: Failure,
         (ending, said): (Ending, String),
         is_new: bool,
     ) -> Outcome {
+        let is_late = matches!(failure, Failure::TimedOut(_));
         let what = match failure {
             Failure::Stopped => return Outcome::Stopped,
             Failure::TimedOut(timeout) => format!("timed out after {timeout:?}"),
@@ -278,13 +299,14 @@ impl WorkerProcesses {
                 // It has answered, though nobody can tell what.
                 self.has_answered.store(true, Ordering::Relaxed);
                 warn!(worker = job.worker, key = %Escaped::text(job.po), "the worker was replaced, it {}", answer.problem);
-                return Outcome::Done(answer.error("invalid answer, the worker was replaced"));
+                let what = "invalid answer, the worker was replaced";
+                return Outcome::Done(self.malformed(job, answer, what));
             }
             Failure::Ended => format!("the worker ended: {}", described(ending)),
         };
         let message = error_message(&what, &said);
         warn!(worker = job.worker, key = %Escaped::text(job.po), "{message}");
-        if matches!(failure, Failure::TimedOut(_)) {
+        if is_late {
             return Outcome::Done(Updates::error(message));
         }
         if is_new {

@@ -365,6 +365,11 @@ impl Batch {
         self.unplaced.extend(rows);
     }
 
+    /// What is written to rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &RowUpdate> {
+        self.rows.iter().map(|row| &row.update)
+    }
+
     /// What jobs' results write.
     pub(super) fn results(&self) -> impl Iterator<Item = &RowUpdate> {
         let results = self.rows.iter().filter(|row| row.is_result);

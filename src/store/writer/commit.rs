@@ -20,6 +20,7 @@ use crate::store::patience::patiently;
 
 use super::Writer;
 use super::batch::Batch;
+use super::typed::Hand;
 
 impl Writer {
     /// Makes operations durable, all in one journal frame, and answers each of them.
@@ -57,9 +58,14 @@ impl Writer {
                 let sheet = self.sheet.load();
                 let owed = self.outside.give_way(batch.results(), &sheet, &self.site);
                 batch.keep_aside(owed);
+                let by_hand = self.session.is_some() && operations.iter().all(|it| it.is_by_hand);
+                let by_hand = by_hand.then(|| batch.rows().cloned().collect::<Vec<_>>());
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
                 if made.is_ok() {
+                    let stage = &self.site.options.stage;
+                    let typed = &mut self.outside.typed;
+                    typed.heard(Hand::Call, by_hand.iter().flatten(), stage);
                     say();
                 }
                 (answers, made)

@@ -26,6 +26,7 @@ use crate::text::{escape, escape_list};
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
+use super::typed::Hand;
 
 impl Writer {
     /// Takes in what other processes wrote through the journal. `false`: the sheet has to be read anew
@@ -39,7 +40,8 @@ impl Writer {
         if !frames.is_empty() {
             if self.session.is_some() {
                 let stage = &self.site.options.stage;
-                self.outside.typed.heard(frame::updates(&frames), stage);
+                let updates = frame::updates(&frames);
+                self.outside.typed.heard(Hand::Command, updates, stage);
             }
             let unplaced = frame::apply(&self.sheet.load(), &frames);
             self.durable.add_unplaced(unplaced);

@@ -1,5 +1,5 @@
-//! Cells that others changed while the session went on: another program in the file, or another process of
-//! tickoff, as `set`, through the journal.
+//! Cells that others changed while the session went on: another program in the file, or a person through tickoff,
+//! with `set` in another process or a call of the library in this one.
 //!
 //! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
@@ -35,8 +35,33 @@ struct Value {
     typed: CompactString,
     /// What the cell showed until then.
     before: CompactString,
-    /// Whether another process of tickoff wrote it; then it need not stand in the file.
-    is_of_journal: bool,
+    hand: Hand,
+}
+
+/// Who changed a cell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hand {
+    /// Another program, in the file.
+    Program,
+    /// Another process of tickoff.
+    Command,
+    /// This process, by [`CsvHandler::set_record`](crate::CsvHandler::set_record).
+    Call,
+}
+
+impl Hand {
+    /// Whether it is in the journal; then it need not stand in the file.
+    fn is_of_journal(self) -> bool {
+        self != Hand::Program
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Hand::Program => "another program",
+            Hand::Command => "another tickoff command",
+            Hand::Call => "a person",
+        }
+    }
 }
 
 impl Typed {
@@ -96,7 +121,7 @@ impl Typed {
                     self.cells.entry(cell).or_default().push(Value {
                         typed: (&*typed).into(),
                         before: before.as_deref().unwrap_or("").into(),
-                        is_of_journal: false,
+                        hand: Hand::Program,
                     });
                     self.is_kept = false;
                 }
@@ -124,26 +149,21 @@ impl Typed {
         let stage = &now.options().stage;
         for frame in since {
             // One that tells of a save has what was taken over from it.
-            let is_of_journal = frame.public.is_empty();
+            let hand = match frame.public.is_empty() {
+                true => Hand::Command,
+                false => Hand::Program,
+            };
             let rows = frame.rows.iter().filter(|row| !is_result(row));
-            self.note(rows, stage, is_of_journal);
+            self.heard(hand, rows, stage);
         }
     }
 
-    /// Notes what another process of tickoff wrote.
+    /// Notes what the journal tells.
     pub(super) fn heard<'u>(
         &mut self,
+        hand: Hand,
         updates: impl Iterator<Item = &'u RowUpdate>,
         stage: &Stage,
-    ) {
-        self.note(updates, stage, true);
-    }
-
-    fn note<'u>(
-        &mut self,
-        updates: impl Iterator<Item = &'u RowUpdate>,
-        stage: &Stage,
-        is_of_journal: bool,
     ) {
         for row in updates.filter(|row| !row.aside) {
             let typed = row.cells.iter().filter(|cell| {
@@ -157,10 +177,10 @@ impl Typed {
                 self.cells.entry(place).or_default().push(Value {
                     typed: cell.value.clone(),
                     before: cell.before.first().cloned().unwrap_or_default(),
-                    is_of_journal,
+                    hand,
                 });
-                self.is_journal_kept &= !is_of_journal;
-                self.is_kept &= is_of_journal;
+                self.is_journal_kept &= !hand.is_of_journal();
+                self.is_kept &= hand.is_of_journal();
             }
         }
     }
@@ -192,15 +212,15 @@ impl Typed {
                     if is_same(&cell.column, shown, &cell.value) {
                         continue;
                     }
-                    is_of_file |= !value.is_of_journal;
-                    is_of_journal |= value.is_of_journal;
+                    is_of_file |= !value.hand.is_of_journal();
+                    is_of_journal |= value.hand.is_of_journal();
                     let conflict = Conflict {
                         po: row.po.to_string(),
                         column: cell.column.to_string(),
                         ours: cell.value.to_string(),
                         theirs: shown.to_string(),
                     };
-                    say(&conflict, value.is_of_journal);
+                    say(&conflict, value.hand);
                     conflicts.push(conflict);
                 }
             }
@@ -232,18 +252,12 @@ impl Typed {
 }
 
 /// Names a cell that a result takes the place of.
-fn say(conflict: &Conflict, is_of_journal: bool) {
+fn say(conflict: &Conflict, hand: Hand) {
     let key = escape(&conflict.po);
     let column = escape(&conflict.column);
     let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
-    match is_of_journal {
-        true => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another tickoff command changed a cell before its result came; the result takes its place")
-        }
-        false => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another program changed a cell before its result came; the result takes its place")
-        }
-    }
+    let who = hand.name();
+    tracing::warn!(%key, %column, %kept, %theirs, "{who} changed a cell before its result came; the result takes its place");
 }
 
 /// Whether a person who writes there asks for something, and the result that comes is the answer.

@@ -16,8 +16,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Error, Operation, Options, Session, Sheet, Until, Updates, WriteQueue,
-    escape, same_column,
+    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Operation, Options, Session, Sheet, Until, Updates,
+    WriteQueue, escape, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
@@ -26,9 +26,6 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
-
-/// The longest line that is taken, in bytes.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// Apply results that another program computed
 ///
@@ -232,8 +229,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
     line.clear();
     let read = input
         .by_ref()
-        .take(MAX_LINE_BYTES)
-        .read_until(b'\n', line)? as u64;
+        .take(MAX_LINE_BYTES as u64)
+        .read_until(b'\n', line)?;
     if read == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
         input.skip_until(b'\n')?;
         return Ok(Some(Line::TooLong));
@@ -453,10 +450,7 @@ mod tests {
 
     #[test]
     fn a_line_beyond_the_limit_is_refused_and_the_next_is_applied() {
-        let long = format!(
-            "{{\"po_number\":\"{}\"}}\n",
-            "x".repeat(MAX_LINE_BYTES as usize)
-        );
+        let long = format!("{{\"po_number\":\"{}\"}}\n", "x".repeat(MAX_LINE_BYTES));
         let outcome = outcome(
             &(long + "{\"po_number\":\"P1\",\"updates\":{}}\n"),
             Formulas::Warn,
@@ -464,7 +458,7 @@ mod tests {
         assert_eq!(
             outcome.reports,
             [
-                "line 1: the line is longer than 16777216 bytes",
+                "line 1: the line is longer than 67108864 bytes",
                 "tickoff help apply shows what a line must look like"
             ]
         );

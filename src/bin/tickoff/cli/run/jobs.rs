@@ -99,6 +99,7 @@ impl Jobs {
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
             .stage(&stage)
+            .keep_large_answers(session.handler().backups()?)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
