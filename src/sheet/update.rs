@@ -115,6 +115,12 @@ impl Updates {
     }
 
     /// The values that are kept beside the backups.
+    /// How many bytes its names and values have.
+    pub(crate) fn size(&self) -> usize {
+        let all = self.cells.iter().chain(&self.aside);
+        all.map(|(column, value)| column.len() + value.len()).sum()
+    }
+
     pub(crate) fn aside(&self) -> &[(CompactString, CompactString)] {
         &self.aside
     }
