@@ -124,6 +124,7 @@ pub use sheet::{
     Updates, WriteOperation,
 };
 pub use store::{
-    CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
+    BackedUp, CsvHandler, Decided, Decision, completing_columns, create_output, diagnose,
+    key_candidates,
 };
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape};

@@ -26,6 +26,8 @@ pub struct Numbered {
     pub first: u64,
     /// Whether the key column was added.
     pub added_column: bool,
+    /// The journal was damaged: see [`CsvHandler::has_lost_results`](crate::CsvHandler::has_lost_results).
+    pub lost_results: bool,
 }
 
 /// Takes a version of a sheet that may be without the key column.
@@ -58,6 +60,7 @@ pub(crate) fn number(sheet: &Sheet) -> Numbered {
         rows: (next - first) as usize,
         first,
         added_column: found.is_none(),
+        lost_results: false,
     }
 }
 

@@ -21,6 +21,7 @@ mod standing;
 mod whole;
 pub(crate) mod writer;
 
+pub use backups::BackedUp;
 pub use diagnose::diagnose;
 pub use handler::CsvHandler;
 pub use key_candidates::{completing_columns, key_candidates};

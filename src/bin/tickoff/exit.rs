@@ -67,9 +67,15 @@ impl Exit {
     /// How a command ends that did what it was to do with a sheet: results may have had no place in it, or
     /// have been lost with a damaged journal.
     pub fn after(handler: &CsvHandler) -> Exit {
-        match handler.kept_unplaced().is_empty() && !handler.has_lost_results() {
-            true => Exit::Done,
-            false => Exit::SomeFailed,
+        let is_placed = handler.kept_unplaced().is_empty();
+        Exit::of_loss(handler.has_lost_results() || !is_placed)
+    }
+
+    /// How a command ends that did what it was to do, if it may have found that something is lost.
+    pub fn of_loss(has_lost: bool) -> Exit {
+        match has_lost {
+            false => Exit::Done,
+            true => Exit::SomeFailed,
         }
     }
 
