@@ -29,6 +29,17 @@ pub(crate) struct Target {
     rights: Rights,
 }
 
+/// Where a folder is that is held open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Where its path leads.
+    There,
+    /// Elsewhere.
+    Moved(PathBuf),
+    /// No path leads to it: it was removed, or its filesystem was.
+    Nowhere,
+}
+
 impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target> {
         let found = std::fs::canonicalize(path).map_err(|error| {
@@ -58,14 +69,23 @@ impl Target {
         Target::at(folder.join(path.file_name()?)).ok()
     }
 
-    /// Where the folder is by now, if that is elsewhere than its path leads to.
-    pub(crate) fn moved_to(&self) -> Option<PathBuf> {
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let ours = identity(self.folder.metadata().ok()?);
-        let there = std::fs::metadata(&self.folder_path).ok().map(identity);
-        match there == Some(ours) {
-            true => None,
-            false => place::of(&self.folder),
+    /// Where the folder is by now.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        let Ok(ours) = self.folder.metadata() else {
+            return Whereabouts::There;
+        };
+        let leads_to_it = |path: &Path| match std::fs::metadata(path) {
+            Ok(there) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+            // Who may not look does not know.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+        if leads_to_it(&self.folder_path) {
+            return Whereabouts::There;
+        }
+        // Of a filesystem that was taken away the system gives a path from its own root.
+        match place::of(&self.folder).filter(|path| leads_to_it(path)) {
+            Some(path) => Whereabouts::Moved(path),
+            None => Whereabouts::Nowhere,
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Every attempt has a file of its own name, in a folder that only the user can enter. A background
 //! process that an earlier attempt left behind can therefore not write into the result of another PO.
-//! A command may have made anything of the name: a link is not followed, a pipe not waited for, and no
-//! more is read than a result may hold.
+//! A command may have made anything of the name: a link is followed to a file of the user alone, a pipe is not
+//! waited for, a folder is kept, and no more is read than a result may hold.
 //!
 //! A folder for temporary files is cleaned by others. One that is gone, or is not ours any more, is made
 //! anew under another name before an attempt; if that happened while a command ran, what the command
@@ -208,9 +208,15 @@ impl ResultFile {
                 };
             }
             Err(error) => Err(Malformed::new(unreadable(&error), b"")),
-            Ok(None) => Err(Malformed::new("it is not a regular file", b"")),
             Ok(Some(file)) => read(&file),
+            Ok(None) => match regular::open_own_behind_link(path) {
+                Ok(Some(file)) => read(&file),
+                _ => Err(Malformed::new(no_file(path, keep.is_some()), b"")),
+            },
         };
+        if !path.exists() && !path.is_symlink() {
+            return result.map(Some);
+        }
         if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
             warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
         }
@@ -280,6 +286,34 @@ fn cells_in_beginning(bytes: &[u8]) -> Updates {
     let lines = memrchr(b'\n', bytes).map_or(0, |end| end + 1);
     let text = String::from_utf8_lossy(&bytes[..lines]);
     result_lines::read(text.strip_prefix('\u{feff}').unwrap_or(&text)).0
+}
+
+/// What is there instead. A folder with something in it is moved to where it stays.
+fn no_file(path: &Path, is_kept: bool) -> String {
+    if let Ok(target) = fs::read_link(path) {
+        let target = Escaped::path(&target);
+        return format!("it is a link to {target}, and no regular file of this user is there");
+    }
+    let has_something = fs::read_dir(path).is_ok_and(|mut folder| folder.next().is_some());
+    match is_kept && has_something {
+        false => "it is not a regular file".to_owned(),
+        true => match keep_folder(path) {
+            Ok(kept) => format!("it is a folder, which is kept: {}", Escaped::path(&kept)),
+            Err(error) => format!("it is a folder, which could not be kept: {error}"),
+        },
+    }
+}
+
+fn keep_folder(path: &Path) -> io::Result<PathBuf> {
+    let place = path.ancestors().nth(2).unwrap_or(path);
+    let private = tempfile::Builder::new()
+        .prefix("tickoff_result_")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(place)?;
+    let kept = private.path().join("result");
+    fs::rename(path, &kept)?;
+    let _ = private.keep();
+    Ok(kept)
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -387,13 +421,29 @@ mod tests {
     #[test]
     fn a_result_that_is_no_reasonable_file_is_an_error() {
         let no_file = "invalid TICKOFF_RESULT: it is not a regular file";
-        check_error("mkdir -p $TICKOFF_RESULT/x", no_file);
+        check_error("mkdir $TICKOFF_RESULT", no_file);
         check_error("mkfifo $TICKOFF_RESULT", no_file);
-        check_error("ln -s /etc/passwd $TICKOFF_RESULT", no_file);
+        check_error(
+            "ln -s /dev/zero $TICKOFF_RESULT",
+            "invalid TICKOFF_RESULT: it is a link to /dev/zero, and no regular file of this user is there",
+        );
         check_error(
             "truncate -s 67108865 $TICKOFF_RESULT",
             "invalid TICKOFF_RESULT: it is larger than 67108864 bytes: what is whole in those is written; only its first 1048576 bytes are kept",
         );
+    }
+
+    #[test]
+    fn a_result_behind_a_link_is_read_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let (folder, path) = (folder.path().display(), out.display());
+        let script = format!("cd {folder}; echo SUPPLIER=x > out; ln -s {path} $TICKOFF_RESULT");
+        check(
+            &shell(&script),
+            &[("SUPPLIER", "x"), ("STATUS", "COMPLETED")],
+        );
+        assert_eq!(fs::read_to_string(&out).unwrap(), "SUPPLIER=x\n");
     }
 
     #[test]

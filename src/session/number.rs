@@ -26,17 +26,18 @@ impl Session {
             });
         }
         // What an interrupted session left is visible first.
-        let lost_results = match Session::open_decided(path, options, None) {
+        let (lost_results, unplaced) = match Session::open_decided(path, options, None) {
             Ok(session) => {
                 let handler = Arc::clone(session.handler());
-                drop(session.finish()?);
-                handler.has_lost_results()
+                let unplaced = session.finish()?;
+                (handler.has_lost_results(), unplaced)
             }
-            Err(Error::NoKeyColumn { .. }) => false,
+            Err(Error::NoKeyColumn { .. }) => (false, Vec::new()),
             Err(error) => return Err(error),
         };
         Ok(Numbered {
             lost_results,
+            unplaced,
             ..number_rows(path, options, &new_id())?
         })
     }

@@ -44,6 +44,7 @@ impl Session {
                 Ok(Some(BackedUp {
                     backup: made,
                     lost_results: writer.has_lost_results(),
+                    unplaced: writer.kept_unplaced(),
                 }))
             }
             Err(error) if error.is_no_sheet() => unreadable(),

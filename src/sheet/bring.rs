@@ -207,6 +207,7 @@ pub(crate) fn bring(
     }
     brought.rekeyed = rekeyed(sheet, history, &gone);
     brought.merged.unplaced.append(&mut gone);
+    add_the_whole_state(sheet);
     // By now there may be a place.
     let unplaced = merge::apply(sheet, history.unplaced());
     brought.merged.unplaced.extend(unplaced);
@@ -308,6 +309,24 @@ fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &[&'p Pas
         found.places.push((column, past));
     }
     found
+}
+
+/// Where columns of a row's state came back, so do those in which no result has anything.
+fn add_the_whole_state(sheet: &Sheet) {
+    let options = sheet.options();
+    for stage in std::iter::once(&options.stage).chain(&options.stages) {
+        let came_back = |name: &&str| {
+            let schema = sheet.schema();
+            (schema.position(name)).is_some_and(|column| column >= schema.header_width)
+        };
+        if stage.columns().iter().any(came_back) {
+            for name in stage.columns() {
+                if sheet.schema().position(name).is_none() {
+                    sheet.add_column(name);
+                }
+            }
+        }
+    }
 }
 
 /// What the journal is told of results whose column was removed: they are kept aside, and their cells are empty.

@@ -3,7 +3,7 @@
 //! The column is added where a sheet has none, like any other; the numbers go on from the highest there is, so
 //! that none is given twice. A row without any text is no job and gets none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::csv::{RecordIndex, dialect};
 use crate::disk::Snapshot;
@@ -18,7 +18,7 @@ use crate::sheet::table::Sheet;
 const HIGHEST: u64 = u64::MAX - u32::MAX as u64;
 
 /// What rows without a key got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
     /// How many.
     pub rows: usize,
@@ -28,6 +28,9 @@ pub struct Numbered {
     pub added_column: bool,
     /// The journal was damaged: see [`CsvHandler::has_lost_results`](crate::CsvHandler::has_lost_results).
     pub lost_results: bool,
+    /// Where that is kept of the results which had no place in the sheet: see
+    /// [`CsvHandler::kept_unplaced`](crate::CsvHandler::kept_unplaced).
+    pub unplaced: Vec<PathBuf>,
 }
 
 /// Takes a version of a sheet that may be without the key column.
@@ -39,16 +42,20 @@ pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<S
     }
 }
 
-/// Numbers the rows of a sheet that nobody else sees.
-pub(crate) fn number(sheet: &Sheet) -> Numbered {
+/// The highest number among keys.
+pub(crate) fn highest(keys: impl Iterator<Item = impl AsRef<str>>) -> Option<u64> {
+    let numbers = keys.filter_map(|key| key.as_ref().parse().ok());
+    numbers.filter(|&number| number < HIGHEST).max()
+}
+
+/// Numbers the rows of a sheet that nobody else sees, from behind the highest number, which may be one that was
+/// `given` to a row that is gone.
+pub(crate) fn number(sheet: &Sheet, given: Option<u64>) -> Numbered {
     let key = &sheet.options().key.names()[0];
     let found = sheet.schema().position(key);
     let column = found.unwrap_or_else(|| sheet.add_column(key));
-    let numbers = sheet
-        .all_rows()
-        .filter_map(|row| sheet.key(row).parse().ok());
-    let highest = numbers.filter(|&number| number < HIGHEST).max();
-    let first = highest.map_or(1, |highest: u64| highest + 1);
+    let highest = highest(sheet.all_rows().map(|row| sheet.key(row)));
+    let first = highest.max(given).map_or(1, |highest| highest + 1);
     let mut next = first;
     for row in sheet.all_rows().filter(|&row| lacks_key(sheet, row)) {
         let mut cells = OverlayRow::default();
@@ -61,6 +68,7 @@ pub(crate) fn number(sheet: &Sheet) -> Numbered {
         first,
         added_column: found.is_none(),
         lost_results: false,
+        unplaced: Vec::new(),
     }
 }
 
@@ -164,7 +172,7 @@ mod tests {
         };
         let bytes = Snapshot::Owned(csv.as_ref().to_vec());
         let sheet = Arc::new(build(bytes, Path::new("in.csv"), &options).unwrap());
-        let found = number(&sheet);
+        let found = number(&sheet, None);
         assert_eq!((found.rows, found.first), (rows, first));
         let next = Next::of(&sheet);
         let mut written = Vec::new();

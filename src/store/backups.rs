@@ -22,6 +22,8 @@ pub struct BackedUp {
     pub backup: BackupMetadata,
     /// The journal was damaged: see [`CsvHandler::has_lost_results`].
     pub lost_results: bool,
+    /// Where that is kept of the results which had no place in the sheet: see [`CsvHandler::kept_unplaced`].
+    pub unplaced: Vec<PathBuf>,
 }
 
 impl From<BackupMetadata> for BackedUp {
@@ -29,6 +31,7 @@ impl From<BackupMetadata> for BackedUp {
         BackedUp {
             backup,
             lost_results: false,
+            unplaced: Vec::new(),
         }
     }
 }
@@ -105,9 +108,12 @@ impl BackupManager {
             }
             opened => {
                 let handler = opened?;
+                let backup = handler.create_session_backup(session_id)?;
+                handler.close();
                 Ok(BackedUp {
-                    backup: handler.create_session_backup(session_id)?,
+                    backup,
                     lost_results: handler.has_lost_results(),
+                    unplaced: handler.kept_unplaced(),
                 })
             }
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backup::{BackupManager, BackupMetadata, SET};
+use crate::disk::Whereabouts;
 use crate::disk::link::Link;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
@@ -320,7 +321,9 @@ impl CsvHandler {
             Ok(writer) => writer,
             Err(died) => return (Err(died), None),
         };
-        let finished = writer.finish();
+        let in_reach = |writer: &Writer| writer.refuse_out_of_reach();
+        let finished = in_reach(&writer).and_then(|()| writer.finish());
+        let finished = finished.and_then(|()| in_reach(&writer));
         if finished.is_ok() && unsaved.is_empty() {
             return (finished, None);
         }
@@ -400,7 +403,10 @@ impl CsvHandler {
 
     /// Where the sheet's folder is by now, if not at its path.
     pub(crate) fn moved_to(&self) -> Option<PathBuf> {
-        self.writer().ok()?.target().moved_to()
+        match self.writer().ok()?.target().whereabouts() {
+            Whereabouts::Moved(path) => Some(path),
+            Whereabouts::There | Whereabouts::Nowhere => None,
+        }
     }
 
     /// Refuses a name that leads to the sheet no more.
@@ -430,12 +436,19 @@ impl CsvHandler {
     }
 }
 
-impl Drop for CsvHandler {
-    fn drop(&mut self) {
+impl CsvHandler {
+    /// What dropping it does.
+    pub(crate) fn close(&self) {
         if let Ok(mut writer) = self.writer()
             && let Err(error) = writer.close()
         {
             tracing::warn!(error = %error.chain(), "the journal is left for the next session");
         }
+    }
+}
+
+impl Drop for CsvHandler {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -356,6 +356,39 @@ mod new_columns {
     }
 
     #[test]
+    fn the_columns_of_the_state_come_back_together() {
+        let before = "PO_NUMBER;Title\nP1;\nP2;\n";
+        for is_closed in [false, true] {
+            let sheet = TempSheet::new(before);
+            let script = "[ $TICKOFF_PO != P2 ] || { : > held; await go; }";
+            let mut run = Some(Running::start(&mut sheet.run("-q -j1", script)));
+            wait_until("a result is visible", || {
+                sheet.text().contains(";COMPLETED;") && sheet.folder().join("held").exists()
+            });
+            std::fs::write(sheet.folder().join("go"), "").unwrap();
+            if is_closed {
+                run.take().unwrap().end().with(0);
+            }
+            save(&sheet, &before.replace("P1;", "P1;mine"));
+            match run {
+                Some(run) => {
+                    run.end().with(0);
+                }
+                None => {
+                    end(sheet.tickoff("recover").arg("--apply")).with(0);
+                }
+            }
+            assert_eq!(
+                header(&sheet),
+                "PO_NUMBER;Title;STATUS;LAST_PROCESSED;ERROR_MESSAGE"
+            );
+            for po in ["P1", "P2"] {
+                assert_eq!(sheet.cell(po, "STATUS"), "COMPLETED");
+            }
+        }
+    }
+
+    #[test]
     fn a_column_that_was_removed_comes_back_with_the_next_result_and_the_old_ones_are_in_a_copy() {
         let sheet = TempSheet::new(ONE);
         leaves(&sheet, "", "Colour=red\n", "").with(0);

@@ -576,7 +576,7 @@ mod the_file_system {
         assert!(
             said.ends_with(
                 "tickoff: not yet written to DIR/input.csv, kept in its journal: cannot write a new version of DIR/input.csv: No space left on device (os error 28)\n\
-                 tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"
+                 tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before\n"
             ),
             "{said}"
         );

@@ -42,6 +42,12 @@ impl TempSheet {
         assert!(mount(&["-o", &format!("remount,{options}")], self.folder()));
     }
 
+    /// Its filesystem was unmounted.
+    #[cfg(feature = "cli")]
+    pub fn was_taken_away(&mut self) {
+        self.is_mounted = false;
+    }
+
     fn in_folder(
         folder: tempfile::TempDir,
         is_mounted: bool,

@@ -153,7 +153,7 @@ fn check_stopped(signals: &[Signal]) {
     let kept = kept.lines().nth(1).unwrap();
     assert!(kept.starts_with(&format!("{unsaved};{};COMPLETED;", note())));
     assert!(
-        said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"),
+        said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before\n"),
         "{said}"
     );
     let status = sheet.status();

@@ -347,6 +347,51 @@ fn a_folder_that_is_removed_in_mid_run_leaves_the_sheet_with_every_result_in_a_f
     );
 }
 
+#[test]
+fn a_filesystem_that_is_taken_away_in_mid_run_leaves_the_sheet_with_every_result_in_a_file() {
+    for (below, by) in [
+        ("", "umount -l \"$FOLDER\""),
+        ("below", "umount -l \"$FOLDER\""),
+        ("", "mount -t tmpfs none \"$FOLDER\""),
+    ] {
+        let contents = "PO_NUMBER;STATUS;note\nP1;;\nP2;;mine\n";
+        let Some(mut sheet) = TempSheet::on_small_disk("1m", contents) else {
+            return;
+        };
+        let elsewhere = tempfile::tempdir().unwrap();
+        let folder = sheet.folder().join(below);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(sheet.path(), folder.join("orders.csv")).unwrap();
+        crate::fixture::rested(&folder.join("orders.csv"));
+        let script =
+            format!("echo note=$TICKOFF_KEY > $TICKOFF_RESULT; [ $TICKOFF_KEY != P1 ] || {by}");
+        let mut run = crate::command_line::tickoff();
+        run.args(["run", "orders.csv", "-j1", "--", "sh", "-c", &script]);
+        run.current_dir(&folder)
+            .env("FOLDER", sheet.folder())
+            .env("TMPDIR", elsewhere.path());
+        let ended = end(&mut run).with(6);
+        if by.starts_with("umount") {
+            sheet.was_taken_away();
+        } else {
+            let taken = std::process::Command::new("umount")
+                .arg(sheet.folder())
+                .status();
+            assert!(taken.unwrap().success());
+        }
+        assert!(!ended.stderr.contains("the results are in"), "{ended:?}");
+        let (_, kept) = ended
+            .stderr
+            .split_once("the sheet with all results is in ")
+            .unwrap();
+        let (kept, _) = kept.split_once(": ").unwrap();
+        let kept = std::fs::read_to_string(kept).unwrap();
+        for po in ["P1", "P2"] {
+            assert!(kept.contains(&format!("\n{po};COMPLETED;{po};")), "{kept}");
+        }
+    }
+}
+
 /// A sheet without its second row, whose result was there.
 fn with_a_result_without_a_row() -> TempSheet {
     let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
@@ -364,6 +409,9 @@ fn a_command_that_finds_results_without_a_place_says_so_with_its_exit_code() {
     for arguments in [
         &["set", "input.csv", "P1", "STATUS=PENDING"][..],
         &["init", "input.csv"],
+        &["init", "input.csv", "--add-key", "PO_NUMBER"],
+        &["backup", "create", "input.csv"],
+        &["backup", "restore", "input.csv", "original"],
     ] {
         let sheet = with_a_result_without_a_row();
         let mut command = crate::command_line::tickoff();

@@ -4,6 +4,7 @@ mod advice;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tickoff::{CsvHandler, Error};
@@ -67,13 +68,12 @@ impl Exit {
     /// How a command ends that did what it was to do with a sheet: results may have had no place in it, or
     /// have been lost with a damaged journal.
     pub fn after(handler: &CsvHandler) -> Exit {
-        let is_placed = handler.kept_unplaced().is_empty();
-        Exit::of_loss(handler.has_lost_results() || !is_placed)
+        Exit::of_loss(handler.has_lost_results(), &handler.kept_unplaced())
     }
 
-    /// How a command ends that did what it was to do, if it may have found that something is lost.
-    pub fn of_loss(has_lost: bool) -> Exit {
-        match has_lost {
+    /// The same, of what a command found.
+    pub fn of_loss(has_lost: bool, unplaced: &[PathBuf]) -> Exit {
+        match has_lost || !unplaced.is_empty() {
             false => Exit::Done,
             true => Exit::SomeFailed,
         }
@@ -174,8 +174,6 @@ impl From<Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]

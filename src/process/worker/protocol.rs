@@ -157,7 +157,7 @@ impl Said {
 /// Refuses what bears another id than that of the request, or none.
 fn must_answer(object: &mut JsonObject, id: u64, line: &[u8]) -> std::result::Result<(), Nonsense> {
     match object.take_text("id") {
-        Ok(Some(own)) if own.parse() == Ok(id) => Ok(()),
+        Ok(Some(own)) if is_number(&own, id) => Ok(()),
         Ok(Some(other)) => {
             let other = Escaped::text(&other).to_string();
             let problem = format!("answered request {other} instead of {id}");
@@ -171,6 +171,12 @@ fn must_answer(object: &mut JsonObject, id: u64, line: &[u8]) -> std::result::Re
 fn no_answer(problem: &str, line: &[u8]) -> Nonsense {
     let (problem, excerpt) = (Escaped::text(problem), excerpt(line));
     Nonsense::of(format!("sent no valid answer ({problem}): {excerpt}"), line)
+}
+
+/// Whether a text is this number, as whatever language writes it: 7, 7.0 or 7e0.
+fn is_number(text: &str, number: u64) -> bool {
+    let is_exact = number <= 1 << f64::MANTISSA_DIGITS;
+    text.parse() == Ok(number) || (is_exact && text.parse() == Ok(number as f64))
 }
 
 fn excerpt(line: &[u8]) -> String {
@@ -321,6 +327,19 @@ mod tests {
         check_malformed(r#"{"id":7,"error":{}}"#, "error must be a text");
         check_unreadable(r#"{"updates":{}}"#, "missing field `id`");
         check_unreadable(r#"{"id":7,"updates":{"A":"#, "EOF while parsing");
+    }
+
+    #[test]
+    fn an_id_is_a_number_however_it_is_written() {
+        for id in ["7", "\"7\"", "7.0", "7e0", "0.7e1", "\"7.0\""] {
+            check(
+                format!("{{\"id\":{id},\"error\":\"x\"}}"),
+                failed("x", None),
+            );
+        }
+        for id in ["7.5", "70", "6.0", "-7", "\"seven\"", "\"nan\""] {
+            check_no_answer(&format!("{{\"id\":{id},\"error\":\"x\"}}"), "instead of 7");
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let made = backups.create_backup_with_results(session, &options)?;
             print_paths(std::slice::from_ref(&made.backup.backup_path))?;
             backups.cleanup_after(&made.backup)?;
-            return Ok(Exit::of_loss(made.lost_results));
+            return Ok(Exit::of_loss(made.lost_results, &made.unplaced));
         }
         BackupCommand::List { file, json, backup } => {
             let backups = manager(file, backup)?;
@@ -154,7 +154,9 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let chosen = backups.resolve(which)?;
             let made = backups.restore_from_backup(&chosen, &options)?;
             print_paths(&[chosen])?;
-            return Ok(Exit::of_loss(made.is_some_and(|made| made.lost_results)));
+            return Ok(made.map_or(Exit::Done, |made| {
+                Exit::of_loss(made.lost_results, &made.unplaced)
+            }));
         }
         BackupCommand::Prune {
             file,

@@ -130,7 +130,7 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
             ),
         }
     })?;
-    Ok(Exit::of_loss(numbered.lost_results))
+    Ok(Exit::of_loss(numbered.lost_results, &numbered.unplaced))
 }
 
 fn key_column(name: &str) -> Result<String, String> {

@@ -118,7 +118,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             );
         }
         Error::NotVisible { .. } => {
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write"
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before"
         }
         Error::Rescued { path, kept, .. } => {
             return Some(
@@ -820,7 +820,7 @@ mod tests {
                 path: "in.csv".into(),
                 source: source(),
             },
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write",
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before",
         );
         check(
             &Error::NotDurable {
