@@ -370,7 +370,7 @@ fn a_filesystem_that_is_taken_away_in_mid_run_leaves_the_sheet_with_every_result
         run.current_dir(&folder)
             .env("FOLDER", sheet.folder())
             .env("TMPDIR", elsewhere.path());
-        let ended = end(&mut run).with(6);
+        let ended = end(&mut run);
         if by.starts_with("umount") {
             sheet.was_taken_away();
         } else {
@@ -379,6 +379,7 @@ fn a_filesystem_that_is_taken_away_in_mid_run_leaves_the_sheet_with_every_result
                 .status();
             assert!(taken.unwrap().success());
         }
+        let ended = ended.with(6);
         assert!(!ended.stderr.contains("the results are in"), "{ended:?}");
         let (_, kept) = ended
             .stderr
