@@ -172,7 +172,8 @@ pub(crate) fn standing(
     }
 }
 
-/// The keys with results that a sheet does not show, and of which its author does not know.
+/// The keys with results that a sheet does not show, and of which its author does not know. An older version, as it was,
+/// lacks what other programs have saved since as well.
 fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&'h str> {
     let is_shown = |(po, past): (&str, &Past)| {
         cell(sheet, history, po, &past.column).is_some_and(|theirs| {
@@ -184,7 +185,7 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
     };
     let mut rows: Vec<&str> = history
         .cells()
-        .filter(|(_, past)| !past.is_outside)
+        .filter(|(_, past)| !past.is_outside || matches!(reading, Reading::Known(_)))
         .filter(|&cell| !is_shown(cell))
         .map(|(po, _)| po)
         .collect();

@@ -73,7 +73,7 @@ fn a_paused_run_finishes_what_runs_and_starts_nothing_until_it_is_to_go_on() {
     });
 
     let goes_on = control(&sheet, "continue").with(0).stdout;
-    let has_ended = goes_on == "the run did so, and has ended since\n";
+    let has_ended = goes_on == "the run has taken that, and has ended since\n";
     assert!(
         has_ended || goes_on.starts_with("2 jobs at a time, "),
         "{goes_on}"

@@ -519,3 +519,17 @@ fn a_prepared_session_puts_its_file_back() {
     session.finish().unwrap();
     assert!(!sheet.folder().join("ran").exists());
 }
+
+/// What the older version lacks is what a person has changed since, and no result: it is asked all the same.
+#[test]
+fn an_older_version_that_lacks_an_edit_alone_is_asked_about() {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    let older = sheet.text();
+    save(&sheet, older.replace("COMPLETED", "ERROR"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    save(&sheet, &older);
+    end(sheet.tickoff("set").args(["PO1", "note=y"])).with(3);
+    end(sheet.tickoff("recover").arg("--discard")).with(0);
+    assert_eq!(sheet.text(), older);
+}

@@ -35,7 +35,7 @@ fn wide() -> TempSheet {
 static ABOVE: LazyLock<Regex> = LazyLock::new(|| {
     let time = r"\d\d:\d\d:\d\d";
     Regex::new(&format!(
-        r"^(\S+-\d \| (\d begins, 漢字 ends)?|{time} WARN \S+-\d failed: no answer ?[漢字]*…|{time} INFO \S+-\d attempt 1 is .*)$"
+        r"^(\S+-\d \| (\d begins, 漢字 ends)?|{time} WARN \S+-\d failed: no answer ?[漢字]*…|{time} INFO \S+-\d attempt 1 is .*|keys: p .*)$"
     ))
     .unwrap()
 });

@@ -78,7 +78,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
             if !asked.is_taken() {
                 return refused(format!("the run on {} has just ended", shown(file)));
             }
-            print(|out| writeln!(out, "the run did so, and has ended since"))?;
+            print(|out| writeln!(out, "the run has taken that, and has ended since"))?;
             return Ok(Exit::Done);
         };
         if let Some(board) = board_of(&now)
