@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const MAX_FIELDS: usize = 16_384;
 /// The most bytes in a row.
 pub(crate) const MAX_RECORD_BYTES: usize = 16 << 20;
+/// How long a row may be that is to get a result.
+pub(crate) const MAX_RESULT_ROW_BYTES: usize = MAX_RECORD_BYTES / 2;
 /// The most rows in a sheet, its header included.
 pub(crate) const MAX_RECORDS: usize = u32::MAX as usize - 1;
 

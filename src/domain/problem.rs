@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::domain::FileKind;
-use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
+use crate::domain::limits::{
+    MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_ROW_BYTES, MAX_VALUE_CHARS,
+};
 use crate::text::{Escaped, Meant, escape_list};
 
 /// What makes bytes unfit as a sheet.
@@ -32,8 +34,10 @@ pub enum Problem {
     RecordTooLong,
     /// More rows than the stated limit.
     TooManyRecords,
-    /// The header has no room for these columns, which are to be added.
+    /// The header, or a row that is longer, has no room for these columns, which are to be added.
     NoRoomFor(Vec<String>),
+    /// A row is so long that a result could make it longer than the stated limit.
+    NoRoomForResult,
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
     /// There is no status column, but one that looks like it, by which rows are done: it would be overlooked.
@@ -79,8 +83,12 @@ impl fmt::Display for Problem {
             Problem::TooManyRecords => write!(f, "more than {MAX_RECORDS} rows"),
             Problem::NoRoomFor(columns) => write!(
                 f,
-                "no room in the header for {}: a row has at most {MAX_FIELDS} fields",
+                "no room for {}: a row has at most {MAX_FIELDS} fields",
                 escape_list(columns)
+            ),
+            Problem::NoRoomForResult => write!(
+                f,
+                "no room for a result: the row has more than {MAX_RESULT_ROW_BYTES} bytes, and at most {MAX_RECORD_BYTES} may be in a row"
             ),
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))

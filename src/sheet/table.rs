@@ -518,6 +518,18 @@ impl Sheet {
     }
 
     /// The raw fields of a record of the base.
+    /// Where each row begins, and how long it is with its line end and the blank lines behind it.
+    pub(crate) fn rows_in_bytes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let starts = || self.all_rows().map(|row| self.index.start(row));
+        let ends = starts().skip(1).chain([self.bytes.len()]);
+        starts().zip(ends).map(|(start, end)| (start, end - start))
+    }
+
+    /// How many fields a row has that begins there.
+    pub(crate) fn fields_from(&self, start: usize) -> usize {
+        indexed(fields_at(&self.bytes, self.dialect.delimiter, start)).len()
+    }
+
     pub(crate) fn base_fields(&self, row: RecordIndex) -> Fields {
         let start = self.index.start(row);
         indexed(fields_at(&self.bytes, self.dialect.delimiter, start))

@@ -496,6 +496,7 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
         }
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
+        Problem::NoRoomForResult => "keep what is so long in a file, and its path in the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
         Problem::LookAlike { .. } => {
