@@ -25,7 +25,9 @@ use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
+use crate::process::verdict::{
+    Left, Malformed, after_stop, again, no_folder, not_kept, not_started, outcome,
+};
 use crate::run::ending::Start;
 use crate::run::{Ending, Job, Outcome, StopLevel};
 use crate::sheet::Updates;
@@ -56,7 +58,9 @@ use crate::text::{Escaped, error_message};
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
-/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
+/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now), and is killed | keeps its state | is ignored |
+/// | the same, and exits with 0 | COMPLETED | is written; its STATUS wins |
+/// | the same, and exits with another code | keeps its state, unless the result has a STATUS | is written, but after 75 or a code of `retry_on` |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
 /// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
 /// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
@@ -223,15 +227,17 @@ impl RecordCommand {
                     Ending::Exit(code) => Some(code).filter(|code| self.retry_on.contains(*code)),
                     _ => None,
                 };
+                if ended.was_stopped && ended.ending != Ending::Exit(0) {
+                    let left = in_general(result_file.take(job.po, None), &self.stage);
+                    return match asks_again {
+                        Some(_) => Outcome::Stopped,
+                        None => after_stop(ended.ending, &ended.stderr, left),
+                    };
+                }
                 if let Some(code) = asks_again.filter(|_| !job.is_last) {
                     return again(code, &ended.stderr, result_file.take_wait(job.po));
                 }
-                let left = match ended.ending {
-                    // Nothing of it is read.
-                    Ending::Stopped => result_file.take(job.po, None),
-                    _ => self.take(result_file, job.po),
-                };
-                let mut left = in_general(left, &self.stage);
+                let mut left = in_general(self.take(result_file, job), &self.stage);
                 if asks_again.is_some() {
                     left = without_wait(left);
                 }
@@ -264,10 +270,12 @@ impl RecordCommand {
         (stdout, stderr)
     }
 
-    fn take(&self, result_file: ResultFile, po: &str) -> Left {
+    fn take(&self, result_file: ResultFile, job: &Job<'_>) -> Left {
         match &self.large_answers {
-            Some(large) => result_file.take(po, Some(&|answer| large.keep(answer, po))),
-            None => result_file.take(po, None),
+            Some(large) => {
+                result_file.take(job.po, Some(&|answer| large.keep(answer, job.po, job.stop)))
+            }
+            None => result_file.take(job.po, None),
         }
     }
 

@@ -87,7 +87,6 @@ pub(super) fn again(code: i32, stderr: &str, wait: Wait) -> Outcome {
 /// What becomes of a PO whose command has ended, and will not be repeated.
 pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
     match ending {
-        Ending::Stopped => Outcome::Stopped,
         Ending::Exit(TRY_AGAIN) => Outcome::Done(after_kill("exit 75", stderr, result)),
         Ending::Exit(code) => Outcome::Done(after_exit(code, stderr, result)),
         Ending::Signal(number) => Outcome::Done(after_kill(&killed_by(number), stderr, result)),
@@ -96,7 +95,25 @@ pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
             stderr,
             result,
         )),
-        Ending::NotStarted(_) | Ending::Unknown => unreachable!("its end was waited for"),
+        Ending::Stopped | Ending::NotStarted(_) | Ending::Unknown => {
+            unreachable!("its end was waited for")
+        }
+    }
+}
+
+/// What becomes of a PO whose command was asked to end because the run is to end now, and did not exit with 0: most
+/// likely it failed for that, so only what it had to say before counts.
+pub(super) fn after_stop(ending: Ending, stderr: &str, result: Left) -> Outcome {
+    let (Ending::Exit(code), Ok(Some(result))) = (ending, result) else {
+        return Outcome::Stopped;
+    };
+    if result.new_status().is_some() {
+        return Outcome::Done(after_exit(code, stderr, Ok(Some(result))));
+    }
+    let cells = and_other_cells(Updates::default(), &result);
+    match cells.is_empty() {
+        true => Outcome::Stopped,
+        false => Outcome::Done(cells),
     }
 }
 

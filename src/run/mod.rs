@@ -12,7 +12,7 @@ pub(crate) mod ending;
 mod halt;
 mod job;
 mod pace;
-mod persist;
+pub(crate) mod persist;
 mod po_list;
 mod pool;
 mod schedule;

@@ -175,6 +175,12 @@ impl JsonObject {
         without_mark(json).trim_ascii_start().first() == Some(&b'{')
     }
 
+    /// Whether an object is there, whatever is in it.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn is_whole(json: &[u8]) -> bool {
+        JsonObject::read(json).1.is_none()
+    }
+
     /// As much of an object as can be read, and what is wrong with it if that is not all.
     pub fn read(json: &[u8]) -> (JsonObject, Option<String>) {
         let text = readable(json);

@@ -372,6 +372,29 @@ mod workers {
     }
 
     #[test]
+    fn an_object_without_an_id_is_kept_with_and_without_the_end_of_its_line() {
+        let object = r#"{"updates":{"SUPPLIER":"x"}}"#;
+        let raw = object.replace('"', "\"\"");
+        for end_of_line in ["\n", ""] {
+            let sheet = TempSheet::new(ONE);
+            let script =
+                format!("echo x >> asked; read -r request; printf '%s{end_of_line}' '{object}'");
+            let mut run = sheet.tickoff("run");
+            run.args("-j 1 --worker-protocol jsonl --backoff 0s -- sh -c".split(' '));
+            end(run.arg(script)).with(1);
+            let said = format!(
+                "invalid answer, the worker was replaced: sent no valid answer (missing field `id`): {object}"
+            );
+            assert_eq!(row(&sheet, "P1"), ["ERROR", "", &said]);
+            assert_eq!(
+                sheet.unplaced(),
+                format!("PO_NUMBER;RAW_ANSWER\nP1;\"{raw}\"\n")
+            );
+            assert_eq!(sheet.lines("asked").len(), 1);
+        }
+    }
+
+    #[test]
     fn an_answer_that_runs_over_several_lines_is_kept_and_its_worker_replaced() {
         let lines = "{\n\"id\": ID,\n\"updates\": {\"SUPPLIER\": \"x\"}\n}\n";
         let message = "invalid answer, the worker was replaced: sent no valid answer (EOF while parsing an object at line 1 column 1): {";

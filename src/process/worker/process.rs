@@ -55,6 +55,8 @@ pub(super) struct Process {
     stderr: Stderr,
     /// How many requests it has answered.
     answers: u32,
+    /// When it is killed, once it was asked to end.
+    killed_at: Option<Instant>,
 }
 
 impl Process {
@@ -86,46 +88,63 @@ impl Process {
             is_cut: false,
             stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
+            killed_at: None,
         }))
     }
 
-    /// Sends a request, and takes in what the process says until that is answered.
+    /// Sends a request, and takes in what the process says until that is answered. One that is asked to end, because
+    /// its time is up or the run is to end now, may answer until it is killed; but that it failed counts no more then.
     pub(super) fn ask(
         &mut self,
         request: &Request<'_>,
         timeout: Option<Duration>,
         job: &Job<'_>,
     ) -> std::result::Result<Answer, Failure> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut broken_off = None;
         self.stderr.begin(job.po);
         let mut line = serde_json::to_vec(request).expect("texts and numbers are JSON");
         line.push(b'\n');
         let mut unsent = &line[..];
         loop {
-            let is_over = self
-                .exchange(&mut unsent, next_look(deadline))
-                .map_err(|error| Failure::NoAnswer(format!("cannot be talked to: {error}")))?;
-            while let Some(line) = self.next_line() {
-                match line.say(request.id) {
-                    Ok(Said::Progress(text)) => job.report(&text),
-                    Ok(Said::Answer(answer)) => return Ok(answer),
-                    Err(nonsense) => return Err(self.failed(nonsense)),
+            let is_over = match self.exchange(&mut unsent, next_look(deadline)) {
+                Ok(is_over) => is_over,
+                Err(error) => {
+                    let failure = Failure::NoAnswer(format!("cannot be talked to: {error}"));
+                    return Err(broken_off.unwrap_or(failure));
                 }
+            };
+            while let Some(line) = self.next_line() {
+                let said = match line.say(request.id) {
+                    Ok(Said::Progress(text)) => {
+                        job.report(&text);
+                        continue;
+                    }
+                    Ok(Said::Answer(answer)) => Ok(answer),
+                    Err(nonsense) => Err(self.failed(nonsense)),
+                };
+                return heeded(said, broken_off);
             }
             if self.received.len() > MAX_RAW_BYTES && !JsonObject::is_begun(&self.received) {
-                return Err(Failure::NoAnswer(format!(
+                let failure = Failure::NoAnswer(format!(
                     "sent a line longer than {MAX_RAW_BYTES} bytes that is no JSON object"
-                )));
+                ));
+                return Err(broken_off.unwrap_or(failure));
             }
-            let failure = match timeout {
-                _ if is_over => Failure::Ended,
-                _ if job.stop.level() == StopLevel::Now => Failure::Stopped,
-                Some(timeout) if deadline.is_some_and(|at| until(at).is_zero()) => {
-                    Failure::TimedOut(timeout)
-                }
+            let is_due = deadline.is_some_and(|at| until(at).is_zero());
+            if is_over || is_due && broken_off.is_some() {
+                let said = self.last_words(request.id).unwrap_or(Err(Failure::Ended));
+                return heeded(said, broken_off);
+            }
+            if broken_off.is_some() {
+                continue;
+            }
+            broken_off = match timeout {
+                _ if job.stop.level() == StopLevel::Now => Some(Failure::Stopped),
+                Some(timeout) if is_due => Some(Failure::TimedOut(timeout)),
                 _ => continue,
             };
-            return self.last_words(request.id).ok_or(failure);
+            deadline = Some(self.terminate());
         }
     }
 
@@ -139,10 +158,13 @@ impl Process {
         self.answers
     }
 
-    /// A whole answer that only lacks the end of its line.
-    fn last_words(&mut self, id: u64) -> Option<Answer> {
+    /// A whole answer that only lacks the end of its line, or a whole object that may be one.
+    fn last_words(&mut self, id: u64) -> Option<std::result::Result<Answer, Failure>> {
         match self.take_received(self.received.len()).say(id) {
-            Ok(Said::Answer(answer)) => Some(answer),
+            Ok(Said::Answer(answer)) => Some(Ok(answer)),
+            Err(Nonsense::Unreadable(answer)) if JsonObject::is_whole(&answer.raw) => {
+                Some(Err(Failure::Unreadable(answer)))
+            }
             _ => None,
         }
     }
@@ -234,6 +256,11 @@ impl Process {
         self.group.exits_within(Duration::ZERO)
     }
 
+    /// Whether it was asked to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.killed_at.is_some()
+    }
+
     /// Tells the process that nothing more will be asked.
     pub(super) fn close_stdin(&mut self) {
         self.stdin = None;
@@ -285,13 +312,20 @@ impl Process {
     }
 
     /// SIGTERM for all of its group and, after [`GRACE`], SIGKILL.
-    fn kill(mut self) -> (Ending, String) {
-        let deadline = Instant::now() + GRACE;
-        self.group.terminate();
-        self.group.exits_within(GRACE);
+    pub(super) fn kill(mut self) -> (Ending, String) {
+        let deadline = self.terminate();
+        self.group.exits_within(until(deadline));
         // The others have what is left of the grace; a closed stderr tells that they are gone.
         self.stderr.ends_within(until(deadline));
         self.collect()
+    }
+
+    /// Asks all of its group to end, once; when it is killed.
+    fn terminate(&mut self) -> Instant {
+        *self.killed_at.get_or_insert_with(|| {
+            self.group.terminate();
+            Instant::now() + GRACE
+        })
     }
 
     /// Takes the exit code of a process that ended or is killed now, and what it said since it was
@@ -301,6 +335,21 @@ impl Process {
         self.group.kill();
         let ending = self.group.reap().unwrap_or(Ending::Unknown);
         (ending, self.stderr.take())
+    }
+}
+
+/// What counts of what a process said that may have been broken off: whatever is an answer, and no failure, which
+/// most likely came of that.
+fn heeded(
+    said: std::result::Result<Answer, Failure>,
+    broken_off: Option<Failure>,
+) -> std::result::Result<Answer, Failure> {
+    match (said, broken_off) {
+        (
+            Ok(Answer::Error { .. }) | Err(Failure::NoAnswer(_) | Failure::Ended),
+            Some(broken_off),
+        ) => Err(broken_off),
+        (said, _) => said,
     }
 }
 

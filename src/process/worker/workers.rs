@@ -170,6 +170,9 @@ impl WorkerProcesses {
         match process.ask(&request, self.timeout, job) {
             Ok(answer) => {
                 process.rest();
+                if let Some(ending) = slot.take_if(|process| process.is_ending()) {
+                    ending.kill();
+                }
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
                 self.outcome(job, answer)
@@ -278,7 +281,13 @@ impl WorkerProcesses {
     /// The ERROR of a row whose answer cannot be taken as it is.
     fn malformed(&self, job: &Job<'_>, mut answer: Malformed, what: &str) -> Updates {
         *answer.good = answer.good.in_general(&self.stage);
-        let keep = |raw: &[u8]| Some(self.large_answers.as_ref()?.keep_bytes(raw, job.po));
+        let keep = |raw: &[u8]| {
+            Some(
+                self.large_answers
+                    .as_ref()?
+                    .keep_bytes(raw, job.po, job.stop),
+            )
+        };
         answer.kept(keep).error(what)
     }
 
