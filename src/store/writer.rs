@@ -25,6 +25,7 @@ mod rescue;
 mod restore;
 mod site;
 mod take_in;
+mod taken_back;
 mod typed;
 mod visible;
 

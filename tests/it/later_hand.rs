@@ -136,13 +136,73 @@ fn the_version_with_an_edit_that_an_old_save_takes_back_is_kept() {
     let_go(&sheet, "other");
     let ended = run.end().with(0);
     assert!(
-        ended
-            .stderr
-            .contains("without what others had changed since it read it"),
+        ended.stderr.contains("without what had been saved before"),
         "{ended:?}"
     );
     assert!(kept(&sheet, "replaced").contains("PO5;of one;"));
     assert_eq!(sheet.cell("PO6", "SUPPLIER"), "of another");
+}
+
+#[test]
+fn so_it_is_in_whatever_the_edit_was() {
+    let deeds: [(&str, fn(&str) -> String, fn(&str) -> String); 5] = [
+        (
+            ";of one;",
+            |text| text.replace(";S5;", ";of one;"),
+            |old| old.replace(";S5;", ";of another;"),
+        ),
+        (
+            "K5;S5;",
+            |text| text.replace("PO5;", "K5;"),
+            |old| old.replace(";S6;", ";mine;"),
+        ),
+        (
+            "PO5;;",
+            |text| text.replace(";S5;", ";;"),
+            |old| old.replace(";S6;", ";mine;"),
+        ),
+        (
+            "PO_NUMBER;Name;",
+            |text| text.replace("SUPPLIER", "Name"),
+            |old| old.replace(";S6;", ";mine;"),
+        ),
+        (
+            "PO7;of one;",
+            |text| format!("{text}PO7;of one;\n"),
+            |old| format!("{old}PO7;of another;\n"),
+        ),
+    ];
+    for (edit, one, another) in deeds {
+        let sheet = TempSheet::new(SHEET);
+        let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
+        let run = Running::start(&mut sheet.run("-q -j1", script));
+        wait_for(&sheet, "second");
+        let old = sheet.text();
+        save(&sheet, one);
+        let_go(&sheet, "first");
+        wait_for(&sheet, "third");
+        save(&sheet, |_| another(&old));
+        let_go(&sheet, "other");
+        let ended = run.end();
+        assert!(kept(&sheet, "replaced").contains(edit), "{edit}: {ended:?}");
+    }
+}
+
+/// An editor that has the sheet open saves it a second time, with another edit.
+#[test]
+fn a_save_that_has_the_edits_of_before_makes_no_copy() {
+    let sheet = TempSheet::new(SHEET);
+    let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    wait_for(&sheet, "second");
+    let open = sheet.text().replace(";S5;", ";mine;");
+    save(&sheet, |_| open.clone());
+    let_go(&sheet, "first");
+    wait_for(&sheet, "third");
+    save(&sheet, |_| open.replace(";S6;", ";mine;"));
+    let_go(&sheet, "other");
+    run.end().with(0);
+    assert_eq!(kept(&sheet, "replaced"), "");
 }
 
 mod waiting {

@@ -871,7 +871,7 @@ mod output {
         let ended = end(&mut sheet.run("--output none/copy.csv", JOB)).with(3);
         assert_eq!(
             ended.stderr,
-            "tickoff: cannot open none: No such file or directory (os error 2)\n"
+            "tickoff: cannot find the folder none: No such file or directory (os error 2)\ntickoff: make it: mkdir -p none\n"
         );
     }
 

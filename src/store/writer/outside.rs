@@ -54,6 +54,8 @@ pub(super) struct Outside {
     put_off_since: Option<Instant>,
     /// What others changed in cells in which a result may still come.
     pub(super) typed: Typed,
+    /// The base from before the first edit of the session.
+    pub(super) before_edits: Option<Arc<Sheet>>,
     /// The conflicts that nobody has taken yet.
     conflicts: Vec<Conflict>,
     /// What was found in saves of other programs; the journal learns of it next, before anything else.
@@ -125,6 +127,7 @@ impl Outside {
             missing_since: None,
             put_off_since: None,
             typed: Typed::default(),
+            before_edits: None,
             conflicts: Vec::new(),
             judged: None,
             another_since: None,

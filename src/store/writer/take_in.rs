@@ -26,6 +26,7 @@ use crate::text::{escape, escape_list};
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
+use super::taken_back::takes_back;
 use super::typed::Hand;
 
 impl Writer {
@@ -224,6 +225,9 @@ impl Writer {
             let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
         }
+        if !suspicious {
+            self.keep_what_is_taken_back(&old, &new, &history);
+        }
         let cut_off = edit.and_then(|edit| edit.cut_off(&new));
         let cut_off = cut_off.map(|record| new.po(record));
         if history.versions().is_empty() {
@@ -248,6 +252,28 @@ impl Writer {
         let merged = self.took(&history, reading, version.hash, brought);
         self.adopt(new, merged);
         Ok(true)
+    }
+
+    /// Keeps the version with what others have saved while this session goes on, if a save lacks some of that.
+    fn keep_what_is_taken_back(&mut self, old: &Arc<Sheet>, new: &Sheet, history: &History) {
+        if self.session.is_none() {
+            return;
+        }
+        let first = self
+            .outside
+            .before_edits
+            .get_or_insert_with(|| Arc::clone(old));
+        if Arc::ptr_eq(first, old) || !takes_back(first, old, new, history) {
+            return;
+        }
+        match self.site.keep_whole(old, "replaced") {
+            Ok(kept) => {
+                tracing::warn!(%kept, "another program saved the sheet without what had been saved before, while this run went on; the version that has that is kept in a copy")
+            }
+            Err(error) => {
+                tracing::warn!(why = %escape(&error.chain()), "another program saved the sheet without what had been saved before, while this run went on, and no copy of the version that has that could be kept")
+            }
+        }
     }
 
     /// Keeps a copy of a save of which not all was taken over.
@@ -372,16 +398,8 @@ impl Writer {
     }
 
     fn has_new_base(&mut self, new: Sheet) {
-        let old = self.sheet.load_full();
-        if self.session.is_some() && self.outside.typed.saw(&old, &new) {
-            match self.site.keep_whole(&old, "replaced") {
-                Ok(kept) => {
-                    tracing::warn!(%kept, "another program saved the sheet without what others had changed since it read it; the version that has that is kept in a copy")
-                }
-                Err(error) => {
-                    tracing::warn!(why = %escape(&error.chain()), "another program saved the sheet without what others had changed since it read it, and no copy of the version that has that could be kept")
-                }
-            }
+        if self.session.is_some() {
+            self.outside.typed.saw(&self.sheet.load(), &new);
         }
         self.sheet.store(Arc::new(new));
     }

@@ -33,8 +33,6 @@ pub(super) struct Typed {
 
 struct Value {
     typed: CompactString,
-    /// What the cell showed until then.
-    before: CompactString,
     hand: Hand,
 }
 
@@ -65,10 +63,8 @@ impl Hand {
 }
 
 impl Typed {
-    /// Notes what a new base has in its cells that `old` did not show. Returns whether cells in which others wrote
-    /// something show what was there before it: an old save does so.
-    pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) -> bool {
-        let mut takes_back = false;
+    /// Notes what a new base has in its cells that `old` did not show.
+    pub(super) fn saw(&mut self, old: &Sheet, new: &Sheet) {
         let (from, to) = (old.schema(), new.schema());
         let columns: Vec<(Option<usize>, usize, &str)> = (0..to.header_width)
             .filter(|&column| !to.is_key(column))
@@ -97,17 +93,7 @@ impl Typed {
             let before: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| old.shown(row)).collect();
             for &(was, is, name) in &columns {
                 let typed = now.cell(is);
-                if now.is_written(is) {
-                    continue;
-                }
-                // Where the key stands in several rows, each may have an edit of its own.
-                if !self.cells.is_empty() && before.len() == 1 {
-                    let place = (key.as_ref().into(), name.into());
-                    let known = self.cells.get(&place).and_then(|values| values.last());
-                    takes_back |= known
-                        .is_some_and(|known| *known.typed != *typed && *known.before == *typed);
-                }
-                if typed.trim().is_empty() {
+                if typed.trim().is_empty() || now.is_written(is) {
                     continue;
                 }
                 let was_shown = before.iter().any(|before| {
@@ -117,17 +103,14 @@ impl Typed {
                 });
                 if !was_shown {
                     let cell = (key.as_ref().into(), name.into());
-                    let before = was.map(|was| before[0].cell(was));
                     self.cells.entry(cell).or_default().push(Value {
                         typed: (&*typed).into(),
-                        before: before.as_deref().unwrap_or("").into(),
                         hand: Hand::Program,
                     });
                     self.is_kept = false;
                 }
             }
         }
-        takes_back
     }
 
     /// Notes what came while the session went on that was interrupted, and since: `since` are its frames, and `backup`
@@ -176,7 +159,6 @@ impl Typed {
                 let place = (row.po.clone(), cell.column.clone());
                 self.cells.entry(place).or_default().push(Value {
                     typed: cell.value.clone(),
-                    before: cell.before.first().cloned().unwrap_or_default(),
                     hand,
                 });
                 self.is_journal_kept &= !hand.is_of_journal();
