@@ -19,10 +19,18 @@ pub(crate) struct Rekeyed {
     pub(crate) shows_all_of: Option<String>,
 }
 
+/// A status that was written for a key that is gone.
+struct Written<'g> {
+    column: usize,
+    status: &'g str,
+    /// Which of those that are gone.
+    place: usize,
+}
+
 /// These rows, in the sheet's order.
 pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> Vec<Rekeyed> {
     let schema = sheet.schema();
-    let mut results: HashMap<(usize, &str), Vec<(usize, &str, usize)>> = HashMap::new();
+    let mut results: HashMap<(usize, &str), Vec<Written<'_>>> = HashMap::new();
     for (place, row) in gone.iter().enumerate() {
         let time = |stage: &str| {
             let mut cells = row.cells.iter();
@@ -37,10 +45,11 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> V
             Some((time(stage).filter(|_| is_done)?, status))
         });
         for (time, (column, status)) in states {
-            results
-                .entry(time)
-                .or_default()
-                .push((column, status, place));
+            results.entry(time).or_default().push(Written {
+                column,
+                status,
+                place,
+            });
         }
     }
     if results.is_empty() {
@@ -54,9 +63,9 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> V
         let result = |&column: &usize| {
             let time = sheet.cell(row, column);
             let mut statuses = results.get(&(column, &*time)).into_iter().flatten();
-            let is_shown =
-                |&&(column, status, _): &&(usize, &str, usize)| sheet.cell(row, column) == status;
-            statuses.find(is_shown).map(|&(_, _, place)| place)
+            statuses
+                .find(|written| sheet.cell(row, written.column) == written.status)
+                .map(|written| written.place)
         };
         if key.is_empty() || history.has_row(&key) {
             return None;
