@@ -208,7 +208,7 @@ pub enum Error {
     },
     /// The stage that has to come first has no columns in the sheet.
     #[error(
-        "no row is done in the stage {stage}, for which the sheet has no column {column}{}",
+        "no stage {stage} in the sheet, which has no column {column}{}",
         DidYouMean::one_of(close, 0)
     )]
     UnknownStage {

@@ -142,6 +142,9 @@ pub enum InvalidValue {
     },
 }
 
+/// The way to another key.
+const EDIT_IT: &str = "change it in the sheet itself, where the row keeps its other cells";
+
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,10 +154,13 @@ impl fmt::Display for InvalidValue {
             }
             InvalidValue::Key(columns) if columns.len() > 1 => write!(
                 f,
-                "is part of the key ({}), which no update may change",
+                "is part of the key ({}), which no update may change: {EDIT_IT}",
                 Escaped::text(&columns.join(", "))
             ),
-            InvalidValue::Key(_) => f.write_str("is the key column, which no update may change"),
+            InvalidValue::Key(_) => write!(
+                f,
+                "is the key column, which no update may change: {EDIT_IT}"
+            ),
             InvalidValue::Status(word) => write!(
                 f,
                 "must be PENDING, COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not {}",

@@ -16,7 +16,7 @@ use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
-use crate::sheet::rekeyed::rekeyed;
+use crate::sheet::rekeyed::{Rekeyed, rekeyed};
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
@@ -39,8 +39,8 @@ pub(crate) struct Brought {
     pub(crate) illegible: Vec<String>,
     /// Keys of rows in which another program's bytes that are no letters are missing, and cannot be written again.
     pub(crate) illegible_lost: Vec<String>,
-    /// Keys of rows that are done by the result of another key, which is gone: somebody typed the new one.
-    pub(crate) rekeyed: Vec<String>,
+    /// Rows that are done by the result of another key, which is gone: somebody typed the new one.
+    pub(crate) rekeyed: Vec<Rekeyed>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
 }

@@ -443,8 +443,8 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
     }
 }
 
-/// Says what became of an outside edit.
-pub(crate) fn log(merged: &Merged) {
+/// Says what became of an outside edit; the results of these keys are shown by rows that have other keys now.
+pub(crate) fn log(merged: &Merged, shown: &[&str]) {
     for conflict in &merged.conflicts {
         tracing::warn!(
             key = %escape(&conflict.po),
@@ -454,11 +454,12 @@ pub(crate) fn log(merged: &Merged) {
             "another program changed a cell that holds a result; the result is kept"
         );
     }
-    let placeless = merged.unplaced.iter().filter(|update| !update.aside);
-    let mut placeless: Vec<String> = placeless.map(|update| update.po.to_string()).collect();
+    let is_shown = |update: &RowUpdate| shown.contains(&update.po.as_str());
+    let of = merged.unplaced.iter();
+    let of = of.filter(|update| !update.aside && !is_shown(update));
+    let mut placeless: Vec<String> = of.clone().map(|update| update.po.to_string()).collect();
     placeless.dedup();
     if !placeless.is_empty() {
-        let of = merged.unplaced.iter().filter(|update| !update.aside);
         let cells = of.flat_map(|update| &update.cells);
         let mut columns: Vec<String> = cells.map(|cell| cell.column.to_string()).collect();
         columns.sort_unstable();

@@ -6,6 +6,7 @@
 //!
 //! This room never knows whether a cell is durable or visible, and holds no journal and no lock.
 
+mod across;
 mod alike;
 mod bring;
 pub(crate) mod change;

@@ -11,11 +11,27 @@ use crate::sheet::change::RowUpdate;
 use crate::sheet::history::History;
 use crate::sheet::table::Sheet;
 
-/// The keys of the rows that are done by the results of keys that are gone, in the sheet's order.
-pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> Vec<String> {
+/// A row that is done by the result of a key that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rekeyed {
+    pub(crate) key: String,
+    /// The key that is gone, if the row shows all that was written for it.
+    pub(crate) shows_all_of: Option<String>,
+}
+
+/// A status that was written for a key that is gone.
+struct Written<'g> {
+    column: usize,
+    status: &'g str,
+    /// Which of those that are gone.
+    place: usize,
+}
+
+/// These rows, in the sheet's order.
+pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> Vec<Rekeyed> {
     let schema = sheet.schema();
-    let mut results: HashMap<(usize, &str), Vec<(usize, &str)>> = HashMap::new();
-    for row in gone {
+    let mut results: HashMap<(usize, &str), Vec<Written<'_>>> = HashMap::new();
+    for (place, row) in gone.iter().enumerate() {
         let time = |stage: &str| {
             let mut cells = row.cells.iter();
             let of_stage = |name: &str| stage_prefix(name, LAST_PROCESSED) == Some(stage);
@@ -28,8 +44,12 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> V
             let status = (schema.position(&cell.column)?, cell.value.as_str());
             Some((time(stage).filter(|_| is_done)?, status))
         });
-        for (time, status) in states {
-            results.entry(time).or_default().push(status);
+        for (time, (column, status)) in states {
+            results.entry(time).or_default().push(Written {
+                column,
+                status,
+                place,
+            });
         }
     }
     if results.is_empty() {
@@ -38,14 +58,28 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> V
     let mut times: Vec<usize> = results.keys().map(|&(column, _)| column).collect();
     times.sort_unstable();
     times.dedup();
-    let rows = sheet.all_rows().filter(|&row| {
+    let rekeyed = sheet.all_rows().filter_map(|row| {
         let key = sheet.key(row);
-        let has_result = |&column: &usize| {
+        let result = |&column: &usize| {
             let time = sheet.cell(row, column);
             let mut statuses = results.get(&(column, &*time)).into_iter().flatten();
-            statuses.any(|&(column, status)| sheet.cell(row, column) == status)
+            statuses
+                .find(|written| sheet.cell(row, written.column) == written.status)
+                .map(|written| written.place)
         };
-        !key.is_empty() && !history.has_row(&key) && times.iter().any(has_result)
+        if key.is_empty() || history.has_row(&key) {
+            return None;
+        }
+        let old = &gone[times.iter().find_map(result)?];
+        let mut cells = old.cells.iter();
+        let shows_all = cells.all(|cell| {
+            let column = schema.position(&cell.column);
+            column.is_some_and(|column| sheet.cell(row, column) == cell.value.as_str())
+        });
+        Some(Rekeyed {
+            key: key.into_owned(),
+            shows_all_of: shows_all.then(|| old.po.to_string()),
+        })
     });
-    rows.map(|row| sheet.po(row)).collect()
+    rekeyed.collect()
 }

@@ -429,7 +429,7 @@ impl Sheet {
         self.counts[usize::from(UNKEYED)].load(Ordering::Relaxed) > 0
     }
 
-    fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
+    pub(super) fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
         self.all_rows()
             .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
     }

@@ -254,7 +254,7 @@ impl Writer {
                 // What has no place is still in the log of a session that has not ended.
                 let from = if is_of_session { 0 } else { from };
                 let merged = merge::replay(&sheet, frame::updates(&frames[from..]));
-                merge::log(&merged);
+                merge::log(&merged, &[]);
                 merged
             }
             Standing::Saved(reading) => {

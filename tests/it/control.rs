@@ -255,11 +255,40 @@ fn without_a_run_it_is_said_that_none_goes_on() {
 }
 
 #[test]
+fn jobs_may_be_counted_from_those_that_there_are() {
+    let sheet = TempSheet::pending(1);
+    let run = Running::start(&mut sheet.run("-j 6", PATIENT));
+    wait_until("a job runs", || sheet.lines("begun").len() == 1);
+    for (asked, says) in [
+        ("jobs=+1", "7 jobs"),
+        ("jobs=-5", "2 jobs"),
+        ("jobs=-1", "1 job"),
+    ] {
+        let told = control(&sheet, asked).with(0).stdout;
+        assert!(told.starts_with(&format!("{says} at a time, ")), "{told}");
+    }
+    for (asked, says) in [
+        (
+            "jobs=-1",
+            "from 1 at a time that comes to 0: it must be a whole number from 1 to 10000; to start none, say pause",
+        ),
+        ("jobs=+10000", "from 1 at a time that comes to 10001"),
+    ] {
+        let ended = control(&sheet, asked).with(2);
+        assert!(ended.stderr.contains(says), "{ended:?}");
+    }
+    assert_eq!(sheet.status()["session"]["jobs"], json!(1));
+    let_go(&sheet);
+    run.end().with(0);
+}
+
+#[test]
 fn what_cannot_be_asked_is_refused_before_the_sheet_is_looked_at() {
     let sheet = TempSheet::pending(1);
     for (asked, says) in [
         ("jobs=0", "to start none, say pause"),
         ("jobs=eight", "say a whole number of jobs, as in jobs=8"),
+        ("jobs=100000", "it must be a whole number from 1 to 10000"),
         ("stop", "say pause, continue or jobs=N, as in jobs=8"),
     ] {
         let ended = control(&sheet, asked).with(2);

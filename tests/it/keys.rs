@@ -584,7 +584,7 @@ fn a_part_of_a_key_that_is_set_is_called_so() {
     let ended = end(&mut with_key(&sheet, "set", &["A1;2", "Line=9"])).with(1);
     assert_eq!(
         ended.stderr,
-        "tickoff: A1;2: Line is part of the key (order, line), which no update may change\n"
+        "tickoff: A1;2: Line is part of the key (order, line), which no update may change: change it in the sheet itself, where the row keeps its other cells\n"
     );
     let ended = end(&mut with_key(&sheet, "set", &["A1", "2", "qty=9"])).with(2);
     assert!(

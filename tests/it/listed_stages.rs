@@ -50,7 +50,11 @@ fn status_tells_of_each_stage_that_is_listed() {
         ),
         (
             "ocr",
-            &["completed       1   33 %", "pending         2   67 %"],
+            &[
+                "completed       1   33 %",
+                "pending         2   67 %",
+                "\nof the pending rows 1 failed in fetch\n",
+            ],
         ),
     ] {
         for line in lines {
@@ -60,7 +64,14 @@ fn status_tells_of_each_stage_that_is_listed() {
     assert_eq!(told.matches("session         none is going on").count(), 1);
 
     let json = sheet.status();
-    assert_eq!(json["pending"], 3);
+    let names = ["total", "completed", "pending", "error"];
+    assert_eq!(names.map(|name| &json[name]), [3, 1, 1, 1]);
+    assert_eq!(
+        json["words"],
+        serde_json::json!({"PENDING": 1, "COMPLETED": 1, "ERROR": 1})
+    );
+    assert_eq!(json["errors"][0]["message"], "exit 1: gone");
+    assert!(json["last_result"].is_string());
     let counts: Vec<_> = json["stages"]
         .as_array()
         .unwrap()
@@ -83,6 +94,26 @@ fn status_tells_of_each_stage_that_is_listed() {
         "{one}"
     );
     assert!(!one.contains("stage "), "{one}");
+}
+
+#[test]
+fn a_staged_sheet_has_nothing_pending_once_all_its_stages_are_done() {
+    let sheet = listed();
+    for stage in ["fetch", "ocr"] {
+        end(&mut sheet.run(&format!("--stage {stage}"), "true")).with(0);
+    }
+    let json = sheet.status();
+    assert_eq!(
+        (&json["completed"], &json["pending"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(json["stages"].as_array().unwrap().len(), 2);
+    // What was done in the plain columns is none of it, and told beside it.
+    end(&mut sheet.run("--stage main --limit 1", "exit 1")).with(1);
+    let json = sheet.status();
+    assert_eq!(json["completed"], 3);
+    assert_eq!(json["stages"][0]["stage"], "main");
+    assert_eq!(json["stages"][0]["error"], 1);
 }
 
 #[test]

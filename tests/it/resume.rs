@@ -524,7 +524,8 @@ fn a_run_after_one_that_was_killed_names_the_rows_that_were_running() {
     let set = ["PO3", "STATUS=COMPLETED"];
     end(sheet.tickoff("set").args(set)).with(0);
     let ended = end(&mut sheet.run("-j 1", script)).with(0);
-    let want = "6 rows were running when the last run was killed; to be run again: PO";
+    let want =
+        "6 rows were running up to a second before the last run was killed; to be run again: PO";
     assert!(ended.stderr.contains(want), "{}", ended.stderr);
     assert!(ended.stderr.contains(", and 1 more\n"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("PO3"), "{}", ended.stderr);

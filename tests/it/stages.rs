@@ -118,7 +118,8 @@ fn a_stage_before_that_never_came_is_a_slip() {
     check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
     let before = sheet.text();
     let ended = end(&mut sheet.run("--stage upload --after orc", JOB)).with(2);
-    let says = "no row is done in the stage orc, for which the sheet has no column orc_STATUS: did you mean ocr_STATUS?";
+    let says =
+        "no stage orc in the sheet, which has no column orc_STATUS: did you mean ocr_STATUS?";
     assert!(ended.stderr.contains(says), "{ended:?}");
     for line in ["--after main", "--stage ocr --after OCR"] {
         let ended = end(&mut sheet.run(line, JOB)).with(2);
@@ -138,7 +139,8 @@ fn a_stage_before_that_never_came_is_a_slip() {
 fn a_stage_that_never_came_is_told_of_by_every_command_that_is_asked_about_it() {
     let sheet = fetched();
     check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
-    let says = "no row is done in the stage orc, for which the sheet has no column orc_STATUS: did you mean ocr_STATUS?";
+    let says =
+        "no stage orc in the sheet, which has no column orc_STATUS: did you mean ocr_STATUS?";
     let dry = ["--dry-run", "--", "true"];
     for (command, arguments, code) in [
         ("status --stage orc", &[][..], 2),
@@ -159,9 +161,9 @@ fn a_stage_that_never_came_is_told_of_by_every_command_that_is_asked_about_it() 
     assert!(!sheet.folder().join("page.html").exists());
     let ended = end(&mut sheet.tickoff("status --stage upload")).with(2);
     assert!(
-        ended.stderr.ends_with(
-            "no row is done in the stage upload, for which the sheet has no column upload_STATUS\n"
-        ),
+        ended
+            .stderr
+            .ends_with("no stage upload in the sheet, which has no column upload_STATUS\n"),
         "{ended:?}"
     );
     for command in [

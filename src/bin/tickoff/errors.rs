@@ -94,13 +94,16 @@ impl Errors {
     }
 }
 
+/// A key of fewer digits is a number like any other: what is the same number by chance is not the key.
+const DIGITS_OF_A_KEY: usize = 4;
+
 /// What varies, and before it what looks so and does not.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?xi)
         (?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>)]+)
         |(?P<code>\b(?:exit(?:\ (?:code|status))?|https?(?:/\d(?:\.\d)?)?|status(?:\ code)?|code|errors?|errno|signal)
-            [\s:=\#(]*\d{1,3}\b(?::\ ?[1-5]\d\d\b)?)
+            [\s:=\#(]*\d{1,3}\b)(?P<more>:\ ?[1-5]\d\d\b)?
         |(?P<id>\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|[a-z_]+-?\d{4,}\w*)\b)
         |(?P<n>\d+(?:[.,:]\d+)*)"#,
     )
@@ -116,6 +119,11 @@ fn pattern(message: &str, po: &str) -> String {
     let text = without_po(start.trim(), po);
     let mut text = VARIES
         .replace_all(&text, |found: &Captures<'_>| {
+            if let Some(more) = found.name("more")
+                && more.as_str().trim_start_matches([':', ' ']) == po
+            {
+                return format!("{}: ‹n›", &found["code"]);
+            }
             let shown = ["url", "id", "n"]
                 .into_iter()
                 .find(|name| found.name(name).is_some());
@@ -130,9 +138,12 @@ fn pattern(message: &str, po: &str) -> String {
 
 /// The text with the key replaced wherever it stands by itself.
 fn without_po(text: &str, po: &str) -> String {
+    if po.len() < DIGITS_OF_A_KEY && po.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest_from = 0;
-    for (at, _) in text.match_indices(po).filter(|_| !po.is_empty()) {
+    for (at, _) in text.match_indices(po) {
         let before = text[..at].chars().next_back();
         let after = text[at + po.len()..].chars().next();
         if ![before, after]
@@ -195,8 +206,22 @@ mod tests {
             pattern("PO1 is not xPO1 or PO1x", "PO1"),
             "‹key› is not xPO‹n› or PO‹n›x"
         );
-        assert_eq!(pattern("7 of 70", "7"), "‹key› of ‹n›");
         assert_eq!(pattern("any", ""), "any");
+    }
+
+    #[test]
+    fn a_short_number_is_told_apart_from_no_other_number() {
+        for key in ["1", "4", "404", "8"] {
+            assert_eq!(pattern("exit 4: HTTP 404", key), "exit 4: HTTP 404");
+            assert_eq!(pattern("timed out after 4.5s", key), "timed out after ‹n›s");
+            let own = format!("exit 1: {key} is not there");
+            assert_eq!(pattern(&own, key), "exit 1: ‹n› is not there");
+        }
+        assert_eq!(
+            pattern("exit 1: no 15000037", "15000037"),
+            "exit 1: no ‹key›"
+        );
+        assert_eq!(pattern("exit 1: 7 of 15000037", "7"), "exit 1: ‹n› of ‹n›");
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl Writer {
             // Nothing was written since the log began, or it is of the first format.
             let mut merged = merge::transfer(&old, &new, self.durable.unplaced());
             cut_off.inspect(|po| merged.leave_out(po));
-            merge::log(&merged);
+            merge::log(&merged, &[]);
             self.adopt(new, merged);
             return Ok(true);
         }
@@ -323,10 +323,12 @@ impl Writer {
             rekeyed,
             removed,
         } = brought;
-        merge::log(&merged);
+        let shown = rekeyed.iter().filter_map(|row| row.shows_all_of.as_deref());
+        merge::log(&merged, &shown.collect::<Vec<_>>());
         if !rekeyed.is_empty() {
             let status = self.site.options.stage.status();
-            tracing::warn!(rows = rekeyed.len(), keys = %escape_list(&rekeyed), "rows that had a result have another key now and stay done; tickoff set FILE KEY {status}=PENDING has one of them run under it");
+            let keys: Vec<String> = rekeyed.into_iter().map(|row| row.key).collect();
+            tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done; a copy has the results under the old keys too; tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
         }
         if !illegible.is_empty() {
             let encoding = self.site.options.encoding.name();

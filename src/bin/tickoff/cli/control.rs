@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tickoff::{Control, RunningSession, escape};
 
+use super::args::{jobs as jobs_at_a_time, some};
 use crate::exit::{Exit, Failure};
 use crate::stderr::board::Board;
 use crate::stdout::print;
@@ -19,43 +20,84 @@ const EVERY: Duration = Duration::from_millis(50);
 /// Pause a run that is going on elsewhere, or change how many jobs it runs at a time
 ///
 /// Waits until the run has done so. A pause starts nothing more, and lets jobs finish that are running. jobs=N
-/// starts more at once, or lets a job end and starts no other in its place. All of it ends with the run, and is for its user and root alone. On the
+/// starts more at once, or lets a job end and starts no other in its place; jobs=+1 is one more than there are, jobs=-1 one fewer. All of it ends with the run, and is for its user and root alone. On the
 /// terminal of the run the keys p, + and - do the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   tickoff control orders.csv pause
   tickoff control orders.csv continue
-  tickoff control orders.csv jobs=8")]
+  tickoff control orders.csv jobs=8
+  tickoff control orders.csv jobs=+2")]
 pub struct ControlArgs {
     /// The sheet that the run works on; with --output, COPY
     file: PathBuf,
 
     /// What the run is to do
     #[arg(value_name = "pause|continue|jobs=N", value_parser = asked)]
-    control: Control,
+    asked: Asked,
 }
 
-fn asked(text: &str) -> Result<Control, String> {
+/// What is asked, as it is typed.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Control(Control),
+    /// So many jobs more than there are.
+    More(NonZeroUsize),
+    Fewer(NonZeroUsize),
+}
+
+impl Asked {
+    /// What that means for a run with so many jobs at a time.
+    fn of(self, now: usize) -> Result<Control, Failure> {
+        let jobs = match self {
+            Asked::Control(control) => return Ok(control),
+            Asked::More(more) => now.saturating_add(more.get()),
+            Asked::Fewer(fewer) => now.saturating_sub(fewer.get()),
+        };
+        jobs_at_a_time(&jobs.to_string())
+            .map(Control::Workers)
+            .map_err(|wanted| {
+                let message = format!("jobs: from {now} at a time that comes to {jobs}: {wanted}; to start none, say pause");
+                Failure::Other(Exit::Usage, message)
+            })
+    }
+}
+
+fn asked(text: &str) -> Result<Asked, String> {
     match text {
-        "pause" => return Ok(Control::Pause),
-        "continue" => return Ok(Control::Continue),
+        "pause" => return Ok(Asked::Control(Control::Pause)),
+        "continue" => return Ok(Asked::Control(Control::Continue)),
         _ => {}
     }
     let jobs = text
         .strip_prefix("jobs=")
         .ok_or("say pause, continue or jobs=N, as in jobs=8")?;
-    match jobs.parse::<usize>().map(NonZeroUsize::new) {
-        Ok(Some(jobs)) => Ok(Control::Workers(jobs)),
-        Ok(None) => Err("a run has at least 1 job at a time; to start none, say pause".to_owned()),
-        Err(_) => Err("say a whole number of jobs, as in jobs=8".to_owned()),
+    let (asked, digits) = match (jobs.strip_prefix('+'), jobs.strip_prefix('-')) {
+        (Some(more), _) => (some(more).map(Asked::More).map_err(str::to_owned), more),
+        (None, Some(fewer)) => (some(fewer).map(Asked::Fewer).map_err(str::to_owned), fewer),
+        (None, None) => {
+            let jobs_asked = jobs_at_a_time(jobs).map(Control::Workers);
+            (jobs_asked.map(Asked::Control), jobs)
+        }
+    };
+    match (digits.parse::<usize>(), asked) {
+        (Ok(0), _) => {
+            Err("a run has at least 1 job at a time; to start none, say pause".to_owned())
+        }
+        (Ok(_), asked) if !digits.starts_with('+') => asked,
+        _ => Err(
+            "say a whole number of jobs, as in jobs=8, or how many more or fewer, as in jobs=+1"
+                .to_owned(),
+        ),
     }
 }
 
 /// Asks the run, and waits until it has done so.
 pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
-    let (file, control) = (&args.file, args.control);
+    let file = &args.file;
     let (session, board) = controllable(file)?;
+    let control = args.asked.of(board.jobs.unwrap_or_default())?;
     if is_so(control, &board) {
         return told(&board, "already ");
     }
@@ -168,7 +210,14 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_one_of_three() {
-        for asked in ["pause", "continue", "jobs=1", "jobs=64"] {
+        for asked in [
+            "pause",
+            "continue",
+            "jobs=1",
+            "jobs=10000",
+            "jobs=+1",
+            "jobs=-64",
+        ] {
             parse(&format!("tickoff control in.csv {asked}")).unwrap();
         }
         check_refused("tickoff control in.csv jobs=0", "to start none, say pause");
@@ -176,9 +225,18 @@ mod tests {
             "tickoff control in.csv jobs=eight",
             "say a whole number of jobs, as in jobs=8",
         );
+        for none in ["+0", "-0"] {
+            check_refused(&format!("tickoff control in.csv jobs={none}"), "say pause");
+        }
+        for odd in ["++1", "+-1", "+", "+two"] {
+            check_refused(
+                &format!("tickoff control in.csv jobs={odd}"),
+                "how many more or fewer, as in jobs=+1",
+            );
+        }
         check_refused(
-            "tickoff control in.csv jobs=-1",
-            "say a whole number of jobs, as in jobs=8",
+            "tickoff control in.csv jobs=10001",
+            "must be a whole number from 1 to 10000",
         );
         check_refused(
             "tickoff control in.csv stop",

@@ -6,7 +6,8 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tickoff::{
-    Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage, escape,
+    CsvRecord, Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage,
+    escape,
 };
 
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -50,7 +51,7 @@ pub struct StatusArgs {
     stage: StageArgs,
 
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
-    /// last_result, session, not_visible, errors, and stages if tickoff.toml lists some
+    /// last_result, session, not_visible, errors; if tickoff.toml lists stages, over all of them, and stages
     #[arg(long)]
     json: bool,
 }
@@ -83,26 +84,29 @@ fn shown(
     now: DateTime<Utc>,
 ) -> io::Result<()> {
     if stages.listed.is_empty() {
-        let state = State::of(&stages.sheet, Some(work), Vec::new());
-        return block(out, &stages.stage, &state, now);
+        let state = State::of(&stages.sheet, Some(work));
+        table(out, &state.progress)?;
+        words(out, stages.stage.status(), &state.words)?;
+        return explanation(out, &state, now);
     }
     for (stage, sheet) in stages.telling() {
         writeln!(out, "stage {stage}")?;
-        block(out, stage, &State::of(sheet, None, Vec::new()), now)?;
+        table(out, &sheet.progress())?;
+        failed_before(out, &sheet.failed_before(stages.before(stage)))?;
+        let state = State::of(sheet, None);
+        words(out, stage.status(), &state.words)?;
+        explanation(out, &state, now)?;
         writeln!(out)?;
     }
     at_it(out, Some(&work))
 }
 
-fn block(
-    out: &mut (impl Write + ?Sized),
-    stage: &Stage,
-    state: &State,
-    now: DateTime<Utc>,
-) -> io::Result<()> {
-    table(out, &state.progress)?;
-    words(out, stage.status(), &state.words)?;
-    explanation(out, state, now)
+/// What cannot be done yet in a stage, if its rows go from one stage to the next.
+fn failed_before(out: &mut (impl Write + ?Sized), failed: &[(&Stage, usize)]) -> io::Result<()> {
+    for (stage, rows) in failed {
+        writeln!(out, "of the pending rows {rows} failed in {stage}")?;
+    }
+    Ok(())
 }
 
 /// A sheet as it is read for one stage, and for each of those that are listed.
@@ -112,6 +116,8 @@ pub struct Stages {
     pub sheet: Sheet,
     /// Those that are listed.
     pub listed: Vec<(Stage, Sheet)>,
+    /// The same in their order, without the sheets.
+    order: Vec<Stage>,
 }
 
 impl Stages {
@@ -130,6 +136,7 @@ impl Stages {
         let listed: Result<_, Failure> = options.stages.iter().map(read).collect();
         Ok(Stages {
             listed: listed?,
+            order: options.stages.clone(),
             ..one
         })
     }
@@ -140,7 +147,14 @@ impl Stages {
             stage: options.stage.clone(),
             sheet: Sheet::read(file, options)?,
             listed: Vec::new(),
+            order: Vec::new(),
         })
+    }
+
+    /// The listed stages before one of them.
+    fn before(&self, stage: &Stage) -> &[Stage] {
+        let place = self.order.iter().position(|listed| listed == stage);
+        &self.order[..place.unwrap_or(0)]
     }
 
     /// Each stage that says something, with the sheet as it is read for it. Where some are listed these are
@@ -167,13 +181,25 @@ impl Stages {
         self.listed.swap_remove(begun.unwrap_or(0))
     }
 
-    /// All of it, for a program.
+    /// All of it, for a program: where stages are listed the whole, and each of them.
     fn states(&self, work: Work) -> State {
-        let listed = self.listed.iter().map(|(stage, sheet)| StageState {
+        if self.listed.is_empty() {
+            return State::of(&self.sheet, Some(work));
+        }
+        let (progress, words) = self.sheet.progress_across(&self.order);
+        let last_results = self.listed.iter().map(|(_, sheet)| sheet.last_processed());
+        let each = self.telling().map(|(stage, sheet)| StageState {
             stage: stage.name().to_owned(),
-            state: State::of(sheet, None, Vec::new()),
+            state: State::of(sheet, None),
         });
-        State::of(&self.sheet, Some(work), listed.collect())
+        State {
+            progress,
+            words,
+            last_result: last_results.max().flatten(),
+            work: Some(work),
+            errors: commonest(self.sheet.failed_across(&self.order)),
+            stages: each.collect(),
+        }
     }
 }
 
@@ -205,7 +231,7 @@ struct State {
     work: Option<Work>,
     /// The commonest first.
     errors: Vec<CommonError>,
-    /// The stages that are listed.
+    /// The stages that are listed, and the main one if tickoff worked on it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stages: Vec<StageState>,
 }
@@ -265,27 +291,31 @@ struct CommonError {
 }
 
 impl State {
-    fn of(sheet: &Sheet, work: Option<Work>, stages: Vec<StageState>) -> State {
-        let mut errors = Errors::default();
-        for record in sheet.failed_records() {
-            errors.add(&record.po_number, record.error_message.as_deref());
-        }
-        let common = errors.commonest(ERRORS).into_iter();
+    fn of(sheet: &Sheet, work: Option<Work>) -> State {
         State {
             progress: sheet.progress(),
             words: sheet.words(),
             last_result: sheet.last_processed(),
             work,
-            errors: common
-                .map(|group| CommonError {
-                    message: group.message.clone(),
-                    rows: group.rows,
-                    example: group.example().to_owned(),
-                })
-                .collect(),
-            stages,
+            errors: commonest(sheet.failed_records()),
+            stages: Vec::new(),
         }
     }
+}
+
+fn commonest(failed: impl Iterator<Item = CsvRecord>) -> Vec<CommonError> {
+    let mut errors = Errors::default();
+    for record in failed {
+        errors.add(&record.po_number, record.error_message.as_deref());
+    }
+    let common = errors.commonest(ERRORS).into_iter();
+    common
+        .map(|group| CommonError {
+            message: group.message.clone(),
+            rows: group.rows,
+            example: group.example().to_owned(),
+        })
+        .collect()
 }
 
 /// One status a line, with its count, its share, and a bar; the shares add up.

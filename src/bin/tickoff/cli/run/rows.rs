@@ -171,7 +171,7 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
 /// How many rows are named that were running when a run was killed.
 const NAMED: usize = 5;
 
-/// Says which rows were running when a run was killed, as it last told, and have no result: each is to be done
+/// Says which rows were running when a run that was killed last told, and have no result: each is to be done
 /// again, though its job may have done some of it.
 pub fn tell_interrupted(session: &Session, display: &Display) {
     let told = session.told_before().unwrap_or_default();
@@ -208,7 +208,7 @@ pub fn tell_interrupted(session: &Session, display: &Display) {
         named.push(format!("and {} more", running.len() - NAMED));
     }
     display.say(&format!(
-        "{were} running when the last run was killed; to be run again: {}",
+        "{were} running up to a second before the last run was killed; to be run again: {}",
         named.join(", ")
     ));
 }

@@ -47,7 +47,16 @@ pub fn open(
     let mut session = Session::open(copy, &options)?;
     remember(args, copy, display)?;
     jobs::must_fit(args, &session.columns())?;
-    session.take_new_rows(&input)?;
+    let added = session.take_new_rows(&input)?;
+    if added > 0 && args.retry_failed {
+        let are = match added {
+            1 => "1 row is".to_owned(),
+            rows => format!("{rows} rows are"),
+        };
+        display.say(&format!(
+            "{are} new, and not run: --retry-failed takes those that failed; without it they run"
+        ));
+    }
     Ok(session)
 }
 
