@@ -152,8 +152,9 @@ impl Writer {
         if let Ok(sheet) = &read {
             site.options.key = sheet.options().key.clone();
         }
+        let bytes = read.as_ref().map_or(&[][..], Sheet::bytes);
         let (mut journal, mut left, mut frames) =
-            Journal::open(&site.target, site.options.form(), &held)?;
+            Journal::open(&site.target, site.options.form(), bytes, &held)?;
         let sheet = read?;
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
@@ -171,8 +172,10 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, site.options.form(), &held)?;
+            (journal, left, frames) =
+                Journal::open(&site.target, site.options.form(), sheet.bytes(), &held)?;
         }
+        sheet.warn_of_utf8();
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {
             site,
