@@ -702,3 +702,40 @@ fn every_command_on_a_sheet_that_is_utf_8_since_says_once_what_to_type() {
         );
     }
 }
+
+#[test]
+fn a_column_s_name_in_two_parts_is_the_one_in_one() {
+    let answer = "echo '{\"LAST_PROCESSED\":\"t\",\"Gro\u{308}ße\":\"1\",\"Ho\u{308}he\":\"2\"}' > \"$TICKOFF_RESULT\"";
+    let want = "PO_NUMBER;Größe;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Höhe\nP1;1;COMPLETED;t;;2\n";
+    let sheet = windows("PO_NUMBER;Größe\nP1;\n");
+    let run = sheet.run_in_windows("", &["sh", "-c", answer]).with(0);
+    assert!(!run.stderr.contains("WARN"), "{run:?}");
+    assert_eq!(sheet.windows(), want);
+    let again = sheet
+        .run_in_windows("--force", &["sh", "-c", answer])
+        .with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+    assert_eq!(sheet.windows(), want);
+    sheet
+        .run_in_windows("--force --stdout-to La\u{308}nge", &["printf", "3"])
+        .with(0);
+    assert!(sheet.windows().contains(";Höhe;Länge\n"));
+    let utf8 = TempSheet::new("PO_NUMBER;Größe\nP1;\n");
+    end(utf8.tickoff("run").args(["--", "sh", "-c", answer])).with(0);
+    // On a sheet that can hold it a new name stays as the job wrote it.
+    assert_eq!(utf8.text(), want.replace("Höhe", "Ho\u{308}he"));
+}
+
+#[test]
+fn a_condition_and_a_key_that_are_typed_in_two_parts_find_their_rows_or_say_why_not() {
+    for (cell, typed) in [("Köln", "Ko\u{308}ln"), ("Ko\u{308}ln", "Köln")] {
+        let sheet = TempSheet::new(format!("PO_NUMBER;Ort\nP1;{cell}\nP2;Bonn\n"));
+        let mut pending = sheet.tickoff("pending");
+        let found = end(pending.args(["--where", &format!("Ort={typed}")])).with(0);
+        assert_eq!(found.stdout, "P1\n");
+    }
+    let sheet = TempSheet::new("PO_NUMBER;Ort\nKü-004;x\n");
+    let refused = end(sheet.tickoff("get").arg("Ku\u{308}-004")).with(1);
+    let says = "the key Kü-004 looks like it, but they differ in the form of ü U+00FC";
+    assert!(refused.stderr.contains(says), "{refused:?}");
+}

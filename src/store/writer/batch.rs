@@ -194,7 +194,7 @@ impl Batch {
             let names = escape_list(&names);
             let may_be_added = may_be_added(&first.column, &schema);
             let why = match options.add_columns && self.room == 0 && may_be_added {
-                _ if !encoding.can_write(&first.column) => {
+                _ if encoding.has_no(&first.column).is_some() => {
                     format!("{} cannot write the name of the column", encoding.name())
                 }
                 true => format!(
@@ -340,7 +340,7 @@ impl Batch {
 
     /// Adds a column of a result's own, unless the operations before did.
     fn add_column(&mut self, po: &str, column: &str, schema: &Schema, options: &Options) {
-        let name = column.trim();
+        let name = &*options.encoding.writable(column.trim());
         if self.columns.iter().any(|known| same_column(known, name)) {
             return;
         }
@@ -495,7 +495,7 @@ fn place_for<'o>(
         Some(_) => Place::Aside,
         None if is_result
             && options.add_columns
-            && options.encoding.can_write(cell.column)
+            && options.encoding.has_no(cell.column).is_none()
             && may_be_added(cell.column, schema) =>
         {
             Place::Own
