@@ -19,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod letters;
 mod number;
 mod outside;
 mod rescue;
@@ -59,6 +60,7 @@ use crate::store::{fitness, left_behind};
 use crate::text::{escape, escape_list};
 
 use durable::Durable;
+use letters::Letters;
 use outside::Outside;
 use site::Site;
 use visible::Visible;
@@ -75,6 +77,7 @@ pub(crate) struct Writer {
     durable: Durable,
     outside: Outside,
     visible: Visible,
+    letters: Letters,
 }
 
 /// What was there when a sheet was opened for writing.
@@ -184,6 +187,7 @@ impl Writer {
             durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
+            letters: Letters::default(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
         // Where that cannot be read it is asked what could be.
@@ -420,6 +424,7 @@ impl Writer {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
             });
+        self.letters.count(self.site.options.encoding);
         finished.and(self.outside.watch_to_the_end(&self.site))?;
         self.settle();
         Ok(())
@@ -439,6 +444,7 @@ impl Writer {
             true => self.close_at_once(),
             false => Ok(()),
         };
+        self.letters.count(self.site.options.encoding);
         closed.and(self.outside.watch_to_the_end(&self.site))
     }
 

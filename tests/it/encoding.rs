@@ -739,3 +739,23 @@ fn a_condition_and_a_key_that_are_typed_in_two_parts_find_their_rows_or_say_why_
     let says = "the key Kü-004 looks like it, but they differ in the form of ü U+00FC";
     assert!(refused.stderr.contains(says), "{refused:?}");
 }
+
+#[test]
+fn letters_that_are_lost_are_named_once_a_column_and_counted_at_the_end() {
+    let sheet = windows("PO_NUMBER;Ort;Land\nP1;;\nP2;;\nP3;;\n");
+    let script = r#"echo '{"Ort":"x 東京","Land":"日本","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT"
+        [ $TICKOFF_KEY = P1 ] || echo '{"Ort":"x 東京","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
+    let ended = sheet.run_in_windows("", &["sh", "-c", script]).with(0);
+    let said = |text: &str| ended.stderr.matches(text).count();
+    for (text, times) in [
+        ("are written as ? (Ort), the first is 東 (U+6771)", 1),
+        ("are written as ? (Land), the first is 日 (U+65E5)", 1),
+        (
+            "3 results lost letters in Ort that windows-1252 does not have, the first is that of P1",
+            1,
+        ),
+        ("results lost letters in Land", 0),
+    ] {
+        assert_eq!(said(text), times, "{text}: {ended:?}");
+    }
+}
