@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::domain::{Encoding, HeaderLine, Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{
-    DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
+    DidYouMean, Escaped, Excerpt, Meant, MeantKey, Missing, close_to, escape_list, looks_like,
 };
 
 /// The result of everything in this crate that can fail.
@@ -167,7 +167,7 @@ pub enum Error {
         "no row has the key {}{}{}",
         Escaped::key(po),
         NotOfTheForm(form),
-        DidYouMean::one_of(close, *more)
+        MeantKey { wanted: po, close, more: *more }
     )]
     UnknownPo {
         /// The key that was asked for.

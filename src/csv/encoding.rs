@@ -68,7 +68,7 @@ impl Encoding {
     }
 
     /// The first letter of a text that cannot be written, in whatever parts.
-    pub(crate) fn has_no(self, text: &str) -> Option<char> {
+    pub fn has_no(self, text: &str) -> Option<char> {
         match self.can_write(text) {
             true => None,
             false => self.composed(text).into_iter().find_map(Result::err),

@@ -103,10 +103,17 @@ impl Sheet {
             !self.encoding().is_utf8() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok();
         is_so.then(|| {
             format!(
-                "the sheet is read as {}, and is UTF-8 as well: if it was saved so, leave --encoding away, and encoding in tickoff.toml",
+                "the sheet is read as {}, and is UTF-8 as well: if it was saved so, use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)",
                 self.encoding().name()
             )
         })
+    }
+
+    /// Says so.
+    pub(crate) fn warn_of_utf8(&self) {
+        if let Some(message) = self.looks_like_utf8() {
+            tracing::warn!("{message}");
+        }
     }
 
     /// The cells with bytes that are no letters in the sheet's encoding, UTF-8 if nothing else was said; `None` if there are none.

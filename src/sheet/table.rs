@@ -207,8 +207,13 @@ impl Sheet {
     pub(crate) fn know(&self, history: &History) {
         let mut cells = history.cells();
         let status = self.options.stage.status();
-        let is_written =
-            cells.any(|(_, past)| !past.is_outside && same_column(&past.column, status));
+        // Any other text was set by a person, in a column of the person's own.
+        let is_word = |value: &str| {
+            !value.trim().is_empty() && KNOWN.contains(&ProcessingStatus::parse(value))
+        };
+        let is_written = cells.any(|(_, past)| {
+            !past.is_outside && same_column(&past.column, status) && is_word(&past.last)
+        });
         // Relaxed: a flag, by which nothing else is read.
         self.has_written_statuses
             .store(is_written, Ordering::Relaxed);

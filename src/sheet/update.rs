@@ -30,6 +30,8 @@ pub struct Updates {
     cells: SmallVec<[(CompactString, CompactString); 2]>,
     /// Values of a job's result that are not to be written, and are kept beside the backups.
     aside: Vec<(CompactString, CompactString)>,
+    /// Whether STATUS is somebody else's column, and any text may stand in it.
+    status_is_text: bool,
 }
 
 impl Updates {
@@ -170,7 +172,51 @@ impl Updates {
 
     /// The status that these updates set, if they set one.
     pub fn new_status(&self) -> Option<ProcessingStatus> {
-        self.get(STATUS).map(ProcessingStatus::parse)
+        let status = self.get(STATUS).filter(|_| !self.status_is_text);
+        status.map(ProcessingStatus::parse)
+    }
+
+    /// The same where STATUS is somebody else's column.
+    pub(crate) fn with_status_as_text(mut self) -> Self {
+        self.status_is_text = true;
+        self
+    }
+
+    /// What follows from a new status of a stage that the options do not work on: its time, and no message of an
+    /// earlier failure. `prefix` is what the stage's columns begin with, if a column is the status of one.
+    pub(crate) fn with_states(
+        mut self,
+        po: &str,
+        options: &Options,
+        now: &str,
+        prefix: impl Fn(&str) -> Option<String>,
+        has_column: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let mut implied = Vec::new();
+        for (column, value) in &mut self.cells {
+            let Some(prefix) = prefix(column) else {
+                continue;
+            };
+            let status = ProcessingStatus::parse(value);
+            if let ProcessingStatus::Other(word) = status {
+                return Err(Error::InvalidValue {
+                    po: po.to_owned(),
+                    column: column.trim().to_owned(),
+                    reason: InvalidValue::Status(word),
+                });
+            }
+            *value = status.as_str().into();
+            implied.push((format!("{prefix}{LAST_PROCESSED}"), now));
+            if !options.is_failure(&status) {
+                implied.push((format!("{prefix}{ERROR_MESSAGE}"), ""));
+            }
+        }
+        for (column, value) in implied {
+            if self.get(&column).is_none() && has_column(&column) {
+                self.cells.push(pair(column, value));
+            }
+        }
+        Ok(self)
     }
 
     /// Refuses values that can never be written to a sheet in this encoding, whatever it holds.
@@ -198,6 +244,7 @@ impl Updates {
                 return refuse(InvalidValue::Letter { letter, encoding });
             }
             if same_column(column, STATUS)
+                && !self.status_is_text
                 && let ProcessingStatus::Other(word) = ProcessingStatus::parse(value)
             {
                 return refuse(InvalidValue::Status(word));
@@ -267,6 +314,7 @@ impl<C: AsRef<str>, V: AsRef<str>> FromIterator<(C, V)> for Updates {
                 .map(|(column, value)| pair(column, value))
                 .collect(),
             aside: Vec::new(),
+            status_is_text: false,
         }
     }
 }

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use chrono::Utc;
 
 use crate::backup::{BackupManager, BackupMetadata, SET};
 use crate::disk::Whereabouts;
 use crate::disk::link::Link;
-use crate::domain::{ProcessingStatus, Stage};
+use crate::domain::columns::{STATUS, same_column};
+use crate::domain::{ProcessingStatus, Stage, format_timestamp, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
 use crate::sheet::{
@@ -178,7 +180,7 @@ impl CsvHandler {
     /// As [`CsvHandler::update_record_forced`]; [`Error::Io`], [`Error::Backup`] if there can be no
     /// backup: nothing was changed.
     pub fn set_record(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
-        let updates = updates.into().in_general(&self.options.stage);
+        let updates = self.as_set(po, updates.into().in_general(&self.options.stage))?;
         self.validate(po, &updates)?;
         let made = self.writer()?.back_up_original(SET)?;
         if let Some(made) = made {
@@ -189,6 +191,25 @@ impl CsvHandler {
             is_by_hand: true,
             ..WriteOperation::new(po, updates)
         })
+    }
+
+    /// What a person sets, where the sheet says which columns keep a state and which are the person's own.
+    fn as_set(&self, po: &str, updates: Updates) -> Result<Updates> {
+        let sheet = self.sheet.load();
+        let schema = sheet.schema();
+        let has_column = |name: &str| schema.position(name).is_some();
+        let prefix = |column: &str| {
+            let prefix = stage_prefix(column, STATUS).filter(|prefix| !prefix.is_empty())?;
+            let listed = &mut self.options.stages.iter();
+            let is_listed = listed.any(|stage| same_column(stage.status(), column));
+            (is_listed || schema.is_state(column)).then(|| prefix.to_owned())
+        };
+        let updates = match sheet.status_is_text() {
+            true => updates.with_status_as_text(),
+            false => updates,
+        };
+        let now = format_timestamp(Utc::now());
+        updates.with_states(po.trim(), &self.options, &now, prefix, has_column)
     }
 
     fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use crate::csv::{RecordIndex, Records, grammar};
 use crate::domain::{Problem, ProcessingStatus};
 use crate::error::{Error, ForeignWord, Result};
-use crate::sheet::Sheet;
+use crate::sheet::{Options, Sheet};
 use crate::store::first::{Shown, has_times};
 use crate::text::{Meant, looks_like, shortened};
 
@@ -45,6 +45,16 @@ impl Sheet {
                 columns.try_for_each(|name| place(name).map_or(Ok(()), |at| self.refuse_text(at)))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the status column is a person's own, in which any text may stand: it holds other words, or other
+    /// stages are listed and nothing was ever written to it.
+    pub(crate) fn status_is_text(&self) -> bool {
+        let Options { stage, stages, .. } = self.options();
+        match stages.is_empty() || stages.iter().any(|listed| listed.is_same(stage)) {
+            true => self.refuse_foreign_status().is_err(),
+            false => !self.has_own_status(),
         }
     }
 

@@ -25,6 +25,7 @@ impl Sheet {
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let (sheet, asked) = read_and_ask(path.as_ref(), options)?;
+        sheet.warn_of_utf8();
         warn(asked);
         Ok(sheet)
     }
@@ -206,7 +207,7 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
             Ok(Some((log, file, metadata)))
         })?;
         let bytes = read_all(&file, target.path())?;
-        let frames = Journal::read(&target, log.as_ref(), options.form())?;
+        let frames = Journal::read(&target, log.as_ref(), options.form(), &bytes)?;
         // The log that was there before and after knows this version as the latest, if nobody replaced
         // either meanwhile.
         let settled =

@@ -19,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod letters;
 mod number;
 mod outside;
 mod rescue;
@@ -60,6 +61,7 @@ use crate::store::{fitness, left_behind};
 use crate::text::{escape, escape_list};
 
 use durable::Durable;
+use letters::Letters;
 use outside::Outside;
 use site::Site;
 use visible::Visible;
@@ -76,6 +78,7 @@ pub(crate) struct Writer {
     durable: Durable,
     outside: Outside,
     visible: Visible,
+    letters: Letters,
 }
 
 /// What was there when a sheet was opened for writing.
@@ -153,8 +156,9 @@ impl Writer {
         if let Ok(sheet) = &read {
             site.options.key = sheet.options().key.clone();
         }
+        let bytes = read.as_ref().map_or(&[][..], Sheet::bytes);
         let (mut journal, mut left, mut frames) =
-            Journal::open(&site.target, site.options.form(), &held)?;
+            Journal::open(&site.target, site.options.form(), bytes, &held)?;
         let sheet = read?;
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
@@ -172,8 +176,10 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, site.options.form(), &held)?;
+            (journal, left, frames) =
+                Journal::open(&site.target, site.options.form(), sheet.bytes(), &held)?;
         }
+        sheet.warn_of_utf8();
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {
             site,
@@ -182,6 +188,7 @@ impl Writer {
             durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
+            letters: Letters::default(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
         // Where that cannot be read it is asked what could be.
@@ -418,6 +425,7 @@ impl Writer {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
             });
+        self.letters.count(self.site.options.encoding);
         finished.and(self.outside.watch_to_the_end(&self.site))?;
         self.settle();
         Ok(())
@@ -437,6 +445,7 @@ impl Writer {
             true => self.close_at_once(),
             false => Ok(()),
         };
+        self.letters.count(self.site.options.encoding);
         closed.and(self.outside.watch_to_the_end(&self.site))
     }
 

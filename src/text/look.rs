@@ -14,7 +14,7 @@ use unicode_security::MixedScript;
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::mixed_script::AugmentedScriptSet;
 
-use crate::text::escape::escape;
+use crate::text::escape::{Escaped, escape};
 use crate::text::near::DidYouMean;
 
 /// A character that has no shape, and where in a text it stands.
@@ -264,6 +264,32 @@ impl fmt::Display for Missing<'_> {
                 write_alike(f, column, &escape(name), &difference)
             }
             (None, _) => write!(f, "{}", DidYouMean::one_of(self.close, 0)),
+        }
+    }
+}
+
+/// Displays the end of a message about a key that is not there: which one looks like it, though it is another text,
+/// or else what was probably meant.
+pub(crate) struct MeantKey<'a> {
+    pub(crate) wanted: &'a str,
+    pub(crate) close: &'a [String],
+    /// How many more are like it.
+    pub(crate) more: usize,
+}
+
+impl fmt::Display for MeantKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut alike = self.close.iter().filter_map(|key| {
+            let difference = Difference::between(self.wanted, key)?;
+            matches!(difference, Difference::Form(_)).then_some((key, difference))
+        });
+        match alike.next() {
+            Some((key, difference)) => write!(
+                f,
+                ": the key {} looks like it, but they differ in {difference}",
+                Escaped::key(key)
+            ),
+            None => write!(f, "{}", DidYouMean::one_of(self.close, self.more)),
         }
     }
 }

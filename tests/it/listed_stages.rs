@@ -496,3 +496,43 @@ fn what_there_is_to_say_of_a_sheet_is_said_once_and_not_for_each_stage() {
         assert_eq!(asked, 1, "{command}: {ended:?}");
     }
 }
+
+#[test]
+fn a_status_column_of_the_person_s_own_takes_any_text() {
+    let sheet = TempSheet::new("id;status;Note\n7;archived;\n8;;\n");
+    end(sheet
+        .tickoff("init")
+        .args(["--key", "id", "--stages", "rename"]))
+    .with(0);
+    end(sheet.tickoff("set").args(["7", "status=ok", "Note=x"])).with(0);
+    end(sheet.tickoff("set").args(["8", "status="])).with(0);
+    end(&mut sheet.run("--stage rename -j1", "true")).with(0);
+    end(sheet.tickoff("set").args(["8", "STATUS=shelf 4"])).with(0);
+    assert_eq!(sheet.cell("7", "status"), "ok");
+    assert_eq!(sheet.cell("8", "status"), "shelf 4");
+    let foreign = TempSheet::new("PO_NUMBER;status\nP1;active\n");
+    end(foreign.tickoff("set").args(["P1", "status=sold"])).with(0);
+    assert_eq!(foreign.text(), "PO_NUMBER;status\nP1;sold\n");
+}
+
+#[test]
+fn a_status_of_a_stage_is_set_as_the_main_one_is() {
+    let sheet = listed();
+    let before = sheet.text();
+    let slip = end(sheet.tickoff("set").args(["9", "fetch_STATUS=PENDNIG"])).with(1);
+    let says = "9: fetch_STATUS must be PENDING, COMPLETED, ERROR";
+    assert!(slip.stderr.contains(says), "{slip:?}");
+    assert_eq!(sheet.text(), before);
+    let time = sheet.cell("9", "fetch_LAST_PROCESSED");
+    assert_eq!(sheet.cell("9", "fetch_ERROR_MESSAGE"), "exit 1: gone");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    end(sheet
+        .tickoff("set")
+        .args(["9", "fetch_STATUS=pending", "ocr_status=ERROR"]))
+    .with(0);
+    assert_eq!(sheet.cell("9", "fetch_STATUS"), "PENDING");
+    assert_eq!(sheet.cell("9", "fetch_ERROR_MESSAGE"), "");
+    assert_ne!(sheet.cell("9", "fetch_LAST_PROCESSED"), time);
+    assert_eq!(sheet.cell("9", "ocr_STATUS"), "ERROR");
+    assert_ne!(sheet.cell("9", "ocr_LAST_PROCESSED"), "");
+}

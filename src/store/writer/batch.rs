@@ -22,6 +22,8 @@ use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
 use crate::text::{Meant, escape, escape_list, looks_like};
 
+use super::letters::Lossy;
+
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     room: usize,
     /// What is to be said once the frame is durable.
     notes: Vec<Note>,
+    /// Values with letters that the sheet's encoding lacks.
+    lossy: Vec<Lossy>,
 }
 
 /// What a person should know of a result.
@@ -147,11 +151,15 @@ impl Batch {
             row.status = to.or_else(|| row.status.take());
         }
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
-        let (mut missing, mut aside, mut spoilt) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missing, mut aside, mut lossy) = (Vec::new(), Vec::new(), Vec::new());
         let encoding = options.encoding;
         let mut writable = |column: &str, value: Cow<'_, str>| {
-            if encoding.has_no(&value).is_some() {
-                spoilt.push(column.trim().to_owned());
+            if let Some(letter) = encoding.has_no(&value) {
+                lossy.push(Lossy {
+                    po: po.to_owned(),
+                    column: column.trim().to_owned(),
+                    letter,
+                });
             }
             match encoding.can_write(&value) {
                 true => CompactString::from(value),
@@ -180,21 +188,14 @@ impl Batch {
                 Place::None | Place::New(_) => {}
             }
         }
-        if !spoilt.is_empty() {
-            let said = format!(
-                "letters that {} does not have are written as ? ({})",
-                encoding.name(),
-                escape_list(&spoilt)
-            );
-            self.note(po, said);
-        }
+        self.lossy.extend(lossy);
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
             let names = escape_list(&names);
             let may_be_added = may_be_added(&first.column, &schema);
             let why = match options.add_columns && self.room == 0 && may_be_added {
-                _ if !encoding.can_write(&first.column) => {
+                _ if encoding.has_no(&first.column).is_some() => {
                     format!("{} cannot write the name of the column", encoding.name())
                 }
                 true => format!(
@@ -340,7 +341,7 @@ impl Batch {
 
     /// Adds a column of a result's own, unless the operations before did.
     fn add_column(&mut self, po: &str, column: &str, schema: &Schema, options: &Options) {
-        let name = column.trim();
+        let name = &*options.encoding.writable(column.trim());
         if self.columns.iter().any(|known| same_column(known, name)) {
             return;
         }
@@ -363,6 +364,11 @@ impl Batch {
     /// What is to be kept beside the backups, and not to be written.
     pub(super) fn keep_aside(&mut self, rows: Vec<RowUpdate>) {
         self.unplaced.extend(rows);
+    }
+
+    /// Values with letters that the sheet's encoding lacks, to be said once the frame is durable.
+    pub(super) fn take_lossy(&mut self) -> Vec<Lossy> {
+        std::mem::take(&mut self.lossy)
     }
 
     /// What is written to rows.
@@ -495,7 +501,7 @@ fn place_for<'o>(
         Some(_) => Place::Aside,
         None if is_result
             && options.add_columns
-            && options.encoding.can_write(cell.column)
+            && options.encoding.has_no(cell.column).is_none()
             && may_be_added(cell.column, schema) =>
         {
             Place::Own

@@ -70,6 +70,7 @@ impl Writer {
                 batch.keep_aside(owed);
                 let by_hand = self.session.is_some() && operations.iter().all(|it| it.is_by_hand);
                 let by_hand = by_hand.then(|| batch.rows().cloned().collect::<Vec<_>>());
+                let lossy = batch.take_lossy();
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
                 if made.is_ok() {
@@ -77,6 +78,7 @@ impl Writer {
                     let typed = &mut self.outside.typed;
                     typed.heard(Hand::Call, by_hand.iter().flatten(), stage);
                     say();
+                    self.letters.tell(lossy, self.site.options.encoding);
                 }
                 (answers, made)
             }

@@ -490,7 +490,7 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
             "pass --encoding with the one that the sheet is in, or save it as CSV UTF-8"
         }
         Problem::MarkedUtf8(_) => {
-            "leave --encoding away, or take encoding out of tickoff.toml; --encoding utf-8 wins over that file"
+            "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)"
         }
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"

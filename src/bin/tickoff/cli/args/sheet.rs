@@ -119,7 +119,7 @@ pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
 
 /// Refuses the name of a column that is to be added, if the sheet's encoding cannot write it.
 pub fn refuse_unwritable(option: &str, column: &str, encoding: Encoding) -> Result<(), Failure> {
-    if encoding.can_write(column) {
+    if encoding.has_no(column).is_none() {
         return Ok(());
     }
     let message = format!(

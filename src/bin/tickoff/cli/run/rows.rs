@@ -261,11 +261,8 @@ pub fn tell_misquoted(sheet: &Sheet) {
     }
 }
 
-/// Says that there are cells which are no text, or another text than they look like.
+/// Says that there are cells which are no text.
 pub fn tell_not_utf8(sheet: &Sheet) {
-    if let Some(message) = sheet.looks_like_utf8() {
-        tracing::warn!("{message}");
-    }
     let Some(found) = sheet.not_utf8() else {
         return;
     };
