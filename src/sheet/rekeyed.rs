@@ -2,34 +2,38 @@
 //!
 //! Who corrects a key in a row that is done has a row that stays done under the new key. It is told from a row that
 //! somebody added by its state: status and time of a result whose key is gone, where no result was written for its own.
+//! Where keys may repeat, the other rows of the old key may still be there: the state of any result tells it then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::domain::columns::{LAST_PROCESSED, STATUS};
 use crate::domain::{ProcessingStatus, stage_prefix};
-use crate::sheet::change::RowUpdate;
 use crate::sheet::history::History;
+use crate::sheet::options::Duplicates;
 use crate::sheet::table::Sheet;
 
-/// The keys of the rows that are done by the results of keys that are gone, in the sheet's order.
-pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &[RowUpdate]) -> Vec<String> {
+/// The keys of the rows that are done by the results of other keys, in the sheet's order; `gone` are the keys that
+/// have no row any more.
+pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) -> Vec<String> {
     let schema = sheet.schema();
-    let mut results: HashMap<(usize, &str), Vec<(usize, &str)>> = HashMap::new();
-    for row in gone {
+    let may_repeat = sheet.options().duplicates == Duplicates::All;
+    let mut results: HashMap<(usize, &str), HashSet<(usize, &str)>> = HashMap::new();
+    let rows = history.rows();
+    for (_, row) in rows.filter(|(po, _)| may_repeat || gone.contains(po.as_str())) {
+        let row = || row.iter().filter(|past| !past.is_outside);
         let time = |stage: &str| {
-            let mut cells = row.cells.iter();
             let of_stage = |name: &str| stage_prefix(name, LAST_PROCESSED) == Some(stage);
-            let cell = cells.find(|cell| of_stage(&cell.column) && !cell.value.is_empty())?;
-            Some((schema.position(&cell.column)?, cell.value.as_str()))
+            let past = row().find(|past| of_stage(&past.column) && !past.last.is_empty())?;
+            Some((schema.position(&past.column)?, past.last.as_str()))
         };
-        let states = row.cells.iter().filter_map(|cell| {
-            let stage = stage_prefix(&cell.column, STATUS)?;
-            let is_done = sheet.is_done(&ProcessingStatus::parse(&cell.value));
-            let status = (schema.position(&cell.column)?, cell.value.as_str());
+        let states = row().filter_map(|past| {
+            let stage = stage_prefix(&past.column, STATUS)?;
+            let is_done = sheet.is_done(&ProcessingStatus::parse(&past.last));
+            let status = (schema.position(&past.column)?, past.last.as_str());
             Some((time(stage).filter(|_| is_done)?, status))
         });
         for (time, status) in states {
-            results.entry(time).or_default().push(status);
+            results.entry(time).or_default().insert(status);
         }
     }
     if results.is_empty() {

@@ -299,6 +299,7 @@ impl Writer {
         } = brought;
         merge::log(&merged);
         if !rekeyed.is_empty() {
+            self.outside.has_rekeyed = true;
             let status = self.site.options.stage.status();
             tracing::warn!(rows = rekeyed.len(), keys = %escape_list(&rekeyed), "rows that had a result have another key now and stay done; tickoff set FILE KEY {status}=PENDING has one of them run under it");
         }
