@@ -21,7 +21,7 @@ pub use near::close_to;
 
 pub(crate) use escape::{Escaped, escape_list};
 pub(crate) use excerpt::BOM;
-pub(crate) use look::{Difference, Invisible, Meant, Missing, is_plain, look, looks_like};
+pub(crate) use look::{Difference, Invisible, Meant, Missing, alike, is_plain, look, looks_like};
 pub(crate) use message::{error_message, one_line, panic_message};
 pub(crate) use near::DidYouMean;
 pub(crate) use shorten::shortened;
