@@ -131,7 +131,7 @@ impl RunningSession {
         let path = target.sibling(NAME);
         let began = Instant::now();
         loop {
-            let written = write(&target, &text).map_err(Error::io("create", &path))?;
+            let written = write(&target, &text).map_err(Error::io("write the request", &path))?;
             if let Some(file) = written {
                 return Ok(Asked { target, file });
             }
