@@ -37,6 +37,8 @@ struct State {
     changes: Vec<Change>,
     /// Where the workers of the run wait.
     waiting: Option<Stop>,
+    /// Whether the run has ended, or hands out nothing more: nothing can be changed.
+    is_over: bool,
 }
 
 /// What can be asked of a run.
@@ -69,7 +71,8 @@ impl RunControl {
         Self::default()
     }
 
-    /// Makes a change in somebody's name, at once. `false` if all is so already: then nothing is told.
+    /// Makes a change in somebody's name, at once. `false` if all is so already, or the run
+    /// [has ended](RunControl::has_ended): then nothing is told.
     pub fn apply(&self, control: Control, by: &str) -> bool {
         let waiting = {
             let mut state = lock(&self.0);
@@ -78,7 +81,7 @@ impl RunControl {
                 Control::Continue => !state.is_paused,
                 Control::Workers(workers) => state.workers == Some(workers),
             };
-            if is_so {
+            if is_so || state.is_over {
                 return false;
             }
             match control {
@@ -99,6 +102,11 @@ impl RunControl {
         true
     }
 
+    /// Whether nothing can be changed any more: the run has ended, or has handed out its last row.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.0).is_over
+    }
+
     /// Whether nothing is started.
     pub fn is_paused(&self) -> bool {
         lock(&self.0).is_paused
@@ -114,6 +122,14 @@ impl RunControl {
         let mut state = lock(&self.0);
         state.workers = state.workers.or(NonZeroUsize::new(workers));
         state.waiting = Some(waiting.clone());
+        state.is_over = false;
+    }
+
+    /// Nothing can be changed from now on; what nobody was told of yet.
+    pub(super) fn detach(&self) -> Vec<Change> {
+        let mut state = lock(&self.0);
+        state.is_over = true;
+        std::mem::take(&mut state.changes)
     }
 
     /// What nobody was told of yet.
@@ -139,5 +155,18 @@ mod tests {
         let by: Vec<_> = control.take_changes().into_iter().map(|c| c.by).collect();
         assert_eq!(by, ["b", "e"]);
         assert!(control.take_changes().is_empty());
+    }
+
+    #[test]
+    fn what_comes_before_the_end_is_told_and_nothing_is_changed_after_it() {
+        let control = RunControl::new();
+        control.attach(1, &Stop::new());
+        assert!(control.apply(Control::Pause, "a"));
+        assert!(!control.has_ended());
+        assert_eq!(control.detach().len(), 1);
+        assert!(control.has_ended() && !control.apply(Control::Continue, "b"));
+        assert!(control.is_paused() && control.detach().is_empty());
+        control.attach(1, &Stop::new());
+        assert!(control.apply(Control::Continue, "c"), "of the next run");
     }
 }

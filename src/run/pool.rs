@@ -213,6 +213,7 @@ impl<'a> WorkerPool<'a> {
                 if let Err(error) = thread.spawn_scoped(scope, heed) {
                     warn!(%error, "the run cannot be controlled");
                     run.is_paused.store(false, Ordering::SeqCst);
+                    control.detach();
                 }
             }
             run.serve(0);
@@ -264,7 +265,12 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
     fn heed<'s>(&'s self, scope: &'s Scope<'s, '_>, control: &RunControl) {
         loop {
             let nudges = self.pool.stop.nudges();
-            for change in control.take_changes() {
+            let is_over = self.is_over.load(Ordering::SeqCst);
+            let changes = match is_over {
+                true => control.detach(),
+                false => control.take_changes(),
+            };
+            for change in changes {
                 if change.control == Control::Pause {
                     self.is_paused.store(true, Ordering::SeqCst);
                 }
@@ -276,7 +282,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
                     self.pool.stop.nudge();
                 }
             }
-            if self.is_over.load(Ordering::SeqCst) {
+            if is_over {
                 return;
             }
             self.complete_crew(scope);
@@ -868,6 +874,8 @@ mod tests {
         control.apply(workers(2), "c");
         control.apply(Control::Continue, "d");
         pool.run(&pos(3), |_| done(COMPLETED));
+        let is_late = control.has_ended() && !control.apply(Control::Pause, "e");
+        assert!(is_late, "nobody would be told");
         let want = [
             (Control::Pause, "a".to_owned()),
             (workers(2), "b".to_owned()),

@@ -1,7 +1,7 @@
 //! What others ask of a run that goes on elsewhere.
 //!
 //! Whoever asks puts a whole file beside the sheet, `.input.csv.control`, if nothing has that name. The run looks
-//! for it and takes it away as it does what it says. So both need no more than the same folder: between containers,
+//! for it, does what it says, and takes it away. So both need no more than the same folder: between containers,
 //! or under a path that is too long for a socket. The file's owner is the system's word for who asks: only the
 //! run's own user and root are heeded. It names the session that it is for. So one that nobody took, because all
 //! were killed, does nothing to a later session, which takes it away. What has that name and is no such file is left
@@ -54,7 +54,7 @@ struct Message {
 #[derive(Debug)]
 pub struct Requests {
     target: Target,
-    /// The inode of the last one, and when it was written: somebody else may have to take it away.
+    /// The inode of the last one that was applied, and when it was written: somebody else may have to take it away.
     last: Mutex<Option<(u64, i64, i64)>>,
 }
 
@@ -72,8 +72,13 @@ impl Session {
 }
 
 impl Requests {
-    /// What is asked now, if anything is. It is never returned twice.
-    pub fn next(&self) -> Option<Request> {
+    /// Hands what is asked now, if anything is, to `apply`, and takes the request away if that says that it was
+    /// applied. One that was not stays until its author takes it back.
+    pub fn heed(&self, apply: impl FnOnce(&Request) -> bool) {
+        self.look(apply);
+    }
+
+    fn look(&self, apply: impl FnOnce(&Request) -> bool) -> Option<()> {
         let file = open::to_read(self.target.folder(), &self.target.sibling_name(NAME)).ok()?;
         let metadata = file.metadata().ok()?;
         if ![rights::user(), 0].contains(&metadata.uid()) {
@@ -84,13 +89,17 @@ impl Requests {
         ours.is_here = false;
         let is_for_us = message.session == ours && ours.pid == std::process::id();
         let found = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
-        let is_new = lock(&self.last).replace(found) != Some(found);
-        // In some folders only its author may.
-        remove(&self.target, &file).ok();
-        (is_for_us && is_new).then_some(Request {
+        let request = Request {
             control: message.tickoff_control,
             by: message.by,
-        })
+        };
+        let mut last = lock(&self.last);
+        if !is_for_us || *last == Some(found) || apply(&request) {
+            *last = Some(found);
+            // In some folders only its author may.
+            remove(&self.target, &file).ok();
+        }
+        Some(())
     }
 }
 
@@ -122,7 +131,7 @@ impl RunningSession {
         let path = target.sibling(NAME);
         let began = Instant::now();
         loop {
-            let written = write(&target, &text).map_err(Error::io("create", &path))?;
+            let written = write(&target, &text).map_err(Error::io("write the request", &path))?;
             if let Some(file) = written {
                 return Ok(Asked { target, file });
             }
@@ -221,6 +230,15 @@ mod tests {
         (folder, sheet, session)
     }
 
+    fn heeded(requests: &Requests) -> Option<Request> {
+        let mut heeded = None;
+        requests.heed(|request| {
+            heeded = Some(request.clone());
+            true
+        });
+        heeded
+    }
+
     fn running(sheet: &Path) -> RunningSession {
         RunningSession::on(sheet).unwrap().unwrap()
     }
@@ -229,7 +247,7 @@ mod tests {
     fn a_request_is_heeded_once_and_leaves_nothing() {
         let (folder, sheet, session) = session();
         let requests = session.requests().unwrap();
-        assert_eq!(requests.next(), None);
+        assert_eq!(heeded(&requests), None);
         let eight = Control::Workers(NonZeroUsize::new(8).unwrap());
         let asked = running(&sheet).ask(&sheet, eight, "ada@host").unwrap();
         assert!(!asked.is_taken());
@@ -237,12 +255,22 @@ mod tests {
             control: eight,
             by: "ada@host".into(),
         };
-        assert_eq!(requests.next(), Some(request));
+        assert_eq!(heeded(&requests), Some(request));
         assert!(asked.is_taken());
-        assert_eq!(requests.next(), None);
+        assert_eq!(heeded(&requests), None);
         assert!(!folder.path().join(".in.csv.control").exists());
         drop(running(&sheet).ask(&sheet, Control::Pause, "ada"));
-        assert_eq!(requests.next(), None, "it was taken back");
+        assert_eq!(heeded(&requests), None, "it was taken back");
+    }
+
+    #[test]
+    fn a_request_that_is_not_applied_is_not_taken() {
+        let (_folder, sheet, session) = session();
+        let requests = session.requests().unwrap();
+        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada").unwrap();
+        requests.heed(|_| false);
+        assert!(!asked.is_taken());
+        assert!(heeded(&requests).is_some() && asked.is_taken());
     }
 
     #[test]
@@ -255,12 +283,12 @@ mod tests {
         std::fs::write(&left, &text).unwrap();
         let session = Session::open(&sheet, &Options::default()).unwrap();
         let requests = session.requests().unwrap();
-        assert_eq!(requests.next(), None);
+        assert_eq!(heeded(&requests), None);
         assert!(!left.exists());
 
         std::fs::write(&left, &text).unwrap();
         let asked = running(&sheet).ask(&sheet, Control::Continue, "ada");
-        assert_eq!(requests.next().unwrap().control, Control::Continue);
+        assert_eq!(heeded(&requests).unwrap().control, Control::Continue);
         drop(asked);
     }
 
@@ -270,7 +298,7 @@ mod tests {
         let theirs = folder.path().join(".in.csv.control");
         std::fs::write(&theirs, "volume=11\n").unwrap();
         let requests = session.requests().unwrap();
-        assert_eq!(requests.next(), None);
+        assert_eq!(heeded(&requests), None);
         let refused = running(&sheet).ask(&sheet, Control::Pause, "ada");
         assert!(
             matches!(refused, Err(Error::Unsuitable { .. })),

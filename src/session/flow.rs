@@ -81,6 +81,8 @@ pub struct Summary {
     /// Whether the journal was damaged when the session began, and results in it could not be read: see
     /// [`CsvHandler::has_lost_results`].
     pub lost_results: bool,
+    /// Whether rows that have a result have another key now: see [`CsvHandler::has_rekeyed_rows`].
+    pub rekeyed_rows: bool,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
     /// any write, brings them in. [`Error::Rescued`]: the journal is gone, and they are in a file.
     /// [`Error::LedAway`]: the sheet shows them, but its name leads elsewhere.
@@ -447,6 +449,7 @@ impl Session {
             conflicts: self.handler.take_conflicts(),
             unplaced: self.handler.kept_unplaced(),
             lost_results: self.handler.has_lost_results(),
+            rekeyed_rows: self.handler.has_rekeyed_rows(),
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,

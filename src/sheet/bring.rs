@@ -39,7 +39,7 @@ pub(crate) struct Brought {
     pub(crate) illegible: Vec<String>,
     /// Keys of rows in which another program's bytes that are no letters are missing, and cannot be written again.
     pub(crate) illegible_lost: Vec<String>,
-    /// Rows that are done by the result of another key, which is gone: somebody typed the new one.
+    /// Rows that are done by the result of another key: somebody typed the new one.
     pub(crate) rekeyed: Vec<Rekeyed>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
@@ -205,7 +205,8 @@ pub(crate) fn bring(
             brought.again.push(po.to_string());
         }
     }
-    brought.rekeyed = rekeyed(sheet, history, &gone);
+    let gone_keys = gone.iter().map(|row| row.po.as_str()).collect();
+    brought.rekeyed = rekeyed(sheet, history, &gone_keys);
     brought.merged.unplaced.append(&mut gone);
     add_the_whole_state(sheet);
     // By now there may be a place.

@@ -408,6 +408,11 @@ impl CsvHandler {
         self.writer().is_ok_and(|writer| writer.has_lost_results())
     }
 
+    /// Whether another program gave rows that have a result another key: they stay done under it.
+    pub fn has_rekeyed_rows(&self) -> bool {
+        self.writer().is_ok_and(|writer| writer.has_rekeyed_rows())
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }

@@ -15,7 +15,7 @@ use crate::domain::{Problem, ProcessingStatus};
 use crate::error::{Error, ForeignWord, Result};
 use crate::sheet::{Options, Sheet};
 use crate::store::first::{Shown, has_times};
-use crate::text::{Meant, looks_like, shortened};
+use crate::text::{Meant, alike, looks_like, shortened};
 
 /// How many lines of a word are named.
 const LINES: usize = 3;
@@ -70,7 +70,7 @@ impl Sheet {
         let status = self.options().stage.status();
         let alike = match schema.status {
             Some(_) => None,
-            None => looks_like(status, schema.columns()),
+            None => alike(status, schema.columns()),
         };
         let Some(at) = alike.and_then(|(name, _)| schema.position(name)) else {
             return Ok(());

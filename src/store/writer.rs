@@ -363,6 +363,11 @@ impl Writer {
         self.durable.has_lost_results()
     }
 
+    /// Whether another program gave rows that have a result another key, under which they stay done.
+    pub(crate) fn has_rekeyed_rows(&self) -> bool {
+        self.outside.has_rekeyed
+    }
+
     /// Gives this session another id: that of the interrupted one which it continues.
     pub(crate) fn continue_session(&mut self, id: &str) -> Result<()> {
         id.clone_into(&mut self.site.session_id);

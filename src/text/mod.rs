@@ -24,7 +24,7 @@ pub(crate) use composed::composed;
 pub(crate) use escape::{Escaped, escape_list};
 pub(crate) use excerpt::BOM;
 pub(crate) use look::{
-    Difference, Invisible, Meant, MeantKey, Missing, is_plain, look, looks_like,
+    Difference, Invisible, Meant, MeantKey, Missing, alike, is_plain, look, looks_like,
 };
 pub(crate) use message::{error_message, one_line, panic_message};
 pub(crate) use near::DidYouMean;

@@ -299,6 +299,12 @@ fn check_overlooked(name: &str, options: &str, reason: &str) {
 #[test]
 fn a_column_that_only_looks_like_the_status_column_is_refused_before_rows_that_are_done_run_again()
 {
+    check_overlooked("STA TUS", "", "looks like it, but they differ in blanks");
+    check_overlooked(
+        "STATUS\u{fe0f}",
+        "",
+        "has an invisible character U+FE0F (a variation selector) at its end",
+    );
     check_overlooked(
         "STATUS\u{200b}",
         "",

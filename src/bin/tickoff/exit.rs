@@ -66,9 +66,10 @@ impl Exit {
     }
 
     /// How a command ends that did what it was to do with a sheet: results may have had no place in it, or
-    /// have been lost with a damaged journal.
+    /// have been lost with a damaged journal, or be those of another key now.
     pub fn after(handler: &CsvHandler) -> Exit {
-        Exit::of_loss(handler.has_lost_results(), &handler.kept_unplaced())
+        let is_amiss = handler.has_lost_results() || handler.has_rekeyed_rows();
+        Exit::of_loss(is_amiss, &handler.kept_unplaced())
     }
 
     /// The same, of what a command found.

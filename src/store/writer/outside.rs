@@ -60,6 +60,8 @@ pub(super) struct Outside {
     conflicts: Vec<Conflict>,
     /// What was found in saves of other programs; the journal learns of it next, before anything else.
     judged: Option<Frame>,
+    /// Whether rows came that are done by the result of another key.
+    pub(super) has_rekeyed: bool,
     /// Since when another sheet has the name; `None` as soon as ours was seen there.
     another_since: Option<Instant>,
 }
@@ -130,6 +132,7 @@ impl Outside {
             before_edits: None,
             conflicts: Vec::new(),
             judged: None,
+            has_rekeyed: false,
             another_since: None,
         }
     }

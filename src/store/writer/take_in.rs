@@ -326,6 +326,7 @@ impl Writer {
         let shown = rekeyed.iter().filter_map(|row| row.shows_all_of.as_deref());
         merge::log(&merged, &shown.collect::<Vec<_>>());
         if !rekeyed.is_empty() {
+            self.outside.has_rekeyed = true;
             let status = self.site.options.stage.status();
             let keys: Vec<String> = rekeyed.into_iter().map(|row| row.key).collect();
             tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done; a copy has the results under the old keys too; tickoff set FILE KEY {status}=PENDING has one of them run under the new one");

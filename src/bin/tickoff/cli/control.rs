@@ -137,7 +137,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
                 shown(file)
             ),
             false => format!(
-                "{} does not answer, and the request is taken back: is it stopped, or another user's?",
+                "{} does not answer, and the request is taken back: is it stopped, at its last jobs, or another user's?",
                 session.holder
             ),
         });

@@ -131,7 +131,10 @@ fn judged(judge: &Judge, job: &Job<'_>, outcome: Outcome) -> Outcome {
 fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
     let causes = [
         (
-            summary.pool.errors > 0 || !summary.unplaced.is_empty() || summary.lost_results,
+            summary.pool.errors > 0
+                || !summary.unplaced.is_empty()
+                || summary.lost_results
+                || summary.rekeyed_rows,
             Exit::SomeFailed,
         ),
         (summary.pool.halted, Exit::Halted),

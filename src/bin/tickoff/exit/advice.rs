@@ -21,6 +21,11 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             path,
             action,
         } if source.kind() == ErrorKind::NotFound => return on_missing_path(action, path),
+        Error::Io { source, action, .. }
+            if *action == "write the request" && is_full(source.kind()) =>
+        {
+            "make room there, and run the same command again; on the run's terminal the keys p, + and - do the same, and need none"
+        }
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
         Error::NotAFile { path } if path.is_dir() => "that is a folder: name the CSV in it",
         Error::NotAFile { .. } => {
@@ -205,9 +210,13 @@ fn on_missing_path(action: &str, path: &Path) -> Option<Cow<'static, str>> {
     (!close.is_empty()).then(|| format!("did you mean {}?", close.join(" or ")).into())
 }
 
+fn is_full(reason: ErrorKind) -> bool {
+    matches!(reason, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     let text = match reason {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        reason if is_full(reason) => {
             "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 8 times the sheet's size"
         }
         ErrorKind::FileTooLarge => {
@@ -615,6 +624,19 @@ mod tests {
             source: Arc::new(kind.into()),
         };
         check(&error, wanted);
+    }
+
+    #[test]
+    fn who_asks_something_of_a_run_and_lacks_room_is_told_of_the_keys() {
+        let error = Error::Io {
+            action: "write the request",
+            path: ".in.csv.control".into(),
+            source: Arc::new(ErrorKind::StorageFull.into()),
+        };
+        check(
+            &error,
+            "make room there, and run the same command again; on the run's terminal the keys p, + and - do the same, and need none",
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tickoff::{Control, Requests, RunControl, Session};
+use tickoff::{Control, RunControl, Session};
 use tracing::warn;
 
 use crate::stderr::Display;
@@ -45,8 +45,10 @@ impl Controls {
                     false if is_over(EVERY) => return,
                     false => {}
                 }
-                if let Some(request) = requests.as_ref().and_then(Requests::next) {
-                    control.apply(request.control, &request.by);
+                if let Some(requests) = &requests {
+                    requests.heed(|request| {
+                        control.apply(request.control, &request.by) || !control.has_ended()
+                    });
                 }
             }
         };
