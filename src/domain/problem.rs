@@ -127,6 +127,8 @@ pub enum InvalidValue {
     Nul,
     /// It is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
     TooLong,
+    /// The row would have more bytes than one may have.
+    NoRoom,
     /// The key of a row never changes. These are the columns that make it up.
     Key(Box<[String]>),
     /// It is none of the known statuses.
@@ -152,6 +154,10 @@ impl fmt::Display for InvalidValue {
             InvalidValue::TooLong => {
                 write!(f, "is longer than {} characters", MAX_VALUE_CHARS)
             }
+            InvalidValue::NoRoom => write!(
+                f,
+                "has no room in its row: a row has at most {MAX_RECORD_BYTES} bytes, of which some are kept for its state"
+            ),
             InvalidValue::Key(columns) if columns.len() > 1 => write!(
                 f,
                 "is part of the key ({}), which no update may change: {EDIT_IT}",

@@ -439,6 +439,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Gives the key columns of a log with these frames, all that it has, other names.
+    pub(crate) fn rename_key(&mut self, key: &KeyColumns, frames: &[Frame]) -> Result<()> {
+        self.head = Head {
+            key: key.title(),
+            key_columns: key.is_several().then(|| key.clone()),
+            ..self.head.clone()
+        };
+        self.start_over(frames)
+    }
+
     /// Gives the log's name to a new file that holds these bytes, durably.
     fn replace(&mut self, bytes: &[u8], count: u64) -> Result<()> {
         self.wanted_bytes = bytes.len() as u64;

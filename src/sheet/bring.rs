@@ -17,6 +17,7 @@ use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::rekeyed::{Rekeyed, rekeyed};
+use crate::sheet::room::Room;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
@@ -125,6 +126,9 @@ pub(crate) fn bring(
         let (mut is_illegible_there, mut is_illegible_lost) = (false, false);
         for &record in &rows {
             let mut overlay = OverlayRow::default();
+            let bytes = places.iter().map(|(_, past)| past.last.len()).sum();
+            let mut room = Room::of(sheet, record, &overlay, bytes);
+            let mut too_long: Vec<CellUpdate> = Vec::new();
             let mut taken: Vec<CellUpdate> = Vec::new();
             for &(column, past) in &places {
                 let Some(past) = singles.past(record, past) else {
@@ -170,11 +174,24 @@ pub(crate) fn bring(
                         theirs: theirs.into_owned(),
                     }),
                 }
+                let is_state = sheet.schema().is_state(&past.column);
+                if !Room::take_in(&mut room, column, &past.last, is_state) {
+                    too_long.push(past.update());
+                    continue;
+                }
                 is_behind = true;
                 overlay.write(column, &past.last, past.is_outside, &past.before);
             }
             if !overlay.cells.is_empty() {
                 sheet.publish(record, overlay);
+            }
+            if !too_long.is_empty() {
+                brought.merged.unplaced.push(RowUpdate {
+                    po: po.clone(),
+                    cells: too_long,
+                    aside: true,
+                    row: None,
+                });
             }
             if !taken.is_empty() {
                 // An update goes to every row of its key.

@@ -31,6 +31,7 @@ use crate::domain::{KNOWN, ProcessingStatus, may_return, stage_prefix};
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::judge::is_same;
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::room::Room;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{Shown, is_illegible, text};
 use crate::sheet::table::Sheet;
@@ -349,6 +350,8 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             .overlay()
             .row(row)
             .map_or_else(OverlayRow::default, |row| (*row).clone());
+        let bytes = cells.iter().map(|(_, cell)| cell.value.len()).sum();
+        let mut room = Room::of(sheet, row, &overlay, bytes);
         for &(column, cell) in &cells {
             if cell.outside || only_stays {
                 let theirs = text(sheet.base_cell(row, column));
@@ -365,6 +368,13 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
                 }
             }
             if has_waited(cell) && !may_take(column, cell) {
+                if !homeless.contains(cell) {
+                    homeless.push(cell.clone());
+                }
+                continue;
+            }
+            let is_state = schema.is_state(&cell.column);
+            if !Room::take_in(&mut room, column, &cell.value, is_state) {
                 if !homeless.contains(cell) {
                     homeless.push(cell.clone());
                 }
@@ -513,6 +523,22 @@ mod tests {
             ["", "ERROR", "COMPLETED", "paid"].map(conflicts),
             [0, 0, 0, 1]
         );
+    }
+
+    #[test]
+    fn of_a_journal_the_cells_that_make_a_row_too_long_have_no_place() {
+        let sheet = sheet("P1;;\nP2;;\n");
+        let long = "x".repeat(16 << 20);
+        let updates = [
+            result("P1", "note", &long, ""),
+            result("P1", "STATUS", "COMPLETED", ""),
+            result("P2", "note", "y", ""),
+        ];
+        let merged = replay(&sheet, &updates);
+        assert!(merged.unplaced == updates[..1]);
+        assert_eq!(cell(&sheet, "P1", "note"), "");
+        assert_eq!(cell(&sheet, "P1", "STATUS"), "COMPLETED");
+        assert_eq!(cell(&sheet, "P2", "note"), "y");
     }
 
     #[test]

@@ -32,7 +32,8 @@ struct Written<'h> {
 pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) -> Vec<Rekeyed> {
     let schema = sheet.schema();
     let may_repeat = sheet.options().duplicates == Duplicates::All;
-    let mut results: HashMap<(usize, &str), Vec<Written<'_>>> = HashMap::new();
+    let mut written: Vec<Written<'_>> = Vec::new();
+    let mut results: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
     let rows = history.rows();
     for (key, row) in rows.filter(|(key, _)| may_repeat || gone.contains(key.as_str())) {
         let cells = || row.iter().filter(|past| !past.is_outside);
@@ -49,7 +50,8 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
             let column = schema.position(&past.column);
             if let (true, Some(time), Some(column)) = (is_done, time(stage), column) {
                 let status = past.last.as_str();
-                results.entry(time).or_default().push(Written {
+                results.entry(time).or_default().push(written.len());
+                written.push(Written {
                     column,
                     status,
                     key,
@@ -72,9 +74,11 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
         let result = |&column: &usize| {
             let time = sheet.cell(row, column);
             let mut statuses = results.get(&(column, &*time)).into_iter().flatten();
-            statuses.find(|written| sheet.cell(row, written.column) == written.status)
+            let is_shown =
+                |&&place: &&usize| sheet.cell(row, written[place].column) == written[place].status;
+            statuses.find(is_shown).copied()
         };
-        let old = times.iter().find_map(result)?;
+        let old = &written[times.iter().find_map(result)?];
         let mut cells = old.row.iter().filter(|past| !past.is_outside);
         let shows_all = gone.contains(old.key)
             && cells.all(|past| {

@@ -17,6 +17,7 @@ mod output;
 mod ownership;
 pub(crate) mod patience;
 mod read;
+mod renamed_key;
 mod standing;
 mod whole;
 pub(crate) mod writer;

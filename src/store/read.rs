@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{ContentHash, Snapshot, Stamp, Target, hash_bytes};
+use crate::domain::KeyColumns;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::render::{self, Next};
@@ -13,6 +14,7 @@ use crate::sheet::{Options, Sheet, bring, merge, new_rows};
 use crate::store::left_behind;
 use crate::store::output::refuse_same_file;
 use crate::store::patience::patiently;
+use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole;
 
@@ -207,7 +209,17 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
             Ok(Some((log, file, metadata)))
         })?;
         let bytes = read_all(&file, target.path())?;
-        let frames = Journal::read(&target, log.as_ref(), options.form(), &bytes)?;
+        let read = |key: &KeyColumns| {
+            Journal::read(&target, log.as_ref(), (key, options.encoding), &bytes)
+        };
+        let frames = read(&options.key).or_else(|error| {
+            let bytes = Snapshot::Owned(bytes.clone());
+            let sheet = Sheet::build(bytes, target.path(), &options).map_err(|_| error.clone())?;
+            match key_before(&target, &sheet)? {
+                Some(key) => read(&key),
+                None => Err(error),
+            }
+        })?;
         // The log that was there before and after knows this version as the latest, if nobody replaced
         // either meanwhile.
         let settled =

@@ -55,6 +55,7 @@ use crate::sheet::merge::{self, Merged};
 use crate::sheet::render::{self, Next};
 use crate::sheet::{Conflict, History, Options, RowUpdate, Sheet, bring};
 use crate::store::patience::patiently;
+use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
 use crate::store::{fitness, left_behind};
@@ -157,8 +158,22 @@ impl Writer {
             site.options.key = sheet.options().key.clone();
         }
         let bytes = read.as_ref().map_or(&[][..], Sheet::bytes);
-        let (mut journal, mut left, mut frames) =
-            Journal::open(&site.target, site.options.form(), bytes, &held)?;
+        let opened = Journal::open(&site.target, site.options.form(), bytes, &held);
+        let (mut journal, mut left, mut frames) = match (opened, &read) {
+            (Err(error), Ok(sheet)) => {
+                // Who is in a session with the old name is not given another journal.
+                let is_free = session_lock.is_some() || !is_in_session(&site.target, &held)?;
+                let Some(key) = key_before(&site.target, sheet)?.filter(|_| is_free) else {
+                    return Err(error);
+                };
+                let form = (&key, site.options.encoding);
+                let (mut journal, left, frames) = Journal::open(&site.target, form, bytes, &held)?;
+                journal.rename_key(&site.options.key, &frames)?;
+                tracing::warn!(was = %escape_list(key.names()), is = %escape_list(site.options.key.names()), "the key column has another name, and the same keys: the results of its rows are taken over");
+                (journal, left, frames)
+            }
+            (opened, _) => opened?,
+        };
         let sheet = read?;
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?

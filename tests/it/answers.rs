@@ -79,6 +79,53 @@ mod commands {
         end(&mut sheet.run("", &format!("cp result $TICKOFF_RESULT; {and_then}")))
     }
 
+    /// A header and two rows with so many columns c0, c1 and so on.
+    fn wide(columns: usize) -> TempSheet {
+        let names: String = (0..columns).map(|n| format!(";c{n}")).collect();
+        let none = ";".repeat(columns);
+        TempSheet::new(format!("PO_NUMBER{names}\nP1{none}\nP2{none}\n"))
+    }
+
+    /// A result for each of them.
+    fn for_each_column(columns: usize, value: &str) -> String {
+        (0..columns).map(|n| format!("c{n}={value}\n")).collect()
+    }
+
+    #[test]
+    fn of_a_result_that_makes_its_row_too_long_the_cells_that_fit_are_written_and_the_rest_is_kept()
+    {
+        let sheet = wide(490);
+        let value = "y".repeat(MAX_VALUE_CHARS);
+        let other = "[ $TICKOFF_KEY = P1 ] || echo c0=x > $TICKOFF_RESULT";
+        let ended = leaves(&sheet, for_each_column(490, &value), other).with(1);
+        let said = "cells for which the row has no room go to ….unplaced.csv (c478, c479, ";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        let text = sheet.text();
+        let rows: Vec<Vec<&str>> = text.lines().map(|row| row.split(';').collect()).collect();
+        assert!(rows[1][478] == value && rows[1][479].is_empty());
+        assert_eq!((rows[1][491], rows[2][491]), ("COMPLETED", "COMPLETED"));
+        assert_eq!(rows[2][1], "x");
+        let kept = sheet.unplaced();
+        assert!(kept.starts_with("PO_NUMBER;c478;c479;"), "{}", &kept[..99]);
+        assert!(kept.lines().nth(1).unwrap().starts_with("P1;yy"));
+        // Nor does a person's value make it too long.
+        let long = format!("c489={value}");
+        let refused = end(sheet.tickoff("set").args(["P1", &long])).with(1);
+        let said = "P1: c489 has no room in its row: a row has at most 16777216 bytes";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        end(sheet.tickoff("set").args(["P2", &long])).with(0);
+    }
+
+    #[test]
+    fn a_column_for_which_one_row_has_no_field_left_is_not_added() {
+        let beside = ";x".repeat(16_379);
+        let sheet = TempSheet::new(format!("PO_NUMBER;n\nP1;{beside}\nP2;\n"));
+        std::fs::write(sheet.folder().join("result"), "n=1\nmore=2\n").unwrap();
+        end(&mut sheet.run("-j 1", "cp result $TICKOFF_RESULT")).with(1);
+        assert_eq!(sheet.cell("P2", "n"), "1");
+        assert_eq!(sheet.unplaced(), "PO_NUMBER;more\nP1;2\nP2;2\n");
+    }
+
     #[test]
     fn numbers_keep_their_text_and_what_is_no_unicode_spoils_its_own_cell() {
         let sheet = TempSheet::new("PO_NUMBER;STATUS;a;b;c;d;e;f\nP1;;;;;;;\n");

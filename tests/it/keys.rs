@@ -608,3 +608,31 @@ fn columns_that_are_named_in_one_are_answered_with_the_command_for_each() {
     let ended = end(sheet.tickoff("status").args(["--key", "a"])).with(3);
     assert!(!ended.stderr.contains("are the key"), "{ended:?}");
 }
+
+#[test]
+fn a_key_column_that_was_renamed_keeps_its_results_under_its_new_name() {
+    for is_visible in [true, false] {
+        let sheet = TempSheet::new("PO_NUMBER;n\nP1;a\nP2;b\nP3;c\nP4;d\n");
+        let work = match is_visible {
+            true => "echo OUT=x > $TICKOFF_RESULT",
+            false => "[ $TICKOFF_KEY != P3 ] || kill -9 $PPID; echo OUT=x > $TICKOFF_RESULT",
+        };
+        end(&mut sheet.run("-q -j 1", work));
+        let text = sheet.text();
+        replace(&sheet, &text.replacen("PO_NUMBER", "Order", 1));
+        crate::fixture::rested(sheet.path());
+        // Another column is not the key, though the old name is gone.
+        let refused = end(sheet.tickoff("pending").args(["--key", "n"])).with(3);
+        assert!(refused.stderr.contains("name the key column, or in the header column PO_NUMBER again; if this is another sheet, mv "), "{}", refused.stderr);
+        let mut run = sheet.tickoff("run -q --key Order");
+        let ended = end(run.args(["--", "sh", "-c", "echo $TICKOFF_KEY >> ran"]));
+        ended.with(0);
+        let ran = std::fs::read_to_string(sheet.folder().join("ran")).unwrap_or_default();
+        assert!(!ran.contains("P1") && is_visible == ran.is_empty(), "{ran}");
+        let text = sheet.text();
+        assert!(text.starts_with("Order;n"), "{text}");
+        assert_eq!(text.matches("COMPLETED").count(), 4, "{text}");
+        end(sheet.tickoff("init").args(["--key", "Order"])).with(0);
+        end(&mut sheet.tickoff("status")).with(0);
+    }
+}

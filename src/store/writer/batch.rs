@@ -13,13 +13,13 @@ use smallvec::SmallVec;
 use crate::csv::{DELIMITERS, RecordIndex};
 use crate::domain::columns::same_column;
 use crate::domain::{
-    InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, ProcessingStatus,
+    InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, ProcessingStatus,
 };
 use crate::error::{Error, Result};
 use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
-use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
+use crate::sheet::{CellUpdate, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation};
 use crate::text::{Meant, escape, escape_list, looks_like};
 
 use super::letters::Lossy;
@@ -119,6 +119,7 @@ impl Batch {
         let mut schema = sheet.schema();
         let cells = operation.updates.cells(now, options);
         let mut places = self.places(sheet, first, options, operation, &cells, state_stays)?;
+        self.leave_out_what_is_too_long(sheet, &rows, options, operation, &cells, &mut places)?;
         // Only now that nothing is refused any more may the sheet change.
         for (place, cell) in places.iter_mut().zip(&cells) {
             match place {
@@ -260,11 +261,11 @@ impl Batch {
             let mut place = place_for(schema, options, operation.is_result, cell);
             if let Place::Own = place {
                 let is_known = own.iter().any(|known| same_column(known, cell.column));
-                let has_room = own.len() < most && schema.columns().len() + own.len() < MAX_FIELDS;
-                match (is_known, has_room) {
-                    (true, _) => {}
-                    (false, true) => own.push(cell.column),
-                    (false, false) => place = Place::Missing,
+                let has_room = || own.len() < most && sheet.has_room_for_columns(own.len() + 1);
+                match is_known {
+                    true => {}
+                    false if has_room() => own.push(cell.column),
+                    false => place = Place::Missing,
                 }
             }
             places.push(match place {
@@ -292,6 +293,74 @@ impl Batch {
             });
         }
         Ok(places)
+    }
+
+    /// Takes the places of cells for which a row has no room; its state comes first. Only what a person or a
+    /// library call asks for is refused.
+    fn leave_out_what_is_too_long(
+        &mut self,
+        sheet: &Sheet,
+        rows: &[RecordIndex],
+        options: &Options,
+        operation: &WriteOperation,
+        cells: &[Cell<'_>],
+        places: &mut [Place<'_>],
+    ) -> Result<()> {
+        let schema = sheet.schema();
+        let known = rows.first().and_then(|row| self.by_row.get(row));
+        let known = known.map_or(&[][..], |&at| &self.rows[at].update.cells);
+        let values = known.iter().map(|cell| cell.value.len());
+        let bytes = values
+            .chain(cells.iter().map(|cell| cell.value.len()))
+            .sum();
+        let overlay = |row| sheet.overlay().row(row).unwrap_or_default();
+        let rooms = rows.iter();
+        let rooms = rooms.filter_map(|&row| Room::of(sheet, row, &overlay(row), bytes));
+        let mut rooms: SmallVec<[Room<'_>; 1]> = rooms.collect();
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        // Columns that are not there yet are told apart by numbers that no other column has.
+        let new = |at: usize| MAX_FIELDS + at;
+        for (at, cell) in known.iter().enumerate() {
+            let column = schema.position(&cell.column);
+            let column = column.unwrap_or(new(cells.len() + at));
+            rooms
+                .iter_mut()
+                .for_each(|room| room.write(column, &cell.value));
+        }
+        let is_state = |at: &usize| options.stage.has_column(cells[*at].column);
+        let (state, rest): (Vec<usize>, Vec<usize>) = (0..cells.len()).partition(is_state);
+        let mut left_out = Vec::new();
+        for at in state.into_iter().chain(rest) {
+            let Cell { column, value, .. } = &cells[at];
+            let place = match places[at] {
+                Place::At(column) => column,
+                Place::New(_) | Place::Own => new(at),
+                _ => continue,
+            };
+            let is_state = is_state(&at);
+            if rooms.iter().all(|room| room.takes(place, value, is_state)) {
+                rooms.iter_mut().for_each(|room| room.write(place, value));
+            } else if operation.is_result {
+                left_out.push(column.trim().to_owned());
+                places[at] = Place::Aside;
+            } else {
+                return Err(Error::InvalidValue {
+                    po: operation.po_number.clone(),
+                    column: column.trim().to_owned(),
+                    reason: InvalidValue::NoRoom,
+                });
+            }
+        }
+        if !left_out.is_empty() {
+            let said = format!(
+                "cells for which the row has no room go to ….unplaced.csv ({}): a row has at most {MAX_RECORD_BYTES} bytes",
+                escape_list(&left_out)
+            );
+            self.note(&operation.po_number, said);
+        }
+        Ok(())
     }
 
     /// A result whose row is gone waits for the row to come back.

@@ -98,7 +98,7 @@ fn the_result_of_a_row_that_is_removed_while_its_command_runs_is_in_a_copy() {
 
 #[test]
 fn a_row_whose_key_is_changed_keeps_its_cells_and_is_named_and_its_result_is_in_a_copy_too() {
-    const NAMED: &str = "rows that had a result have another key now and stay done; a copy has the results under the old keys too; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P77\n";
+    const NAMED: &str = "rows that had a result have another key now and stay done; a copy has the results of keys that no row has any more; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P77\n";
     for when in [Before, During, Crash] {
         let (scene, ended) = check(when, 1, |text| text.replace("\nP01;", "\nP77;"));
         // It is not lost: the row shows all of it.

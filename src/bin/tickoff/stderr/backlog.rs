@@ -118,7 +118,7 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::{BufRead, Read, Write};
     use std::sync::Arc;
     use std::thread;
 
