@@ -145,7 +145,8 @@ fn the_version_with_an_edit_that_an_old_save_takes_back_is_kept() {
 
 #[test]
 fn so_it_is_in_whatever_the_edit_was() {
-    let deeds: [(&str, fn(&str) -> String, fn(&str) -> String); 5] = [
+    type Deed = fn(&str) -> String;
+    let deeds: [(&str, Deed, Deed); 5] = [
         (
             ";of one;",
             |text| text.replace(";S5;", ";of one;"),
