@@ -372,7 +372,7 @@ fn rows_that_differ_in_nothing_else_keep_their_corrections_too() {
     assert_eq!(scene.rows(RES), ["r-P1", "FIX"]);
 }
 
-const REKEYED: &str = "rows that had a result have another key now and stay done; tickoff set FILE KEY STATUS=PENDING has one of them run under it rows=1 keys=P9\n";
+const REKEYED: &str = "rows that had a result have another key now and stay done; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P9\n";
 
 #[test]
 fn a_row_whose_key_is_changed_stays_done_and_is_named_though_others_have_its_old_key() {

@@ -329,7 +329,11 @@ impl Writer {
             self.outside.has_rekeyed = true;
             let status = self.site.options.stage.status();
             let keys: Vec<String> = rekeyed.into_iter().map(|row| row.key).collect();
-            tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done; a copy has the results of keys that no row has any more; tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
+            let copied = match merged.unplaced.iter().any(|row| !row.aside) {
+                true => " a copy has the results of keys that no row has any more;",
+                false => "",
+            };
+            tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done;{copied} tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
         }
         if !illegible.is_empty() {
             let encoding = self.site.options.encoding.name();
