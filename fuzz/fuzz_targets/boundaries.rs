@@ -17,7 +17,10 @@ fuzz_target!(|input: (u8, &[u8])| {
     let delimiter = DELIMITERS[choice as usize % DELIMITERS.len()];
     let (ours, refused) = records(bytes, delimiter);
     // What stands before a NUL is read before it is found.
-    if !matches!(refused, Some((_, Problem::Nul | Problem::Utf16 | Problem::NoCsv(_)))) {
+    if !matches!(
+        refused,
+        Some((_, Problem::Nul | Problem::Utf16 | Problem::NoCsv(_)))
+    ) {
         assert_eq!(scanned(bytes, delimiter), (ours.clone(), refused.clone()));
     }
     let rest = every_byte_has_its_place(bytes, delimiter, &ours);

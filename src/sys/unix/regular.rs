@@ -1,11 +1,9 @@
 //! Opening a file that somebody else may have made into anything.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-use crate::sys::rights;
 
 /// Opens a regular file for reading; `None` if something else has the name. A link is not followed, and
 /// a pipe that nobody writes to is not waited for.
@@ -23,8 +21,12 @@ pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// The same for a regular file of this user to which a link leads; nothing else is opened.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn open_own_behind_link(path: &Path) -> io::Result<Option<File>> {
-    let is_own = |there: &Metadata| there.is_file() && there.uid() == rights::user();
+    use std::os::unix::fs::MetadataExt;
+
+    let is_own =
+        |there: &std::fs::Metadata| there.is_file() && there.uid() == crate::sys::rights::user();
     if !path.is_symlink() || !is_own(&std::fs::metadata(path)?) {
         return Ok(None);
     }
@@ -76,7 +78,7 @@ mod tests {
         for target in [path("pipe"), path("missing"), "/dev/zero".into()] {
             assert!(!opens(&target), "{}", target.display());
         }
-        if rights::is_root() {
+        if crate::sys::rights::is_root() {
             std::os::unix::fs::chown(path("file"), Some(65_534), None).unwrap();
             assert!(!opens(&path("file")));
         }
