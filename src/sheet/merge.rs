@@ -20,6 +20,7 @@
 //! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
 //! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
@@ -343,7 +344,7 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         homeless.extend(lost.map(|(_, cell)| (*cell).clone()));
     }
     for &row in &rows {
-        let shown = sheet.shown(row);
+        let shown = LazyCell::new(|| sheet.shown(row));
         let may_take =
             |column, cell: &CellUpdate| may_take_its_place(sheet, &shown, &cells, (column, cell));
         let mut overlay = sheet

@@ -35,11 +35,12 @@ impl<'s> Room<'s> {
         bytes: usize,
     ) -> Option<Room<'s>> {
         let known: usize = overlay.cells.iter().map(|cell| cell.value.len()).sum();
-        let base = sheet.base_span(row).len();
-        let most = base.saturating_add((known + bytes).saturating_mul(MOST_PER_BYTE));
+        let values = (known + bytes).saturating_mul(MOST_PER_BYTE);
+        let most = sheet.most_bytes(row).saturating_add(values);
         if most <= MAX_RECORD_BYTES - COLUMNS_BYTES - STATES_BYTES {
             return None;
         }
+        let base = sheet.base_span(row).len();
         let mut room = Room {
             sheet,
             fields: sheet.base_fields(row),

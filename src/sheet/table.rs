@@ -530,6 +530,16 @@ impl Sheet {
         starts().zip(ends).map(|(start, end)| (start, end - start))
     }
 
+    /// How many bytes a row has at most: to where the next one begins.
+    pub(crate) fn most_bytes(&self, row: RecordIndex) -> usize {
+        let next = row.slot() + 1;
+        let end = match next < self.index.len() {
+            true => self.index.start(RecordIndex::from_slot(next)),
+            false => self.bytes.len(),
+        };
+        end - self.index.start(row)
+    }
+
     /// How many fields a row has that begins there.
     pub(crate) fn fields_from(&self, start: usize) -> usize {
         indexed(fields_at(&self.bytes, self.dialect.delimiter, start)).len()
