@@ -15,6 +15,8 @@ use crate::sheet::table::Sheet;
 const COLUMNS_BYTES: usize = 3 * MAX_FIELDS;
 /// What is kept for the states of all stages.
 const STATES_BYTES: usize = 1 << 20;
+/// How many bytes of values are few.
+const FEW_BYTES: usize = 512;
 /// More bytes than one byte of a value takes: a quote takes two, and a letter may take more than in UTF-8.
 const MOST_PER_BYTE: usize = 8;
 
@@ -27,6 +29,15 @@ pub(crate) struct Room<'s> {
 }
 
 impl<'s> Room<'s> {
+    /// Whether a row has to be looked at before so many bytes of values are written to it. What so few bytes in so few
+    /// columns can come to, however often they are written, is less than what is kept for the states.
+    pub(crate) fn is_in_doubt(sheet: &Sheet, row: RecordIndex, bytes: usize) -> bool {
+        let few = STATES_BYTES / (2 * FEW_BYTES * MOST_PER_BYTE);
+        bytes > FEW_BYTES
+            || sheet.schema().columns().len() > few
+            || sheet.most_bytes(row) > MAX_RECORD_BYTES / 2
+    }
+
     /// Of a row, with what has been written to it. `None`: it has room for so many bytes of values in any case.
     pub(crate) fn of(
         sheet: &'s Sheet,
@@ -34,6 +45,9 @@ impl<'s> Room<'s> {
         overlay: &OverlayRow,
         bytes: usize,
     ) -> Option<Room<'s>> {
+        if !Room::is_in_doubt(sheet, row, bytes) {
+            return None;
+        }
         let known: usize = overlay.cells.iter().map(|cell| cell.value.len()).sum();
         let values = (known + bytes).saturating_mul(MOST_PER_BYTE);
         let most = sheet.most_bytes(row).saturating_add(values);

@@ -314,8 +314,10 @@ impl Batch {
             .chain(cells.iter().map(|cell| cell.value.len()))
             .sum();
         let overlay = |row| sheet.overlay().row(row).unwrap_or_default();
-        let rooms = rows.iter();
-        let rooms = rooms.filter_map(|&row| Room::of(sheet, row, &overlay(row), bytes));
+        let in_doubt = rows
+            .iter()
+            .filter(|&&row| Room::is_in_doubt(sheet, row, bytes));
+        let rooms = in_doubt.filter_map(|&row| Room::of(sheet, row, &overlay(row), bytes));
         let mut rooms: SmallVec<[Room<'_>; 1]> = rooms.collect();
         if rooms.is_empty() {
             return Ok(());
