@@ -3,7 +3,8 @@
 //!
 //! A file does not tell when it was opened. Two traces do. *Seen* is the latest version of which a
 //! LAST_PROCESSED, of any stage, stands in the save that its cell showed in no version before: nobody writes
-//! that by chance. *Near* is the version from which the save differs in the fewest of the cells that tickoff wrote.
+//! that by chance. *Near* is the version from which the save differs in the fewest of the cells that tickoff wrote; without
+//! any time, of several that are as near the first and the last.
 //! A cell is judged against both. What its author saw there and changed is the author's; what is only
 //! missing because the author could not know it is ours; where the two traces differ about a cell, nothing
 //! is taken away and it is said.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command_line::{Running, end, wait_until};
+use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::{TempSheet, rested};
 
 const SHEET: &str =
@@ -121,20 +121,32 @@ fn an_edit_of_which_no_copy_can_be_made_is_durable_before_its_result_is() {
     assert_eq!(sheet.cell("PO2", "note"), "r");
 }
 
-/// An old save of one person takes back what another one has saved meanwhile.
-#[test]
-fn the_version_with_an_edit_that_an_old_save_takes_back_is_kept() {
+/// During a run one person saves an edit of the sheet, and then another one what they make of the sheet from before it.
+fn of_two_saves(
+    one: impl Fn(&str) -> String,
+    another: impl Fn(&str) -> String,
+) -> (TempSheet, Ended) {
     let sheet = TempSheet::new(SHEET);
     let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
     let run = Running::start(&mut sheet.run("-q -j1", script));
     wait_for(&sheet, "second");
     let old = sheet.text();
-    save(&sheet, |text| text.replace(";S5;", ";of one;"));
+    save(&sheet, one);
     let_go(&sheet, "first");
     wait_for(&sheet, "third");
-    save(&sheet, |_| old.replace(";S6;", ";of another;"));
+    save(&sheet, |_| another(&old));
     let_go(&sheet, "other");
-    let ended = run.end().with(0);
+    (sheet, run.end())
+}
+
+/// An old save of one person takes back what another one has saved meanwhile.
+#[test]
+fn the_version_with_an_edit_that_an_old_save_takes_back_is_kept() {
+    let (sheet, ended) = of_two_saves(
+        |text| text.replace(";S5;", ";of one;"),
+        |old| old.replace(";S6;", ";of another;"),
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
     assert!(
         ended.stderr.contains("without what had been saved before"),
         "{ended:?}"
@@ -174,17 +186,7 @@ fn so_it_is_in_whatever_the_edit_was() {
         ),
     ];
     for (edit, one, another) in deeds {
-        let sheet = TempSheet::new(SHEET);
-        let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
-        let run = Running::start(&mut sheet.run("-q -j1", script));
-        wait_for(&sheet, "second");
-        let old = sheet.text();
-        save(&sheet, one);
-        let_go(&sheet, "first");
-        wait_for(&sheet, "third");
-        save(&sheet, |_| another(&old));
-        let_go(&sheet, "other");
-        let ended = run.end();
+        let (sheet, ended) = of_two_saves(one, another);
         assert!(kept(&sheet, "replaced").contains(edit), "{edit}: {ended:?}");
     }
 }
@@ -192,17 +194,11 @@ fn so_it_is_in_whatever_the_edit_was() {
 /// An editor that has the sheet open saves it a second time, with another edit.
 #[test]
 fn a_save_that_has_the_edits_of_before_makes_no_copy() {
-    let sheet = TempSheet::new(SHEET);
-    let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
-    let run = Running::start(&mut sheet.run("-q -j1", script));
-    wait_for(&sheet, "second");
-    let open = sheet.text().replace(";S5;", ";mine;");
-    save(&sheet, |_| open.clone());
-    let_go(&sheet, "first");
-    wait_for(&sheet, "third");
-    save(&sheet, |_| open.replace(";S6;", ";mine;"));
-    let_go(&sheet, "other");
-    run.end().with(0);
+    let (sheet, ended) = of_two_saves(
+        |text| text.replace(";S5;", ";mine;"),
+        |old| old.replace(";S5;", ";mine;").replace(";S6;", ";mine;"),
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(kept(&sheet, "replaced"), "");
 }
 
