@@ -26,7 +26,7 @@ pub(super) fn look(
     let readings: Vec<Vec<(usize, Vec<String>)>> = delimiters.iter().map(records).collect();
     let below = readings.iter().flat_map(|records| records.iter().skip(1));
     if let Some(&(start, _)) = below.into_iter().find(|(_, row)| has_key(row)) {
-        let lines = count_lines(&bytes[dialect.header_end..start]);
+        let lines = count_lines(&bytes[dialect.header_start..start]);
         return HeaderLine::Below(u16::try_from(lines).unwrap_or(u16::MAX));
     }
     let texts = |row: &[String]| row.iter().filter(|text| !text.is_empty()).count();
@@ -120,6 +120,15 @@ mod tests {
         );
         check(
             "# from the ERP, by night\npo_number,A\n1,x\n",
+            HeaderLine::Below(1),
+        );
+        check("\"two\nlines\"\nPO_NUMBER;A\n1;x\n", HeaderLine::Below(2));
+    }
+
+    #[test]
+    fn a_line_within_the_header_as_another_delimiter_reads_it_may_be_the_header() {
+        check(
+            "a,b;\"c\n\"\n\"1\";\"d,PO_NUMBER,e\n2,P2,\"x\ny\nP3,z;\"\nP4\n",
             HeaderLine::Below(1),
         );
     }
