@@ -207,7 +207,7 @@ impl RecordCommand {
                 job.process_ended(&start.ended(Ending::NotStarted(code.into())));
                 return match self.template.why_not(&error) {
                     Some(reason) => self.broken.end_run(reason, job.stop),
-                    None => not_started(command.get_program(), &error),
+                    None => not_started(command.program(), &error),
                 };
             }
         };

@@ -1,4 +1,6 @@
-//! A started process in a group of its own, of which nothing is left when it is broken off.
+//! A started process in a session of its own, of which nothing is left when it is broken off.
+//!
+//! It has no terminal: what asks there is told at once that there is none, and nobody is stopped for ever.
 //!
 //! The group is signalled only while its leader has not been reaped: until then the system cannot give
 //! its number to anybody else. So the leader is reaped here alone, after the last signal.
@@ -9,9 +11,9 @@
 //! A process that cannot be killed, because it hangs in the kernel on a dead network mount or runs as
 //! another user, holds its worker until it ends.
 
-use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -21,6 +23,7 @@ use crate::sys::exit::Exit;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
 use crate::sys::program::is_shortage;
+use crate::sys::spawn::{Child, Command, Terminal, spawn};
 use crate::text::Escaped;
 
 /// How long the processes of a command have, after SIGTERM, to end before they are killed.
@@ -40,27 +43,35 @@ pub(super) struct Group {
     is_reaped: bool,
 }
 
-/// The ends of a started process's pipes, as far as it was given any.
+/// What a process has as its stdin, stdout or stderr.
+pub(super) enum Given {
+    /// An empty file.
+    Nothing,
+    /// A pipe whose other end is ours.
+    Pipe,
+    File(File),
+    /// The program's own.
+    Ours,
+}
+
+/// Our ends of a started process's pipes, as far as it was given any.
 pub(super) struct Pipes {
-    pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: Option<ChildStdout>,
-    pub(super) stderr: Option<ChildStderr>,
+    pub(super) stdin: Option<PipeWriter>,
+    pub(super) stdout: Option<PipeReader>,
+    pub(super) stderr: Option<PipeReader>,
 }
 
 impl Group {
-    /// Starts the command in a process group of its own. If the system is short of processes or memory, or
+    /// Starts the command in a session of its own. If the system is short of processes or memory, or
     /// somebody is just writing the program, waits until it can be started; `None` if the run is stopped
-    /// meanwhile. Nothing is set that would keep the standard library from `posix_spawn`: a fork of a
-    /// process with large maps is slow.
-    pub(super) fn spawn(command: &mut Command, stop: &Stop) -> io::Result<Option<(Group, Pipes)>> {
-        command.process_group(0);
-        let Some(mut leader) = spawn_patiently(command, stop)? else {
+    /// meanwhile.
+    pub(super) fn spawn(
+        command: &mut Command,
+        stdio: &[Given; 3],
+        stop: &Stop,
+    ) -> io::Result<Option<(Group, Pipes)>> {
+        let Some((leader, pipes)) = spawn_patiently(command, stdio, stop)? else {
             return Ok(None);
-        };
-        let pipes = Pipes {
-            stdin: leader.stdin.take(),
-            stdout: leader.stdout.take(),
-            stderr: leader.stderr.take(),
         };
         match Exit::of(&leader) {
             Ok(exit) => {
@@ -72,7 +83,7 @@ impl Group {
                 Ok(Some((group, pipes)))
             }
             Err(error) => {
-                end(&mut leader);
+                end(&leader);
                 Err(error)
             }
         }
@@ -117,20 +128,24 @@ impl Drop for Group {
     /// Nothing is left running and nothing unreaped.
     fn drop(&mut self) {
         if !self.is_reaped {
-            end(&mut self.leader);
+            end(&self.leader);
         }
     }
 }
 
-fn spawn_patiently(command: &mut Command, stop: &Stop) -> io::Result<Option<Child>> {
+fn spawn_patiently(
+    command: &Command,
+    stdio: &[Given; 3],
+    stop: &Stop,
+) -> io::Result<Option<(Child, Pipes)>> {
     let mut wait = FIRST_WAIT;
     loop {
-        let error = match command.spawn() {
+        let error = match start(command, stdio) {
             Err(error) if is_shortage(&error) => error,
             spawned => return spawned.map(Some),
         };
         if (WORTH_TELLING..2 * WORTH_TELLING).contains(&wait) {
-            let program = command.get_program().to_string_lossy();
+            let program = command.program().to_string_lossy();
             warn!(
                 "{} cannot be started yet, and is tried again: {error}",
                 Escaped::text(&program)
@@ -144,7 +159,53 @@ fn spawn_patiently(command: &mut Command, stop: &Stop) -> io::Result<Option<Chil
     }
 }
 
-fn end(leader: &mut Child) {
+fn start(command: &Command, [stdin, stdout, stderr]: &[Given; 3]) -> io::Result<(Child, Pipes)> {
+    let (given_in, stdin) = stdin.as_input()?;
+    let (given_out, stdout) = stdout.as_output()?;
+    let (given_err, stderr) = stderr.as_output()?;
+    let given = [&given_in, &given_out, &given_err].map(Option::as_ref);
+    let child = spawn(command, given, Terminal::None)?;
+    let pipes = Pipes {
+        stdin,
+        stdout,
+        stderr,
+    };
+    Ok((child, pipes))
+}
+
+impl Given {
+    /// What the process gets, if that is not ours, and our end of a pipe.
+    fn as_input(&self) -> io::Result<(Option<OwnedFd>, Option<PipeWriter>)> {
+        match self {
+            Given::Pipe => {
+                let (reader, writer) = io::pipe()?;
+                Ok((Some(reader.into()), Some(writer)))
+            }
+            _ => Ok((self.as_file(File::options().read(true))?, None)),
+        }
+    }
+
+    /// The same, of an output.
+    fn as_output(&self) -> io::Result<(Option<OwnedFd>, Option<PipeReader>)> {
+        match self {
+            Given::Pipe => {
+                let (reader, writer) = io::pipe()?;
+                Ok((Some(writer.into()), Some(reader)))
+            }
+            _ => Ok((self.as_file(File::options().write(true))?, None)),
+        }
+    }
+
+    fn as_file(&self, access: &OpenOptions) -> io::Result<Option<OwnedFd>> {
+        match self {
+            Given::Nothing => Ok(Some(access.open("/dev/null")?.into())),
+            Given::File(file) => Ok(Some(file.try_clone()?.into())),
+            Given::Pipe | Given::Ours => Ok(None),
+        }
+    }
+}
+
+fn end(leader: &Child) {
     warn_unless_signalled(leader, group::kill(leader));
     if let Err(error) = leader.wait() {
         warn!(pid = leader.id(), %error, "a command could not be waited for");

@@ -5,20 +5,20 @@
 //! whose printer has no room is not read, and the command waits in its write.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use crate::process::ends::Ends;
-use crate::process::group::{GRACE, Group};
+use crate::process::group::{GRACE, Given, Group};
 use crate::process::poll::{next_look, until};
 use crate::process::printing::Printing;
 use crate::process::tail::Tail;
 use crate::run::{Ending, Stop, StopLevel};
 use crate::sys::poll::{Pipe, bytes_in, ready_within};
+use crate::sys::spawn::Command;
 
 /// How much is read at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -26,9 +26,9 @@ const CHUNK: usize = 64 << 10;
 /// A started command that has not been reaped.
 pub(super) struct Running {
     group: Group,
-    stderr: Output<ChildStderr, Tail>,
+    stderr: Output<Tail>,
     /// Open only if it is wanted or printed.
-    stdout: Output<ChildStdout, Ends>,
+    stdout: Output<Ends>,
 }
 
 /// How a command ended, and what it said.
@@ -59,13 +59,12 @@ impl Running {
         is_stdout_wanted: bool,
         stop: &Stop,
     ) -> io::Result<Option<Running>> {
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        if is_stdout_wanted || stdout.printed.is_some() {
-            command.stdout(Stdio::piped());
-        } else if let Some(file) = stdout.kept.take() {
-            command.stdout(file);
-        }
-        let started = Group::spawn(command, stop)?;
+        let given_out = match is_stdout_wanted || stdout.printed.is_some() {
+            true => Given::Pipe,
+            false => stdout.kept.take().map_or(Given::Ours, Given::File),
+        };
+        let stdio = [Given::Nothing, given_out, Given::Pipe];
+        let started = Group::spawn(command, &stdio, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,
             stderr: Output::of("stderr", pipes.stderr, stderr),
@@ -156,15 +155,15 @@ impl Keep for Ends {
 /// What a command writes to one of its outputs: as much as is wanted of it, and the other places for all of it.
 ///
 /// To stderr the command writes through a pipe in any case: its end tells when the last process is gone.
-struct Output<P, K> {
+struct Output<K> {
     name: &'static str,
-    pipe: Option<P>,
+    pipe: Option<PipeReader>,
     places: Places,
     end: K,
 }
 
-impl<P: Read + AsFd, K: Keep> Output<P, K> {
-    fn of(name: &'static str, pipe: Option<P>, places: Places) -> Self {
+impl<K: Keep> Output<K> {
+    fn of(name: &'static str, pipe: Option<PipeReader>, places: Places) -> Self {
         let end = K::default();
         Output {
             name,
@@ -311,7 +310,10 @@ mod tests {
             .strip_prefix("exit 1: ")
             .unwrap();
         assert!(is_running(pid));
-        Command::new("kill").arg(pid).status().unwrap();
+        std::process::Command::new("kill")
+            .arg(pid)
+            .status()
+            .unwrap();
     }
 
     #[test]

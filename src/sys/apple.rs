@@ -9,6 +9,8 @@ pub(crate) mod acl;
 pub(crate) mod disposition;
 #[cfg(feature = "cli")]
 pub(crate) mod exit;
+#[cfg(feature = "cli")]
+pub(crate) mod new_session;
 pub(crate) mod place;
 
 /// Reading without a trace.

@@ -132,12 +132,11 @@ fn ctrl_c_does_not_wait_for_a_po_that_waits_for_its_next_attempt() {
 }
 
 #[test]
-fn jobs_do_not_get_the_ctrl_c_of_the_terminal() {
+fn jobs_have_no_terminal_and_do_not_get_its_ctrl_c() {
     let sheet = TempSheet::pending(1);
-    let script = "ps -o pgid= -p $$ > group";
-    let run = Running::start(&mut sheet.run("", script));
-    let own = run.id();
-    run.end().with(0);
-    let group = sheet.lines("group")[0].trim().to_owned();
-    assert!(group != own.to_string() && group != "0", "{group}");
+    let script = "echo $$ $(ps -o pgid=,sid=,tty= -p $$) > job; : < /dev/tty || echo none >> job";
+    Running::start(&mut sheet.run("", script)).end().with(0);
+    let said = sheet.lines("job");
+    let pid = said[0].split(' ').next().unwrap();
+    assert_eq!(said, [format!("{pid} {pid} {pid} ?"), "none".to_owned()]);
 }

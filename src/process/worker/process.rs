@@ -3,9 +3,8 @@
 //! Its stdin does not block: a process that does not read is noticed like one that does not answer.
 //! One wait sees its exit, its answers and the room for a request.
 
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use memchr::memchr;
 use tracing::warn;
 
 use crate::domain::MAX_LINE_BYTES;
-use crate::process::group::{GRACE, Group};
+use crate::process::group::{GRACE, Given, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
@@ -22,6 +21,7 @@ use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
 use crate::sys::poll::{Pipe, never_block};
+use crate::sys::spawn::Command;
 
 /// How long a process may take to end after its stdin was closed.
 pub const FAREWELL: Duration = Duration::from_secs(10);
@@ -43,8 +43,8 @@ pub(super) enum Failure {
 pub(super) struct Process {
     group: Group,
     /// Closed when the process is to end by itself.
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
+    stdin: Option<PipeWriter>,
+    stdout: PipeReader,
     received: Vec<u8>,
     stderr: Stderr,
     /// How many requests it has answered.
@@ -58,11 +58,8 @@ impl Process {
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
     ) -> io::Result<Option<Process>> {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let Some((group, pipes)) = Group::spawn(command, job.stop)? else {
+        let piped = [Given::Pipe, Given::Pipe, Given::Pipe];
+        let Some((group, pipes)) = Group::spawn(command, &piped, job.stop)? else {
             return Ok(None);
         };
         let piped = || io::Error::other("a pipe is missing");

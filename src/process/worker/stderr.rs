@@ -4,9 +4,8 @@
 //! attempt takes in what is in the pipe by then, so that what was said before an answer belongs to its row.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ChildStderr;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -39,7 +38,7 @@ struct Taken {
 
 impl Stderr {
     pub(super) fn read(
-        pipe: ChildStderr,
+        pipe: PipeReader,
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
     ) -> io::Result<Stderr> {

@@ -224,7 +224,7 @@ impl WorkerProcesses {
             Ok(None) => Outcome::Stopped,
             Err(error) => match self.command.why_not(&error) {
                 Some(reason) => self.broken.end_run(reason, job.stop),
-                None => not_started(command.get_program(), &error),
+                None => not_started(command.program(), &error),
             },
         };
         Err(Box::new(outcome))

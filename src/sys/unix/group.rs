@@ -5,16 +5,17 @@
 //! waited for.
 
 use std::io;
-use std::process::Child;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Signal, kill_process_group};
+
+use crate::sys::spawn::Child;
 
 /// Asks every process of the group to end (SIGTERM). `leader` must not have been reaped.
 pub(crate) fn terminate(leader: &Child) -> io::Result<()> {
-    Ok(kill_process_group(Pid::from_child(leader), Signal::TERM)?)
+    Ok(kill_process_group(leader.pid(), Signal::TERM)?)
 }
 
 /// Ends every process of the group (SIGKILL). `leader` must not have been reaped.
 pub(crate) fn kill(leader: &Child) -> io::Result<()> {
-    Ok(kill_process_group(Pid::from_child(leader), Signal::KILL)?)
+    Ok(kill_process_group(leader.pid(), Signal::KILL)?)
 }
