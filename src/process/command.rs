@@ -17,6 +17,7 @@ use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::{Files, KeptOutput};
+use crate::process::orphans::{Adopted, Orphans};
 use crate::process::printing::{Printer, Printing, Stream, has_room_in_time};
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
@@ -84,6 +85,7 @@ pub struct RecordCommand {
     stdout_to: Option<String>,
     large_answers: Option<BackupManager>,
     retry_on: RetryOn,
+    adopted: Option<Arc<Adopted>>,
     broken: Broken,
     pub(super) results: ResultFiles,
 }
@@ -109,6 +111,7 @@ impl RecordCommand {
             stdout_to: None,
             large_answers: None,
             retry_on: RetryOn::default(),
+            adopted: None,
             broken: Broken::default(),
             results,
         })
@@ -162,6 +165,13 @@ impl RecordCommand {
         self
     }
 
+    /// Finds what left a command's process group, to end it with the command, instead of the group and the
+    /// descendants alone.
+    pub fn orphans(mut self, orphans: &Orphans) -> Self {
+        self.adopted = Some(orphans.share());
+        self
+    }
+
     /// Why no command can be started, if that has ended the run.
     pub fn cannot_run(&self) -> Option<&CannotRun> {
         self.broken.reason()
@@ -198,8 +208,14 @@ impl RecordCommand {
             }
         };
         let is_stdout_wanted = self.stdout_to.is_some();
-        let running = match Running::spawn(&mut command, stdout, stderr, is_stdout_wanted, job.stop)
-        {
+        let running = match Running::spawn(
+            &mut command,
+            stdout,
+            stderr,
+            is_stdout_wanted,
+            self.adopted.as_ref(),
+            job.stop,
+        ) {
             Ok(Some(running)) => running,
             Ok(None) => return Outcome::Stopped,
             Err(error) => {

@@ -1,5 +1,8 @@
 //! A started process in a session of its own, of which nothing is left when it is broken off.
 //!
+//! What left the group, or lost its parent, is found among the leader's descendants and the program's orphans
+//! (`tree`, `orphans`).
+//!
 //! It has no terminal: what asks there is told at once that there is none, and nobody is stopped for ever.
 //!
 //! The group is signalled only while its leader has not been reaped: until then the system cannot give
@@ -14,14 +17,20 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use crate::process::orphans::Adopted;
+use crate::process::poll::until;
+use crate::process::tree::{kill_all, with_descendants};
 use crate::run::{Ending, Stop};
 use crate::sys::exit::Exit;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
+use crate::sys::processes::Process;
 use crate::sys::program::is_shortage;
 use crate::sys::spawn::{Child, Command, Terminal, spawn};
 use crate::text::Escaped;
@@ -36,11 +45,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A start that still waits when the next wait is as long as this is told of.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
+/// How long a process that was asked to end is given before the next look.
+const SHORT_LOOK: Duration = Duration::from_millis(20);
+
 /// A started process and all that it starts. Dropping it kills what is left.
 pub(super) struct Group {
     leader: Child,
     exit: Exit,
     is_reaped: bool,
+    /// Where its orphans are found, if anybody adopts them.
+    adopted: Option<Arc<Adopted>>,
 }
 
 /// What a process has as its stdin, stdout or stderr.
@@ -68,9 +82,10 @@ impl Group {
     pub(super) fn spawn(
         command: &mut Command,
         stdio: &[Given; 3],
+        adopted: Option<&Arc<Adopted>>,
         stop: &Stop,
     ) -> io::Result<Option<(Group, Pipes)>> {
-        let Some((leader, pipes)) = spawn_patiently(command, stdio, stop)? else {
+        let Some((leader, pipes)) = spawn_patiently(command, stdio, adopted, stop)? else {
             return Ok(None);
         };
         match Exit::of(&leader) {
@@ -79,11 +94,12 @@ impl Group {
                     leader,
                     exit,
                     is_reaped: false,
+                    adopted: adopted.cloned(),
                 };
                 Ok(Some((group, pipes)))
             }
             Err(error) => {
-                end(&leader);
+                end(&leader, adopted);
                 Err(error)
             }
         }
@@ -106,21 +122,74 @@ impl Group {
         waited.is_ok_and(|(has_exited, [])| has_exited)
     }
 
-    /// Asks every process of the group to end.
+    /// Asks every process that the leader started to end: the job is broken off.
     pub(super) fn terminate(&self) {
+        if let Some(adopted) = &self.adopted {
+            adopted.job_is_broken_off();
+        }
+        self.ask_to_end();
+    }
+
+    fn ask_to_end(&self) {
+        let leader = self.leader.id();
+        let has_left = |process: &&Process| process.group != leader;
+        let found = self.processes();
+        found.iter().filter(has_left).for_each(Process::terminate);
         warn_unless_signalled(&self.leader, group::terminate(&self.leader));
     }
 
-    /// Kills every process of the group.
+    /// Kills every process that the leader started, and the leader.
     pub(super) fn kill(&self) {
-        warn_unless_signalled(&self.leader, group::kill(&self.leader));
+        let left = kill_all(
+            || self.processes(),
+            || warn_unless_signalled(&self.leader, group::stop(&self.leader)),
+            || warn_unless_signalled(&self.leader, group::kill(&self.leader)),
+        );
+        for process in left {
+            let (pid, name) = (process.pid(), Escaped::text(&process.name));
+            warn!(pid, %name, "a process of a job does not end though it was killed");
+        }
+    }
+
+    /// Whether the leader's end is the end of all that it started, as far as that can be told.
+    pub(super) fn is_alone(&self) -> bool {
+        let leader = self.leader.id();
+        self.processes()
+            .iter()
+            .all(|process| process.pid() == leader)
+    }
+
+    /// Ends what a leader that ended by itself left behind, if that is wanted.
+    pub(super) fn end_leftovers(&self) {
+        let adopted = self.adopted.as_ref();
+        if !adopted.is_some_and(|adopted| adopted.kills_leftovers()) || self.is_alone() {
+            return;
+        }
+        self.ask_to_end();
+        let deadline = Instant::now() + GRACE;
+        while !self.is_alone() && !until(deadline).is_zero() {
+            thread::sleep(SHORT_LOOK);
+        }
+        self.kill();
+    }
+
+    /// The leader and what it started, without what has ended.
+    fn processes(&self) -> Vec<Process> {
+        let leader = Process::open(self.leader.id());
+        let orphans = self
+            .adopted
+            .iter()
+            .flat_map(|adopted| adopted.of(&self.leader));
+        with_descendants(leader.into_iter().chain(orphans).collect())
     }
 
     /// Waits for the leader's end and takes its exit code. No process of the group is signalled any
     /// more.
     pub(super) fn reap(&mut self) -> io::Result<Ending> {
         self.is_reaped = true;
-        Ok(self.leader.wait()?.into())
+        // Others may start and end meanwhile; reaping itself takes no time.
+        while let Ok((false, [])) = self.exit.or_ready_within([], Duration::MAX) {}
+        reap(&self.leader, self.adopted.as_ref())
     }
 }
 
@@ -128,21 +197,28 @@ impl Drop for Group {
     /// Nothing is left running and nothing unreaped.
     fn drop(&mut self) {
         if !self.is_reaped {
-            end(&self.leader);
+            self.kill();
+            let reaped = self.reap();
+            warn_unless_reaped(&self.leader, reaped);
         }
     }
 }
 
 fn spawn_patiently(
-    command: &Command,
+    command: &mut Command,
     stdio: &[Given; 3],
+    adopted: Option<&Arc<Adopted>>,
     stop: &Stop,
 ) -> io::Result<Option<(Child, Pipes)>> {
     let mut wait = FIRST_WAIT;
     loop {
-        let error = match start(command, stdio) {
+        let started = match adopted {
+            Some(adopted) => adopted.start(command, |command| start(command, stdio)),
+            None => start(command, stdio),
+        };
+        let error = match started {
             Err(error) if is_shortage(&error) => error,
-            spawned => return spawned.map(Some),
+            started => return started.map(Some),
         };
         if (WORTH_TELLING..2 * WORTH_TELLING).contains(&wait) {
             let program = command.program().to_string_lossy();
@@ -205,9 +281,22 @@ impl Given {
     }
 }
 
-fn end(leader: &Child) {
+/// Ends a process whose end cannot be seen otherwise.
+fn end(leader: &Child, adopted: Option<&Arc<Adopted>>) {
     warn_unless_signalled(leader, group::kill(leader));
-    if let Err(error) = leader.wait() {
+    warn_unless_reaped(leader, reap(leader, adopted));
+}
+
+fn reap(leader: &Child, adopted: Option<&Arc<Adopted>>) -> io::Result<Ending> {
+    let ended = match adopted {
+        Some(adopted) => adopted.reap(leader, || leader.wait()),
+        None => leader.wait(),
+    };
+    Ok(ended?.into())
+}
+
+fn warn_unless_reaped(leader: &Child, reaped: io::Result<Ending>) {
+    if let Err(error) = reaped {
         warn!(pid = leader.id(), %error, "a command could not be waited for");
     }
 }

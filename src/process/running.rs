@@ -7,13 +7,15 @@
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use crate::process::ends::Ends;
 use crate::process::group::{GRACE, Given, Group};
-use crate::process::poll::{next_look, until};
+use crate::process::orphans::Adopted;
+use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printing;
 use crate::process::tail::Tail;
 use crate::run::{Ending, Stop, StopLevel};
@@ -57,6 +59,7 @@ impl Running {
         mut stdout: Places,
         stderr: Places,
         is_stdout_wanted: bool,
+        adopted: Option<&Arc<Adopted>>,
         stop: &Stop,
     ) -> io::Result<Option<Running>> {
         let given_out = match is_stdout_wanted || stdout.printed.is_some() {
@@ -64,7 +67,7 @@ impl Running {
             false => stdout.kept.take().map_or(Given::Ours, Given::File),
         };
         let stdio = [Given::Nothing, given_out, Given::Pipe];
-        let started = Group::spawn(command, &stdio, stop)?;
+        let started = Group::spawn(command, &stdio, adopted, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,
             stderr: Output::of("stderr", pipes.stderr, stderr),
@@ -94,17 +97,18 @@ impl Running {
             deadline = Some(Instant::now() + GRACE);
         }
         if broken_off.is_some() {
-            // The leader is gone; the others have what is left of the grace, and a closed stderr
-            // tells that they are gone as well.
-            while let (true, Some(at)) = (self.stderr.is_open(), deadline) {
-                if until(at).is_zero() {
-                    break;
-                }
+            // The leader is gone; the others have what is left of the grace.
+            while let Some(at) = deadline
+                && !until(at).is_zero()
+                && (self.stderr.is_open() || !self.group.is_alone())
+            {
                 let pipes = [self.stdout.readable(), self.stderr.readable()];
-                let ready = ready_within(pipes, until(at))?;
+                let ready = ready_within(pipes, until(at).min(STOP_CHECK))?;
                 self.read(ready)?;
             }
             self.group.kill();
+        } else {
+            self.group.end_leftovers();
         }
         self.stdout.finish()?;
         self.stderr.finish()?;

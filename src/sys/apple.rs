@@ -12,6 +12,8 @@ pub(crate) mod exit;
 #[cfg(feature = "cli")]
 pub(crate) mod new_session;
 pub(crate) mod place;
+#[cfg(feature = "cli")]
+pub(crate) mod processes;
 
 /// Reading without a trace.
 pub(crate) mod access_time {

@@ -15,4 +15,6 @@ pub(crate) mod new_session;
 pub(crate) mod place;
 pub(crate) mod private_file;
 pub(crate) mod process_space;
+#[cfg(feature = "cli")]
+pub(crate) mod processes;
 pub(crate) mod room;

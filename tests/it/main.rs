@@ -40,6 +40,8 @@ mod edits;
 mod encoding;
 #[cfg(feature = "cli")]
 mod errors;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod escapes;
 #[cfg(feature = "cli")]
 mod events;
 #[cfg(feature = "cli")]

@@ -134,7 +134,7 @@ fn ctrl_c_does_not_wait_for_a_po_that_waits_for_its_next_attempt() {
 #[test]
 fn jobs_have_no_terminal_and_do_not_get_its_ctrl_c() {
     let sheet = TempSheet::pending(1);
-    let script = "echo $$ $(ps -o pgid=,sid=,tty= -p $$) > job; : < /dev/tty || echo none >> job";
+    let script = "echo $$ $(ps -o pgid=,sid=,tty= -p $$) > job; (: < /dev/tty) || echo none >> job";
     Running::start(&mut sheet.run("", script)).end().with(0);
     let said = sheet.lines("job");
     let pid = said[0].split(' ').next().unwrap();

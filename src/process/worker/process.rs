@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::domain::MAX_LINE_BYTES;
 use crate::process::group::{GRACE, Given, Group};
+use crate::process::orphans::Adopted;
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
@@ -57,9 +58,10 @@ impl Process {
         command: &mut Command,
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
+        adopted: Option<&Arc<Adopted>>,
     ) -> io::Result<Option<Process>> {
         let piped = [Given::Pipe, Given::Pipe, Given::Pipe];
-        let Some((group, pipes)) = Group::spawn(command, &piped, job.stop)? else {
+        let Some((group, pipes)) = Group::spawn(command, &piped, adopted, job.stop)? else {
             return Ok(None);
         };
         let piped = || io::Error::other("a pipe is missing");

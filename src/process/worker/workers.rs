@@ -25,6 +25,7 @@ use tracing::{error, warn};
 use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
+use crate::process::orphans::{Adopted, Orphans};
 use crate::process::poll::until;
 use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
@@ -52,6 +53,7 @@ pub struct WorkerProcesses {
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
+    adopted: Option<Arc<Adopted>>,
     slots: Box<[Mutex<Option<Process>>]>,
     next_start: Mutex<Instant>,
     requests: AtomicU64,
@@ -82,6 +84,7 @@ impl WorkerProcesses {
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
+            adopted: None,
             slots: (0..workers).map(|_| Mutex::default()).collect(),
             next_start: Mutex::new(Instant::now()),
             requests: AtomicU64::new(0),
@@ -119,6 +122,13 @@ impl WorkerProcesses {
     /// After how many answers a process is replaced.
     pub fn recycle_after(mut self, answers: NonZeroU32) -> Self {
         self.recycle_after = Some(answers);
+        self
+    }
+
+    /// Finds what left a process's group, to end it with the process, as
+    /// [`RecordCommand::orphans`](crate::RecordCommand::orphans) does.
+    pub fn orphans(mut self, orphans: &Orphans) -> Self {
+        self.adopted = Some(orphans.share());
         self
     }
 
@@ -219,7 +229,12 @@ impl WorkerProcesses {
         command
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
-        let outcome = match Process::spawn(&mut command, job, self.printer.as_ref()) {
+        let outcome = match Process::spawn(
+            &mut command,
+            job,
+            self.printer.as_ref(),
+            self.adopted.as_ref(),
+        ) {
             Ok(Some(process)) => return Ok(process),
             Ok(None) => Outcome::Stopped,
             Err(error) => match self.command.why_not(&error) {

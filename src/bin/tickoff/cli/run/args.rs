@@ -69,6 +69,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, help_heading = "Running")]
     pub timeout: Option<Duration>,
 
+    /// Kill what a command that ended by itself has left behind; without this it is named and goes on
+    #[arg(long, help_heading = "Running")]
+    pub kill_leftovers: bool,
+
     /// Try a job again up to N times when CMD exits with 75
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Running")]
     pub retries: u32,

@@ -1,8 +1,8 @@
 //! What is done for each row: a command of its own, or a request to a worker that stays alive.
 
 use tickoff::{
-    CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Rights, Session, Stop,
-    WorkerProcesses,
+    CannotRun, CommandTemplate, Job, KeptOutput, Orphans, Outcome, RecordCommand, Rights, Session,
+    Stop, WorkerProcesses,
 };
 
 use super::args::RunArgs;
@@ -48,8 +48,13 @@ fn exit_of(reason: &CannotRun) -> Exit {
     }
 }
 
-/// What is done for each row.
-pub enum Jobs {
+/// What is done for each row, and what it leaves behind.
+pub struct Jobs {
+    work: Work,
+    orphans: Orphans,
+}
+
+enum Work {
     Commands(RecordCommand),
     Workers(WorkerProcesses),
 }
@@ -61,6 +66,22 @@ impl Jobs {
         session: &Session,
         output: Option<&JobOutput>,
     ) -> Result<Jobs, Failure> {
+        let orphans = Orphans::adopt(args.kill_leftovers).map_err(|error| {
+            Failure::Other(
+                Exit::NotWritten,
+                format!("cannot see to what jobs leave behind: {error}"),
+            )
+        })?;
+        let work = Jobs::work(args, session, output, &orphans)?;
+        Ok(Jobs { work, orphans })
+    }
+
+    fn work(
+        args: &RunArgs,
+        session: &Session,
+        output: Option<&JobOutput>,
+        orphans: &Orphans,
+    ) -> Result<Work, Failure> {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let template = template(args, &session.columns())?;
@@ -69,6 +90,7 @@ impl Jobs {
             }
             let mut command = RecordCommand::new(template, id)?
                 .stage(&stage)
+                .orphans(orphans)
                 .keep_large_answers(session.handler().backups()?);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
@@ -88,10 +110,11 @@ impl Jobs {
             if let Some(output) = output {
                 command = command.print_to(output.printer());
             }
-            return Ok(Jobs::Commands(command));
+            return Ok(Work::Commands(command));
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
             .stage(&stage)
+            .orphans(orphans)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
@@ -102,30 +125,31 @@ impl Jobs {
         if let Some(output) = output {
             workers = workers.print_to(output.printer());
         }
-        Ok(Jobs::Workers(workers))
+        Ok(Work::Workers(workers))
     }
 
     /// Does it for one row.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
-        match self {
-            Jobs::Commands(command) => command.run(job),
-            Jobs::Workers(workers) => workers.run(job),
+        match &self.work {
+            Work::Commands(command) => command.run(job),
+            Work::Workers(workers) => workers.run(job),
         }
     }
 
-    /// Lets workers end. How the run ends if no job could be started, or no worker ever answered.
+    /// Lets workers end, and sees to what jobs left behind. How the run ends if no job could be started, or no worker ever answered.
     pub fn finish(self, stop: &Stop) -> Exit {
-        let cannot_run = match &self {
-            Jobs::Commands(command) => command.cannot_run(),
-            Jobs::Workers(workers) => workers.cannot_run(),
+        let cannot_run = match &self.work {
+            Work::Commands(command) => command.cannot_run(),
+            Work::Workers(workers) => workers.cannot_run(),
         };
         let mut exit = cannot_run.map_or(Exit::Done, exit_of);
-        if let Jobs::Workers(workers) = self {
+        if let Work::Workers(workers) = self.work {
             if workers.gave_up() {
                 exit = exit.and(Exit::Halted);
             }
             workers.finish(stop);
         }
+        self.orphans.finish();
         exit
     }
 }
