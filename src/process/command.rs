@@ -24,7 +24,7 @@ use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
-use crate::process::signals::heed_children;
+use crate::process::signals::{heed_children, is_of_the_stop};
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
 use crate::run::ending::Start;
@@ -57,7 +57,7 @@ use crate::text::{Escaped, error_message};
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
-/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
+/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now), or is killed from outside while the run stops | keeps its state | is ignored |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
 /// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
 /// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
@@ -227,11 +227,14 @@ impl RecordCommand {
                 };
             }
         };
-        let waited = running.wait(self.timeout, job.stop);
+        let waited = running.wait(job.po, self.timeout, job.stop);
         let ending = waited
             .as_ref()
             .map_or(Ending::Unknown, |ended| ended.ending);
         job.process_ended(&start.ended(ending));
+        if is_of_the_stop(ending, job.stop) {
+            return Outcome::Stopped;
+        }
         match waited {
             Ok(ended) => {
                 let asks_again = match ended.ending {

@@ -45,6 +45,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A start that still waits when the next wait is as long as this is told of.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a process is stopped.
+const STOPPED_LOOK: Duration = Duration::from_secs(2);
 /// How long a process that was asked to end is given before the next look.
 const SHORT_LOOK: Duration = Duration::from_millis(20);
 
@@ -55,6 +57,8 @@ pub(super) struct Group {
     is_reaped: bool,
     /// Where its orphans are found, if anybody adopts them.
     adopted: Option<Arc<Adopted>>,
+    /// When it is to be looked again whether something is stopped; `None` once that was told.
+    next_look: Option<Instant>,
 }
 
 /// What a process has as its stdin, stdout or stderr.
@@ -95,6 +99,7 @@ impl Group {
                     exit,
                     is_reaped: false,
                     adopted: adopted.cloned(),
+                    next_look: Some(Instant::now() + STOPPED_LOOK),
                 };
                 Ok(Some((group, pipes)))
             }
@@ -148,6 +153,25 @@ impl Group {
         for process in left {
             let (pid, name) = (process.pid(), Escaped::text(&process.name));
             warn!(pid, %name, "a process of a job does not end though it was killed");
+        }
+    }
+
+    /// Says once if one of the processes is stopped: the job of this key waits for it, and for ever unless somebody
+    /// lets it go on.
+    pub(super) fn tell_if_stopped(&mut self, key: &str) {
+        let now = Instant::now();
+        if self.next_look.is_none_or(|at| now < at) {
+            return;
+        }
+        self.next_look = Some(now + STOPPED_LOOK);
+        if let Some(stopped) = self.processes().iter().find(|process| process.is_stopped()) {
+            self.next_look = None;
+            let pid = stopped.pid();
+            warn!(
+                key = %Escaped::text(key),
+                "the job waits for a process that is stopped, {}: kill -CONT {pid} lets it go on",
+                Escaped::text(&stopped.name)
+            );
         }
     }
 

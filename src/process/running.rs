@@ -75,8 +75,13 @@ impl Running {
         }))
     }
 
-    /// Waits for the end, or brings it about; no process of the group is left in that case.
-    pub(super) fn wait(mut self, timeout: Option<Duration>, stop: &Stop) -> io::Result<Ended> {
+    /// Waits for the end, or brings it about; nothing that the command started is left in that case.
+    pub(super) fn wait(
+        mut self,
+        key: &str,
+        timeout: Option<Duration>,
+        stop: &Stop,
+    ) -> io::Result<Ended> {
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut broken_off = None;
         while !self.exits_within(next_look(deadline))? {
@@ -88,6 +93,7 @@ impl Running {
                 }
                 continue;
             }
+            self.group.tell_if_stopped(key);
             broken_off = match timeout {
                 _ if stop.level() == StopLevel::Now => Some(Ending::Stopped),
                 Some(timeout) if is_due => Some(Ending::TimedOut(timeout)),

@@ -2,10 +2,12 @@
 //! them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::error::{Error, Result};
+use crate::run::{Ending, Stop};
 use crate::sys::{disposition, signals};
 
 /// Whether whoever started this process wants it to ignore a signal, as `nohup` does. False too
@@ -24,6 +26,25 @@ pub(super) fn heed_children() -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// How long a job that was ended by a signal of a stop waits for the program to hear it too.
+const HEARING: Duration = Duration::from_millis(250);
+
+/// Whether a job was ended by what ends the run: a service manager sends its signal to every process of a service,
+/// and the jobs may have heard it first.
+pub(super) fn is_of_the_stop(ending: Ending, stop: &Stop) -> bool {
+    const HEARD: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+    match ending {
+        Ending::Signal(signal) if HEARD.contains(&signal) => {
+            stop.sleep_until(Instant::now() + HEARING);
+            stop.is_requested()
+        }
+        Ending::Signal(signal) => signal == SIGKILL && stop.is_requested(),
+        // As shells say it of a command that they waited for.
+        Ending::Exit(code) => HEARD.contains(&(code - 128)) && stop.is_requested(),
+        _ => false,
+    }
 }
 
 /// Says that a signal ended a process.

@@ -6,6 +6,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memchr;
@@ -16,7 +17,7 @@ use crate::process::group::{GRACE, Given, Group};
 use crate::process::orphans::Adopted;
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
-use crate::process::signals::killed_by;
+use crate::process::signals::{is_of_the_stop, killed_by};
 use crate::process::verdict::Malformed;
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
@@ -26,6 +27,9 @@ use crate::sys::spawn::Command;
 
 /// How long a process may take to end after its stdin was closed.
 pub const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long a process that was asked to end is given before the next look.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// Why a process is not asked again.
 pub(super) enum Failure {
@@ -114,7 +118,10 @@ impl Process {
                 Some(timeout) if deadline.is_some_and(|at| until(at).is_zero()) => {
                     Failure::TimedOut(timeout)
                 }
-                _ => continue,
+                _ => {
+                    self.group.tell_if_stopped(job.po);
+                    continue;
+                }
             };
             return self.last_words(request.id).ok_or(failure);
         }
@@ -210,34 +217,6 @@ impl Process {
         self.group.exits_within(Duration::ZERO)
     }
 
-    /// Tells the process that nothing more will be asked.
-    pub(super) fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Lets the process end by itself, and says so if that does not go well.
-    pub(super) fn dismiss(mut self, stop: &Stop, worker: usize) {
-        self.close_stdin();
-        let deadline = Instant::now() + FAREWELL;
-        while !self.group.exits_within(STOP_CHECK) {
-            if until(deadline).is_zero() || stop.level() == StopLevel::Now {
-                self.kill();
-                return warn!(
-                    worker,
-                    "a worker did not end when its stdin was closed, and was killed"
-                );
-            }
-        }
-        let ending = self.end();
-        if ending != Ending::Exit(0) {
-            let ending = described(ending);
-            warn!(
-                worker,
-                "a worker ended with {ending} when its stdin was closed"
-            );
-        }
-    }
-
     /// Ends a process that did not answer as it should; how it ended, and what it said since it was
     /// asked.
     pub(super) fn end_after(mut self, failure: &mut Failure) -> (Ending, String) {
@@ -264,10 +243,22 @@ impl Process {
     fn kill(mut self) -> (Ending, String) {
         let deadline = Instant::now() + GRACE;
         self.group.terminate();
-        self.group.exits_within(GRACE);
-        // The others have what is left of the grace; a closed stderr tells that they are gone.
-        self.stderr.ends_within(until(deadline));
+        self.grant(deadline);
         self.collect()
+    }
+
+    /// Waits for its end, and that of what it started, until then.
+    fn grant(&self, deadline: Instant) {
+        while !until(deadline).is_zero()
+            && !(self.group.exits_within(until(deadline).min(STOP_CHECK)) && self.is_alone())
+        {
+            thread::sleep(MOMENT);
+        }
+    }
+
+    /// Whether nothing is left of what it started, for which a closed stderr stands as well.
+    fn is_alone(&self) -> bool {
+        self.stderr.has_ended() && self.group.is_alone()
     }
 
     /// Takes the exit code of a process that ended or is killed now, and what it said since it was
@@ -277,6 +268,48 @@ impl Process {
         self.group.kill();
         let ending = self.group.reap().unwrap_or(Ending::Unknown);
         (ending, self.stderr.take())
+    }
+}
+
+/// Lets processes of these workers end by themselves, all in one time, and says what does not go well.
+pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, stop: &Stop) {
+    let mut left: Vec<_> = processes.into_iter().collect();
+    for (_, process) in &mut left {
+        process.stdin = None;
+    }
+    let deadline = Instant::now() + FAREWELL;
+    let mut ended = Vec::new();
+    while !left.is_empty() && !until(deadline).is_zero() && stop.level() < StopLevel::Now {
+        let (gone, still): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .partition(|(_, process)| process.has_exited());
+        ended.extend(gone);
+        left = still;
+        if let [(_, first), ..] = &left[..] {
+            first.group.exits_within(STOP_CHECK);
+        }
+    }
+    for (worker, process) in ended {
+        let ending = process.end();
+        if ending != Ending::Exit(0) && !is_of_the_stop(ending, stop) {
+            let ending = described(ending);
+            warn!(
+                worker,
+                "a worker ended with {ending} when its stdin was closed"
+            );
+        }
+    }
+    for (_, process) in &left {
+        process.group.terminate();
+    }
+    let deadline = Instant::now() + GRACE;
+    for (worker, mut process) in left {
+        process.grant(deadline);
+        process.collect();
+        warn!(
+            worker,
+            "a worker did not end when its stdin was closed, and was killed"
+        );
     }
 }
 

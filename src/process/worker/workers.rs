@@ -29,10 +29,10 @@ use crate::process::orphans::{Adopted, Orphans};
 use crate::process::poll::until;
 use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
-use crate::process::signals::heed_children;
+use crate::process::signals::{heed_children, is_of_the_stop};
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::not_started;
-use crate::process::worker::process::{Failure, Process, described};
+use crate::process::worker::process::{Failure, Process, described, dismiss};
 use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
 use crate::run::stop::lock;
@@ -149,7 +149,7 @@ impl WorkerProcesses {
             limit.is_some_and(|limit| process.answers() >= limit.get())
         };
         if let Some(worn) = slot.take_if(is_worn) {
-            worn.dismiss(job.stop, job.worker);
+            dismiss([(job.worker, worn)], job.stop);
         }
         let process = match &mut *slot {
             Some(process) => process,
@@ -179,23 +179,22 @@ impl WorkerProcesses {
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
+                if matches!(failure, Failure::Ended) && is_of_the_stop(ending, job.stop) {
+                    return Outcome::Stopped;
+                }
                 self.replaced(job, &failure, (ending, said), is_new)
             }
         }
     }
 
-    /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most, and kills those that
-    /// are left.
+    /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most for all of them, and
+    /// kills those that are left.
     pub fn finish(self, stop: &Stop) {
-        let mut processes: Vec<_> = self.slots.into_iter().map(into_inner).collect();
-        for process in processes.iter_mut().flatten() {
-            process.close_stdin();
-        }
-        for (worker, process) in processes.into_iter().enumerate() {
-            if let Some(process) = process {
-                process.dismiss(stop, worker);
-            }
-        }
+        let processes = self.slots.into_iter().map(into_inner).enumerate();
+        dismiss(
+            processes.filter_map(|(worker, process)| Some((worker, process?))),
+            stop,
+        );
     }
 
     /// Why no process can be started, if that has ended the run.
