@@ -24,7 +24,7 @@ use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
-use crate::process::signals::{heed_children, is_of_the_stop};
+use crate::process::signals::{heed_children, interrupt_us, is_interrupted, is_of_the_stop};
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
 use crate::run::ending::Start;
@@ -86,6 +86,7 @@ pub struct RecordCommand {
     large_answers: Option<BackupManager>,
     retry_on: RetryOn,
     adopted: Option<Arc<Adopted>>,
+    is_on_terminal: bool,
     broken: Broken,
     pub(super) results: ResultFiles,
 }
@@ -112,6 +113,7 @@ impl RecordCommand {
             large_answers: None,
             retry_on: RetryOn::default(),
             adopted: None,
+            is_on_terminal: false,
             broken: Broken::default(),
             results,
         })
@@ -172,6 +174,13 @@ impl RecordCommand {
         self
     }
 
+    /// Gives a command the terminal of this process, as a shell does, and its stdin, and stdout and stderr as far as they
+    /// are not kept. What Ctrl-C does to it is done to this process as well. For one worker.
+    pub fn on_terminal(mut self) -> Self {
+        self.is_on_terminal = true;
+        self
+    }
+
     /// Why no command can be started, if that has ended the run.
     pub fn cannot_run(&self) -> Option<&CannotRun> {
         self.broken.reason()
@@ -199,6 +208,9 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", result_file.path());
+        if self.is_on_terminal {
+            command.on_our_terminal();
+        }
         let kept = self.output.as_ref().map(|output| output.files(job.po));
         let (stdout, stderr) = match kept.transpose() {
             Ok(files) => self.places(files, job),
@@ -232,6 +244,9 @@ impl RecordCommand {
             .as_ref()
             .map_or(Ending::Unknown, |ended| ended.ending);
         job.process_ended(&start.ended(ending));
+        if self.is_on_terminal && is_interrupted(ending) {
+            interrupt_us(job.stop);
+        }
         if is_of_the_stop(ending, job.stop) {
             return Outcome::Stopped;
         }

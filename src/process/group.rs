@@ -3,7 +3,8 @@
 //! What left the group, or lost its parent, is found among the leader's descendants and the program's orphans
 //! (`tree`, `orphans`).
 //!
-//! It has no terminal: what asks there is told at once that there is none, and nobody is stopped for ever.
+//! It has no terminal, unless it is to have ours: what asks there is told at once that there is none, and nobody is
+//! stopped for ever.
 //!
 //! The group is signalled only while its leader has not been reaped: until then the system cannot give
 //! its number to anybody else. So the leader is reaped here alone, after the last signal.
@@ -28,11 +29,12 @@ use crate::process::poll::until;
 use crate::process::tree::{kill_all, with_descendants};
 use crate::run::{Ending, Stop};
 use crate::sys::exit::Exit;
+use crate::sys::foreground::{self, Lent};
 use crate::sys::group;
 use crate::sys::poll::Pipe;
 use crate::sys::processes::Process;
 use crate::sys::program::is_shortage;
-use crate::sys::spawn::{Child, Command, Terminal, spawn};
+use crate::sys::spawn::{Child, Command, spawn};
 use crate::text::Escaped;
 
 /// How long the processes of a command have, after SIGTERM, to end before they are killed.
@@ -47,7 +49,7 @@ const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a process is stopped.
 const STOPPED_LOOK: Duration = Duration::from_secs(2);
-/// How long a process that was asked to end is given before the next look.
+/// How long a process that was asked to end, or has the terminal, is given before the next look.
 const SHORT_LOOK: Duration = Duration::from_millis(20);
 
 /// A started process and all that it starts. Dropping it kills what is left.
@@ -59,6 +61,8 @@ pub(super) struct Group {
     adopted: Option<Arc<Adopted>>,
     /// When it is to be looked again whether something is stopped; `None` once that was told.
     next_look: Option<Instant>,
+    /// The terminal, if the command is on ours.
+    lent: Option<Lent>,
 }
 
 /// What a process has as its stdin, stdout or stderr.
@@ -94,13 +98,17 @@ impl Group {
         };
         match Exit::of(&leader) {
             Ok(exit) => {
-                let group = Group {
+                let mut group = Group {
                     leader,
                     exit,
                     is_reaped: false,
                     adopted: adopted.cloned(),
                     next_look: Some(Instant::now() + STOPPED_LOOK),
+                    lent: None,
                 };
+                if command.is_on_our_terminal() {
+                    group.lend_terminal()?;
+                }
                 Ok(Some((group, pipes)))
             }
             Err(error) => {
@@ -156,6 +164,21 @@ impl Group {
         }
     }
 
+    fn lend_terminal(&mut self) -> io::Result<()> {
+        self.next_look = Some(Instant::now() + SHORT_LOOK);
+        self.lent = Some(Lent::to(&self.leader)?);
+        Ok(())
+    }
+
+    /// If Ctrl-Z has stopped the processes, stops ourselves, so that the shell has its terminal, until both go on.
+    fn stop_as_well(&mut self) {
+        self.lent = None;
+        foreground::stop();
+        if let Err(error) = self.lend_terminal() {
+            warn!(%error, "the terminal cannot be given to the job again");
+        }
+    }
+
     /// Says once if one of the processes is stopped: the job of this key waits for it, and for ever unless somebody
     /// lets it go on.
     pub(super) fn tell_if_stopped(&mut self, key: &str) {
@@ -164,6 +187,14 @@ impl Group {
             return;
         }
         self.next_look = Some(now + STOPPED_LOOK);
+        if self.lent.is_some() {
+            self.next_look = Some(now + SHORT_LOOK);
+            let leader = Process::open(self.leader.id());
+            if leader.is_some_and(|leader| leader.is_stopped()) {
+                self.stop_as_well();
+            }
+            return;
+        }
         if let Some(stopped) = self.processes().iter().find(|process| process.is_stopped()) {
             self.next_look = None;
             let pid = stopped.pid();
@@ -211,6 +242,7 @@ impl Group {
     /// more.
     pub(super) fn reap(&mut self) -> io::Result<Ending> {
         self.is_reaped = true;
+        self.lent = None;
         // Others may start and end meanwhile; reaping itself takes no time.
         while let Ok((false, [])) = self.exit.or_ready_within([], Duration::MAX) {}
         reap(&self.leader, self.adopted.as_ref())
@@ -264,7 +296,7 @@ fn start(command: &Command, [stdin, stdout, stderr]: &[Given; 3]) -> io::Result<
     let (given_out, stdout) = stdout.as_output()?;
     let (given_err, stderr) = stderr.as_output()?;
     let given = [&given_in, &given_out, &given_err].map(Option::as_ref);
-    let child = spawn(command, given, Terminal::None)?;
+    let child = spawn(command, given)?;
     let pipes = Pipes {
         stdin,
         stdout,

@@ -152,9 +152,8 @@ impl Adopted {
         let Some(token) = lock(&self.running).get(&job.id()).cloned() else {
             return Vec::new();
         };
-        let is_of_job = |process: &Process| {
-            process.session == job.id() || tokens(process).iter().any(|held| *held == token)
-        };
+        let is_of_job =
+            |process: &Process| process.session == job.id() || tokens(process).contains(&token);
         let mut orphans = self.orphans();
         orphans.retain(is_of_job);
         orphans
@@ -202,7 +201,8 @@ impl Adopted {
             running.contains_key(&orphan.session)
                 || running.values().any(|token| held.contains(token))
         };
-        if is_running || !(self.is_ours(orphan) || !is_first()) {
+        let may_be_anybodys = is_first() && !self.is_ours(orphan);
+        if is_running || may_be_anybodys {
             return;
         }
         let mut told = lock(&self.told);

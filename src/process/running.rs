@@ -19,6 +19,7 @@ use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printing;
 use crate::process::tail::Tail;
 use crate::run::{Ending, Stop, StopLevel};
+use crate::sys::foreground;
 use crate::sys::poll::{Pipe, bytes_in, ready_within};
 use crate::sys::spawn::Command;
 
@@ -66,7 +67,11 @@ impl Running {
             true => Given::Pipe,
             false => stdout.kept.take().map_or(Given::Ours, Given::File),
         };
-        let stdio = [Given::Nothing, given_out, Given::Pipe];
+        let (given_in, given_err) = match command.is_on_our_terminal() {
+            true => (Given::File(foreground::open()?), Given::Ours),
+            false => (Given::Nothing, Given::Pipe),
+        };
+        let stdio = [given_in, given_out, given_err];
         let started = Group::spawn(command, &stdio, adopted, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,

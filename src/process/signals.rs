@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::error::{Error, Result};
 use crate::run::{Ending, Stop};
-use crate::sys::{disposition, signals};
+use crate::sys::{disposition, foreground, signals};
 
 /// Whether whoever started this process wants it to ignore a signal, as `nohup` does. False too
 /// where the system does not say.
@@ -45,6 +45,17 @@ pub(super) fn is_of_the_stop(ending: Ending, stop: &Stop) -> bool {
         Ending::Exit(code) => HEARD.contains(&(code - 128)) && stop.is_requested(),
         _ => false,
     }
+}
+
+/// Whether Ctrl-C has ended a command, or that for which a shell waited.
+pub(super) fn is_interrupted(ending: Ending) -> bool {
+    matches!(ending, Ending::Signal(SIGINT)) || ending == Ending::Exit(128 + SIGINT)
+}
+
+/// Passes on the Ctrl-C that a command on our terminal has got.
+pub(super) fn interrupt_us(stop: &Stop) {
+    foreground::interrupt();
+    stop.sleep_until(Instant::now() + HEARING);
 }
 
 /// Says that a signal ended a process.

@@ -117,6 +117,8 @@ mod starting;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod tty;
 #[cfg(feature = "cli")]
 mod unseen;
 #[cfg(feature = "cli")]

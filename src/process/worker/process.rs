@@ -249,9 +249,10 @@ impl Process {
 
     /// Waits for its end, and that of what it started, until then.
     fn grant(&self, deadline: Instant) {
-        while !until(deadline).is_zero()
-            && !(self.group.exits_within(until(deadline).min(STOP_CHECK)) && self.is_alone())
-        {
+        while !until(deadline).is_zero() {
+            if self.group.exits_within(until(deadline).min(STOP_CHECK)) && self.is_alone() {
+                return;
+            }
             thread::sleep(MOMENT);
         }
     }

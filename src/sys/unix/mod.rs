@@ -3,6 +3,8 @@
 pub(crate) mod attributes;
 pub(crate) mod flock;
 #[cfg(feature = "cli")]
+pub(crate) mod foreground;
+#[cfg(feature = "cli")]
 pub(crate) mod group;
 pub(crate) mod holes;
 pub(crate) mod map;

@@ -26,6 +26,7 @@ pub(crate) struct Command {
     words: Vec<OsString>,
     /// `None` for what is removed.
     variables: BTreeMap<OsString, Option<OsString>>,
+    terminal: Terminal,
 }
 
 impl Command {
@@ -37,6 +38,7 @@ impl Command {
         Command {
             words,
             variables: BTreeMap::new(),
+            terminal: Terminal::None,
         }
     }
 
@@ -53,6 +55,16 @@ impl Command {
     pub(crate) fn env_remove(&mut self, name: &str) -> &mut Self {
         self.variables.insert(name.into(), None);
         self
+    }
+
+    /// Starts it in our session.
+    pub(crate) fn on_our_terminal(&mut self) -> &mut Self {
+        self.terminal = Terminal::Ours;
+        self
+    }
+
+    pub(crate) fn is_on_our_terminal(&self) -> bool {
+        self.terminal == Terminal::Ours
     }
 
     fn environment(&self) -> io::Result<Vec<CString>> {
@@ -101,7 +113,7 @@ impl Child {
 
 /// Whether the program gets a session of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Terminal {
+enum Terminal {
     /// It does, and has no terminal.
     None,
     /// It stays in ours, as the leader of a group.
@@ -110,11 +122,7 @@ pub(crate) enum Terminal {
 
 /// Starts a program; its folder and its stdio are ours,
 /// but for what is given for stdin, stdout and stderr.
-pub(crate) fn spawn(
-    command: &Command,
-    given: [Option<&OwnedFd>; 3],
-    terminal: Terminal,
-) -> io::Result<Child> {
+pub(crate) fn spawn(command: &Command, given: [Option<&OwnedFd>; 3]) -> io::Result<Child> {
     let words = command.words.iter().cloned().map(c_string);
     let words = words.collect::<io::Result<Vec<_>>>()?;
     let environment = command.environment()?;
@@ -125,7 +133,7 @@ pub(crate) fn spawn(
             actions.give(file, number)?;
         }
     }
-    let attributes = Attributes::new(terminal)?;
+    let attributes = Attributes::new(command.terminal)?;
     let [arguments, variables] = [&words, &environment].map(|texts| pointers(texts));
     let mut pid = 0;
     // SAFETY: the program and both lists end with a null and outlive the call, as do the actions and the
@@ -250,12 +258,15 @@ mod tests {
     }
 
     /// What a shell says on stdout.
-    fn said_by(script: &str, terminal: Terminal) -> (String, ExitStatus) {
+    fn said_by(script: &str, is_on_terminal: bool) -> (String, ExitStatus) {
         let (mut reader, writer) = io::pipe().unwrap();
         let writer = OwnedFd::from(writer);
         let mut command = command(&["sh", "-c", script]);
         command.env("WORD", "é").env_remove("HOME");
-        let child = spawn(&command, [None, Some(&writer), None], terminal).unwrap();
+        if is_on_terminal {
+            command.on_our_terminal();
+        }
+        let child = spawn(&command, [None, Some(&writer), None]).unwrap();
         drop(writer);
         let mut said = String::new();
         reader.read_to_string(&mut said).unwrap();
@@ -264,13 +275,13 @@ mod tests {
 
     #[test]
     fn the_program_leads_a_session_without_a_terminal() {
-        let (said, status) = said_by("cat /proc/$$/stat; exit 3", Terminal::None);
+        let (said, status) = said_by("cat /proc/$$/stat; exit 3", false);
         assert_eq!(status.code(), Some(3));
         let fields: Vec<_> = said.split_whitespace().collect();
         let [pid, group, session, terminal] = [0, 4, 5, 6].map(|field| fields[field]);
         assert_eq!([group, session, terminal], [pid, pid, "0"]);
 
-        let (said, _) = said_by("cat /proc/$$/stat", Terminal::Ours);
+        let (said, _) = said_by("cat /proc/$$/stat", true);
         let fields: Vec<_> = said.split_whitespace().collect();
         assert_eq!(fields[4], fields[0], "it leads a group");
         assert_ne!(fields[5], fields[0], "in our session");
@@ -280,7 +291,7 @@ mod tests {
     fn it_has_the_environment_and_the_signals_of_any_program() {
         let script =
             r#"echo "$WORD ${HOME-none}"; grep -E 'Sig(Blk|Ign)' /proc/self/status; kill -PIPE $$"#;
-        let (said, status) = said_by(script, Terminal::None);
+        let (said, status) = said_by(script, false);
         let lines: Vec<_> = said.lines().collect();
         assert_eq!(lines[0], "é none");
         assert!(lines[1].ends_with("0000000000000000"), "{said}");
@@ -292,7 +303,7 @@ mod tests {
 
     #[test]
     fn why_a_program_did_not_start_is_told() {
-        let spawn = |words: &[&str]| spawn(&command(words), [None; 3], Terminal::None).unwrap_err();
+        let spawn = |words: &[&str]| spawn(&command(words), [None; 3]).unwrap_err();
         let kind = |program: &str| spawn(&[program]).kind();
         assert_eq!(kind("/no/such"), io::ErrorKind::NotFound);
         assert_eq!(kind("no-such-program"), io::ErrorKind::NotFound);

@@ -60,11 +60,24 @@ impl Display {
     pub fn stderr(format: LogFormat, verbosity: Verbosity) -> Self {
         let is_terminal = io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let style = match (verbosity, format) {
-            (Verbosity::Quiet, _) => Style::Nothing,
-            (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
-            (Verbosity::Normal, _) => Style::Lines,
+        match (verbosity, format) {
+            (Verbosity::Normal, LogFormat::Human) if is_terminal => {
+                Display::begin(Style::Bar, format)
+            }
+            _ => Display::of_lines(format, verbosity),
+        }
+    }
+
+    /// Stderr as it is, without lines that change.
+    pub fn of_lines(format: LogFormat, verbosity: Verbosity) -> Self {
+        let style = match verbosity {
+            Verbosity::Quiet => Style::Nothing,
+            Verbosity::Normal => Style::Lines,
         };
+        Display::begin(style, format)
+    }
+
+    fn begin(style: Style, format: LogFormat) -> Self {
         let display = Display::new(style, format, Box::new(Patient(io::stderr())));
         display.write_behind();
         display

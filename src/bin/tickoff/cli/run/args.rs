@@ -102,6 +102,14 @@ pub struct RunArgs {
     )]
     delay: Option<String>,
 
+    /// Give each command the terminal, as a shell does: for those that ask for a password. Takes -j 1
+    #[arg(
+        long,
+        conflicts_with_all = ["worker_protocol", "results", "show"],
+        help_heading = "Running"
+    )]
+    pub tty: bool,
+
     /// Wait at most this long before the first retry, and twice as long before each further one; a wait is 50
     /// to 100 % of that
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s", help_heading = "Running")]

@@ -8,9 +8,23 @@ use tickoff::{
 use super::args::RunArgs;
 use super::printed::JobOutput;
 use crate::exit::{Exit, Failure};
+use crate::sys::has_terminal;
 
-/// Refuses a command that is not there or cannot be run, if that can be told without the sheet.
+/// Refuses a command that is not there or cannot be run, if that can be told without the sheet, and one that cannot
+/// have the terminal.
 pub fn must_be_runnable(args: &RunArgs) -> Result<(), Failure> {
+    if args.tty && !args.dry_run {
+        let problem = match args.jobs.get() {
+            1 if has_terminal() => None,
+            1 => Some(
+                "--tty gives commands the terminal, and there is none, or this runs in the background",
+            ),
+            _ => Some("--tty gives the terminal to one command at a time: add -j 1"),
+        };
+        if let Some(problem) = problem {
+            return Err(Failure::Other(Exit::Usage, problem.to_owned()));
+        }
+    }
     let program = args.cmd[0].to_string_lossy().replace("{}", "");
     match template(args, &[]) {
         Ok(template) if args.worker_protocol.is_some() || !program.contains('{') => {
@@ -94,6 +108,9 @@ impl Jobs {
                 .keep_large_answers(session.handler().backups()?);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
+            }
+            if args.tty {
+                command = command.on_terminal();
             }
             if let Some(column) = &args.stdout_to {
                 command = command.stdout_to(column);
