@@ -186,7 +186,7 @@ impl Adopted {
         orphans.retain(|orphan| !orphan.has_ended());
         for orphan in orphans
             .iter()
-            .filter(|orphan| seen.contains(&orphan.identity()))
+            .filter(|orphan| seen.contains(&orphan.identity()) && self.is_ours(orphan))
         {
             self.tell_of(orphan);
         }
