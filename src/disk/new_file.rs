@@ -28,7 +28,13 @@ impl NewFile {
     pub fn create(path: &Path, mode: u32) -> Result<NewFile> {
         let name = name_in(path)?;
         let folder_path = folder_of(path);
-        let folder = open::folder(folder_path).map_err(Error::io("open", folder_path))?;
+        let folder = open::folder(folder_path).map_err(|error| {
+            let action = match error.kind() {
+                std::io::ErrorKind::NotFound => "find the folder",
+                _ => "open",
+            };
+            Error::io(action, folder_path)(error)
+        })?;
         let beginning = beginning(name);
         staged::remove_abandoned(&folder, folder_path, &beginning);
         Ok(NewFile {

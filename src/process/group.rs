@@ -15,10 +15,11 @@
 //! A process that cannot be killed, because it hangs in the kernel on a dead network mount or runs as
 //! another user, holds its worker until it ends.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,15 +27,17 @@ use tracing::warn;
 
 use crate::process::orphans::Adopted;
 use crate::process::poll::until;
-use crate::process::tree::{kill_all, with_descendants};
+use crate::process::tree::{self, with_descendants};
+use crate::run::stop::lock;
 use crate::run::{Ending, Stop};
 use crate::sys::exit::Exit;
-use crate::sys::foreground::{self, Lent};
+use crate::sys::foreground::Lent;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
 use crate::sys::processes::Process;
 use crate::sys::program::is_shortage;
 use crate::sys::spawn::{Child, Command, spawn};
+use crate::sys::suspend;
 use crate::text::Escaped;
 
 /// How long the processes of a command have, after SIGTERM, to end before they are killed.
@@ -51,6 +54,23 @@ const WORTH_TELLING: Duration = Duration::from_secs(1);
 const STOPPED_LOOK: Duration = Duration::from_secs(2);
 /// How long a process that was asked to end, or has the terminal, is given before the next look.
 const SHORT_LOOK: Duration = Duration::from_millis(20);
+
+/// The leaders of the groups of this process that are there and not reaped, and where their orphans are found.
+static LIVE: Mutex<BTreeMap<i32, Option<Arc<Adopted>>>> = Mutex::new(BTreeMap::new());
+
+/// Kills all that commands and workers of this process are doing, without waiting for it.
+pub fn kill_all() {
+    // None of them is reaped meanwhile.
+    let live = lock(&LIVE);
+    let started = live
+        .iter()
+        .flat_map(|(&leader, adopted)| processes(leader, adopted.as_ref()));
+    let started: Vec<_> = started.collect();
+    for &leader in live.keys() {
+        group::kill_led_by(leader).ok();
+    }
+    started.iter().for_each(Process::kill);
+}
 
 /// A started process and all that it starts. Dropping it kills what is left.
 pub(super) struct Group {
@@ -96,6 +116,7 @@ impl Group {
         let Some((leader, pipes)) = spawn_patiently(command, stdio, adopted, stop)? else {
             return Ok(None);
         };
+        lock(&LIVE).insert(leader.id(), adopted.cloned());
         match Exit::of(&leader) {
             Ok(exit) => {
                 let mut group = Group {
@@ -153,7 +174,7 @@ impl Group {
 
     /// Kills every process that the leader started, and the leader.
     pub(super) fn kill(&self) {
-        let left = kill_all(
+        let left = tree::kill_all(
             || self.processes(),
             || warn_unless_signalled(&self.leader, group::stop(&self.leader)),
             || warn_unless_signalled(&self.leader, group::kill(&self.leader)),
@@ -173,7 +194,7 @@ impl Group {
     /// If Ctrl-Z has stopped the processes, stops ourselves, so that the shell has its terminal, until both go on.
     fn stop_as_well(&mut self) {
         self.lent = None;
-        foreground::stop();
+        suspend::as_by_default();
         if let Err(error) = self.lend_terminal() {
             warn!(%error, "the terminal cannot be given to the job again");
         }
@@ -228,14 +249,8 @@ impl Group {
         self.kill();
     }
 
-    /// The leader and what it started, without what has ended.
     fn processes(&self) -> Vec<Process> {
-        let leader = Process::open(self.leader.id());
-        let orphans = self
-            .adopted
-            .iter()
-            .flat_map(|adopted| adopted.of(&self.leader));
-        with_descendants(leader.into_iter().chain(orphans).collect())
+        processes(self.leader.id(), self.adopted.as_ref())
     }
 
     /// Waits for the leader's end and takes its exit code. No process of the group is signalled any
@@ -245,6 +260,7 @@ impl Group {
         self.lent = None;
         // Others may start and end meanwhile; reaping itself takes no time.
         while let Ok((false, [])) = self.exit.or_ready_within([], Duration::MAX) {}
+        lock(&LIVE).remove(&self.leader.id());
         reap(&self.leader, self.adopted.as_ref())
     }
 }
@@ -258,6 +274,12 @@ impl Drop for Group {
             warn_unless_reaped(&self.leader, reaped);
         }
     }
+}
+
+/// A leader and what it started, without what has ended.
+fn processes(leader: i32, adopted: Option<&Arc<Adopted>>) -> Vec<Process> {
+    let orphans = adopted.into_iter().flat_map(|adopted| adopted.of(leader));
+    with_descendants(Process::open(leader).into_iter().chain(orphans).collect())
 }
 
 fn spawn_patiently(
@@ -340,6 +362,7 @@ impl Given {
 /// Ends a process whose end cannot be seen otherwise.
 fn end(leader: &Child, adopted: Option<&Arc<Adopted>>) {
     warn_unless_signalled(leader, group::kill(leader));
+    lock(&LIVE).remove(&leader.id());
     warn_unless_reaped(leader, reap(leader, adopted));
 }
 

@@ -148,12 +148,12 @@ impl Adopted {
     }
 
     /// What has lost its parent and was started by that job.
-    pub(super) fn of(&self, job: &Child) -> Vec<Process> {
-        let Some(token) = lock(&self.running).get(&job.id()).cloned() else {
+    pub(super) fn of(&self, job: i32) -> Vec<Process> {
+        let Some(token) = lock(&self.running).get(&job).cloned() else {
             return Vec::new();
         };
         let is_of_job =
-            |process: &Process| process.session == job.id() || tokens(process).contains(&token);
+            |process: &Process| process.session == job || tokens(process).contains(&token);
         let mut orphans = self.orphans();
         orphans.retain(is_of_job);
         orphans

@@ -6,12 +6,22 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::text::shorten::shortened;
+
+/// So many characters of a key are shown in a message.
+const MAX_KEY_CHARS: usize = 300;
+
 /// Displays a text with every dangerous character escaped.
 pub(crate) struct Escaped<'a>(std::borrow::Cow<'a, str>);
 
 impl<'a> Escaped<'a> {
     pub(crate) fn text(text: &'a str) -> Self {
         Escaped(text.into())
+    }
+
+    /// A key of many pages keeps its start and its end.
+    pub(crate) fn key(key: &'a str) -> Self {
+        Escaped(shortened(key, MAX_KEY_CHARS))
     }
 
     pub(crate) fn path(path: &'a Path) -> Self {
@@ -36,13 +46,16 @@ pub fn escape(text: &str) -> String {
     Escaped::text(text).to_string()
 }
 
-/// A few names, escaped and separated by commas.
+/// A few names, escaped and separated by commas; one that has a comma itself is quoted.
 pub(crate) fn escape_list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text = names
         .iter()
         .take(SHOWN)
-        .map(|name| escape(name))
+        .map(|name| match name.contains(',') {
+            true => format!("\"{}\"", escape(name)),
+            false => escape(name),
+        })
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > SHOWN {
@@ -60,7 +73,13 @@ pub(crate) fn is_dangerous(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{escape, escape_list};
+
+    #[test]
+    fn a_name_with_a_comma_is_one_in_a_list() {
+        let names = ["A001,10", "b", "Acme, Inc."].map(str::to_owned);
+        assert_eq!(escape_list(&names), "\"A001,10\", b, \"Acme, Inc.\"");
+    }
 
     #[test]
     fn an_escape_sequence_is_shown_and_not_obeyed() {

@@ -1,5 +1,6 @@
 //! What jobs print reaches a pipe in whole lines, all of it, and holds nothing up.
 
+mod frames;
 pub mod terminal;
 
 use std::collections::BTreeMap;

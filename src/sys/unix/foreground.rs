@@ -51,11 +51,6 @@ pub(crate) fn interrupt() {
     kill_process(getpid(), Signal::INT).ok();
 }
 
-/// Stops this process, as Ctrl-Z does; returns when it is to go on.
-pub(crate) fn stop() {
-    kill_process(getpid(), Signal::STOP).ok();
-}
-
 /// Changes the terminal, which would stop a process in the background (SIGTTOU).
 fn unstopped<T>(change: impl FnOnce() -> T) -> T {
     let [mut blocked, mut before] = [MaybeUninit::<sigset_t>::uninit(); 2];

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::sys::spawn::Child;
 
@@ -23,4 +23,10 @@ pub(crate) fn stop(leader: &Child) -> io::Result<()> {
 /// Ends every process of the group (SIGKILL). `leader` must not have been reaped.
 pub(crate) fn kill(leader: &Child) -> io::Result<()> {
     Ok(kill_process_group(leader.pid(), Signal::KILL)?)
+}
+
+/// Ends every process of the group with this leader (SIGKILL), which must not have been reaped.
+pub(crate) fn kill_led_by(leader: i32) -> io::Result<()> {
+    let leader = Pid::from_raw(leader).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process_group(leader, Signal::KILL)?)
 }

@@ -22,3 +22,5 @@ pub(crate) mod rights;
 pub(crate) mod signals;
 #[cfg(feature = "cli")]
 pub(crate) mod spawn;
+#[cfg(feature = "cli")]
+pub(crate) mod suspend;

@@ -65,6 +65,11 @@ impl Output {
         self.path().parent().expect("resolved")
     }
 
+    /// The file, open for reading and writing.
+    pub fn file(&self) -> &File {
+        self.new.file()
+    }
+
     /// Writes to it.
     pub fn writer(&self) -> BufWriter<&File> {
         BufWriter::with_capacity(1 << 16, self.new.file())
@@ -109,6 +114,11 @@ fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     };
     match folder.canonicalize() {
         Ok(folder) => Ok(folder.join(name)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::Sheet(Error::Io {
+            action: "find the folder",
+            path: folder.to_owned(),
+            source: Arc::new(error),
+        })),
         Err(error) => Err(failure("open", folder.to_owned(), error)),
     }
 }

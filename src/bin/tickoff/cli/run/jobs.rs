@@ -2,7 +2,7 @@
 
 use tickoff::{
     CannotRun, CommandTemplate, Job, KeptOutput, Orphans, Outcome, RecordCommand, Rights, Session,
-    Stop, WorkerProcesses,
+    Stop, WorkerProcesses, escape,
 };
 
 use super::args::RunArgs;
@@ -98,7 +98,14 @@ impl Jobs {
     ) -> Result<Work, Failure> {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
-            let template = template(args, &session.columns())?;
+            let columns = session.columns();
+            let template = template(args, &columns)?;
+            for (text, placeholder) in template.meant_as_cells(&columns) {
+                let (text, placeholder) = (escape(text), escape(&placeholder));
+                tracing::warn!(
+                    "the command gets {text} as it is, since no shell looks at it: {placeholder} is the cell"
+                );
+            }
             for text in template.left_as_text() {
                 tracing::warn!("the sheet has no column {text}: the command gets it as it is");
             }
@@ -131,6 +138,7 @@ impl Jobs {
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
             .stage(&stage)
+            .keep_large_answers(session.handler().backups()?)
             .orphans(orphans)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
@@ -153,7 +161,15 @@ impl Jobs {
         }
     }
 
-    /// Lets workers end, and sees to what jobs left behind. How the run ends if no job could be started, or no worker ever answered.
+    /// Lets the process end that a worker had, of which the pool has fewer now.
+    pub fn retire(&self, worker: usize, stop: &Stop) {
+        if let Work::Workers(workers) = &self.work {
+            workers.retire(worker, stop);
+        }
+    }
+
+    /// Lets workers end, and sees to what jobs left behind. How the run ends if no job could be started, or no worker
+    /// ever answered.
     pub fn finish(self, stop: &Stop) -> Exit {
         let cannot_run = match &self.work {
             Work::Commands(command) => command.cannot_run(),

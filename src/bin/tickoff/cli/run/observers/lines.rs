@@ -70,7 +70,19 @@ impl Lines {
         let file = match open(path, rights) {
             Ok(file) => Some(file),
             Err(error) if sys::has_no_reader(&error) => None,
-            Err(error) => return Err(failed(error)),
+            Err(error) => {
+                let folder = path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty());
+                return Err(match folder {
+                    Some(folder) if !folder.exists() => Failure::Sheet(Error::Io {
+                        action: "find the folder",
+                        path: folder.to_owned(),
+                        source: Arc::new(error),
+                    }),
+                    _ => failed(error),
+                });
+            }
         };
         let mut rest = head.to_vec();
         if let Some(file) = &file
