@@ -106,8 +106,8 @@ pub use domain::{
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
-    CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt, Printer,
-    RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored, kill_all, suspend,
+    CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt, Orphans,
+    Printer, RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored, kill_all, suspend,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{

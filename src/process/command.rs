@@ -17,13 +17,14 @@ use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::{Files, KeptOutput};
 use crate::process::large_answers::LargeAnswers;
+use crate::process::orphans::{Adopted, Orphans};
 use crate::process::printing::{Printer, Printing, Stream, has_room_in_time};
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
-use crate::process::signals::heed_children;
+use crate::process::signals::{heed_children, interrupt_us, is_interrupted, is_of_the_stop};
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{
     Left, Malformed, after_stop, again, no_folder, not_kept, not_started, outcome,
@@ -58,9 +59,9 @@ use crate::text::{Escaped, error_message};
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
-/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now), and is killed | keeps its state | is ignored |
+/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now), or from outside while the run stops, and is killed | keeps its state | is ignored |
 /// | the same, and exits with 0 | COMPLETED | is written; its STATUS wins |
-/// | the same, and exits with another code | keeps its state, unless the result has a STATUS | is written, but after 75 or a code of `retry_on` |
+/// | the same, and exits with another code, from outside with that of a signal | keeps its state, unless the result has a STATUS | is written, but after 75 or a code of `retry_on` |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
 /// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
 /// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
@@ -89,6 +90,8 @@ pub struct RecordCommand {
     stdout_to: Option<String>,
     large_answers: Option<LargeAnswers>,
     retry_on: RetryOn,
+    adopted: Option<Arc<Adopted>>,
+    is_on_terminal: bool,
     broken: Broken,
     pub(super) results: ResultFiles,
 }
@@ -114,6 +117,8 @@ impl RecordCommand {
             stdout_to: None,
             large_answers: None,
             retry_on: RetryOn::default(),
+            adopted: None,
+            is_on_terminal: false,
             broken: Broken::default(),
             results,
         })
@@ -167,6 +172,20 @@ impl RecordCommand {
         self
     }
 
+    /// Finds what left a command's process group, to end it with the command, instead of the group and the
+    /// descendants alone.
+    pub fn orphans(mut self, orphans: &Orphans) -> Self {
+        self.adopted = Some(orphans.share());
+        self
+    }
+
+    /// Gives a command the terminal of this process, as a shell does, and its stdin, and stdout and stderr as far as they
+    /// are not kept. What Ctrl-C does to it is done to this process as well. For one worker.
+    pub fn on_terminal(mut self) -> Self {
+        self.is_on_terminal = true;
+        self
+    }
+
     /// Why no command can be started, if that has ended the run.
     pub fn cannot_run(&self) -> Option<&CannotRun> {
         self.broken.reason()
@@ -194,6 +213,9 @@ impl RecordCommand {
             .env("TICKOFF_WORKER", job.worker.to_string())
             .env("TICKOFF_ATTEMPT", job.attempt.to_string())
             .env("TICKOFF_RESULT", result_file.path());
+        if self.is_on_terminal {
+            command.on_our_terminal();
+        }
         let kept = self.output.as_ref().map(|output| output.files(job.po));
         let (stdout, stderr) = match kept.transpose() {
             Ok(files) => self.places(files, job),
@@ -203,8 +225,14 @@ impl RecordCommand {
             }
         };
         let is_stdout_wanted = self.stdout_to.is_some();
-        let running = match Running::spawn(&mut command, stdout, stderr, is_stdout_wanted, job.stop)
-        {
+        let running = match Running::spawn(
+            &mut command,
+            stdout,
+            stderr,
+            is_stdout_wanted,
+            self.adopted.as_ref(),
+            job.stop,
+        ) {
             Ok(Some(running)) => running,
             Ok(None) => return Outcome::Stopped,
             Err(error) => {
@@ -212,22 +240,26 @@ impl RecordCommand {
                 job.process_ended(&start.ended(Ending::NotStarted(code.into())));
                 return match self.template.why_not(&error) {
                     Some(reason) => self.broken.end_run(reason, job.stop),
-                    None => not_started(command.get_program(), &error),
+                    None => not_started(command.program(), &error),
                 };
             }
         };
-        let waited = running.wait(self.timeout, job.stop);
+        let waited = running.wait(job.po, self.timeout, job.stop);
         let ending = waited
             .as_ref()
             .map_or(Ending::Unknown, |ended| ended.ending);
         job.process_ended(&start.ended(ending));
+        if self.is_on_terminal && is_interrupted(ending) {
+            interrupt_us(job.stop);
+        }
+        let is_of_the_stop = is_of_the_stop(ending, job.stop);
         match waited {
             Ok(ended) => {
                 let asks_again = match ended.ending {
                     Ending::Exit(code) => Some(code).filter(|code| self.retry_on.contains(*code)),
                     _ => None,
                 };
-                if ended.was_stopped && ended.ending != Ending::Exit(0) {
+                if is_of_the_stop || ended.was_stopped && ended.ending != Ending::Exit(0) {
                     let left = in_general(result_file.take(job.po, None), &self.stage);
                     return match asks_again {
                         Some(_) => Outcome::Stopped,

@@ -5,20 +5,23 @@
 //! whose printer has no room is not read, and the command waits in its write.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use crate::process::ends::Ends;
-use crate::process::group::{GRACE, Group};
-use crate::process::poll::{next_look, until};
+use crate::process::group::{GRACE, Given, Group};
+use crate::process::orphans::Adopted;
+use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printing;
 use crate::process::tail::Tail;
 use crate::run::{Ending, Stop, StopLevel};
+use crate::sys::foreground;
 use crate::sys::poll::{Pipe, bytes_in, ready_within};
+use crate::sys::spawn::Command;
 
 /// How much is read at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -26,9 +29,9 @@ const CHUNK: usize = 64 << 10;
 /// A started command that has not been reaped.
 pub(super) struct Running {
     group: Group,
-    stderr: Output<ChildStderr, Tail>,
+    stderr: Output<Tail>,
     /// Open only if it is wanted or printed.
-    stdout: Output<ChildStdout, Ends>,
+    stdout: Output<Ends>,
 }
 
 /// How a command ended, and what it said.
@@ -60,15 +63,19 @@ impl Running {
         mut stdout: Places,
         stderr: Places,
         is_stdout_wanted: bool,
+        adopted: Option<&Arc<Adopted>>,
         stop: &Stop,
     ) -> io::Result<Option<Running>> {
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        if is_stdout_wanted || stdout.printed.is_some() {
-            command.stdout(Stdio::piped());
-        } else if let Some(file) = stdout.kept.take() {
-            command.stdout(file);
-        }
-        let started = Group::spawn(command, stop)?;
+        let given_out = match is_stdout_wanted || stdout.printed.is_some() {
+            true => Given::Pipe,
+            false => stdout.kept.take().map_or(Given::Ours, Given::File),
+        };
+        let (given_in, given_err) = match command.is_on_our_terminal() {
+            true => (Given::File(foreground::open()?), Given::Ours),
+            false => (Given::Nothing, Given::Pipe),
+        };
+        let stdio = [given_in, given_out, given_err];
+        let started = Group::spawn(command, &stdio, adopted, stop)?;
         Ok(started.map(|(group, pipes)| Running {
             group,
             stderr: Output::of("stderr", pipes.stderr, stderr),
@@ -76,8 +83,13 @@ impl Running {
         }))
     }
 
-    /// Waits for the end, or brings it about; no process of the group is left in that case.
-    pub(super) fn wait(mut self, timeout: Option<Duration>, stop: &Stop) -> io::Result<Ended> {
+    /// Waits for the end, or brings it about; nothing that the command started is left in that case.
+    pub(super) fn wait(
+        mut self,
+        key: &str,
+        timeout: Option<Duration>,
+        stop: &Stop,
+    ) -> io::Result<Ended> {
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut broken_off = None;
         while !self.exits_within(next_look(deadline))? {
@@ -89,6 +101,7 @@ impl Running {
                 }
                 continue;
             }
+            self.group.tell_if_stopped(key);
             broken_off = match timeout {
                 _ if stop.level() == StopLevel::Now => Some(Ending::Stopped),
                 Some(timeout) if is_due => Some(Ending::TimedOut(timeout)),
@@ -98,17 +111,18 @@ impl Running {
             deadline = Some(Instant::now() + GRACE);
         }
         if broken_off.is_some() {
-            // The leader is gone; the others have what is left of the grace, and a closed stderr
-            // tells that they are gone as well.
-            while let (true, Some(at)) = (self.stderr.is_open(), deadline) {
-                if until(at).is_zero() {
-                    break;
-                }
+            // The leader is gone; the others have what is left of the grace.
+            while let Some(at) = deadline
+                && !until(at).is_zero()
+                && (self.stderr.is_open() || !self.group.is_alone())
+            {
                 let pipes = [self.stdout.readable(), self.stderr.readable()];
-                let ready = ready_within(pipes, until(at))?;
+                let ready = ready_within(pipes, until(at).min(STOP_CHECK))?;
                 self.read(ready)?;
             }
             self.group.kill();
+        } else {
+            self.group.end_leftovers();
         }
         self.stdout.finish()?;
         self.stderr.finish()?;
@@ -164,15 +178,15 @@ impl Keep for Ends {
 /// What a command writes to one of its outputs: as much as is wanted of it, and the other places for all of it.
 ///
 /// To stderr the command writes through a pipe in any case: its end tells when the last process is gone.
-struct Output<P, K> {
+struct Output<K> {
     name: &'static str,
-    pipe: Option<P>,
+    pipe: Option<PipeReader>,
     places: Places,
     end: K,
 }
 
-impl<P: Read + AsFd, K: Keep> Output<P, K> {
-    fn of(name: &'static str, pipe: Option<P>, places: Places) -> Self {
+impl<K: Keep> Output<K> {
+    fn of(name: &'static str, pipe: Option<PipeReader>, places: Places) -> Self {
         let end = K::default();
         Output {
             name,
@@ -319,7 +333,10 @@ mod tests {
             .strip_prefix("exit 1: ")
             .unwrap();
         assert!(is_running(pid));
-        Command::new("kill").arg(pid).status().unwrap();
+        std::process::Command::new("kill")
+            .arg(pid)
+            .status()
+            .unwrap();
     }
 
     #[test]

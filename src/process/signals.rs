@@ -2,11 +2,13 @@
 //! them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::error::{Error, Result};
-use crate::sys::{disposition, signals, suspend};
+use crate::run::{Ending, Stop};
+use crate::sys::{disposition, foreground, signals, suspend};
 
 /// Whether whoever started this process wants it to ignore a signal, as `nohup` does. False too
 /// where the system does not say.
@@ -30,6 +32,36 @@ pub(super) fn heed_children() -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// How long a job that was ended by a signal of a stop waits for the program to hear it too.
+const HEARING: Duration = Duration::from_millis(250);
+
+/// Whether a job was ended by what ends the run: a service manager sends its signal to every process of a service,
+/// and the jobs may have heard it first.
+pub(super) fn is_of_the_stop(ending: Ending, stop: &Stop) -> bool {
+    const HEARD: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+    match ending {
+        Ending::Signal(signal) if HEARD.contains(&signal) => {
+            stop.sleep_until(Instant::now() + HEARING);
+            stop.is_requested()
+        }
+        Ending::Signal(signal) => signal == SIGKILL && stop.is_requested(),
+        // As shells say it of a command that they waited for.
+        Ending::Exit(code) => HEARD.contains(&(code - 128)) && stop.is_requested(),
+        _ => false,
+    }
+}
+
+/// Whether Ctrl-C has ended a command, or that for which a shell waited.
+pub(super) fn is_interrupted(ending: Ending) -> bool {
+    matches!(ending, Ending::Signal(SIGINT)) || ending == Ending::Exit(128 + SIGINT)
+}
+
+/// Passes on the Ctrl-C that a command on our terminal has got.
+pub(super) fn interrupt_us(stop: &Stop) {
+    foreground::interrupt();
+    stop.sleep_until(Instant::now() + HEARING);
 }
 
 /// Says that a signal ended a process.

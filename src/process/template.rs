@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::Command;
 
 use crate::domain::Stage;
 use crate::domain::columns::same_column;
@@ -14,6 +13,7 @@ use crate::process::program::{self, CannotRun};
 use crate::process::script::safe_form_of;
 use crate::run::Job;
 use crate::sheet::CsvRecord;
+use crate::sys::spawn::Command;
 use crate::text::shell;
 
 /// The variable that names the stage.
@@ -131,9 +131,8 @@ impl CommandTemplate {
     /// The command for an attempt, with the environment of this process and the stage.
     pub(super) fn command(&self, job: &Job<'_>, stage: &Stage) -> Command {
         let record = job.record.as_ref();
-        let mut words = self.words.iter().map(|word| word.fill(job.po, record));
-        let mut command = Command::new(words.next().expect("a template has a program"));
-        command.args(words);
+        let words = self.words.iter().map(|word| word.fill(job.po, record));
+        let mut command = Command::new(words.map(Into::into));
         match stage.is_main() {
             true => command.env_remove(STAGE),
             false => command.env(STAGE, stage.name()),

@@ -9,7 +9,11 @@ pub(crate) mod acl;
 pub(crate) mod disposition;
 #[cfg(feature = "cli")]
 pub(crate) mod exit;
+#[cfg(feature = "cli")]
+pub(crate) mod new_session;
 pub(crate) mod place;
+#[cfg(feature = "cli")]
+pub(crate) mod processes;
 
 /// Reading without a trace.
 pub(crate) mod access_time {

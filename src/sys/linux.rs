@@ -10,7 +10,11 @@ pub(crate) mod exit;
 pub(crate) mod inode;
 pub(crate) mod lease;
 pub(crate) mod lock_holder;
+#[cfg(feature = "cli")]
+pub(crate) mod new_session;
 pub(crate) mod place;
 pub(crate) mod private_file;
 pub(crate) mod process_space;
+#[cfg(feature = "cli")]
+pub(crate) mod processes;
 pub(crate) mod room;

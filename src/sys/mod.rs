@@ -26,7 +26,7 @@ pub(crate) use system::{
     access_time, acl, blocks, inode, lease, lock_holder, place, private_file, process_space, room,
 };
 #[cfg(feature = "cli")]
-pub(crate) use system::{disposition, exit};
+pub(crate) use system::{disposition, exit, processes};
 pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, regular, rights};
 #[cfg(feature = "cli")]
-pub(crate) use unix::{group, poll, program, signals, suspend};
+pub(crate) use unix::{foreground, group, poll, program, signals, spawn, suspend};

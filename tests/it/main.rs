@@ -42,6 +42,8 @@ mod edits;
 mod encoding;
 #[cfg(feature = "cli")]
 mod errors;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod escapes;
 #[cfg(feature = "cli")]
 mod events;
 #[cfg(feature = "cli")]
@@ -127,6 +129,8 @@ mod summary;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod tty;
 #[cfg(feature = "cli")]
 mod unseen;
 #[cfg(feature = "cli")]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command_line::{Running, end, is_alive, wait_until};
 use crate::fixture::TempSheet;
@@ -183,12 +183,68 @@ fn ctrl_c_does_not_wait_for_a_po_that_waits_for_its_next_attempt() {
 }
 
 #[test]
-fn jobs_do_not_get_the_ctrl_c_of_the_terminal() {
+fn jobs_have_no_terminal_and_do_not_get_its_ctrl_c() {
     let sheet = TempSheet::pending(1);
-    let script = "ps -o pgid= -p $$ > group";
+    let script = "echo $$ $(ps -o pgid=,sid=,tty= -p $$) > job; (: < /dev/tty) || echo none >> job";
+    Running::start(&mut sheet.run("", script)).end().with(0);
+    let said = sheet.lines("job");
+    let pid = said[0].split(' ').next().unwrap();
+    assert_eq!(said, [format!("{pid} {pid} {pid} ?"), "none".to_owned()]);
+}
+
+/// As a service manager does: each process of the service gets the signal, the jobs first.
+#[test]
+fn a_signal_for_all_processes_leaves_the_rows_that_were_running_as_they_were() {
+    let sheet = TempSheet::pending(4);
+    let script = "case $TICKOFF_KEY in PO0) trap 'exit 143' TERM;; esac; echo $$ >> pids; hang";
+    let run = Running::start(&mut sheet.run("-j 2", script));
+    wait_until("two jobs run", || sheet.lines("pids").len() == 2);
+    for pid in sheet.lines("pids") {
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        // The one that ends by a code says it late.
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+    run.signal(Signal::TERM);
+    let ended = run.end().with(143);
+    assert_eq!(sheet.cell("PO1", "STATUS"), "PENDING", "{ended:?}");
+    assert!(!ended.stderr.contains("killed by signal"), "{ended:?}");
+}
+
+#[test]
+fn a_job_that_is_killed_while_the_run_goes_on_has_failed() {
+    let sheet = TempSheet::pending(1);
+    end(&mut sheet.run("", "kill -TERM $$")).with(1);
+    assert_eq!(
+        sheet.cell("PO0", "ERROR_MESSAGE"),
+        "killed by signal 15 (SIGTERM)"
+    );
+}
+
+#[test]
+fn a_job_that_is_killed_while_the_run_stops_keeps_its_state() {
+    for killed in ["kill -KILL $$", "kill -TERM $$", "exit 143"] {
+        let sheet = TempSheet::pending(2);
+        let run =
+            Running::start(&mut sheet.run("-j 1", &format!("echo >> log; await go; {killed}")));
+        wait_until("a job runs", || sheet.lines("log").len() == 1);
+        run.signal(Signal::INT);
+        run.wait_until_it_says(STOPPING);
+        let_go(&sheet);
+        run.end().with(130);
+        assert_eq!(sheet.status()["pending"], 2, "{killed}");
+    }
+}
+
+#[test]
+fn a_job_that_is_stopped_is_named() {
+    let sheet = TempSheet::pending(1);
+    let script = "sh -c 'echo $$ > pids; kill -STOP $$; exit 3'";
     let run = Running::start(&mut sheet.run("", script));
-    let own = run.id();
-    run.end().with(0);
-    let group = sheet.lines("group")[0].trim().to_owned();
-    assert!(group != own.to_string() && group != "0", "{group}");
+    run.wait_until_it_says("the job waits for a process that is stopped, sh: kill -CONT ");
+    let pid = sheet.lines("pids").concat();
+    let advice = format!("kill -CONT {pid} lets it go on");
+    assert!(run.stderr().contains(&advice), "{}", run.stderr());
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::CONT).unwrap();
+    run.end().with(1);
+    assert_eq!(sheet.cell("PO0", "ERROR_MESSAGE"), "exit 3");
 }

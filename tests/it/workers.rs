@@ -410,3 +410,39 @@ fn an_answer_without_a_line_end_counts_when_its_worker_ends_or_its_time_is_up() 
         assert_eq!(outcome(&sheet, "P1"), completed());
     }
 }
+
+/// Answers each request; `$id` is that of the last one.
+const ANSWERS: &str = r#"while read -r line; do id=${line#*:}; id=${id%%,*}; echo "{\"id\":$id,\"updates\":{}}"; done; "#;
+
+#[test]
+fn workers_that_do_not_end_are_killed_together() {
+    let rows: Vec<_> = (1..=8).map(|row| format!("P{row}")).collect();
+    let sheet = sheet(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let hang =
+        format!("trap '' TERM; {ANSWERS} echo >> over; while [ -e $PWD ]; do sleep 0.1; done");
+    let run = Running::start(&mut run_script(&sheet, "-j 8", &hang));
+    wait_until("their stdin is closed", || !sheet.lines("over").is_empty());
+    let begun = std::time::Instant::now();
+    run.signal(rustix::process::Signal::INT);
+    run.wait_until_it_says("stopping");
+    run.signal(rustix::process::Signal::INT);
+    let ended = run.end();
+    let took = begun.elapsed().as_secs_f64();
+    assert!(took < 4.0, "{took}: {ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("a worker did not end when its stdin was closed"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn the_time_of_a_run_is_that_of_its_workers_as_well() {
+    let sheet = sheet(&["P1"]);
+    let slow = format!("{ANSWERS} sleep 2");
+    let ended = end(&mut run_script(&sheet, "-j 1", &slow)).with(0);
+    let (_, time) = ended.stderr.split_once(" skipped in ").unwrap();
+    let seconds: f64 = time.split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds >= 2.0, "{ended:?}");
+}

@@ -14,6 +14,12 @@ use rustix::process::{geteuid, getpgrp};
 use rustix::system::uname;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
+/// Whether there is a terminal, and it listens to this program.
+pub fn has_terminal() -> bool {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(&terminal) == Ok(getpgrp()))
+}
+
 /// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
 ///
 /// An empty handler does. Ignoring the signal would too, but commands would inherit that. Should

@@ -3,29 +3,34 @@
 //! Its stdin does not block: a process that does not read is noticed like one that does not answer.
 //! One wait sees its exit, its answers and the room for a request.
 
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memchr;
 use tracing::warn;
 
 use crate::domain::MAX_LINE_BYTES;
-use crate::process::group::{GRACE, Group};
+use crate::process::group::{GRACE, Given, Group};
+use crate::process::orphans::Adopted;
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
-use crate::process::signals::killed_by;
+use crate::process::signals::{is_of_the_stop, killed_by};
 use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
 use crate::sheet::JsonObject;
 use crate::sys::poll::{Pipe, never_block};
+use crate::sys::spawn::Command;
 
 /// How long a process may take to end after its stdin was closed.
 pub const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long a process that was asked to end is given before the next look.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// Why a process is not asked again.
 pub(super) enum Failure {
@@ -44,8 +49,8 @@ pub(super) enum Failure {
 pub(super) struct Process {
     group: Group,
     /// Closed when the process is to end by itself.
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
+    stdin: Option<PipeWriter>,
+    stdout: PipeReader,
     /// Of a line that is too long no more than its beginning.
     received: Vec<u8>,
     /// Up to where it has no line feed.
@@ -65,12 +70,10 @@ impl Process {
         command: &mut Command,
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
+        adopted: Option<&Arc<Adopted>>,
     ) -> io::Result<Option<Process>> {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let Some((group, pipes)) = Group::spawn(command, job.stop)? else {
+        let piped = [Given::Pipe, Given::Pipe, Given::Pipe];
+        let Some((group, pipes)) = Group::spawn(command, &piped, adopted, job.stop)? else {
             return Ok(None);
         };
         let piped = || io::Error::other("a pipe is missing");
@@ -139,6 +142,7 @@ impl Process {
             if broken_off.is_some() {
                 continue;
             }
+            self.group.tell_if_stopped(job.po);
             broken_off = match timeout {
                 _ if job.stop.level() == StopLevel::Now => Some(Failure::Stopped),
                 Some(timeout) if is_due => Some(Failure::TimedOut(timeout)),
@@ -261,34 +265,6 @@ impl Process {
         self.killed_at.is_some()
     }
 
-    /// Tells the process that nothing more will be asked.
-    pub(super) fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Lets the process end by itself, and says so if that does not go well.
-    pub(super) fn dismiss(mut self, stop: &Stop, worker: usize) {
-        self.close_stdin();
-        let deadline = Instant::now() + FAREWELL;
-        while !self.group.exits_within(STOP_CHECK) {
-            if until(deadline).is_zero() || stop.level() == StopLevel::Now {
-                self.kill();
-                return warn!(
-                    worker,
-                    "a worker did not end when its stdin was closed, and was killed"
-                );
-            }
-        }
-        let ending = self.end();
-        if ending != Ending::Exit(0) {
-            let ending = described(ending);
-            warn!(
-                worker,
-                "a worker ended with {ending} when its stdin was closed"
-            );
-        }
-    }
-
     /// Ends a process that did not answer as it should; how it ended, and what it said since it was
     /// asked.
     pub(super) fn end_after(mut self, failure: &mut Failure) -> (Ending, String) {
@@ -314,18 +290,31 @@ impl Process {
     /// SIGTERM for all of its group and, after [`GRACE`], SIGKILL.
     pub(super) fn kill(mut self) -> (Ending, String) {
         let deadline = self.terminate();
-        self.group.exits_within(until(deadline));
-        // The others have what is left of the grace; a closed stderr tells that they are gone.
-        self.stderr.ends_within(until(deadline));
+        self.grant(deadline);
         self.collect()
     }
 
-    /// Asks all of its group to end, once; when it is killed.
+    /// Asks all that it started to end, once; when it is killed.
     fn terminate(&mut self) -> Instant {
         *self.killed_at.get_or_insert_with(|| {
             self.group.terminate();
             Instant::now() + GRACE
         })
+    }
+
+    /// Waits for its end, and that of what it started, until then.
+    fn grant(&self, deadline: Instant) {
+        while !until(deadline).is_zero() {
+            if self.group.exits_within(until(deadline).min(STOP_CHECK)) && self.is_alone() {
+                return;
+            }
+            thread::sleep(MOMENT);
+        }
+    }
+
+    /// Whether nothing is left of what it started, for which a closed stderr stands as well.
+    fn is_alone(&self) -> bool {
+        self.stderr.has_ended() && self.group.is_alone()
     }
 
     /// Takes the exit code of a process that ended or is killed now, and what it said since it was
@@ -335,6 +324,46 @@ impl Process {
         self.group.kill();
         let ending = self.group.reap().unwrap_or(Ending::Unknown);
         (ending, self.stderr.take())
+    }
+}
+
+/// Lets processes of these workers end by themselves, all in one time, and says what does not go well.
+pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, stop: &Stop) {
+    let mut left: Vec<_> = processes.into_iter().collect();
+    for (_, process) in &mut left {
+        process.stdin = None;
+    }
+    let deadline = Instant::now() + FAREWELL;
+    let mut ended = Vec::new();
+    while !left.is_empty() && !until(deadline).is_zero() && stop.level() < StopLevel::Now {
+        let (gone, still): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .partition(|(_, process)| process.has_exited());
+        ended.extend(gone);
+        left = still;
+        if let [(_, first), ..] = &left[..] {
+            first.group.exits_within(STOP_CHECK);
+        }
+    }
+    for (worker, process) in ended {
+        let ending = process.end();
+        if ending != Ending::Exit(0) && !is_of_the_stop(ending, stop) {
+            let ending = described(ending);
+            warn!(
+                worker,
+                "a worker ended with {ending} when its stdin was closed"
+            );
+        }
+    }
+    for (_, process) in &mut left {
+        process.terminate();
+    }
+    for (worker, process) in left {
+        process.kill();
+        warn!(
+            worker,
+            "a worker did not end when its stdin was closed, and was killed"
+        );
     }
 }
 

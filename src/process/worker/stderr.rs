@@ -4,19 +4,22 @@
 //! attempt takes in what is in the pipe by then, so that what was said before an answer belongs to its row.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ChildStderr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::process::poll::{STOP_CHECK, until};
+use crate::process::poll::STOP_CHECK;
 use crate::process::printing::{Printer, Printing, Stream};
 use crate::process::tail::Tail;
 use crate::run::Job;
 use crate::run::stop::lock;
 use crate::sys::poll::{Pipe, bytes_in, never_block, ready_within};
+
+/// How long the thread goes on at most when its process has been reaped.
+const OVER_CHECK: Duration = Duration::from_secs(1);
 
 /// What a process writes to its stderr: printed line by line, its end kept for messages.
 pub(super) struct Stderr {
@@ -28,6 +31,9 @@ struct Said {
     /// Does not block.
     pipe: File,
     taken: Mutex<Taken>,
+    /// Whether the process has been reaped: then nobody is read who holds the pipe still. Written by who reaps,
+    /// read by the thread. Relaxed: it hands over nothing else.
+    is_over: AtomicBool,
 }
 
 /// What has come out of the pipe.
@@ -39,7 +45,7 @@ struct Taken {
 
 impl Stderr {
     pub(super) fn read(
-        pipe: ChildStderr,
+        pipe: PipeReader,
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
     ) -> io::Result<Stderr> {
@@ -51,7 +57,11 @@ impl Stderr {
             end: Tail::default(),
             printed,
         });
-        let said = Arc::new(Said { pipe, taken });
+        let said = Arc::new(Said {
+            pipe,
+            taken,
+            is_over: AtomicBool::new(false),
+        });
         let reading = Arc::clone(&said);
         let reader = thread::Builder::new()
             .name(format!("stderr-{worker}"))
@@ -78,28 +88,26 @@ impl Stderr {
         }
     }
 
-    /// Waits for so long until nobody can say anything more.
-    pub(super) fn ends_within(&self, time: Duration) {
-        let deadline = Instant::now() + time;
-        while !self.reader.is_finished() && !until(deadline).is_zero() {
-            thread::sleep(Duration::from_millis(1));
-        }
+    /// Whether nobody can say anything more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.reader.is_finished()
     }
 
     /// What was said since. The process has been reaped: what it wrote is in the pipe, and a process
     /// that it left behind is not waited for.
     pub(super) fn take(&self) -> String {
         self.pause();
+        self.said.is_over.store(true, Ordering::Relaxed);
         std::mem::take(&mut lock(&self.said.taken).end).text()
     }
 }
 
 impl Said {
     fn read_to_end(&self) {
-        loop {
+        while !self.is_over.load(Ordering::Relaxed) {
             let readable = [Some(Pipe::Readable(self.pipe.as_fd()))];
             // A pipe that cannot be read has nothing more to say.
-            let Ok([is_readable]) = ready_within(readable, Duration::MAX) else {
+            let Ok([is_readable]) = ready_within(readable, OVER_CHECK) else {
                 return;
             };
             let mut taken = lock(&self.taken);

@@ -27,13 +27,14 @@ use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
 use crate::process::large_answers::LargeAnswers;
+use crate::process::orphans::{Adopted, Orphans};
 use crate::process::poll::until;
 use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
-use crate::process::signals::heed_children;
+use crate::process::signals::{heed_children, is_of_the_stop};
 use crate::process::template::CommandTemplate;
 use crate::process::verdict::{Malformed, not_started};
-use crate::process::worker::process::{Failure, Process, described};
+use crate::process::worker::process::{Failure, Process, described, dismiss};
 use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
 use crate::run::stop::lock;
@@ -55,6 +56,7 @@ pub struct WorkerProcesses {
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
+    adopted: Option<Arc<Adopted>>,
     slots: Slots,
     next_start: Mutex<Instant>,
     requests: AtomicU64,
@@ -86,6 +88,7 @@ impl WorkerProcesses {
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
+            adopted: None,
             slots: Slots::new(workers),
             next_start: Mutex::new(Instant::now()),
             requests: AtomicU64::new(0),
@@ -133,6 +136,13 @@ impl WorkerProcesses {
         self
     }
 
+    /// Finds what left a process's group, to end it with the process, as
+    /// [`RecordCommand::orphans`](crate::RecordCommand::orphans) does.
+    pub fn orphans(mut self, orphans: &Orphans) -> Self {
+        self.adopted = Some(orphans.share());
+        self
+    }
+
     /// Asks the process of the job's worker, and says what became of the attempt. A worker beyond those that were
     /// prepared for gets one, too.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
@@ -149,7 +159,7 @@ impl WorkerProcesses {
             limit.is_some_and(|limit| process.answers() >= limit.get())
         };
         if let Some(worn) = slot.take_if(is_worn) {
-            worn.dismiss(job.stop, job.worker);
+            dismiss([(job.worker, worn)], job.stop);
         }
         let process = match &mut *slot {
             Some(process) => process,
@@ -182,30 +192,29 @@ impl WorkerProcesses {
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
+                if matches!(failure, Failure::Ended) && is_of_the_stop(ending, job.stop) {
+                    return Outcome::Stopped;
+                }
                 self.replaced(job, failure, (ending, said), is_new)
             }
         }
     }
 
-    /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most, and kills those that
-    /// are left.
+    /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most for all of them, and
+    /// kills those that are left.
     pub fn finish(self, stop: &Stop) {
-        let mut processes = self.slots.take_all();
-        for process in processes.iter_mut().flatten() {
-            process.close_stdin();
-        }
-        for (worker, process) in processes.into_iter().enumerate() {
-            if let Some(process) = process {
-                process.dismiss(stop, worker);
-            }
-        }
+        let processes = self.slots.take_all().into_iter().enumerate();
+        dismiss(
+            processes.filter_map(|(worker, process)| Some((worker, process?))),
+            stop,
+        );
     }
 
     /// Lets the process of a worker end that the pool has no more ([`Event::Retired`](crate::Event::Retired)).
     pub fn retire(&self, worker: usize, stop: &Stop) {
         let retired = lock(&self.slots.of(worker)).take();
         if let Some(process) = retired {
-            process.dismiss(stop, worker);
+            dismiss([(worker, process)], stop);
         }
     }
 
@@ -240,12 +249,17 @@ impl WorkerProcesses {
         command
             .env("TICKOFF_SESSION", &self.session_id)
             .env("TICKOFF_WORKER", job.worker.to_string());
-        let outcome = match Process::spawn(&mut command, job, self.printer.as_ref()) {
+        let outcome = match Process::spawn(
+            &mut command,
+            job,
+            self.printer.as_ref(),
+            self.adopted.as_ref(),
+        ) {
             Ok(Some(process)) => return Ok(process),
             Ok(None) => Outcome::Stopped,
             Err(error) => match self.command.why_not(&error) {
                 Some(reason) => self.broken.end_run(reason, job.stop),
-                None => not_started(command.get_program(), &error),
+                None => not_started(command.program(), &error),
             },
         };
         Err(Box::new(outcome))

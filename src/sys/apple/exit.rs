@@ -4,12 +4,12 @@
 //! waited for to its end.
 
 use std::io;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::poll::{Pipe, ready_within};
+use crate::sys::spawn::Child;
 
 /// How long a child's end may go unnoticed.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -20,7 +20,7 @@ pub(crate) struct Exit(Pid);
 impl Exit {
     /// `child` must not have been reaped.
     pub(crate) fn of(child: &Child) -> io::Result<Exit> {
-        Ok(Exit(Pid::from_child(child)))
+        Ok(Exit(child.pid()))
     }
 
     /// Waits until the child has exited or one of these pipes is ready, or for so long; whether it has,

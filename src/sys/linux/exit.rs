@@ -3,12 +3,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::sys::poll::{Pipe, ready_beside};
+use crate::sys::spawn::Child;
 
 /// Tells when a child exits.
 pub(crate) struct Exit(OwnedFd);
@@ -16,8 +16,7 @@ pub(crate) struct Exit(OwnedFd);
 impl Exit {
     /// `child` must not have been reaped.
     pub(crate) fn of(child: &Child) -> io::Result<Exit> {
-        let pid = Pid::from_child(child);
-        Ok(Exit(pidfd_open(pid, PidfdFlags::empty())?))
+        Ok(Exit(pidfd_open(child.pid(), PidfdFlags::empty())?))
     }
 
     /// Waits until the child has exited or one of these pipes is ready, or for so long; whether it has,

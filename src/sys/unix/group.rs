@@ -5,25 +5,28 @@
 //! waited for.
 
 use std::io;
-use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::sys::spawn::Child;
+
 /// Asks every process of the group to end (SIGTERM). `leader` must not have been reaped.
 pub(crate) fn terminate(leader: &Child) -> io::Result<()> {
-    Ok(kill_process_group(Pid::from_child(leader), Signal::TERM)?)
+    Ok(kill_process_group(leader.pid(), Signal::TERM)?)
+}
+
+/// Keeps every process of the group from doing anything (SIGSTOP). `leader` must not have been reaped.
+pub(crate) fn stop(leader: &Child) -> io::Result<()> {
+    Ok(kill_process_group(leader.pid(), Signal::STOP)?)
 }
 
 /// Ends every process of the group (SIGKILL). `leader` must not have been reaped.
 pub(crate) fn kill(leader: &Child) -> io::Result<()> {
-    Ok(kill_process_group(Pid::from_child(leader), Signal::KILL)?)
+    Ok(kill_process_group(leader.pid(), Signal::KILL)?)
 }
 
 /// Ends every process of the group with this leader (SIGKILL), which must not have been reaped.
-pub(crate) fn kill_led_by(leader: u32) -> io::Result<()> {
-    let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
-    Ok(kill_process_group(
-        leader.ok_or(io::ErrorKind::InvalidInput)?,
-        Signal::KILL,
-    )?)
+pub(crate) fn kill_led_by(leader: i32) -> io::Result<()> {
+    let leader = Pid::from_raw(leader).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process_group(leader, Signal::KILL)?)
 }

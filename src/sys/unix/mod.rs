@@ -3,6 +3,8 @@
 pub(crate) mod attributes;
 pub(crate) mod flock;
 #[cfg(feature = "cli")]
+pub(crate) mod foreground;
+#[cfg(feature = "cli")]
 pub(crate) mod group;
 pub(crate) mod holes;
 pub(crate) mod map;
@@ -18,5 +20,7 @@ pub(crate) mod regular;
 pub(crate) mod rights;
 #[cfg(feature = "cli")]
 pub(crate) mod signals;
+#[cfg(feature = "cli")]
+pub(crate) mod spawn;
 #[cfg(feature = "cli")]
 pub(crate) mod suspend;

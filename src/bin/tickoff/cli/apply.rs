@@ -3,12 +3,13 @@
 //! Every line gets one answer, in the order of the lines, once its result is durable; nothing is
 //! answered that a crash could take back. One thread reads and submits, the other waits and answers,
 //! so that a program that sends without pause fills the queue and shares its syncs, while one that
-//! waits for each answer gets it at once. Between the two there is no limit: with one, a program
-//! that sends everything before it reads its first answer would block us, and we would block it.
-//! What waits there is only what that program has not read yet.
+//! waits for each answer gets it at once. Between the two is a large [`Room`](room::Room), so that a
+//! program may send very much before it reads its first answer, and one that never reads costs no
+//! more memory than that.
 
 mod answer;
 mod request;
+mod room;
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
+use room::{EACH, ROOM, Room};
 
 /// Apply results that another program computed
 ///
@@ -159,6 +161,7 @@ fn pump<O: Send>(
     std::thread::scope(|scope| {
         let (submitted, to_answer) = channel();
         let answering = scope.spawn(move || answers.give(to_answer, wait));
+        let room = Room::of(ROOM);
         let mut bytes = Vec::new();
         let mut number = 0;
         let read = loop {
@@ -178,6 +181,13 @@ fn pump<O: Send>(
             };
             let mut warnings = std::mem::take(&mut line.notes);
             let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
+            let texts = [
+                line.po_number.as_deref(),
+                line.operation_id.as_ref().map(|id| id.get()),
+            ];
+            let texts = texts.into_iter().flatten();
+            let texts = texts.chain(warnings.iter().map(|text| &**text));
+            let size = EACH + texts.map(str::len).sum::<usize>();
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
@@ -185,6 +195,7 @@ fn pump<O: Send>(
                     line,
                     warnings,
                     outcome,
+                    taken: room.take(size),
                 })
                 .expect("answering goes on until this is dropped");
             if over {

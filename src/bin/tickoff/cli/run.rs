@@ -15,6 +15,8 @@ mod printed;
 
 mod dry;
 
+use std::time::Instant;
+
 use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
 
 use super::args::slip;
@@ -91,21 +93,21 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         pool = pool.forced();
     }
     let judge = Judge::new(args.write.formulas);
-    let ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
+    let mut ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
     drop(controls);
+    let began_ending = Instant::now();
+    let of_jobs = jobs.finish(&interruption.stop);
+    if let Ok(summary) = &mut ran {
+        summary.elapsed += began_ending.elapsed();
+    }
     for message in judge.counted() {
         tracing::warn!("{message}");
     }
-    let drain = || {
-        output
-            .iter()
-            .for_each(|output| output.drain(&interruption.killed))
-    };
-    drain();
+    if let Some(output) = &output {
+        output.drain(&interruption.killed);
+    }
     observers.ended(ran.as_ref());
     let summary = ran?;
-    let of_jobs = jobs.finish(&interruption.stop);
-    drain();
     Ok(exit(&summary, of_jobs, &interruption))
 }
 

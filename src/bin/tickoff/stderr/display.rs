@@ -61,11 +61,24 @@ pub enum Verbosity {
 impl Display {
     /// Stderr as it is.
     pub fn stderr(format: LogFormat, verbosity: Verbosity) -> Self {
-        let style = match (verbosity, format) {
-            (Verbosity::Quiet, _) => Style::Nothing,
-            (Verbosity::Normal, LogFormat::Human) if is_terminal() => Style::Bar,
-            (Verbosity::Normal, _) => Style::Lines,
+        match (verbosity, format) {
+            (Verbosity::Normal, LogFormat::Human) if is_terminal() => {
+                Display::begin(Style::Bar, format)
+            }
+            _ => Display::of_lines(format, verbosity),
+        }
+    }
+
+    /// Stderr as it is, without lines that change.
+    pub fn of_lines(format: LogFormat, verbosity: Verbosity) -> Self {
+        let style = match verbosity {
+            Verbosity::Quiet => Style::Nothing,
+            Verbosity::Normal => Style::Lines,
         };
+        Display::begin(style, format)
+    }
+
+    fn begin(style: Style, format: LogFormat) -> Self {
         let display = Display::new(style, format, Box::new(Patient(io::stderr())));
         display.write_behind();
         display

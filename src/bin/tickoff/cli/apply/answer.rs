@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tickoff::Error;
 
 use super::request::Request;
+use super::room::Taken;
 use crate::exit::{Exit, Failure, advice};
 use crate::stdout::json_line;
 
@@ -50,6 +51,7 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
             line,
             warnings,
             outcome,
+            taken,
         } in lines
         {
             let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
@@ -57,6 +59,7 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
                 (self.report)(format!("line {number}: {message}"));
             }
             self.answer(number, &line, outcome.err());
+            drop(taken);
         }
         match self.lost {
             Some(error) => Err(Failure::Output(error)),
@@ -105,6 +108,8 @@ pub struct Submitted<O> {
     pub warnings: Vec<String>,
     /// What to wait for.
     pub outcome: Result<O, Refusal>,
+    /// The room that it takes until it is answered.
+    pub taken: Taken,
 }
 
 /// Why a line has no result in the sheet.

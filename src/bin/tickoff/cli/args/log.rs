@@ -23,11 +23,18 @@ pub struct LogArgs {
 impl LogArgs {
     /// The stderr that was asked for.
     pub fn display(&self) -> Display {
-        let verbosity = if self.quiet {
-            Verbosity::Quiet
-        } else {
-            Verbosity::Normal
-        };
-        Display::stderr(self.log_format, verbosity)
+        Display::stderr(self.log_format, self.verbosity())
+    }
+
+    /// The same, without lines that change: jobs have the terminal.
+    pub fn display_beside_jobs(&self) -> Display {
+        Display::of_lines(self.log_format, self.verbosity())
+    }
+
+    fn verbosity(&self) -> Verbosity {
+        match self.quiet {
+            true => Verbosity::Quiet,
+            false => Verbosity::Normal,
+        }
     }
 }

@@ -76,6 +76,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, help_heading = "Running")]
     pub timeout: Option<Duration>,
 
+    /// Kill what a command that ended by itself has left behind; without this it is named and goes on
+    #[arg(long, help_heading = "Running")]
+    pub kill_leftovers: bool,
+
     /// Try a job again up to N times when CMD exits with 75
     #[arg(
         long,
@@ -111,6 +115,14 @@ pub struct RunArgs {
         value_parser = UnknownArgumentValueParser::suggest(NO_DELAY)
     )]
     delay: Option<String>,
+
+    /// Give each command the terminal, as a shell does: for those that ask for a password. Takes -j 1
+    #[arg(
+        long,
+        conflicts_with_all = ["worker_protocol", "results", "show"],
+        help_heading = "Running"
+    )]
+    pub tty: bool,
 
     /// What other programs have for going on.
     #[arg(

@@ -1,16 +1,30 @@
 //! What is done for each row: a command of its own, or a request to a worker that stays alive.
 
 use tickoff::{
-    CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Rights, Session, Stop,
-    WorkerProcesses, escape,
+    CannotRun, CommandTemplate, Job, KeptOutput, Orphans, Outcome, RecordCommand, Rights, Session,
+    Stop, WorkerProcesses, escape,
 };
 
 use super::args::RunArgs;
 use super::printed::JobOutput;
 use crate::exit::{Exit, Failure};
+use crate::sys::has_terminal;
 
-/// Refuses a command that is not there or cannot be run, if that can be told without the sheet.
+/// Refuses a command that is not there or cannot be run, if that can be told without the sheet, and one that cannot
+/// have the terminal.
 pub fn must_be_runnable(args: &RunArgs) -> Result<(), Failure> {
+    if args.tty && !args.dry_run {
+        let problem = match args.jobs.get() {
+            1 if has_terminal() => None,
+            1 => Some(
+                "--tty gives commands the terminal, and there is none, or this runs in the background",
+            ),
+            _ => Some("--tty gives the terminal to one command at a time: add -j 1"),
+        };
+        if let Some(problem) = problem {
+            return Err(Failure::Other(Exit::Usage, problem.to_owned()));
+        }
+    }
     let program = args.cmd[0].to_string_lossy().replace("{}", "");
     match template(args, &[]) {
         Ok(template) if args.worker_protocol.is_some() || !program.contains('{') => {
@@ -48,8 +62,13 @@ fn exit_of(reason: &CannotRun) -> Exit {
     }
 }
 
-/// What is done for each row.
-pub enum Jobs {
+/// What is done for each row, and what it leaves behind.
+pub struct Jobs {
+    work: Work,
+    orphans: Orphans,
+}
+
+enum Work {
     Commands(RecordCommand),
     Workers(WorkerProcesses),
 }
@@ -61,6 +80,22 @@ impl Jobs {
         session: &Session,
         output: Option<&JobOutput>,
     ) -> Result<Jobs, Failure> {
+        let orphans = Orphans::adopt(args.kill_leftovers).map_err(|error| {
+            Failure::Other(
+                Exit::NotWritten,
+                format!("cannot see to what jobs leave behind: {error}"),
+            )
+        })?;
+        let work = Jobs::work(args, session, output, &orphans)?;
+        Ok(Jobs { work, orphans })
+    }
+
+    fn work(
+        args: &RunArgs,
+        session: &Session,
+        output: Option<&JobOutput>,
+        orphans: &Orphans,
+    ) -> Result<Work, Failure> {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
             let columns = session.columns();
@@ -76,9 +111,13 @@ impl Jobs {
             }
             let mut command = RecordCommand::new(template, id)?
                 .stage(&stage)
+                .orphans(orphans)
                 .keep_large_answers(session.handler().backups()?);
             if let Some(timeout) = args.timeout {
                 command = command.timeout(timeout);
+            }
+            if args.tty {
+                command = command.on_terminal();
             }
             if let Some(column) = &args.stdout_to {
                 command = command.stdout_to(column);
@@ -95,11 +134,12 @@ impl Jobs {
             if let Some(output) = output {
                 command = command.print_to(output.printer());
             }
-            return Ok(Jobs::Commands(command));
+            return Ok(Work::Commands(command));
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
             .stage(&stage)
             .keep_large_answers(session.handler().backups()?)
+            .orphans(orphans)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
@@ -110,37 +150,39 @@ impl Jobs {
         if let Some(output) = output {
             workers = workers.print_to(output.printer());
         }
-        Ok(Jobs::Workers(workers))
+        Ok(Work::Workers(workers))
     }
 
     /// Does it for one row.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
-        match self {
-            Jobs::Commands(command) => command.run(job),
-            Jobs::Workers(workers) => workers.run(job),
+        match &self.work {
+            Work::Commands(command) => command.run(job),
+            Work::Workers(workers) => workers.run(job),
         }
     }
 
     /// Lets the process end that a worker had, of which the pool has fewer now.
     pub fn retire(&self, worker: usize, stop: &Stop) {
-        if let Jobs::Workers(workers) = self {
+        if let Work::Workers(workers) = &self.work {
             workers.retire(worker, stop);
         }
     }
 
-    /// Lets workers end. How the run ends if no job could be started, or no worker ever answered.
+    /// Lets workers end, and sees to what jobs left behind. How the run ends if no job could be started, or no worker
+    /// ever answered.
     pub fn finish(self, stop: &Stop) -> Exit {
-        let cannot_run = match &self {
-            Jobs::Commands(command) => command.cannot_run(),
-            Jobs::Workers(workers) => workers.cannot_run(),
+        let cannot_run = match &self.work {
+            Work::Commands(command) => command.cannot_run(),
+            Work::Workers(workers) => workers.cannot_run(),
         };
         let mut exit = cannot_run.map_or(Exit::Done, exit_of);
-        if let Jobs::Workers(workers) = self {
+        if let Work::Workers(workers) = self.work {
             if workers.gave_up() {
                 exit = exit.and(Exit::Halted);
             }
             workers.finish(stop);
         }
+        self.orphans.finish();
         exit
     }
 }

@@ -1,7 +1,7 @@
 //! The display of a run: its progress while it goes on, and a few last words.
 
 use chrono::Utc;
-use tickoff::{Error, Event, Summary, escape};
+use tickoff::{Error, Event, PoolSummary, Summary, escape};
 
 use super::{Beginning, Observer};
 use crate::cli::run::rows::tell_left_alone;
@@ -45,7 +45,10 @@ impl Observer for Shown {
     /// An error is told by whoever ends the program.
     fn ended(&mut self, ran: Result<&Summary, &Error>) {
         if let (Some(progress), Ok(summary)) = (self.progress.take(), ran) {
-            progress.finish(&summary.pool);
+            progress.finish(&PoolSummary {
+                elapsed: summary.elapsed,
+                ..summary.pool.clone()
+            });
             tell(&self.display, summary);
         }
     }

@@ -24,24 +24,19 @@ pub struct EventLog {
 impl EventLog {
     /// Goes on with a file of events, or begins one.
     pub fn open(path: &Path, session: &Session) -> Result<EventLog, Failure> {
+        let session_id = session.id().to_owned();
+        let rights = Rights::of(session.handler().path())?;
+        let lines = Lines::open(path, rights, "events", b"", MARK)?;
+        let lost = session_id.clone();
         Ok(EventLog {
-            lines: Lines::open(
-                path,
-                Rights::of(session.handler().path())?,
-                "events",
-                b"",
-                MARK,
-            )?,
-            session: session.id().to_owned(),
+            lines: lines
+                .counting(move |count| line("events_lost", &lost, json!({ "count": count }))),
+            session: session_id,
         })
     }
 
     fn add(&self, event: &str, fields: Value) {
-        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let head = json!({ "time": time, "event": event, "session": self.session });
-        let mut line = Vec::new();
-        json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
-        self.lines.add(&line);
+        self.lines.add(&line(event, &self.session, fields));
     }
 
     fn controlled(&self, change: &Change) {
@@ -54,6 +49,14 @@ impl EventLog {
             }
         }
     }
+}
+
+fn line(event: &str, session: &str, fields: Value) -> Vec<u8> {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let head = json!({ "time": time, "event": event, "session": session });
+    let mut line = Vec::new();
+    json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
+    line
 }
 
 impl Observer for EventLog {

@@ -4,7 +4,7 @@
 //! and the next run begins a new line behind that. Lines that cannot be written are lost, the run goes on,
 //! and this is said once. The file may be a FIFO: without a reader lines are lost until one comes, and a
 //! reader that does not keep up holds the run up for a second altogether, not longer. A file that somebody
-//! removed begins anew, and that is said.
+//! removed begins anew, and that is said. Where a line can say how many are lost, it comes before the next one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -30,8 +30,13 @@ pub struct Lines {
     what: &'static str,
     /// What the file begins with.
     head: Vec<u8>,
+    /// The line that says how many are lost.
+    notice: Option<Box<Notice>>,
     state: Mutex<State>,
 }
+
+/// Makes a line of how many are lost.
+type Notice = dyn Fn(u64) -> Vec<u8> + Send + Sync;
 
 struct State {
     /// `None`: a FIFO that nobody reads.
@@ -39,6 +44,9 @@ struct State {
     /// What is still to be written of a line that was begun.
     rest: Vec<u8>,
     patience: Duration,
+    /// How many lines are lost, and nobody was told of.
+    lost: u64,
+    /// Whether it was said on stderr that lines are lost.
     is_lossy: bool,
 }
 
@@ -99,15 +107,23 @@ impl Lines {
             rights,
             what,
             head: head.to_vec(),
+            notice: None,
             state: Mutex::new(State {
                 file,
                 rest,
                 patience: PATIENCE,
+                lost: 0,
                 is_lossy: false,
             }),
         };
         lines.add(b"");
         Ok(lines)
+    }
+
+    /// Says by such a line how many are lost, once one can be written again.
+    pub fn counting(mut self, notice: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Lines {
+        self.notice = Some(Box::new(notice));
+        self
     }
 
     /// Adds a line, its terminator included.
@@ -119,7 +135,16 @@ impl Lines {
             state.file = None;
             state.rest.clone_from(&self.head);
         }
-        if let Err(error) = state.write(&self.path, self.rights, line)
+        let notice = self.notice.as_ref().filter(|_| state.lost > 0);
+        let notice = notice.map(|notice| notice(state.lost));
+        let lines = [notice.as_deref().unwrap_or_default(), line].concat();
+        let written = state.write(&self.path, self.rights, &lines);
+        match &written {
+            Ok(()) if notice.is_some() => state.lost = 0,
+            Err(_) if !line.is_empty() => state.lost += 1,
+            _ => {}
+        }
+        if let Err(error) = written
             && !state.is_lossy
         {
             state.is_lossy = true;
@@ -315,6 +340,19 @@ mod tests {
         let mut second = reader(&path);
         lines.add(b"two\n");
         assert_eq!(read(&mut second), "two\n");
+    }
+
+    #[test]
+    fn how_many_lines_are_lost_is_said_before_the_next_one() {
+        let (_folder, path) = fifo();
+        let lines = open(&path).unwrap();
+        let lines = lines.counting(|lost| format!("{lost} lost\n").into_bytes());
+        lines.add(b"a\n");
+        lines.add(b"b\n");
+        let mut reader = reader(&path);
+        lines.add(b"c\n");
+        lines.add(b"d\n");
+        assert_eq!(read(&mut reader), "head\n2 lost\nc\nd\n");
     }
 
     #[test]

@@ -71,6 +71,8 @@ impl JobOutput {
         let is_kept = args.results.is_some();
         let show = match args.show {
             Some(Show::None) | None if is_kept => return Ok(None),
+            // They print to the terminal themselves.
+            _ if args.tty => return Ok(None),
             show => show.unwrap_or(Show::Lines),
         };
         Ok(Some(JobOutput(Arc::new(Shared {

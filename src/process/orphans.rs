@@ -1,0 +1,256 @@
+//! What a job started and let go: found again, and reaped.
+//!
+//! A process whose parent has ended comes to the system's first process, and nobody knows any more whose it was.
+//! A *child subreaper* gets it instead. So the program becomes one, and knows its jobs' orphans by a token in
+//! the environment that every child inherits, or by the session that they are still in.
+//!
+//! Whoever reaps all that comes may not take the end of a job from who waits for it. So jobs are started, and
+//! reaped, under a lock, and are on a list in between. A library cannot know its program's other children: there
+//! nobody is adopted.
+//!
+//! One orphan is told from no other: one that began a session of its own and cleared its environment. It is ended
+//! at the end of a run in which some job was broken off.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::process::tree::{kill_all, with_descendants};
+use crate::run::stop::lock;
+use crate::sys::processes::{Process, adopt_orphans, adopted, is_first};
+use crate::sys::spawn::{Child, Command};
+use crate::text::Escaped;
+
+/// The variable by which a job's processes are known. It holds the token of each tickoff around it as well.
+const TOKEN: &str = "TICKOFF_JOB";
+/// How often orphans are looked at. One that is there twice has been left behind.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many are named; the others are counted.
+const NAMED: usize = 5;
+
+/// Takes care of what jobs leave behind. For a program whose only children are jobs.
+pub struct Orphans {
+    adopted: Arc<Adopted>,
+    /// Dropped to end the thread.
+    until: Sender<()>,
+    looking: JoinHandle<()>,
+}
+
+/// What the jobs of a run share.
+pub(super) struct Adopted {
+    /// In every token of this process.
+    name: String,
+    jobs: AtomicU64,
+    /// Held for reading by who starts a job until it is on the list, and for writing by who reaps others.
+    starting: RwLock<()>,
+    /// The tokens of the jobs that have not been reaped, by their process ids.
+    running: Mutex<HashMap<i32, String>>,
+    /// Whether nothing may be left of a job that has ended by itself.
+    kills_leftovers: bool,
+    /// Whether some job was broken off. Written by those who do so, read at the end. `SeqCst`: the simplest
+    /// that is right.
+    has_broken_off: AtomicBool,
+    /// Children that we had before, as a shell that became this program may have.
+    before: HashSet<(i32, u64)>,
+    told: Mutex<HashSet<(i32, u64)>>,
+}
+
+impl Orphans {
+    /// From now on the orphans of this process's descendants are its children, and reaped when they end. With
+    /// `kills_leftovers` nothing is left of a job that has ended by itself.
+    ///
+    /// # Errors
+    /// If the system refuses, or a thread cannot be started.
+    pub fn adopt(kills_leftovers: bool) -> io::Result<Orphans> {
+        adopt_orphans()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let adopted = Arc::new(Adopted {
+            name: format!(
+                "{}-{:x}",
+                std::process::id(),
+                now.unwrap_or_default().as_nanos()
+            ),
+            jobs: AtomicU64::new(0),
+            starting: RwLock::default(),
+            running: Mutex::default(),
+            kills_leftovers,
+            has_broken_off: AtomicBool::new(false),
+            before: adopted().iter().map(Process::identity).collect(),
+            told: Mutex::default(),
+        });
+        let (until, ended) = channel::<()>();
+        let shared = Arc::clone(&adopted);
+        let looking = thread::Builder::new()
+            .name("orphans".into())
+            .spawn(move || {
+                let mut seen = HashSet::new();
+                while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
+                    seen = shared.look(&seen);
+                }
+            })?;
+        Ok(Orphans {
+            adopted,
+            until,
+            looking,
+        })
+    }
+
+    pub(super) fn share(&self) -> Arc<Adopted> {
+        Arc::clone(&self.adopted)
+    }
+
+    /// No job runs any more: reaps what has ended, ends what is to be ended, and names the others.
+    pub fn finish(self) {
+        drop(self.until);
+        self.looking.join().ok();
+        self.adopted.finish();
+    }
+}
+
+impl Adopted {
+    /// Starts a job and puts it on the list.
+    pub(super) fn start<T>(
+        &self,
+        command: &mut Command,
+        spawn: impl FnOnce(&Command) -> io::Result<(Child, T)>,
+    ) -> io::Result<(Child, T)> {
+        // Relaxed: only that no number comes twice matters.
+        let number = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let token = format!("{}-{number}", self.name);
+        let around = std::env::var(TOKEN).unwrap_or_default();
+        command.env(TOKEN, format!("{around}:{token}"));
+        let _starting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
+        let started = spawn(command)?;
+        lock(&self.running).insert(started.0.id(), token);
+        Ok(started)
+    }
+
+    /// Reaps a job that has exited, and takes it off the list before its number is given to another one.
+    pub(super) fn reap<T>(&self, job: &Child, reap: impl FnOnce() -> T) -> T {
+        let mut running = lock(&self.running);
+        let reaped = reap();
+        running.remove(&job.id());
+        reaped
+    }
+
+    pub(super) fn kills_leftovers(&self) -> bool {
+        self.kills_leftovers
+    }
+
+    pub(super) fn job_is_broken_off(&self) {
+        self.has_broken_off.store(true, Ordering::SeqCst);
+    }
+
+    /// What has lost its parent and was started by that job.
+    pub(super) fn of(&self, job: i32) -> Vec<Process> {
+        let Some(token) = lock(&self.running).get(&job).cloned() else {
+            return Vec::new();
+        };
+        let is_of_job =
+            |process: &Process| process.session == job || tokens(process).contains(&token);
+        let mut orphans = self.orphans();
+        orphans.retain(is_of_job);
+        orphans
+    }
+
+    /// Our children that are no jobs, and that we had not before.
+    fn orphans(&self) -> Vec<Process> {
+        let mut children = adopted();
+        let running = lock(&self.running);
+        children.retain(|child| {
+            !running.contains_key(&child.pid()) && !self.before.contains(&child.identity())
+        });
+        children
+    }
+
+    /// Reaps what has ended, and names what was there the last time; what is there now.
+    fn look(&self, seen: &HashSet<(i32, u64)>) -> HashSet<(i32, u64)> {
+        let mut orphans = {
+            let _nobody_starts = self
+                .starting
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let orphans = self.orphans();
+            orphans
+                .iter()
+                .filter(|orphan| orphan.has_ended())
+                .for_each(Process::reap);
+            orphans
+        };
+        orphans.retain(|orphan| !orphan.has_ended());
+        for orphan in orphans
+            .iter()
+            .filter(|orphan| seen.contains(&orphan.identity()) && self.is_ours(orphan))
+        {
+            self.tell_of(orphan);
+        }
+        orphans.iter().map(Process::identity).collect()
+    }
+
+    /// Says once that a process was left behind, if its job has ended and it is known to be a job's.
+    fn tell_of(&self, orphan: &Process) {
+        let is_running = {
+            let running = lock(&self.running);
+            let held = tokens(orphan);
+            running.contains_key(&orphan.session)
+                || running.values().any(|token| held.contains(token))
+        };
+        let may_be_anybodys = is_first() && !self.is_ours(orphan);
+        if is_running || may_be_anybodys {
+            return;
+        }
+        let mut told = lock(&self.told);
+        if !told.insert(orphan.identity()) || told.len() > NAMED {
+            return;
+        }
+        let key = orphan.variable("TICKOFF_KEY").unwrap_or_default();
+        warn!(
+            key = %Escaped::text(&key),
+            pid = orphan.pid(),
+            "a job has ended and left a process behind, {}, which goes on",
+            Escaped::text(&orphan.name)
+        );
+    }
+
+    fn is_ours(&self, orphan: &Process) -> bool {
+        tokens(orphan)
+            .iter()
+            .any(|token| token.starts_with(&self.name))
+    }
+
+    fn finish(&self) {
+        let has_broken_off = self.has_broken_off.load(Ordering::SeqCst);
+        let is_sure = self.before.is_empty();
+        let is_to_end = |orphan: &Process| match self.is_ours(orphan) {
+            true => self.kills_leftovers,
+            false => is_sure && (self.kills_leftovers || has_broken_off),
+        };
+        let living = || {
+            let mut orphans = self.orphans();
+            orphans
+                .iter()
+                .filter(|orphan| orphan.has_ended())
+                .for_each(Process::reap);
+            orphans.retain(|orphan| !orphan.has_ended());
+            orphans
+        };
+        let to_end = || with_descendants(living().into_iter().filter(is_to_end).collect());
+        kill_all(to_end, || (), || ());
+        living().iter().for_each(|orphan| self.tell_of(orphan));
+        if let count @ 1.. = lock(&self.told).len().saturating_sub(NAMED) {
+            warn!("jobs left {count} other processes behind");
+        }
+    }
+}
+
+/// The tokens that a process was started with.
+fn tokens(process: &Process) -> Vec<String> {
+    let tokens = process.variable(TOKEN).unwrap_or_default();
+    tokens.split(':').map(str::to_owned).collect()
+}

@@ -1,0 +1,257 @@
+//! Whatever a job starts, and however that gets away: it ends with the job that is broken off.
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::command_line::{Running, end, is_alive, wait_until};
+use crate::fixture::TempSheet;
+
+/// A shell function: notes its process, and stays until the test is over. `DIR` is the sheet's folder.
+const STAY: &str = "stay() { echo $$ >> DIR/pids; while [ -e DIR ]; do sleep 0.05; done; }; stay";
+
+/// A script in which `STAY` is that as one quoted word, and which waits behind it.
+fn escape(sheet: &TempSheet, script: &str) -> String {
+    let folder = sheet.folder().to_str().unwrap().to_owned();
+    let stay = STAY.replace("DIR", &folder);
+    fs::write(sheet.folder().join("stay"), &stay).unwrap();
+    format!(
+        "{}\nhang",
+        script.replace("STAY", &format!("{folder}/stay"))
+    )
+}
+
+fn pids(sheet: &TempSheet) -> Vec<String> {
+    sheet.lines("pids")
+}
+
+/// The processes that are there still; they are ended.
+fn survivors(sheet: &TempSheet) -> Vec<String> {
+    let mut pids = pids(sheet);
+    assert!(!pids.is_empty(), "nothing got away");
+    pids.retain(|pid| is_alive(pid));
+    for pid in &pids {
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).ok();
+    }
+    pids
+}
+
+/// A command that is broken off takes with it what it started.
+#[track_caller]
+fn check(script: &str) {
+    let sheet = TempSheet::pending(1);
+    let script = escape(&sheet, script);
+    end(&mut sheet.run("--timeout 1500ms --retries 0", &script)).with(1);
+    assert_eq!(survivors(&sheet), [""; 0], "{script}");
+    let message = sheet.cell("PO0", "ERROR_MESSAGE");
+    assert!(message.starts_with("timed out after 1.5s"), "{message}");
+}
+
+#[test]
+fn a_session_of_its_own() {
+    check("setsid sh STAY &");
+}
+
+#[test]
+fn a_session_of_its_own_begun_in_a_child() {
+    check("setsid -f sh STAY");
+}
+
+#[test]
+fn a_group_that_timeout_begins() {
+    check("timeout 1000 sh STAY");
+}
+
+#[test]
+fn a_group_that_a_shell_begins() {
+    check("set -m; sh STAY & (sh STAY &)");
+}
+
+#[test]
+fn a_parent_that_has_ended() {
+    check("(sh STAY &)");
+}
+
+#[test]
+fn a_parent_that_has_ended_and_a_session_of_its_own() {
+    check("(setsid sh STAY &) ; ((setsid sh STAY &) &)");
+}
+
+#[test]
+fn a_deaf_ear_for_a_hangup() {
+    check("nohup setsid sh STAY > /dev/null 2>&1 &");
+}
+
+#[test]
+fn a_deaf_ear_for_each_signal() {
+    check("setsid sh -c 'trap \"\" TERM HUP INT QUIT; . STAY' &");
+}
+
+#[test]
+fn an_empty_environment() {
+    check("env -i setsid sh STAY & (env -i sh STAY &)");
+}
+
+#[test]
+fn an_empty_environment_a_lost_parent_and_a_session_of_its_own() {
+    check("(env -i setsid sh STAY &)");
+}
+
+#[test]
+fn no_file_of_ours() {
+    check("(setsid sh STAY < /dev/null > /dev/null 2>&1 &)");
+}
+
+#[test]
+fn a_tree_as_a_browser_has_it() {
+    let tree = "for i in 1 2 3; do setsid sh -c '(setsid sh STAY &); setsid sh STAY & exec sh STAY' & done; wait";
+    check(&format!("setsid sh -c \"{tree}\" &"));
+}
+
+#[test]
+fn a_process_that_goes_on_starting_others() {
+    check("setsid sh -c 'while [ -e STAY ]; do setsid sh STAY & sleep 0.02; done' &");
+}
+
+#[test]
+fn a_process_that_is_stopped() {
+    check(
+        "setsid sh -c 'echo $$ >> ${0%/*}/pids; kill -STOP $$; . STAY' STAY & (sh STAY & kill -STOP $!)",
+    );
+}
+
+#[test]
+fn what_ends_at_sigterm_by_itself_is_given_time_for_it() {
+    let sheet = TempSheet::pending(1);
+    let tidies = "setsid sh -c 'trap \"sleep 0.2; echo tidy > tidied; exit\" TERM; echo $$ >> pids; while [ -e $PWD ]; do sleep 0.02; done' > /dev/null 2>&1 &";
+    let script = escape(&sheet, tidies);
+    end(&mut sheet.run("--timeout 1s --retries 0", &script)).with(1);
+    assert_eq!(sheet.lines("tidied"), ["tidy"]);
+    assert_eq!(survivors(&sheet), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_reaches_what_got_away_and_nothing_of_other_jobs() {
+    let sheet = TempSheet::pending(2);
+    let got_away = escape(&sheet, "(setsid sh STAY &)");
+    let script = format!("case $TICKOFF_KEY in PO1) await go; exit;; esac\n{got_away}");
+    let mut run = Running::start(&mut sheet.run("-j 2 --timeout 1500ms", &script));
+    wait_until("it got away", || pids(&sheet).len() == 1);
+    assert!(run.is_running());
+    run.signal(Signal::INT);
+    run.wait_until_it_says("stopping");
+    run.signal(Signal::INT);
+    run.end();
+    assert_eq!(survivors(&sheet), [""; 0]);
+}
+
+#[test]
+fn a_timeout_of_one_job_leaves_what_others_started() {
+    let sheet = TempSheet::pending(2);
+    let got_away = escape(&sheet, "(setsid sh STAY &)");
+    let script = format!(
+        "case $TICKOFF_KEY in PO0) hang;; esac\n{}",
+        got_away.trim_end_matches("hang")
+    );
+    let ended = end(&mut sheet.run("-j 2 --timeout 2s --show none", &script)).with(1);
+    assert!(
+        ended.stderr.contains("left a process behind, sh,"),
+        "{ended:?}"
+    );
+    assert_eq!(survivors(&sheet).len(), 1);
+}
+
+/// A worker that never answers, and what it started in another session.
+#[test]
+fn a_worker_that_is_replaced_takes_with_it_what_got_away() {
+    let sheet = TempSheet::pending(1);
+    let script = escape(&sheet, "(setsid sh STAY &)");
+    let options = "-j 1 --worker-protocol jsonl --timeout 1s --retries 0";
+    end(&mut sheet.run(options, &script)).with(1);
+    assert_eq!(survivors(&sheet), [""; 0]);
+}
+
+#[test]
+fn what_a_job_that_ended_by_itself_left_is_named_once_and_goes_on() {
+    let sheet = TempSheet::pending(2);
+    let left = escape(
+        &sheet,
+        "[ $TICKOFF_KEY = PO1 ] && sleep 2 || setsid -f sh STAY",
+    );
+    let left = left.trim_end_matches("hang");
+    let ended = end(&mut sheet.run("-j 1 --show none", left)).with(0);
+    let said = "a job has ended and left a process behind, sh, which goes on";
+    assert_eq!(ended.stderr.matches(said).count(), 1, "{ended:?}");
+    let pid = pids(&sheet).concat();
+    assert!(
+        ended.stderr.contains(&format!("key=PO0 pid={pid}")),
+        "{ended:?}"
+    );
+    assert_eq!(survivors(&sheet).len(), 1);
+}
+
+#[test]
+fn what_a_job_left_is_killed_if_that_is_asked_for() {
+    let sheet = TempSheet::pending(2);
+    let left = escape(
+        &sheet,
+        "sh STAY & setsid -f sh STAY; (env -i setsid sh STAY &); sleep 0.3",
+    );
+    let left = left.trim_end_matches("hang");
+    let ended = end(&mut sheet.run("-j 1 --show none --kill-leftovers", left)).with(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+    assert_eq!(pids(&sheet).len(), 6);
+    assert_eq!(survivors(&sheet), [""; 0]);
+}
+
+/// How many children of a process have ended and wait to be reaped.
+fn zombies(of: u32) -> usize {
+    let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
+    children
+        .split_whitespace()
+        .filter(|pid| !is_alive(pid))
+        .count()
+}
+
+#[test]
+fn what_ends_meanwhile_is_reaped() {
+    let sheet = TempSheet::pending(1);
+    let script = "for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >> pids'; done; await go";
+    let run = Running::start(&mut sheet.run("", script));
+    wait_until("all have ended", || pids(&sheet).len() == 5);
+    wait_until("they are reaped", || {
+        let is_gone = |pid: &String| fs::metadata(format!("/proc/{pid}")).is_err();
+        pids(&sheet).iter().all(is_gone) && zombies(run.id()) == 0
+    });
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+}
+
+#[test]
+fn the_first_process_of_a_container_reaps_too() {
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let can = Command::new("unshare").args(unshare).arg("true").output();
+    if !can.is_ok_and(|can| can.status.success()) {
+        eprintln!("SKIPPED: no PID namespace can be made here, which takes root");
+        return;
+    }
+    let sheet = TempSheet::pending(1);
+    let inner = sheet.run(
+        "",
+        "setsid -f true; (true &); sleep 1.2; ps -eo stat= > states",
+    );
+    let mut run = Command::new("unshare");
+    run.args(unshare)
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(sheet.folder());
+    end(&mut run).with(0);
+    let states = sheet.lines("states");
+    assert!(states.len() >= 3, "{states:?}");
+    assert!(
+        !states.iter().any(|state| state.starts_with('Z')),
+        "{states:?}"
+    );
+}
