@@ -351,6 +351,15 @@ pub enum Error {
         /// The output.
         path: PathBuf,
     },
+    /// An output has a name that tickoff keeps for a file of its own.
+    #[error(
+        "{} is a name that tickoff keeps for itself: name another file",
+        Escaped::path(path)
+    )]
+    OwnName {
+        /// The output.
+        path: PathBuf,
+    },
     /// Nobody but a person can tell what is to become of the results in the journal. Nothing was changed.
     #[error(
         "{} {found}: its journal has results for {rows} row{} that it does not show: tickoff recover {} --apply writes them, --discard gives them up and keeps them in a copy",

@@ -4,6 +4,7 @@
 //! journal. Our own files are opened without following symlinks and refused when they are not
 //! regular files or belong to a stranger; they take mode and group from the sheet.
 
+use std::ffi::OsStr;
 use std::fs::{DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -35,7 +36,7 @@ impl Target {
         // It is not opened for that: another program may hold a lease on it.
         let sheet = std::fs::metadata(&target.path).map_err(Error::io("open", &target.path))?;
         target.refuse_other_than_file(&sheet)?;
-        target.take_rights_of(&sheet);
+        target.rights = Rights::of_place(&target.path)?;
         Ok(target)
     }
 
@@ -64,7 +65,7 @@ impl Target {
 
     /// The place of a sheet that may be missing; the files beside it then get the rights of another
     /// file, if there is one.
-    pub(crate) fn open_or_missing(path: &Path, like: Option<&Metadata>) -> Result<Target> {
+    pub(crate) fn open_or_missing(path: &Path, like: Option<&Rights>) -> Result<Target> {
         if path.exists() {
             return Target::open(path);
         }
@@ -78,15 +79,21 @@ impl Target {
         })?;
         let mut target = Target::at(folder.join(name))?;
         if let Some(like) = like {
-            target.take_rights_of(like);
+            target.rights = like.clone();
         }
         Ok(target)
     }
 
     /// The same place, whose files beside it get the rights of another file.
-    pub(crate) fn with_rights_of(mut self, file: &Metadata) -> Target {
-        self.take_rights_of(file);
+    pub(crate) fn with_rights(mut self, rights: Rights) -> Target {
+        self.rights = rights;
         self
+    }
+
+    /// The rights of the sheet, if there is one.
+    pub(crate) fn rights_now(&self) -> Result<Option<Rights>> {
+        let found = self.metadata()?.map(|_| Rights::of_place(&self.path));
+        found.transpose()
     }
 
     fn at(path: PathBuf) -> Result<Target> {
@@ -118,10 +125,6 @@ impl Target {
             folder_path,
             rights: Rights::default(),
         })
-    }
-
-    fn take_rights_of(&mut self, file: &Metadata) {
-        self.rights = Rights::of_file(file);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -334,6 +337,23 @@ fn not_opened(path: &Path) -> impl FnOnce(io::Error) -> Error {
 /// The name of a file of ours beside a sheet of this name.
 pub(crate) fn sibling_name(sheet: &str, extension: &str) -> String {
     format!(".{sheet}.{extension}")
+}
+
+/// What our files beside a sheet are called.
+const EXTENSIONS: [&str; 4] = ["journal", "link", "lock", "session"];
+/// The name of the settings of the sheets in a folder.
+pub(crate) const SETTINGS: &str = "tickoff.toml";
+
+/// Whether a name in a folder is that of a file of ours: of the settings, or beside a file that is there.
+pub(crate) fn is_kept_name(folder: &Path, name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let sheet = name.strip_prefix('.').and_then(|rest| {
+        let (sheet, extension) = rest.rsplit_once('.')?;
+        EXTENSIONS.contains(&extension).then_some(sheet)
+    });
+    name == SETTINGS || sheet.is_some_and(|sheet| folder.join(sheet).symlink_metadata().is_ok())
 }
 
 /// What is in a folder; an interrupting signal does not make this fail.

@@ -5,6 +5,7 @@
 mod planted;
 mod readers;
 mod sizes;
+mod strangers;
 mod terminal;
 
 use std::process::Command;

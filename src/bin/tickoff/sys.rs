@@ -1,14 +1,11 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
@@ -19,12 +16,6 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetat
 /// there be none, the limit kills the program, which loses nothing either.
 pub fn survive_file_size_limits() {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
-}
-
-/// Opens a FIFO without waiting for its other end, and lets reads and writes fail where they would
-/// wait.
-pub fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.custom_flags(OFlags::NONBLOCK.bits() as i32)
 }
 
 /// Whether a FIFO could not be opened for writing because nobody has it open for reading.
