@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::rights::Rights;
 use crate::error::{Error, Result};
+use crate::sys::place::Filesystem;
 use crate::sys::{open, place, rights};
+use crate::text::escape;
 
 /// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
 /// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
@@ -253,12 +255,23 @@ impl Target {
             })
         };
         let read = || Error::io("read", &self.path);
-        if let Some(name) = place::network_filesystem(&self.folder).map_err(read())?
-            && !allow_network_fs
-        {
-            return refuse(format!(
-                "is on the network filesystem {name}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk"
-            ));
+        match place::filesystem(&self.folder).map_err(read())? {
+            Filesystem::Network(name) if !allow_network_fs => {
+                return refuse(format!(
+                    "is on the network filesystem {}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk",
+                    escape(&name)
+                ));
+            }
+            Filesystem::Untold if !allow_network_fs => {
+                return refuse(
+                    "is on FUSE, and without /proc nobody tells what is behind it: mount /proc, copy it to a local disk, or pass --allow-network-fs at your own risk"
+                        .into(),
+                );
+            }
+            _ => {}
+        }
+        if let Some(has) = place::forbidding_attribute(&self.folder_path).map_err(read())? {
+            return refuse(format!("lies in a folder that is {has}"));
         }
         let Some(metadata) = self.metadata()? else {
             return self.refuse_read_only_folder();
@@ -269,6 +282,9 @@ impl Target {
                     .into(),
             );
         }
+        if let Some(has) = place::forbidding_attribute(&self.path).map_err(read())? {
+            return refuse(format!("is {has}"));
+        }
         if !rights::is_root() && metadata.uid() != rights::user() {
             return refuse(format!(
                 "belongs to another user (uid {}), which replacing it would change: work on a copy",
@@ -276,6 +292,17 @@ impl Target {
             ));
         }
         self.refuse_read_only_folder()
+    }
+
+    /// What is less than promised here, to be said before anything runs.
+    pub(crate) fn not_promised(&self) -> Option<String> {
+        match place::filesystem(&self.folder) {
+            Ok(Filesystem::Unseen(name)) => Some(format!(
+                "is on {}, where nobody tells who writes to it from the other side: an edit there that is not saved by renaming may be lost if a result is written at that moment; save when no run goes on",
+                escape(&name)
+            )),
+            _ => None,
+        }
     }
 
     fn refuse_read_only_folder(&self) -> Result<()> {

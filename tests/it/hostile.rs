@@ -2,6 +2,7 @@
 //! or time, files planted under the names that tickoff uses, and permissions that would let others
 //! read what only the sheet's readers may.
 
+mod filesystems;
 mod planted;
 mod readers;
 mod sizes;
