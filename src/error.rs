@@ -120,7 +120,7 @@ pub enum Error {
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
-        Escaped::text(po),
+        Escaped::name(po),
         Lines(lines)
     )]
     DuplicatePo {
@@ -163,7 +163,7 @@ pub enum Error {
     /// The key of an update is not in the sheet. Nothing was changed.
     #[error(
         "no row has the key {}{}{}",
-        Escaped::text(po),
+        Escaped::name(po),
         NotOfTheForm(form),
         DidYouMean(close)
     )]
@@ -178,7 +178,7 @@ pub enum Error {
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
     #[error(
         "no column {} in the sheet, which has {}{}",
-        Escaped::text(column),
+        Escaped::name(column),
         escape_list(columns),
         Meant { wanted: column, columns, close }
     )]
@@ -226,7 +226,7 @@ pub enum Error {
         column: String,
     },
     /// A value that may not be written. Nothing was changed.
-    #[error("{}: {} {reason}", Escaped::text(po), Escaped::text(column))]
+    #[error("{}: {} {reason}", Escaped::name(po), Escaped::name(column))]
     InvalidValue {
         /// The key of the update.
         po: String,
@@ -236,7 +236,7 @@ pub enum Error {
         reason: InvalidValue,
     },
     /// A result may not take a row from one status to the other. Nothing was changed.
-    #[error("{}: a result may not change {from} to {to}", Escaped::text(po))]
+    #[error("{}: a result may not change {from} to {to}", Escaped::name(po))]
     Transition {
         /// The key of the update.
         po: String,
@@ -263,7 +263,7 @@ pub enum Error {
     },
     /// An update could not be written to the journal: it would not survive a crash.
     /// It was not applied.
-    #[error("the result of {} could not be made durable", Escaped::text(po))]
+    #[error("the result of {} could not be made durable", Escaped::name(po))]
     NotDurable {
         /// The key of the update.
         po: String,

@@ -126,4 +126,4 @@ pub use sheet::{
 pub use store::{
     CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
 };
-pub use text::{Excerpt, MAX_ERROR_CHARS, escape};
+pub use text::{Excerpt, MAX_ERROR_CHARS, escape, escape_name};

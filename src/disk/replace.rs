@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
 use crate::sys::refused::is_unsupported;
 use crate::sys::{acl, attributes, names, open, rights, room};
+use crate::text::escape;
 
 /// How much is written at once.
 const BUFFER: usize = 256 << 10;
@@ -339,7 +340,7 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
             Ok(Some(abandoned)) => abandoned,
             Ok(None) => continue,
             Err(error) => {
-                tracing::warn!(%error, %name, "a file with the name of a temporary one is left alone");
+                tracing::warn!(%error, name = %escape(name), "a file with the name of a temporary one is left alone");
                 continue;
             }
         };

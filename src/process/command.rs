@@ -269,7 +269,7 @@ impl RecordCommand {
         };
         let keep = |answer: &File| {
             let kept = backups.keep_answer(answer, &self.session_id)?;
-            let (key, path) = (Escaped::text(po), Escaped::path(&kept));
+            let (key, path) = (Escaped::name(po), Escaped::path(&kept));
             warn!(%key, kept = %path, "an answer that is too large is kept whole beside the backups");
             Ok(kept)
         };
@@ -289,7 +289,7 @@ impl RecordCommand {
                     return Outcome::Done(updates);
                 }
                 if is_odd {
-                    let (key, column) = (Escaped::text(po), Escaped::text(column));
+                    let (key, column) = (Escaped::name(po), Escaped::name(column));
                     warn!(%key, %column, "{NO_UNICODE}");
                 }
                 Outcome::Done(updates.set(column, text))

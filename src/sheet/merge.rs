@@ -33,7 +33,7 @@ use crate::sheet::overlay::OverlayRow;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
-use crate::text::{escape, escape_list};
+use crate::text::{Escaped, escape, escape_list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -406,8 +406,8 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
 pub(crate) fn log(merged: &Merged) {
     for conflict in &merged.conflicts {
         tracing::warn!(
-            key = %escape(&conflict.po),
-            column = %escape(&conflict.column),
+            key = %Escaped::name(&conflict.po),
+            column = %Escaped::name(&conflict.column),
             kept = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
             "another program changed a cell that holds a result; the result is kept"

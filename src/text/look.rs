@@ -78,11 +78,20 @@ impl fmt::Display for Invisible {
 fn is_invisible(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,
-        '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
-        '\u{180e}' | '\u{2007}' | '\u{200b}'..='\u{200d}' | '\u{202f}' => true,
-        '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' => true,
-        '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' => true,
-        c => c.is_control() || is_of_direction(c),
+        '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{2028}' | '\u{2029}' => true,
+        c => c.is_control() || is_of_direction(c) || has_no_shape(c),
+    }
+}
+
+/// Whether nothing at all is shown of it, not even room: zero-width characters, fillers, and the tags in which a
+/// whole text can hide.
+pub(super) fn has_no_shape(c: char) -> bool {
+    match c {
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
+        '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' => true,
+        '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => true,
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        _ => false,
     }
 }
 
@@ -91,7 +100,7 @@ fn is_of_direction(c: char) -> bool {
 }
 
 /// Whether a joiner stands where it belongs: Persian and Hindi, for two, and emoji are written with it.
-fn joins(text: &str, at: usize, c: char) -> bool {
+pub(super) fn joins(text: &str, at: usize, c: char) -> bool {
     let has_joiners = |c: char| matches!(c, '\u{590}'..='\u{1dff}' | '\u{2190}'..);
     matches!(c, '\u{200c}' | '\u{200d}')
         && text[..at].chars().next_back().is_some_and(has_joiners)
@@ -408,7 +417,7 @@ mod tests {
         };
         assert_eq!(
             ask("STATUS", &["STATE", "STATUS\u{200b}"]),
-            ": the column STATUS\u{200b} has an invisible character U+200B (a zero-width space) at its end"
+            ": the column STATUS\\u{200b} has an invisible character U+200B (a zero-width space) at its end"
         );
         assert_eq!(
             ask("status", &["STATE", "STАTUS"]),

@@ -15,7 +15,7 @@ use crate::csv::RecordIndex;
 use crate::domain::Stage;
 use crate::domain::columns::same_column;
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
-use crate::text::escape;
+use crate::text::{Escaped, escape};
 
 use super::site::Site;
 
@@ -176,8 +176,8 @@ impl Typed {
 
 /// Names a cell that a result takes the place of.
 fn say(conflict: &Conflict, is_of_journal: bool) {
-    let key = escape(&conflict.po);
-    let column = escape(&conflict.column);
+    let key = Escaped::name(&conflict.po);
+    let column = Escaped::name(&conflict.column);
     let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
     match is_of_journal {
         true => {
