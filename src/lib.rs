@@ -99,8 +99,9 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_LINE_BYTES,
-    MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_JOBS,
+    MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus,
+    Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]

@@ -3,6 +3,7 @@
 //! read what only the sheet's readers may.
 
 mod filesystems;
+mod growth;
 mod planted;
 mod readers;
 mod sizes;

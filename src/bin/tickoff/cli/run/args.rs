@@ -1,13 +1,13 @@
 //! What a run can be asked to do.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{IntErrorKind, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::UnknownArgumentValueParser;
-use tickoff::{Halt, Rate, RetryOn};
+use tickoff::{Halt, MAX_JOBS, Rate, RetryOn};
 
 use super::printed::Show;
 use crate::cli::args::{
@@ -61,6 +61,7 @@ pub struct RunArgs {
         long,
         value_name = "N",
         default_value = "4",
+        value_parser = jobs,
         help_heading = "Running"
     )]
     pub jobs: NonZeroUsize,
@@ -253,6 +254,14 @@ pub struct RunArgs {
 pub enum WorkerProtocol {
     /// JSON lines.
     Jsonl,
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(jobs) if jobs.get() <= MAX_JOBS => Ok(jobs),
+        Err(error) if *error.kind() != IntErrorKind::PosOverflow => Err(error.to_string()),
+        _ => Err(format!("at most {MAX_JOBS} run at a time")),
+    }
 }
 
 fn events_file(text: &str) -> Result<PathBuf, String> {
