@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     passed &= Gate {
         name: "updates",
         against: "one synced, atomic write of the sheet",
-        limit: 14.0,
+        limit: 20.0,
         ours: &mut || update(folder, &text, ROWS, None),
         theirs: &mut || time(|| sheet::write_once(folder, &text)),
     }

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Encoding, Holder, InvalidValue, Problem, ProcessingStatus};
+use crate::domain::{Encoding, HeaderLine, Holder, InvalidValue, Problem, ProcessingStatus};
 use crate::text::shell::command_line;
 use crate::text::{
-    DidYouMean, Escaped, Excerpt, Meant, Missing, close_to, escape_list, looks_like,
+    DidYouMean, Escaped, Excerpt, Meant, MeantKey, Missing, close_to, escape_list, looks_like,
 };
 
 /// The result of everything in this crate that can fail.
@@ -79,6 +79,8 @@ pub enum Error {
         columns: Box<[String]>,
         /// Those of them that are like the first that is not, at most three.
         close: Box<[String]>,
+        /// What the line is that was read as the header.
+        header: HeaderLine,
         /// The header.
         excerpt: Excerpt,
     },
@@ -165,7 +167,7 @@ pub enum Error {
         "no row has the key {}{}{}",
         Escaped::name(po),
         NotOfTheForm(form),
-        DidYouMean(close)
+        MeantKey { wanted: po, close, more: *more }
     )]
     UnknownPo {
         /// The key that was asked for.
@@ -174,6 +176,8 @@ pub enum Error {
         form: Option<String>,
         /// Keys of the sheet that are like it, at most three.
         close: Vec<String>,
+        /// How many more have it as a part.
+        more: usize,
     },
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
     #[error(
@@ -194,7 +198,7 @@ pub enum Error {
     #[error(
         "no row has the STATUS {}, and nobody knows such a word{}",
         Escaped::text(word),
-        DidYouMean(close)
+        DidYouMean::one_of(close, 0)
     )]
     UnknownStatus {
         /// The word that was asked for.
@@ -204,8 +208,8 @@ pub enum Error {
     },
     /// The stage that has to come first has no columns in the sheet.
     #[error(
-        "no row is done in the stage {stage}, for which the sheet has no column {column}{}",
-        DidYouMean(close)
+        "no stage {stage} in the sheet, which has no column {column}{}",
+        DidYouMean::one_of(close, 0)
     )]
     UnknownStage {
         /// The stage that was asked for.
@@ -493,6 +497,11 @@ impl Error {
     /// The place in a file that the error, or one of its causes, is about.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match self {
+            // Of a file that is no text there is nothing to be seen.
+            Error::Malformed {
+                problem: Problem::NoCsv(_),
+                ..
+            } => None,
             Error::Malformed { excerpt, .. }
             | Error::NoKeyColumn { excerpt, .. }
             | Error::ForeignColumn { excerpt, .. }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use crate::csv::{Index, KeyPlace, Malformed, Plan, RecordIndex, Records, dialect, grammar, scan};
+use crate::csv::{
+    Index, KeyPlace, Malformed, Opening, Plan, RecordIndex, Records, dialect, grammar, scan,
+};
 use crate::disk::Snapshot;
 use crate::domain::{Encoding, Problem, ProcessingStatus};
 use crate::error::Result;
@@ -123,6 +125,8 @@ impl<'a> Keys<'a> {
 #[allow(missing_docs)]
 pub struct Form {
     pub delimiter: u8,
+    /// Whether a line `sep=;` names a delimiter.
+    pub is_named: bool,
     pub header_start: usize,
     pub terminator: &'static [u8],
     pub quote_all: bool,
@@ -134,6 +138,7 @@ pub fn form(bytes: &[u8], key: &str, given: Option<u8>) -> Result<Form> {
     let found = dialect::detect(bytes, &key.into(), given, Encoding::UTF_8, Path::new(PATH));
     found.map(|(dialect, names)| Form {
         delimiter: dialect.delimiter,
+        is_named: Opening::of(bytes).delimiter.is_some(),
         header_start: dialect.header_start,
         terminator: dialect.terminator,
         quote_all: dialect.quote_all,

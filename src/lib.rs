@@ -99,23 +99,23 @@ pub use domain::columns::COLUMNS;
 #[doc(hidden)]
 pub use domain::columns::same_column;
 pub use domain::{
-    Encoding, Holder, InvalidStage, InvalidValue, KeyColumns, MAX_ADDED_COLUMNS, MAX_JOBS,
-    MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus,
-    Stage,
+    Encoding, FileKind, HeaderLine, Holder, InvalidStage, InvalidValue, KeyColumns,
+    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER,
+    MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]
 pub use process::{
     CannotRun, CommandTemplate, FAREWELL, GRACE, InvalidTemplate, KeptOutput, Misspelt, Printer,
-    RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored,
+    RecordCommand, RetryOn, Stream, WorkerProcesses, is_ignored, kill_all, suspend,
 };
 pub use queue::{DEFAULT_CAPACITY, Operation, QueueStatus, Until, WriteQueue};
 pub use run::{
-    Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job, JobResult,
-    MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, Stop, StopLevel, Verdict, Wait,
-    WorkerPool,
+    Change, Control, Ending, Event, FEWEST_FAILURES, Failures, Halt, InvalidHalt, InvalidRate, Job,
+    JobResult, MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, RunControl, Stop,
+    StopLevel, Verdict, Wait, WorkerPool,
 };
-pub use session::{Recovered, RunningSession, Session, Summary, Teller};
+pub use session::{Asked, Recovered, Request, Requests, RunningSession, Session, Summary, Teller};
 pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;
@@ -125,6 +125,9 @@ pub use sheet::{
     Updates, WriteOperation,
 };
 pub use store::{
-    CsvHandler, Decided, Decision, completing_columns, create_output, diagnose, key_candidates,
+    BackedUp, CsvHandler, Decided, Decision, completing_columns, create_output, diagnose,
+    key_candidates,
 };
+#[doc(hidden)]
+pub use text::close_to;
 pub use text::{Excerpt, MAX_ERROR_CHARS, escape, escape_name};

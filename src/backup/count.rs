@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
+use crate::csv::Opening;
 use crate::domain::columns::{PO_NUMBER, same_column};
 
 /// How much is read at once, and how far the end of the header is looked for.
@@ -18,7 +19,9 @@ pub(super) fn records(mut csv: impl Read) -> io::Result<usize> {
     csv.by_ref()
         .take(CHUNK_BYTES as u64)
         .read_to_end(&mut start)?;
-    let delimiter = guess_delimiter(&start);
+    let opening = Opening::of(&start);
+    start.drain(..opening.end);
+    let delimiter = opening.delimiter.unwrap_or_else(|| guess_delimiter(&start));
     let mut csv = BufReader::with_capacity(CHUNK_BYTES, start.chain(csv));
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let mut count = 0_usize;
@@ -58,7 +61,6 @@ fn feed(reader: &mut Reader, input: &[u8]) -> (usize, usize) {
 /// The delimiter with which the first line has the usual key column, or else the most frequent.
 fn guess_delimiter(start: &[u8]) -> u8 {
     const CANDIDATES: [u8; 3] = *b";,\t";
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let header = start
         .split(|byte| matches!(byte, b'\r' | b'\n'))
         .find(|line| !line.is_empty());
@@ -121,6 +123,12 @@ mod tests {
         check("a,po_number\n\"x\ny\",P1\nz,\"x\n\ny\"\n", 2);
         check("\u{feff}\"PO_NUMBER\"\t\"A\"\r\n\"P1\"\t\"x\r\ny\"\r\n", 1);
         check("Key,Other\nP1,\"x\ny\"\n", 1);
+    }
+
+    #[test]
+    fn a_line_that_names_the_delimiter_does_not_count() {
+        check("sep=;\r\nPO_NUMBER;STATUS\r\nP1;\r\n", 1);
+        check("\u{feff}sep=|\nK|L;M;N\nP1|\"x\ny\"\n", 1);
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl BackupManager {
             "no backup of {} is called {}{}{newest}",
             self.sheet_name(),
             Escaped::text(which),
-            DidYouMean(&close)
+            DidYouMean::one_of(&close, 0)
         ))
     }
 }

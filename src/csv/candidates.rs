@@ -12,10 +12,10 @@ use std::io::{self, Read};
 use hashbrown::HashTable;
 
 use crate::csv::grammar::Records;
+use crate::csv::opening::Opening;
 use crate::domain::Encoding;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
-use crate::domain::{MAX_RECORD_BYTES, Problem, key_in};
-use crate::text::BOM;
+use crate::domain::{MAX_RECORD_BYTES, Problem, key_in, stage_prefix};
 
 /// How many columns are tried two by two.
 const MAX_PAIRED: usize = 16;
@@ -99,8 +99,8 @@ fn find_within(
         sheet.by_ref().take(buffer as u64).read_to_end(&mut bytes)?;
         is_end = bytes.len() == before;
         let start = match columns {
-            None if bytes.starts_with(BOM) => BOM.len(),
-            _ => 0,
+            None => Opening::of(&bytes).end,
+            Some(_) => 0,
         };
         let mut records = Records::new(&bytes, delimiter, start);
         let mut read = start;
@@ -237,17 +237,29 @@ fn nameable<'a>(
     let text = |raw| String::from_utf8_lossy(&encoding.read(raw)).into_owned();
     let names = header.map(|raw| text(raw).trim().to_owned());
     let names: Vec<String> = names.collect();
+    let states = [STATUS, LAST_PROCESSED, ERROR_MESSAGE];
+    let is_state = |name: &str| {
+        states
+            .iter()
+            .any(|state| stage_prefix(name, state).is_some())
+    };
     let could_be = |name: &str| {
-        let is_ours = [STATUS, LAST_PROCESSED, ERROR_MESSAGE];
         !name.is_empty()
-            && !is_ours.iter().any(|ours| same_column(ours, name))
+            && !is_state(name)
             && names
                 .iter()
                 .filter(|other| same_column(other, name))
                 .count()
                 == 1
     };
-    let columns = names.iter().enumerate().filter(|(_, name)| could_be(name));
+    // As tickoff adds them; what is added behind them came with a result.
+    let added = names.windows(states.len()).position(|three| {
+        let prefix = stage_prefix(&three[0], STATUS);
+        let same = |(name, state): (&String, &str)| stage_prefix(name, state) == prefix;
+        prefix.is_some() && three.iter().zip(states).all(same)
+    });
+    let own = names.iter().enumerate().take(added.unwrap_or(names.len()));
+    let columns = own.filter(|(_, name)| could_be(name));
     columns.map(|(at, name)| (at, name.clone())).collect()
 }
 
@@ -317,6 +329,24 @@ mod tests {
         check("id;name\n1;\n2;B\n", &["id"], 2);
         check("a;b\nx; x\nX;y\n", &["a", "b"], 2);
         check("a;b\nx;\" x \"\n x;x\n", &[], 2);
+    }
+
+    #[test]
+    fn what_tickoff_added_is_no_key() {
+        let rows = "1;7;;;;p1\n2;8;;;;p2\n";
+        check(
+            format!("id;no;STATUS;LAST_PROCESSED;ERROR_MESSAGE;page\n{rows}"),
+            &["id", "no"],
+            2,
+        );
+        let stage = "a_STATUS;a_LAST_PROCESSED;a_ERROR_MESSAGE";
+        check(format!("id;no;{stage};page\n{rows}"), &["id", "no"], 2);
+        // These stand elsewhere: somebody else made the columns.
+        check(
+            format!("id;no;STATUS;x;ERROR_MESSAGE;page\n{rows}"),
+            &["id", "no", "page"],
+            2,
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! How the sheet is written: byte order mark, delimiter, encoding, terminator, quoting.
+//! How the sheet is written: byte order mark, the line `sep=;`, delimiter, encoding, terminator, quoting.
 //!
 //! Read once from the header, never changed: what this file finds, and the encoding that it is told, is what
 //! everything new is written with.
 
 use crate::csv::grammar::{self, Records};
+use crate::csv::opening::Opening;
+use crate::csv::{foreign, header};
 use crate::domain::Encoding;
 use crate::domain::columns::same_column;
-use crate::domain::{KeyColumns, Problem};
+use crate::domain::{HeaderLine, KeyColumns, Problem};
 use crate::error::{Error, Result};
 use crate::text::{BOM, close_to};
 use std::path::Path;
@@ -16,7 +18,7 @@ use std::path::Path;
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
     pub(crate) encoding: Encoding,
-    /// Where the header begins: behind the byte order mark and blank lines.
+    /// Where the header begins: behind the byte order mark, the line `sep=;` and blank lines.
     pub(crate) header_start: usize,
     /// Where the header ends, without its terminator.
     pub(crate) header_end: usize,
@@ -38,11 +40,13 @@ pub fn parse_delimiter(text: &str) -> Option<u8> {
     }
 }
 
-fn is_delimiter(byte: u8) -> bool {
+pub(super) fn is_delimiter(byte: u8) -> bool {
     byte.is_ascii() && !matches!(byte, 0 | b'"' | b'\r' | b'\n')
 }
 
 /// Finds the dialect with which the header has all key columns, and the header's names, as written.
+///
+/// A delimiter that was given counts, or else the one that a line `sep=;` names.
 ///
 /// Where several delimiters would do, it is the one with which the header ends first: a quote that
 /// another delimiter would open in the header reaches into the rows, so that what a row holds
@@ -64,7 +68,8 @@ pub(crate) fn detect(
         return Err(Error::Delimiter { delimiter });
     }
     let foreign = |upto| grammar::refuse_foreign_bytes(&bytes[..upto]).map_err(malformed);
-    let candidates = match &given {
+    let told = given.or(Opening::of(bytes).delimiter);
+    let candidates = match &told {
         Some(delimiter) => std::slice::from_ref(delimiter),
         None => &DELIMITERS,
     };
@@ -99,12 +104,26 @@ pub(crate) fn detect(
     )?;
     match (found, first_problem) {
         (Some(found), _) => Ok(found),
-        (None, Some(problem)) => Err(malformed(problem)),
-        (None, None) => {
+        (None, problem) => {
+            if let Some(kind) = foreign::kind_of_text(bytes) {
+                return Err(malformed(grammar::Malformed {
+                    offset: 0,
+                    problem: Problem::NoCsv(kind),
+                }));
+            }
+            if let Some(problem) = problem {
+                return Err(malformed(problem));
+            }
             let (dialect, names) = likeliest(bytes, refused);
             let start = dialect.header_start;
             let columns: Box<[String]> = names.iter().map(|name| name.trim().to_owned()).collect();
             let missing: Box<[String]> = missing(key, &columns).cloned().collect();
+            let header = match given {
+                None if told.is_some() => HeaderLine::Named,
+                _ => header::look(bytes, &dialect, candidates, |names| {
+                    self::missing(key, names).next().is_none()
+                }),
+            };
             Err(Error::NoKeyColumn {
                 path: path.into(),
                 line: grammar::position(bytes, start).0,
@@ -114,6 +133,7 @@ pub(crate) fn detect(
                 close: close_to(&missing[0], &columns).into(),
                 missing,
                 columns,
+                header,
                 excerpt: encoding.excerpt(bytes, start),
             })
         }
@@ -134,7 +154,8 @@ pub(crate) fn detect_without_key(
     path: &Path,
 ) -> Result<(Dialect, Vec<String>)> {
     let malformed = |malformed: grammar::Malformed| malformed.at(path, bytes);
-    let candidates = match &given {
+    let told = given.or(Opening::of(bytes).delimiter);
+    let candidates = match &told {
         Some(delimiter) => std::slice::from_ref(delimiter),
         None => &DELIMITERS,
     };
@@ -179,14 +200,13 @@ fn read_header(
     delimiter: u8,
     encoding: Encoding,
 ) -> std::result::Result<Option<(Dialect, Vec<String>)>, grammar::Malformed> {
-    let start = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
-    if start > 0 && !encoding.is_utf8() {
+    if bytes.starts_with(BOM) && !encoding.is_utf8() {
         return Err(grammar::Malformed {
             offset: 0,
             problem: Problem::MarkedUtf8(encoding.name()),
         });
     }
-    let mut records = Records::new(bytes, delimiter, start);
+    let mut records = Records::new(bytes, delimiter, Opening::of(bytes).end);
     let Some(header) = records.next_record()? else {
         return Ok(None);
     };

@@ -4,10 +4,16 @@
 //! 0x80 are ASCII, so that delimiters, quotes and line ends are found without knowing which it is. A text of
 //! ASCII is the same bytes in each, and is never copied.
 //!
+//! A letter may come in two parts, u and a combining diaeresis, as macOS names files; most encodings have it in one part
+//! alone (Unicode's NFC), and it is written so.
+//!
 //! A byte that has no letter in an encoding reads as U+FFFD, and nothing writes that: such a cell can be carried
 //! along, not made.
 
 use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::csv::grammar;
 use crate::domain::{Encoding, Problem};
@@ -50,22 +56,51 @@ impl Encoding {
         Cow::Owned(encoding.encode(&writable).0.into_owned())
     }
 
-    /// The text with `?` for each letter that cannot be written.
+    /// The text as it is written: in other parts where that helps, with `?` for each letter that cannot be written.
     pub(crate) fn writable(self, text: &str) -> Cow<'_, str> {
-        let Some(encoding) = self.0.filter(|_| !self.can_write(text)) else {
-            return Cow::Borrowed(text);
-        };
-        let can_be = |c: char| !encoding.encode(c.encode_utf8(&mut [0; 4])).2;
-        let letters = text.chars();
-        Cow::Owned(letters.map(|c| if can_be(c) { c } else { '?' }).collect())
+        match self.can_write(text) {
+            true => Cow::Borrowed(text),
+            false => {
+                let letters = self.composed(text).into_iter();
+                Cow::Owned(letters.map(|letter| letter.unwrap_or('?')).collect())
+            }
+        }
     }
 
-    /// Whether each letter of a text can be written.
+    /// The first letter of a text that cannot be written, in whatever parts.
+    pub fn has_no(self, text: &str) -> Option<char> {
+        match self.can_write(text) {
+            true => None,
+            false => self.composed(text).into_iter().find_map(Result::err),
+        }
+    }
+
+    /// The letters of a text, each with its marks as they are if these can be written, and in one part otherwise; those
+    /// that cannot be written in one part either are errors.
+    fn composed(self, text: &str) -> Vec<Result<char, char>> {
+        let is_in_one = |c: char| self.can_write(c.encode_utf8(&mut [0; 4]));
+        let written = |c: char| if is_in_one(c) { Ok(c) } else { Err(c) };
+        let mut letters = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let mut ends = rest.char_indices().skip(1);
+            let end = ends.find(|&(_, c)| !is_combining_mark(c));
+            let (letter, after) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+            match self.can_write(letter) {
+                true => letters.extend(letter.chars().map(Ok)),
+                false => letters.extend(letter.nfc().map(written)),
+            }
+            rest = after;
+        }
+        letters
+    }
+
+    /// Whether each letter of a text can be written as it is.
     pub fn can_write(self, text: &str) -> bool {
         text.is_ascii() || self.0.is_none_or(|encoding| !encoding.encode(text).2)
     }
 
-    /// The first letter of a text that cannot be written.
+    /// The first letter of a text that cannot be written as it is.
     pub(crate) fn lacks(self, text: &str) -> Option<char> {
         if self.can_write(text) {
             return None;
@@ -206,6 +241,21 @@ mod tests {
         assert_eq!(*encoding.bytes("é€日"), *b"\xe9\x80?");
         assert!(matches!(encoding.writable("é"), Cow::Borrowed(_)));
         assert!(matches!(Encoding::UTF_8.writable("日"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_letter_in_two_parts_is_written_in_one_where_only_that_can_be_written() {
+        let windows: Encoding = "windows-1252".parse().unwrap();
+        let text = "Mu\u{308}ller, A\u{30a}sa, q\u{308} 京u\u{308}";
+        assert_eq!(windows.writable(text), "Müller, Åsa, q? ?ü");
+        assert_eq!(*windows.bytes("u\u{308}"), *b"\xfc");
+        assert_eq!(windows.has_no("Mu\u{308}ller"), None);
+        assert_eq!(windows.has_no("q\u{308}京"), Some('\u{308}'));
+        assert_eq!(windows.lacks("u\u{308}"), Some('\u{308}'));
+        // The marks of Vietnamese are letters of their own there.
+        let vietnamese: Encoding = "windows-1258".parse().unwrap();
+        assert_eq!(vietnamese.writable("ê\u{301}京"), "ê\u{301}?");
+        assert_eq!(Encoding::UTF_8.writable("u\u{308}"), "u\u{308}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! to the field literally. What this file owns are the *boundaries*, which csv-core does not give:
 //! its spans begin with the line feed of the previous CRLF, and a quote that is never closed
 //! swallows the rest of the file without an error. Every byte of the input lies in exactly one
-//! place here: the byte order mark, a record, or the terminators and blank lines between records.
+//! place here: the byte order mark, the line `sep=;` (`opening.rs`), a record, or the terminators and blank lines between records.
 //!
 //! Bytes on which programs disagree are refused rather than guessed at: a lone carriage return
 //! outside quotes, a quote that is never closed, a NUL. The tests and the fuzz targets hold every
@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 
 use memchr::{memchr, memchr2, memchr3};
 
+use crate::csv::foreign;
 use crate::domain::{MAX_FIELDS, MAX_RECORD_BYTES, Problem};
 use crate::error::Error;
 use crate::text::{BOM, Excerpt};
@@ -45,11 +46,12 @@ impl Malformed {
 
 /// Refuses what no sheet may hold anywhere, in one pass at memory speed.
 pub(crate) fn refuse_foreign_bytes(bytes: &[u8]) -> Result<(), Malformed> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(Malformed {
-            offset: 0,
-            problem: Problem::Utf16,
-        });
+    let whole = |problem| Err(Malformed { offset: 0, problem });
+    if foreign::is_utf16(bytes) {
+        return whole(Problem::Utf16);
+    }
+    if let Some(kind) = foreign::kind(bytes) {
+        return whole(Problem::NoCsv(kind));
     }
     match memchr(0, bytes) {
         Some(offset) => Err(Malformed {

@@ -29,6 +29,6 @@ pub(crate) use replace::{Displaced, Publication, Replacement};
 pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open};
 pub(crate) use snapshot::{Snapshot, scratch_file};
 pub(crate) use staged::Staged;
-pub(crate) use target::{Target, open_file, sibling_name};
+pub(crate) use target::{Target, Whereabouts, open_file, sibling_name};
 pub(crate) use trusted::Trusted;
 pub(crate) use version::{ContentHash, Look, Rest, Stamp, Version, hash_bytes, hash_file};

@@ -61,7 +61,7 @@ impl Rights {
     pub fn append(&self, path: &Path) -> Result<File> {
         let trusted = Trusted::for_output(Some(self.owner));
         let place = trusted.place(path).map_err(|error| match error {
-            Error::Io { source, .. } => Error::Io {
+            Error::Io { action, source, .. } if action != "find the folder" => Error::Io {
                 action: "open",
                 path: path.to_owned(),
                 source,

@@ -18,10 +18,16 @@
 
 use std::borrow::Borrow;
 use std::fs::File;
+#[cfg(feature = "cli")]
+use std::fs::Permissions;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+#[cfg(feature = "cli")]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+#[cfg(feature = "cli")]
+use std::path::PathBuf;
 
 use crate::disk::target::read_folder;
 use crate::sys::{flock, inode, names, open, private_file, refused};
@@ -344,6 +350,22 @@ fn remove_if_still(file: &File, folder: &File, name: &str) -> io::Result<()> {
         true => names::unlink_if_there(folder, name),
         false => Ok(()),
     }
+}
+
+/// Gives an open file one more name, a random one in a folder of its filesystem that begins so, for its owner alone.
+/// That takes no room.
+#[cfg(feature = "cli")]
+pub(crate) fn give_another_name(
+    file: &File,
+    folder: &Path,
+    beginning: &str,
+) -> io::Result<PathBuf> {
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    let held = File::open(folder)?;
+    let named = tempfile::Builder::new()
+        .prefix(beginning)
+        .make_in(folder, |path| private_file::give_name(file, &held, path))?;
+    Ok(named.keep()?.1)
 }
 
 /// Whether the filesystem has no files without a name. Kernels that do not know O_TMPFILE look for a

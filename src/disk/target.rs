@@ -32,9 +32,27 @@ pub(crate) struct Target {
     rights: Rights,
 }
 
+/// Where a folder is that is held open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Where its path leads.
+    There,
+    /// Elsewhere.
+    Moved(PathBuf),
+    /// No path leads to it: it was removed, or its filesystem was.
+    Nowhere,
+}
+
 impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target> {
-        let mut target = Target::at(std::fs::canonicalize(path).map_err(Error::io("open", path))?)?;
+        let found = std::fs::canonicalize(path).map_err(|error| {
+            // A pipe has no name, and is there: /dev/stdin, or a shell's <(…).
+            match std::fs::metadata(path) {
+                Ok(found) if !found.is_file() => not_a_file(path),
+                _ => Error::io("open", path)(error),
+            }
+        })?;
+        let mut target = Target::at(found)?;
         // It is not opened for that: another program may hold a lease on it.
         let sheet = std::fs::metadata(&target.path).map_err(Error::io("open", &target.path))?;
         target.refuse_other_than_file(&sheet)?;
@@ -54,14 +72,23 @@ impl Target {
         Target::at(folder.join(path.file_name()?)).ok()
     }
 
-    /// Where the folder is by now, if that is elsewhere than its path leads to.
-    pub(crate) fn moved_to(&self) -> Option<PathBuf> {
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let ours = identity(self.folder.metadata().ok()?);
-        let there = std::fs::metadata(&self.folder_path).ok().map(identity);
-        match there == Some(ours) {
-            true => None,
-            false => place::of(&self.folder),
+    /// Where the folder is by now.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        let Ok(ours) = self.folder.metadata() else {
+            return Whereabouts::There;
+        };
+        let leads_to_it = |path: &Path| match std::fs::metadata(path) {
+            Ok(there) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+            // Who may not look does not know.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+        if leads_to_it(&self.folder_path) {
+            return Whereabouts::There;
+        }
+        // Of a filesystem that was taken away the system gives a path from its own root.
+        match place::of(&self.folder).filter(|path| leads_to_it(path)) {
+            Some(path) => Whereabouts::Moved(path),
+            None => Whereabouts::Nowhere,
         }
     }
 
@@ -157,9 +184,7 @@ impl Target {
     fn refuse_other_than_file(&self, metadata: &Metadata) -> Result<()> {
         match metadata.is_file() {
             true => Ok(()),
-            false => Err(Error::NotAFile {
-                path: self.path.clone(),
-            }),
+            false => Err(not_a_file(&self.path)),
         }
     }
 
@@ -225,8 +250,7 @@ impl Target {
                 path: path.to_owned(),
             });
         }
-        let us = rights::user();
-        if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.rights.owner() {
+        if !self.is_trusted(ours.uid()) {
             return Err(Error::Unsuitable {
                 path: path.to_owned(),
                 problem: format!(
@@ -236,6 +260,11 @@ impl Target {
             });
         }
         Ok(())
+    }
+
+    /// Whether files beside the sheet may be this user's.
+    pub(crate) fn is_trusted(&self, user: u32) -> bool {
+        [0, rights::user(), self.rights.owner()].contains(&user)
     }
 
     /// Makes the names in the folder durable.
@@ -353,6 +382,12 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 }
 
 /// Why a file could not be opened for reading. Who does not wait is refused so by a write lease alone.
+fn not_a_file(path: &Path) -> Error {
+    Error::NotAFile {
+        path: path.to_owned(),
+    }
+}
+
 fn not_opened(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |error| match error.kind() {
@@ -367,7 +402,7 @@ pub(crate) fn sibling_name(sheet: &str, extension: &str) -> String {
 }
 
 /// What our files beside a sheet are called.
-const EXTENSIONS: [&str; 4] = ["journal", "link", "lock", "session"];
+const EXTENSIONS: [&str; 5] = ["control", "journal", "link", "lock", "session"];
 /// The name of the settings of the sheets in a folder.
 pub(crate) const SETTINGS: &str = "tickoff.toml";
 

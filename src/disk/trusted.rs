@@ -90,7 +90,13 @@ impl Trusted {
         self.judge(&found, around)?;
         let named = path.parent().filter(|named| !named.as_os_str().is_empty());
         let named = named.unwrap_or(Path::new("."));
-        let folder = open::folder(around).map_err(Error::io("open", named))?;
+        let folder = open::folder(around).map_err(|error| {
+            let action = match error.kind() {
+                io::ErrorKind::NotFound => "find the folder",
+                _ => "open",
+            };
+            Error::io(action, named)(error)
+        })?;
         self.is_at(&folder, around)?;
         Ok(Place::Name {
             folder,

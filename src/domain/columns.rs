@@ -1,5 +1,7 @@
 //! What the columns are called, and when two names mean the same one.
 
+use crate::text::composed;
+
 /// The columns of the original system, in its order. Their names are matched without regard to
 /// case or surrounding blanks.
 pub const COLUMNS: [&str; 14] = [
@@ -40,13 +42,12 @@ pub fn same_column(a: &str, b: &str) -> bool {
         return true;
     }
     let (a, b) = (trim(a), trim(b));
-    a.eq_ignore_ascii_case(b)
-        || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
+    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && folded(a) == folded(b))
 }
 
 /// What all names of one column have in common, for looking names up among many.
 pub(crate) fn folded(name: &str) -> String {
-    name.trim().to_lowercase()
+    composed(&name.trim().to_lowercase()).into_owned()
 }
 
 /// `str::trim`, quick where there is nothing to trim.
@@ -68,6 +69,7 @@ mod tests {
             ("K", "\u{212a}", true), // the sign of Kelvin
             ("Status", "STATUS\u{a0}", true),
             ("Ü", "u", false),
+            ("Größe", "gro\u{308}ße", true),
         ] {
             assert_eq!(same_column(a, b), same, "{a:?} {b:?}");
             assert_eq!(same_column(b, a), same, "{b:?} {a:?}");

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const MAX_FIELDS: usize = 16_384;
 /// The most bytes in a row.
 pub(crate) const MAX_RECORD_BYTES: usize = 16 << 20;
+/// How long a row may be that is to get a result.
+pub(crate) const MAX_RESULT_ROW_BYTES: usize = MAX_RECORD_BYTES / 2;
 /// The most rows in a sheet, its header included.
 pub(crate) const MAX_RECORDS: usize = u32::MAX as usize - 1;
 
@@ -17,9 +19,9 @@ pub const MAX_ADDED_COLUMNS: usize = 64;
 /// The longest name of a column that a result adds, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 255;
 
-/// The most bytes of a result: what a command may write to its `TICKOFF_RESULT`.
-pub const MAX_RESULT_BYTES: u64 = 1 << 20;
-/// The longest line that a worker may answer, in bytes without its line feed.
+/// The most bytes that are read of a result: of what a command writes to its `TICKOFF_RESULT`.
+pub const MAX_RESULT_BYTES: u64 = 64 << 20;
+/// The most bytes that are read of a line: of what a worker answers, or `apply` is given.
 pub const MAX_LINE_BYTES: usize = MAX_RESULT_BYTES as usize;
 /// The most jobs at a time: each takes a thread, and a process with its descriptors.
 pub const MAX_JOBS: usize = 10_000;

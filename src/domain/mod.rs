@@ -7,6 +7,8 @@
 
 pub(crate) mod columns;
 mod encoding;
+mod file_kind;
+mod header_line;
 mod holder;
 mod key;
 mod key_text;
@@ -17,6 +19,8 @@ mod status;
 mod time;
 
 pub use encoding::Encoding;
+pub use file_kind::FileKind;
+pub use header_line::HeaderLine;
 pub use holder::Holder;
 pub use key::KeyColumns;
 pub use limits::{
@@ -27,7 +31,9 @@ pub use stage::{InvalidStage, Stage};
 pub use status::ProcessingStatus;
 
 pub(crate) use key_text::{has_text, key_in};
-pub(crate) use limits::{MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS};
+pub(crate) use limits::{
+    MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_ROW_BYTES,
+};
 pub(crate) use stage::{is_state, may_return, stage_prefix};
 pub(crate) use status::KNOWN;
 pub(crate) use time::{format_timestamp, parse_timestamp};

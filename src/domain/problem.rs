@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use crate::domain::limits::{MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_VALUE_CHARS};
-use crate::text::{Escaped, escape_list};
+use crate::domain::FileKind;
+use crate::domain::limits::{
+    MAX_FIELDS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_ROW_BYTES, MAX_VALUE_CHARS,
+};
+use crate::text::{Escaped, Meant, escape_list};
 
 /// What makes bytes unfit as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +18,10 @@ pub enum Problem {
     LoneCarriageReturn,
     /// A NUL byte: the file is damaged, or not UTF-8.
     Nul,
-    /// UTF-16, recognised by its byte order mark.
+    /// UTF-16, recognised by its byte order mark, or by its NUL bytes.
     Utf16,
+    /// A file of another kind, recognised by how it begins.
+    NoCsv(FileKind),
     /// A header name or a key that is not UTF-8.
     InvalidUtf8,
     /// A header name or a key with a byte that has no letter in the encoding of this name.
@@ -29,10 +34,21 @@ pub enum Problem {
     RecordTooLong,
     /// More rows than the stated limit.
     TooManyRecords,
-    /// The header has no room for these columns, which are to be added.
+    /// The header, or a row that is longer, has no room for these columns, which are to be added.
     NoRoomFor(Vec<String>),
+    /// A row is so long that a result could make it longer than the stated limit.
+    NoRoomForResult,
     /// Two columns that tickoff must tell apart have the same name.
     DuplicateColumn(String),
+    /// There is no status column, but one that looks like it, by which rows are done: it would be overlooked.
+    LookAlike {
+        /// The column that is not there.
+        status: String,
+        /// The one that looks like it.
+        column: String,
+        /// How many rows are done by that.
+        rows: usize,
+    },
     /// A job of a list that is not UTF-8.
     JobNotUtf8,
     /// A job of a list with a letter that the encoding of this name does not have.
@@ -52,6 +68,7 @@ impl fmt::Display for Problem {
             ),
             Problem::Nul => f.write_str("a NUL byte: the file is damaged or is not UTF-8 text"),
             Problem::Utf16 => f.write_str("the file is UTF-16: save it as CSV UTF-8"),
+            Problem::NoCsv(kind) => write!(f, "the file is {kind}, and no CSV"),
             Problem::InvalidUtf8 => f.write_str("the header and the key column must be UTF-8"),
             Problem::NoLetter(encoding) => write!(
                 f,
@@ -66,12 +83,30 @@ impl fmt::Display for Problem {
             Problem::TooManyRecords => write!(f, "more than {MAX_RECORDS} rows"),
             Problem::NoRoomFor(columns) => write!(
                 f,
-                "no room in the header for {}: a row has at most {MAX_FIELDS} fields",
+                "no room for {}: a row has at most {MAX_FIELDS} fields",
                 escape_list(columns)
+            ),
+            Problem::NoRoomForResult => write!(
+                f,
+                "no room for a result: the row has more than {MAX_RESULT_ROW_BYTES} bytes, and at most {MAX_RECORD_BYTES} may be in a row"
             ),
             Problem::DuplicateColumn(name) => {
                 write!(f, "the column {} is there twice", Escaped::text(name))
             }
+            Problem::LookAlike {
+                status,
+                column,
+                rows,
+            } => write!(
+                f,
+                "no column {status}, and one that looks so, by which {rows} {} done, would be overlooked{}",
+                if *rows == 1 { "row is" } else { "rows are" },
+                Meant {
+                    wanted: status,
+                    columns: std::slice::from_ref(column),
+                    close: &[]
+                }
+            ),
             Problem::JobNotUtf8 => f.write_str("a job must be UTF-8"),
             Problem::JobNotWritable(encoding) => {
                 write!(f, "a job has a letter that {encoding} cannot write")
@@ -92,6 +127,8 @@ pub enum InvalidValue {
     Nul,
     /// It is longer than [`MAX_VALUE_CHARS`](crate::MAX_VALUE_CHARS).
     TooLong,
+    /// The row would have more bytes than one may have.
+    NoRoom,
     /// The key of a row never changes. These are the columns that make it up.
     Key(Box<[String]>),
     /// It is none of the known statuses.
@@ -107,6 +144,9 @@ pub enum InvalidValue {
     },
 }
 
+/// The way to another key.
+const EDIT_IT: &str = "change it in the sheet itself, where the row keeps its other cells";
+
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,12 +154,19 @@ impl fmt::Display for InvalidValue {
             InvalidValue::TooLong => {
                 write!(f, "is longer than {} characters", MAX_VALUE_CHARS)
             }
+            InvalidValue::NoRoom => write!(
+                f,
+                "has no room in its row: a row has at most {MAX_RECORD_BYTES} bytes, of which some are kept for its state"
+            ),
             InvalidValue::Key(columns) if columns.len() > 1 => write!(
                 f,
-                "is part of the key ({}), which no update may change",
+                "is part of the key ({}), which no update may change: {EDIT_IT}",
                 Escaped::text(&columns.join(", "))
             ),
-            InvalidValue::Key(_) => f.write_str("is the key column, which no update may change"),
+            InvalidValue::Key(_) => write!(
+                f,
+                "is the key column, which no update may change: {EDIT_IT}"
+            ),
             InvalidValue::Status(word) => write!(
                 f,
                 "must be PENDING, COMPLETED, ERROR, NO_ATTACHMENTS, FAILED, PARTIAL or PO_NOT_FOUND, not {}",

@@ -3,7 +3,8 @@
 //! A frame with more than ASCII in it names the encoding that the sheet was written in, if that is not UTF-8.
 //! Whoever reads the sheet in another one sees other letters in the same bytes, and the frame is read like the
 //! sheet: otherwise every such cell would look as if somebody had changed it. Where that gives no text, the sheet
-//! is in the encoding of the log, and whoever named another one is told.
+//! is in the encoding of the log, and whoever named another one is told; but a sheet whose bytes are UTF-8 was
+//! converted since, and every text is the same one in it.
 
 use std::borrow::Cow;
 
@@ -25,7 +26,7 @@ pub(super) fn named(frame: &Frame, encoding: Encoding) -> Cow<'_, Frame> {
 
 /// A frame of a log as whoever reads its sheet in an encoding sees it, or else the name of the one that it was
 /// written in.
-pub(super) fn seen(mut frame: Frame, encoding: Encoding) -> Result<Frame, CompactString> {
+fn seen(mut frame: Frame, encoding: Encoding) -> Result<Frame, CompactString> {
     let name = frame.encoding.take();
     let written_in = match &name {
         None => Encoding::UTF_8,
@@ -56,6 +57,28 @@ pub(crate) fn seen_or_meant(frame: Frame, encoding: Encoding) -> Frame {
         ..frame.clone()
     };
     seen(frame, encoding).unwrap_or(meant)
+}
+
+/// The frames of a log as whoever reads its sheet, which holds these bytes, in an encoding sees them, or else the
+/// name of the one that the sheet is in.
+pub(super) fn all_seen(
+    frames: Vec<Frame>,
+    encoding: Encoding,
+    sheet: &[u8],
+) -> Result<Vec<Frame>, CompactString> {
+    let is_of_another = |frame: &Frame| frame.encoding.is_some();
+    let was_converted = encoding.is_utf8()
+        && frames.iter().any(is_of_another)
+        && !sheet.is_ascii()
+        && encoding.can_read(sheet);
+    let seen = frames.into_iter().map(|frame| match was_converted {
+        true => Ok(Frame {
+            encoding: None,
+            ..frame
+        }),
+        false => seen(frame, encoding),
+    });
+    seen.collect()
 }
 
 /// Everything in a frame that stands in the sheet or stood there before, and whether it is to stand there.

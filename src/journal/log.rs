@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::encoded::{named, seen, seen_or_meant};
+use super::encoded::{all_seen, named, seen_or_meant};
 use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_frame};
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
@@ -109,11 +109,12 @@ impl Journal {
         Ok(inode(Journal::find(target)?.as_ref())? == inode(found)?)
     }
 
-    /// The frames of a log that was found.
+    /// The frames of a log that was found beside a sheet with these bytes.
     pub(crate) fn read(
         target: &Target,
         found: Option<&File>,
         (key, encoding): (&KeyColumns, Encoding),
+        sheet: &[u8],
     ) -> Result<Vec<Frame>> {
         let Some(file) = found else {
             return Ok(Vec::new());
@@ -134,7 +135,8 @@ impl Journal {
                 "the journal is damaged: what stood in the bytes that cannot be read is not shown, what stands behind them is"
             );
         }
-        all_seen(log.all_frames(), target, encoding)
+        let seen = all_seen(log.all_frames(), encoding, sheet);
+        seen.map_err(|name| in_another_encoding(target, &name, encoding))
     }
 
     /// The inode of the log that is there.
@@ -147,10 +149,11 @@ impl Journal {
         }
     }
 
-    /// Opens the log, if there is one, and returns what it is and its frames.
+    /// Opens the log beside a sheet with these bytes, if there is one, and returns what it is and its frames.
     pub(crate) fn open(
         target: &Arc<Target>,
         (key, encoding): (&KeyColumns, Encoding),
+        sheet: &[u8],
         _held: &WriteGuard,
     ) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
         let mut journal = Journal {
@@ -163,7 +166,7 @@ impl Journal {
             has_said_that_it_is_lost: false,
             has_lost_frames: false,
         };
-        let frames = journal.load()?;
+        let frames = journal.load_beside(sheet)?;
         let left = journal.exists().then(|| Left {
             created: journal.head.created,
             session: open_session(&journal.head, &frames),
@@ -184,6 +187,10 @@ impl Journal {
 
     /// Reads the log that is there from its beginning.
     pub(crate) fn load(&mut self) -> Result<Vec<Frame>> {
+        self.load_beside(&[])
+    }
+
+    fn load_beside(&mut self, sheet: &[u8]) -> Result<Vec<Frame>> {
         if Journal::identity(&self.target)?.is_none() {
             self.open = None;
             self.head = self.new_head();
@@ -215,7 +222,8 @@ impl Journal {
         if let Some(damage) = &mut damage {
             frames.append(&mut damage.behind);
         }
-        let frames = all_seen(frames, &self.target, self.encoding)?;
+        let frames = all_seen(frames, self.encoding, sheet)
+            .map_err(|name| in_another_encoding(&self.target, &name, self.encoding))?;
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
         let journal = escape(&self.path().display().to_string());
@@ -431,6 +439,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Gives the key columns of a log with these frames, all that it has, other names.
+    pub(crate) fn rename_key(&mut self, key: &KeyColumns, frames: &[Frame]) -> Result<()> {
+        self.head = Head {
+            key: key.title(),
+            key_columns: key.is_several().then(|| key.clone()),
+            ..self.head.clone()
+        };
+        self.start_over(frames)
+    }
+
     /// Gives the log's name to a new file that holds these bytes, durably.
     fn replace(&mut self, bytes: &[u8], count: u64) -> Result<()> {
         self.wanted_bytes = bytes.len() as u64;
@@ -555,18 +573,16 @@ fn since(damage: &Damage) -> String {
     since.unwrap_or_else(|| "unknown".into())
 }
 
-/// The frames as whoever reads the sheet in an encoding sees them.
-fn all_seen(frames: Vec<Frame>, target: &Target, encoding: Encoding) -> Result<Vec<Frame>> {
-    let seen = frames.into_iter().map(|frame| seen(frame, encoding));
-    let seen: std::result::Result<_, _> = seen.collect();
-    seen.map_err(|name| Error::Journal {
+/// Who reads a sheet in an encoding in which the log has no meaning is told the one that the log was written in.
+fn in_another_encoding(target: &Target, name: &str, encoding: Encoding) -> Error {
+    Error::Journal {
         path: target.sibling(NAME),
         problem: format!(
             "holds results that were written in {0}, and the sheet is read in {1}: use --encoding {0}, or remember it: tickoff init FILE --encoding {0}",
-            escape(&name),
+            escape(name),
             encoding.name()
         ),
-    })
+    }
 }
 
 fn check_head(head: &Head, target: &Target, key: &KeyColumns) -> Result<()> {
@@ -624,6 +640,7 @@ mod tests {
             Journal::open(
                 &self.target,
                 (&KeyColumns::default(), Encoding::UTF_8),
+                &[],
                 &self.lock.acquire().unwrap(),
             )
         }
@@ -661,6 +678,7 @@ mod tests {
             target,
             Journal::find(target)?.as_ref(),
             (&key.into(), Encoding::UTF_8),
+            &[],
         )
     }
 

@@ -234,6 +234,23 @@ mod tests {
         check(&[&log[3..]], 0, Some((&frames, head)));
     }
 
+    #[test]
+    fn behind_a_long_piece_that_was_cut_out_every_frame_is_read() {
+        let long = "x".repeat(70 << 10);
+        let frames = ["A", "B", &long, "C", "D"].map(frame);
+        let (log, ends) = log(&frames);
+        let mut damaged = [&log[..ends[1]], &log[ends[2]..]].concat();
+        let read = scan(damaged.as_slice(), Path::new("log")).unwrap();
+        assert_eq!(read.frames, frames[..2]);
+        assert_eq!(behind(&read), frames[3..].iter().collect::<Vec<_>>());
+        let cut = ends[2] - ends[1];
+        assert_eq!(read.damage.unwrap().unreadable_bytes, cut as u64);
+        // A changed frame has a checksum of nowhere.
+        damaged[ends[0] + PREFIX + 20] ^= 1;
+        let read = scan(damaged.as_slice(), Path::new("log")).unwrap();
+        assert_eq!(behind(&read), frames[3..].iter().collect::<Vec<_>>());
+    }
+
     /// Of a log in which a writer has written half of a frame, and goes on as soon as something else is looked for.
     struct Growing {
         written: Vec<u8>,

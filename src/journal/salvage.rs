@@ -22,6 +22,10 @@ use super::source::Source;
 /// length may have been cut out or put in.
 const MOVED: u64 = 64 << 10;
 
+/// How many bytes are hashed to find out how long a piece was that was cut out, if it was longer than that: of a
+/// frame of 500 bytes, one of up to 2 MiB. So bounded, a damaged log is still opened in a moment.
+const HASHED: u64 = 1 << 30;
+
 /// What stands behind the last frame that could be read in order.
 pub(super) struct Behind {
     pub(super) head: Option<Head>,
@@ -59,7 +63,7 @@ pub(super) fn look_behind(
         next: from,
         known_upto: from,
         origin: from,
-        has_failed: false,
+        astray: Vec::new(),
         has_frame: false,
         found: BTreeMap::new(),
     };
@@ -75,6 +79,7 @@ pub(super) fn look_behind(
         }
         Ok(())
     })?;
+    search.find_astray()?;
     let Search {
         has_frame,
         known_upto,
@@ -129,8 +134,8 @@ struct Search<'s, S: ?Sized> {
     known_upto: u64,
     /// The same, where it was written.
     origin: u64,
-    /// Of a frame it could not be told where it was written.
-    has_failed: bool,
+    /// Frames of which it could not be told where they were written.
+    astray: Vec<Found>,
     has_frame: bool,
     /// By where they were written.
     found: BTreeMap<u64, Found>,
@@ -161,17 +166,48 @@ impl<S: Source + ?Sized> Search<'_, S> {
         let is_of = |origin: &u64| xxh3_64_with_seed(&payload, *origin) == checksum;
         let mut likely = [at, self.origin, 0].into_iter();
         let origin = match likely.find(is_of) {
-            None if !self.has_failed => (at.saturating_sub(MOVED)..=at + MOVED).find(is_of),
+            None if self.astray.is_empty() => (at.saturating_sub(MOVED)..=at + MOVED).find(is_of),
             likely => likely,
         };
+        let found = Found { at, length, entry };
         match origin {
-            Some(origin) => {
-                self.known_upto = self.next;
-                self.origin = origin + length;
-                let found = Found { at, length, entry };
-                self.found.entry(origin).or_insert(found);
+            Some(origin) => self.place(found, origin),
+            None => self.astray.push(found),
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, found: Found, origin: u64) {
+        self.known_upto = self.known_upto.max(found.at + found.length);
+        self.origin = origin + found.length;
+        self.found.entry(origin).or_insert(found);
+    }
+
+    /// A longer piece was cut out, if frames that follow each other have lost their places. One alone is most likely
+    /// changed.
+    fn find_astray(&mut self) -> io::Result<()> {
+        let astray = std::mem::take(&mut self.astray);
+        let in_a_row = astray.chunk_by(|one, next| one.at + one.length == next.at);
+        let longest = in_a_row.max_by_key(|row| row.len()).unwrap_or_default();
+        let shortest = longest.iter().min_by_key(|found| found.length);
+        let Some(shortest) = shortest.filter(|_| longest.len() > 1) else {
+            return Ok(());
+        };
+        let Some((payload, checksum)) = read_unchecked(self.source, shortest.at)? else {
+            return Ok(());
+        };
+        let mut lengths = MOVED + 1..=HASHED / shortest.length;
+        let is_of = |cut: &u64| xxh3_64_with_seed(&payload, shortest.at + cut) == checksum;
+        let Some(cut) = lengths.find(is_of) else {
+            return Ok(());
+        };
+        for found in astray {
+            let origin = found.at + cut;
+            if let Some((payload, checksum)) = read_unchecked(self.source, found.at)?
+                && xxh3_64_with_seed(&payload, origin) == checksum
+            {
+                self.place(found, origin);
             }
-            None => self.has_failed = true,
         }
         Ok(())
     }

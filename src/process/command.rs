@@ -7,7 +7,6 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::backup::BackupManager;
 use crate::domain::Stage;
 use crate::error::Result;
 use crate::process::kept_output::{Files, KeptOutput};
+use crate::process::large_answers::LargeAnswers;
 use crate::process::printing::{Printer, Printing, Stream, has_room_in_time};
 use crate::process::program::{Broken, CannotRun, exit_code};
 use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
@@ -25,7 +25,9 @@ use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::{Left, Malformed, again, no_folder, not_kept, not_started, outcome};
+use crate::process::verdict::{
+    Left, Malformed, after_stop, again, no_folder, not_kept, not_started, outcome,
+};
 use crate::run::ending::Start;
 use crate::run::{Ending, Job, Outcome, StopLevel};
 use crate::sheet::Updates;
@@ -56,7 +58,9 @@ use crate::text::{Escaped, error_message};
 /// | exits with another code | ERROR, `exit 3: message` | is written; its STATUS and ERROR_MESSAGE win |
 /// | is killed by a signal | ERROR, `killed by signal 9 (SIGKILL): message` | the same |
 /// | exceeds the timeout | ERROR, `timed out after 5s: message` | the same |
-/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now) | keeps its state | is ignored |
+/// | is broken off by [`StopLevel::Now`](crate::StopLevel::Now), and is killed | keeps its state | is ignored |
+/// | the same, and exits with 0 | COMPLETED | is written; its STATUS wins |
+/// | the same, and exits with another code | keeps its state, unless the result has a STATUS | is written, but after 75 or a code of `retry_on` |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
 /// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
 /// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
@@ -71,8 +75,9 @@ use crate::text::{Escaped, error_message};
 ///
 /// Where it counts and is neither, is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES), is not in a
 /// regular file, or the folder for it was removed while the command ran, the row becomes ERROR with that
-/// reason, the lines that can be read are written, and the answer is kept beside the backups, in the column `RAW_ANSWER` of
-/// `….unplaced.csv`; so is one of a killed command. What a result may hold is said at
+/// reason, the lines that can be read are written, of one that is too large the cells that can be read, and the answer
+/// is kept beside the backups, in the column `RAW_ANSWER` of `….unplaced.csv`, of more than 1 MiB its beginning (see
+/// [`keep_large_answers`](RecordCommand::keep_large_answers)); so is one of a killed command. What a result may hold is said at
 /// [`WriteQueue::submit_result`](crate::WriteQueue::submit_result).
 pub struct RecordCommand {
     template: CommandTemplate,
@@ -82,7 +87,7 @@ pub struct RecordCommand {
     output: Option<KeptOutput>,
     printer: Option<Arc<dyn Printer>>,
     stdout_to: Option<String>,
-    large_answers: Option<BackupManager>,
+    large_answers: Option<LargeAnswers>,
     retry_on: RetryOn,
     broken: Broken,
     pub(super) results: ResultFiles,
@@ -149,10 +154,10 @@ impl RecordCommand {
         self
     }
 
-    /// Keeps all of an answer that is larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES) beside these backups,
-    /// instead of its beginning alone.
+    /// Keeps all of a large answer that is not one, or larger than [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES),
+    /// beside these backups, instead of its beginning alone.
     pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
-        self.large_answers = Some(backups);
+        self.large_answers = Some(LargeAnswers::beside(backups, &self.session_id));
         self
     }
 
@@ -222,15 +227,17 @@ impl RecordCommand {
                     Ending::Exit(code) => Some(code).filter(|code| self.retry_on.contains(*code)),
                     _ => None,
                 };
+                if ended.was_stopped && ended.ending != Ending::Exit(0) {
+                    let left = in_general(result_file.take(job.po, None), &self.stage);
+                    return match asks_again {
+                        Some(_) => Outcome::Stopped,
+                        None => after_stop(ended.ending, &ended.stderr, left),
+                    };
+                }
                 if let Some(code) = asks_again.filter(|_| !job.is_last) {
                     return again(code, &ended.stderr, result_file.take_wait(job.po));
                 }
-                let left = match ended.ending {
-                    // Nothing of it is read.
-                    Ending::Stopped => result_file.take(job.po, None),
-                    _ => self.take(result_file, job.po),
-                };
-                let mut left = in_general(left, &self.stage);
+                let mut left = in_general(self.take(result_file, job), &self.stage);
                 if asks_again.is_some() {
                     left = without_wait(left);
                 }
@@ -263,17 +270,13 @@ impl RecordCommand {
         (stdout, stderr)
     }
 
-    fn take(&self, result_file: ResultFile, po: &str) -> Left {
-        let Some(backups) = &self.large_answers else {
-            return result_file.take(po, None);
-        };
-        let keep = |answer: &File| {
-            let kept = backups.keep_answer(answer, &self.session_id)?;
-            let (key, path) = (Escaped::name(po), Escaped::path(&kept));
-            warn!(%key, kept = %path, "an answer that is too large is kept whole beside the backups");
-            Ok(kept)
-        };
-        result_file.take(po, Some(&keep))
+    fn take(&self, result_file: ResultFile, job: &Job<'_>) -> Left {
+        match &self.large_answers {
+            Some(large) => {
+                result_file.take(job.po, Some(&|answer| large.keep(answer, job.po, job.stop)))
+            }
+            None => result_file.take(job.po, None),
+        }
     }
 
     /// The outcome with what the command said on stdout, if that is wanted. A failure that said nothing is no

@@ -9,13 +9,16 @@
 //! A process that cannot be killed, because it hangs in the kernel on a dead network mount or runs as
 //! another user, holds its worker until it ends.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use crate::run::stop::lock;
 use crate::run::{Ending, Stop};
 use crate::sys::exit::Exit;
 use crate::sys::group;
@@ -32,6 +35,17 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A start that still waits when the next wait is as long as this is told of.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
+
+/// The groups of this process that are there and not reaped.
+static LIVE: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Kills all that commands and workers of this process are doing, without waiting for it.
+pub fn kill_all() {
+    // None of them is reaped meanwhile.
+    for &leader in lock(&LIVE).iter() {
+        group::kill_led_by(leader).ok();
+    }
+}
 
 /// A started process and all that it starts. Dropping it kills what is left.
 pub(super) struct Group {
@@ -57,6 +71,7 @@ impl Group {
         let Some(mut leader) = spawn_patiently(command, stop)? else {
             return Ok(None);
         };
+        lock(&LIVE).insert(leader.id());
         let pipes = Pipes {
             stdin: leader.stdin.take(),
             stdout: leader.stdout.take(),
@@ -109,6 +124,7 @@ impl Group {
     /// more.
     pub(super) fn reap(&mut self) -> io::Result<Ending> {
         self.is_reaped = true;
+        lock(&LIVE).remove(&self.leader.id());
         Ok(self.leader.wait()?.into())
     }
 }
@@ -146,6 +162,7 @@ fn spawn_patiently(command: &mut Command, stop: &Stop) -> io::Result<Option<Chil
 
 fn end(leader: &mut Child) {
     warn_unless_signalled(leader, group::kill(leader));
+    lock(&LIVE).remove(&leader.id());
     if let Err(error) = leader.wait() {
         warn!(pid = leader.id(), %error, "a command could not be waited for");
     }

@@ -2,8 +2,8 @@
 //!
 //! Every attempt has a file of its own name, in a folder that only the user can enter. A background
 //! process that an earlier attempt left behind can therefore not write into the result of another PO.
-//! A command may have made anything of the name: a link is not followed, a pipe not waited for, and no
-//! more is read than a result may hold.
+//! A command may have made anything of the name: a link is followed to a file of the user alone, a pipe is not
+//! waited for, a folder is kept, and no more is read than a result may hold.
 //!
 //! A folder for temporary files is cleaned by others. One that is gone, or is not ours any more, is made
 //! anew under another name before an attempt; if that happened while a command ran, what the command
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memchr::memrchr;
 use tempfile::TempDir;
 use tracing::warn;
 
@@ -25,10 +26,10 @@ use crate::error::{Error, Result};
 use crate::process::result_folder;
 use crate::process::result_lines;
 use crate::process::retry_after::Asked;
-use crate::process::verdict::{Left, Malformed};
+use crate::process::verdict::{Left, Malformed, too_large};
 use crate::run::Wait;
 use crate::run::stop::lock;
-use crate::sheet::{Answer, JsonObject};
+use crate::sheet::{Answer, JsonObject, Updates};
 use crate::sys::regular;
 use crate::text::{BOM, Escaped};
 
@@ -161,7 +162,7 @@ impl ResultFile {
     }
 
     /// Reads the file and removes it; `None` if the command, which has ended, wrote none. What is odd
-    /// about it is said of this PO. One that is too large is first given to `keep`.
+    /// about it is said of this PO. One that is not read as it is, and is large, is first given to `keep`.
     pub(super) fn take(self, po: &str, keep: Option<&Keep<'_>>) -> Left {
         let Some(Answer { updates, notes }) = self.take_with(keep, |file| read(file, keep))? else {
             return Ok(None);
@@ -175,7 +176,7 @@ impl ResultFile {
     /// Does the same for an attempt that is to be repeated: only how long to wait is read.
     pub(super) fn take_wait(self, po: &str) -> Wait {
         let asked = self.take_with(None, |file| {
-            let (bytes, _) = bytes(file, None).unwrap_or_default();
+            let (bytes, _) = beginning(file).unwrap_or_default();
             Ok(Asked::in_file(&bytes))
         });
         // What cannot be read, or is not to be believed, asks for nothing.
@@ -193,10 +194,11 @@ impl ResultFile {
         if !folder.is_some_and(|folder| folder.is_same(&self.folder)) {
             // Whoever made the folder anew, what is there is no secret to keep.
             let there = opened.ok().flatten();
-            let read = there.and_then(|file| bytes(&file, keep).ok());
-            let (raw, problem) = read.unwrap_or_default();
-            let problem = problem.map_or_else(String::new, |problem| format!("; {problem}"));
-            return Err(Malformed::new(format!("{FOLDER_IS_GONE}{problem}"), &raw));
+            let (raw, _) = (there.as_ref())
+                .and_then(|file| beginning(file).ok())
+                .unwrap_or_default();
+            let malformed = Malformed::new(FOLDER_IS_GONE, &raw);
+            return Err(malformed.kept(|_| Some(keep?(there.as_ref()?))));
         }
         let result = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -206,9 +208,15 @@ impl ResultFile {
                 };
             }
             Err(error) => Err(Malformed::new(unreadable(&error), b"")),
-            Ok(None) => Err(Malformed::new("it is not a regular file", b"")),
             Ok(Some(file)) => read(&file),
+            Ok(None) => match regular::open_own_behind_link(path) {
+                Ok(Some(file)) => read(&file),
+                _ => Err(Malformed::new(no_file(path, keep.is_some()), b"")),
+            },
         };
+        if !path.exists() && !path.is_symlink() {
+            return result.map(Some);
+        }
         if let Err(error) = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
             warn!(path = %Escaped::path(path), %error, "a result file could not be removed");
         }
@@ -221,39 +229,39 @@ pub(super) const NO_UNICODE: &str = "what is no UTF-8 is written as U+FFFD";
 
 const FOLDER_IS_GONE: &str = "the folder for it was removed or changed while the command ran";
 
-/// Keeps all of a result that is too large, and tells where.
+/// Keeps all of a large result, and tells where.
 pub(super) type Keep<'a> = dyn Fn(&File) -> Result<PathBuf> + 'a;
 
-/// As much of a file as a result may hold; and if it is larger, what is to be said of that.
-fn bytes(file: &File, keep: Option<&Keep<'_>>) -> io::Result<(Vec<u8>, Option<String>)> {
+/// As much of a file as is read of a result, and whether that is all.
+fn beginning(file: &File) -> io::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::new();
     file.take(MAX_RESULT_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 <= MAX_RESULT_BYTES {
-        return Ok((bytes, None));
-    }
-    bytes.pop();
-    let kept = match keep.map(|keep| keep(file)) {
-        Some(Ok(path)) => format!("all of it is in {}", Escaped::path(&path)),
-        Some(Err(error)) => format!("only so much of it is kept: {}", error.chain()),
-        None => "only so much of it is kept".to_owned(),
-    };
-    let problem = format!("it is larger than {MAX_RESULT_BYTES} bytes, and {kept}");
-    Ok((bytes, Some(problem)))
+    let is_whole = bytes.len() as u64 <= MAX_RESULT_BYTES;
+    bytes.truncate(MAX_RESULT_BYTES as usize);
+    Ok((bytes, is_whole))
 }
 
 fn read(file: &File, keep: Option<&Keep<'_>>) -> std::result::Result<Answer, Malformed> {
-    let (json, problem) =
-        bytes(file, keep).map_err(|error| Malformed::new(unreadable(&error), b""))?;
-    if let Some(problem) = problem {
-        return Err(Malformed::new(problem, &json));
-    }
-    if JsonObject::is_begun(&json) {
-        return Answer::from_json(&json).map_err(|problem| {
+    let (bytes, is_whole) =
+        beginning(file).map_err(|error| Malformed::new(unreadable(&error), b""))?;
+    let read = match is_whole {
+        true => understood(&bytes),
+        false => Err(Malformed {
+            good: Box::new(cells_in_beginning(&bytes)),
+            ..Malformed::new(too_large(MAX_RESULT_BYTES), &bytes)
+        }),
+    };
+    read.map_err(|malformed| malformed.kept(|_| Some(keep?(file))))
+}
+
+fn understood(bytes: &[u8]) -> std::result::Result<Answer, Malformed> {
+    if JsonObject::is_begun(bytes) {
+        return Answer::from_json(bytes).map_err(|problem| {
             let problem = format!("it is not a JSON object of cells: {problem}");
-            Malformed::new(problem, &json)
+            Malformed::new(problem, bytes)
         });
     }
-    let text = String::from_utf8_lossy(json.strip_prefix(BOM).unwrap_or(&json));
+    let text = String::from_utf8_lossy(bytes.strip_prefix(BOM).unwrap_or(bytes));
     let (updates, problem) = result_lines::read(&text);
     match problem {
         None => Ok(Answer {
@@ -265,9 +273,47 @@ fn read(file: &File, keep: Option<&Keep<'_>>) -> std::result::Result<Answer, Mal
         }),
         Some(problem) => Err(Malformed {
             good: Box::new(updates),
-            ..Malformed::new(format!("it is no JSON object, and {problem}"), &json)
+            ..Malformed::new(format!("it is no JSON object, and {problem}"), bytes)
         }),
     }
+}
+
+/// The cells that are whole in the beginning of a result.
+fn cells_in_beginning(bytes: &[u8]) -> Updates {
+    if JsonObject::is_begun(bytes) {
+        return Answer::from_beginning(bytes);
+    }
+    let lines = memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+    let text = String::from_utf8_lossy(&bytes[..lines]);
+    result_lines::read(text.strip_prefix('\u{feff}').unwrap_or(&text)).0
+}
+
+/// What is there instead. A folder with something in it is moved to where it stays.
+fn no_file(path: &Path, is_kept: bool) -> String {
+    if let Ok(target) = fs::read_link(path) {
+        let target = Escaped::path(&target);
+        return format!("it is a link to {target}, and no regular file of this user is there");
+    }
+    let has_something = fs::read_dir(path).is_ok_and(|mut folder| folder.next().is_some());
+    match is_kept && has_something {
+        false => "it is not a regular file".to_owned(),
+        true => match keep_folder(path) {
+            Ok(kept) => format!("it is a folder, which is kept: {}", Escaped::path(&kept)),
+            Err(error) => format!("it is a folder, which could not be kept: {error}"),
+        },
+    }
+}
+
+fn keep_folder(path: &Path) -> io::Result<PathBuf> {
+    let place = path.ancestors().nth(2).unwrap_or(path);
+    let private = tempfile::Builder::new()
+        .prefix("tickoff_result_")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(place)?;
+    let kept = private.path().join("result");
+    fs::rename(path, &kept)?;
+    let _ = private.keep();
+    Ok(kept)
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -375,13 +421,29 @@ mod tests {
     #[test]
     fn a_result_that_is_no_reasonable_file_is_an_error() {
         let no_file = "invalid TICKOFF_RESULT: it is not a regular file";
-        check_error("mkdir -p $TICKOFF_RESULT/x", no_file);
+        check_error("mkdir $TICKOFF_RESULT", no_file);
         check_error("mkfifo $TICKOFF_RESULT", no_file);
-        check_error("ln -s /etc/passwd $TICKOFF_RESULT", no_file);
         check_error(
-            "head -c 1048577 /dev/zero > $TICKOFF_RESULT",
-            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes, and only so much of it is kept",
+            "ln -s /dev/zero $TICKOFF_RESULT",
+            "invalid TICKOFF_RESULT: it is a link to /dev/zero, and no regular file of this user is there",
         );
+        check_error(
+            "truncate -s 67108865 $TICKOFF_RESULT",
+            "invalid TICKOFF_RESULT: it is larger than 67108864 bytes: what is whole in those is written; only its first 1048576 bytes are kept",
+        );
+    }
+
+    #[test]
+    fn a_result_behind_a_link_is_read_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let (folder, path) = (folder.path().display(), out.display());
+        let script = format!("cd {folder}; echo SUPPLIER=x > out; ln -s {path} $TICKOFF_RESULT");
+        check(
+            &shell(&script),
+            &[("SUPPLIER", "x"), ("STATUS", "COMPLETED")],
+        );
+        assert_eq!(fs::read_to_string(&out).unwrap(), "SUPPLIER=x\n");
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub(super) struct Running {
 
 /// How a command ended, and what it said.
 pub(super) struct Ended {
+    /// Its own exit code also if it was asked to end because the run is to end now.
     pub(super) ending: Ending,
+    /// Whether it was asked to.
+    pub(super) was_stopped: bool,
     /// The end of it.
     pub(super) stderr: String,
     /// Empty unless it was wanted.
@@ -109,9 +112,14 @@ impl Running {
         }
         self.stdout.finish()?;
         self.stderr.finish()?;
-        let ending = self.group.reap()?;
+        let ending = match (broken_off, self.group.reap()?) {
+            (Some(Ending::Stopped), ending @ Ending::Exit(_)) => ending,
+            (Some(broken_off), _) => broken_off,
+            (None, ending) => ending,
+        };
         Ok(Ended {
-            ending: broken_off.unwrap_or(ending),
+            ending,
+            was_stopped: broken_off == Some(Ending::Stopped),
             stderr: self.stderr.end.text(),
             stdout: self.stdout.end,
         })

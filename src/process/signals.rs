@@ -6,12 +6,18 @@ use std::sync::Arc;
 use signal_hook::consts::SIGCHLD;
 
 use crate::error::{Error, Result};
-use crate::sys::{disposition, signals};
+use crate::sys::{disposition, signals, suspend};
 
 /// Whether whoever started this process wants it to ignore a signal, as `nohup` does. False too
 /// where the system does not say.
 pub fn is_ignored(signal: i32) -> bool {
     disposition::is_ignored(signal)
+}
+
+/// Stops this process as SIGTSTP does where nobody handles it, and returns when it goes on. At once where the
+/// system stops nobody, since nobody is there who could let the process go on.
+pub fn suspend() {
+    suspend::as_by_default();
 }
 
 /// If this process inherited an ignored SIGCHLD, gives it an empty handler: the system would

@@ -8,6 +8,7 @@ use std::io;
 use std::process::Command;
 
 use crate::domain::Stage;
+use crate::domain::columns::same_column;
 use crate::process::placeholder::{Misspelt, Word};
 use crate::process::program::{self, CannotRun};
 use crate::process::script::safe_form_of;
@@ -95,6 +96,20 @@ impl CommandTemplate {
                         .chars()
                         .all(|c| c.is_alphanumeric() || "_- ".contains(c))
             })
+        })
+    }
+
+    /// The arguments that name a column as a shell or a template language would, and the placeholder for its cell.
+    pub fn meant_as_cells(&self, columns: &[String]) -> impl Iterator<Item = (&str, String)> {
+        let arguments = self.words.iter().skip(1);
+        let literal = arguments.filter_map(|word| word.as_literal()?.to_str());
+        literal.filter_map(|text| {
+            let in_braces =
+                |before: &str, behind: &str| text.strip_prefix(before)?.strip_suffix(behind);
+            let name = in_braces("${", "}").or_else(|| in_braces("{{", "}}"));
+            let name = name.or_else(|| text.strip_prefix('$'))?;
+            let column = columns.iter().find(|column| same_column(column, name))?;
+            Some((text, format!("{{{column}}}")))
         })
     }
 

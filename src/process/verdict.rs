@@ -4,17 +4,23 @@
 //! an answer which cannot be read is kept as it came, and that a shortage of the system is not the PO's
 //! failure. What a result may hold is not judged here: no result is refused (`sheet/result.rs`).
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 
 use crate::domain::ProcessingStatus;
 use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, RAW_ANSWER, STATUS, same_column};
+use crate::error::Result;
 use crate::process::retry_on::TRY_AGAIN;
 use crate::process::signals::killed_by;
 use crate::run::{Ending, Outcome, Retry, Wait};
 use crate::sheet::Updates;
 use crate::sys::program::{has_no_interpreter, is_shortage};
-use crate::text::error_message;
+use crate::text::{Escaped, error_message};
+
+/// The most bytes of an answer that cannot be read which are kept as `RAW_ANSWER`.
+pub(super) const MAX_RAW_BYTES: usize = 1 << 20;
 
 /// An answer that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub(super) struct Malformed {
     /// What is wrong with it.
     pub(super) problem: String,
     /// As it came, as far as it came; empty if there was nothing to keep.
-    pub(super) raw: String,
+    pub(super) raw: Vec<u8>,
     /// What could be read of it.
     pub(super) good: Box<Updates>,
 }
@@ -31,16 +37,40 @@ impl Malformed {
     pub(super) fn new(problem: impl Into<String>, raw: &[u8]) -> Malformed {
         Malformed {
             problem: problem.into(),
-            raw: String::from_utf8_lossy(raw).into_owned(),
+            raw: raw.to_owned(),
             good: Box::default(),
         }
+    }
+
+    /// One that is too large for a line of `….unplaced.csv` is given to `keep`, which tells where it is now.
+    pub(super) fn kept(mut self, keep: impl FnOnce(&[u8]) -> Option<Result<PathBuf>>) -> Malformed {
+        if self.raw.len() > MAX_RAW_BYTES {
+            let beginning = format!("only its first {MAX_RAW_BYTES} bytes are kept");
+            let place = match keep(&self.raw) {
+                Some(Ok(path)) => format!("it is kept in {}", Escaped::path(&path)),
+                Some(Err(error)) => format!("{beginning}: {}", error.chain()),
+                None => beginning,
+            };
+            self.problem = format!("{}; {place}", self.problem);
+            self.raw.truncate(MAX_RAW_BYTES);
+        }
+        self
+    }
+
+    fn raw(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.raw)
     }
 
     /// The ERROR that a PO has because of it. The answer is kept beside the backups.
     pub(super) fn error(&self, what: &str) -> Updates {
         let error = Updates::error(error_message(what, &self.problem));
-        and_other_cells(error, &self.good).keep_aside(RAW_ANSWER, &self.raw)
+        and_other_cells(error, &self.good).keep_aside(RAW_ANSWER, self.raw())
     }
+}
+
+/// What is wrong with an answer of which no more than so many bytes are read.
+pub(super) fn too_large(bytes: u64) -> String {
+    format!("it is larger than {bytes} bytes: what is whole in those is written")
 }
 
 /// What a command left as its result, if it left one.
@@ -57,7 +87,6 @@ pub(super) fn again(code: i32, stderr: &str, wait: Wait) -> Outcome {
 /// What becomes of a PO whose command has ended, and will not be repeated.
 pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
     match ending {
-        Ending::Stopped => Outcome::Stopped,
         Ending::Exit(TRY_AGAIN) => Outcome::Done(after_kill("exit 75", stderr, result)),
         Ending::Exit(code) => Outcome::Done(after_exit(code, stderr, result)),
         Ending::Signal(number) => Outcome::Done(after_kill(&killed_by(number), stderr, result)),
@@ -66,7 +95,25 @@ pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
             stderr,
             result,
         )),
-        Ending::NotStarted(_) | Ending::Unknown => unreachable!("its end was waited for"),
+        Ending::Stopped | Ending::NotStarted(_) | Ending::Unknown => {
+            unreachable!("its end was waited for")
+        }
+    }
+}
+
+/// What becomes of a PO whose command was asked to end because the run is to end now, and did not exit with 0: most
+/// likely it failed for that, so only what it had to say before counts.
+pub(super) fn after_stop(ending: Ending, stderr: &str, result: Left) -> Outcome {
+    let (Ending::Exit(code), Ok(Some(result))) = (ending, result) else {
+        return Outcome::Stopped;
+    };
+    if result.new_status().is_some() {
+        return Outcome::Done(after_exit(code, stderr, Ok(Some(result))));
+    }
+    let cells = and_other_cells(Updates::default(), &result);
+    match cells.is_empty() {
+        true => Outcome::Stopped,
+        false => Outcome::Done(cells),
     }
 }
 
@@ -105,7 +152,7 @@ fn after_kill(what: &str, stderr: &str, result: Left) -> Updates {
     match result {
         Ok(result) => and_other_cells(killed, &result.unwrap_or_default()),
         Err(malformed) => {
-            and_other_cells(killed, &malformed.good).keep_aside(RAW_ANSWER, malformed.raw)
+            and_other_cells(killed, &malformed.good).keep_aside(RAW_ANSWER, malformed.raw())
         }
     }
 }

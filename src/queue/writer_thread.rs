@@ -274,6 +274,7 @@ mod tests {
                 po: "bad".into(),
                 form: None,
                 close: vec![],
+                more: 0,
             }),
             _ => Ok(()),
         };

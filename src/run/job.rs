@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::run::control::Change;
 use crate::run::ending::ProcessEnd;
 use crate::run::stop::Stop;
 use crate::run::summary::Verdict;
@@ -136,6 +137,10 @@ pub enum Event<'a> {
     BrokenOff(&'a Job<'a>),
     /// A row has a result, or was skipped.
     Finished(JobResult<'a>),
+    /// Somebody paused the run, let it go on, or gave it another number of workers. Told on a thread of its own.
+    Controlled(&'a Change),
+    /// The worker of this number (from 0) has ended, because there are to be fewer.
+    Retired(usize),
 }
 
 /// Who is told.

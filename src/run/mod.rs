@@ -6,17 +6,20 @@
 //!
 //! This room never knows how a job is done, or what follows the run: observers see one stream of events.
 
+mod control;
+mod crew;
 pub(crate) mod ending;
 mod halt;
 mod job;
 mod pace;
-mod persist;
+pub(crate) mod persist;
 mod po_list;
 mod pool;
 mod schedule;
 pub(crate) mod stop;
 mod summary;
 
+pub use control::{Change, Control, RunControl};
 pub use ending::{Ending, ProcessEnd};
 pub use halt::{FEWEST_FAILURES, Failures, Halt, InvalidHalt};
 pub use job::{Event, Job, JobResult, Outcome, Retry, Wait};

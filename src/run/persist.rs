@@ -91,7 +91,7 @@ impl<'a> Recorder<'a> {
                 if self.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
                     error!(error = %error.chain(), "results wait until they can be written, and their workers with them; a stop gives them up");
                 }
-                let done = self.keep_trying(submit, error);
+                let done = keep_trying(self.stop, Error::may_pass, submit, error);
                 if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && done.is_ok() {
                     info!("no result waits any more");
                 }
@@ -100,27 +100,34 @@ impl<'a> Recorder<'a> {
             done => done,
         }
     }
+}
 
-    fn keep_trying(&self, submit: impl Fn() -> Result<()>, mut error: Error) -> Result<()> {
-        let mut wait = FIRST_WAIT;
-        let mut give_up_at = None;
-        loop {
-            let level = self.stop.level();
-            let now = Instant::now();
-            let mut due = now + wait;
-            if level > StopLevel::Continue {
-                let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
-                if level == StopLevel::Now || now >= last {
-                    return Err(error);
-                }
-                due = due.min(last);
+/// Tries again what has failed for a reason that may pass, until it succeeds, fails otherwise, or a stop ends
+/// the wait.
+pub(crate) fn keep_trying<T>(
+    stop: &Stop,
+    may_pass: impl Fn(&Error) -> bool,
+    attempt: impl Fn() -> Result<T>,
+    mut error: Error,
+) -> Result<T> {
+    let mut wait = FIRST_WAIT;
+    let mut give_up_at = None;
+    loop {
+        let level = stop.level();
+        let now = Instant::now();
+        let mut due = now + wait;
+        if level > StopLevel::Continue {
+            let last = *give_up_at.get_or_insert(now + LAST_CHANCE);
+            if level == StopLevel::Now || now >= last {
+                return Err(error);
             }
-            self.stop.sleep_at(level, due);
-            wait = (wait * 2).min(LONGEST_WAIT);
-            match submit() {
-                Err(again) if again.may_pass() => error = again,
-                done => return done,
-            }
+            due = due.min(last);
+        }
+        stop.sleep_at(level, due);
+        wait = (wait * 2).min(LONGEST_WAIT);
+        match attempt() {
+            Err(again) if may_pass(&again) => error = again,
+            done => return done,
         }
     }
 }

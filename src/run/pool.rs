@@ -6,12 +6,14 @@
 //! panics costs that PO alone, and no result is refused for what is in it.
 //!
 //! The parts have files of their own: what comes next (`schedule`), what a job is given and says
-//! (`job`), when it may start (`pace`), how its result becomes durable (`persist`), and when a run ends early
+//! (`job`), when it may start (`pace`), who works (`crew`, `control`), how its result becomes durable (`persist`), and when a run ends early
 //! (`halt`, `stop`).
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
@@ -19,6 +21,8 @@ use tracing::{debug, info, warn};
 use crate::domain::columns::ERROR_MESSAGE;
 use crate::error::Result;
 use crate::queue::WriteQueue;
+use crate::run::control::{Change, Control, RunControl};
+use crate::run::crew::Crew;
 use crate::run::halt::Halt;
 use crate::run::job::{Event, Job, JobResult, OnEvent, Outcome, Retry, Wait};
 use crate::run::pace::{Pace, Rate};
@@ -48,6 +52,7 @@ pub struct WorkerPool<'a> {
     rate: Option<Rate>,
     halt: Halt,
     stop: Stop,
+    control: Option<RunControl>,
     queue: Option<&'a WriteQueue>,
     forced: bool,
     on_event: Option<Box<OnEvent<'a>>>,
@@ -67,6 +72,7 @@ impl<'a> WorkerPool<'a> {
             rate: None,
             halt: Halt::Never,
             stop: Stop::new(),
+            control: None,
             queue: None,
             forced: false,
             on_event: None,
@@ -102,6 +108,12 @@ impl<'a> WorkerPool<'a> {
     /// What others stop the run with. The halt policy requests its stop there too.
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
+        self
+    }
+
+    /// What others pause the run with, and change the number of its workers.
+    pub fn control(mut self, control: &RunControl) -> Self {
+        self.control = Some(control.clone());
         self
     }
 
@@ -182,15 +194,26 @@ impl<'a> WorkerPool<'a> {
             schedule: Mutex::default(),
             pace: Mutex::new(Pace::new(self.rate)),
             turn: Mutex::default(),
+            crew: Crew::default(),
+            is_over: AtomicBool::new(false),
+            is_paused: AtomicBool::new(self.control.as_ref().is_some_and(RunControl::is_paused)),
             summary: Mutex::default(),
         };
+        if let Some(control) = &self.control {
+            control.attach(self.workers, &self.stop);
+        }
         thread::scope(|scope| {
-            for worker in 1..self.workers.min(pos.len()) {
-                let run = &run;
-                let thread = thread::Builder::new().name(format!("worker-{worker}"));
-                if let Err(error) = thread.spawn_scoped(scope, move || run.serve(worker)) {
-                    warn!(%error, "the run has only {worker} of {} workers", self.workers);
-                    break;
+            let run = &run;
+            run.crew.join(1);
+            run.complete_crew(scope);
+            let _over = Over(run);
+            if let Some(control) = &self.control {
+                let thread = thread::Builder::new().name("control".into());
+                let heed = move || run.heed(scope, control);
+                if let Err(error) = thread.spawn_scoped(scope, heed) {
+                    warn!(%error, "the run cannot be controlled");
+                    run.is_paused.store(false, Ordering::SeqCst);
+                    control.detach();
                 }
             }
             run.serve(0);
@@ -217,12 +240,78 @@ struct Run<'r, 'a, L: ?Sized, W> {
     pace: Mutex<Pace>,
     /// Held by the worker that waits until something may start: one wakes for each start, not all of them.
     turn: Mutex<()>,
+    /// Changes only while the turn is held, but for those who join.
+    crew: Crew,
+    /// Whether nothing is left to be handed out. Written when worker 0 has left, read by whoever heeds the control.
+    /// `SeqCst`: the simplest that is right.
+    is_over: AtomicBool,
+    /// Whether nothing may start. Written by whoever heeds the control, read by the workers. `SeqCst` as above.
+    is_paused: AtomicBool,
     summary: Mutex<PoolSummary>,
 }
 
-impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
+/// Ends the wait for changes when worker 0 leaves, in a panic too.
+struct Over<'o, 'r, 'a, L: ?Sized, W>(&'o Run<'r, 'a, L, W>);
+
+impl<L: ?Sized, W> Drop for Over<'_, '_, '_, L, W> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+        self.0.pool.stop.nudge();
+    }
+}
+
+impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
+    /// Tells what is changed from outside, and starts workers that are missing by that.
+    fn heed<'s>(&'s self, scope: &'s Scope<'s, '_>, control: &RunControl) {
+        loop {
+            let nudges = self.pool.stop.nudges();
+            let is_over = self.is_over.load(Ordering::SeqCst);
+            let changes = match is_over {
+                true => control.detach(),
+                false => control.take_changes(),
+            };
+            for change in changes {
+                if change.control == Control::Pause {
+                    self.is_paused.store(true, Ordering::SeqCst);
+                }
+                log(&change);
+                self.tell(&Event::Controlled(&change));
+                // Nobody is told of a start before this.
+                if change.control == Control::Continue {
+                    self.is_paused.store(false, Ordering::SeqCst);
+                    self.pool.stop.nudge();
+                }
+            }
+            if is_over {
+                return;
+            }
+            self.complete_crew(scope);
+            self.pool.stop.wait_for_nudge(nudges);
+        }
+    }
+
+    fn complete_crew<'s>(&'s self, scope: &'s Scope<'s, '_>) {
+        let wanted = self.wanted().min(self.pos.len());
+        let mut missing = self.crew.join(wanted).into_iter();
+        while let Some(worker) = missing.next() {
+            let thread = thread::Builder::new().name(format!("worker-{worker}"));
+            if let Err(error) = thread.spawn_scoped(scope, move || self.serve(worker)) {
+                warn!(%error, "the run has only {worker} of {wanted} workers");
+                self.crew.leave(worker);
+                missing.by_ref().for_each(|worker| self.crew.leave(worker));
+            }
+        }
+    }
+
+    /// How many workers there are to be.
+    fn wanted(&self) -> usize {
+        let control = self.pool.control.as_ref();
+        let workers = control.and_then(RunControl::workers);
+        workers.map_or(self.pool.workers, NonZeroUsize::get)
+    }
+
     fn serve(&self, worker: usize) {
-        while let Some(task) = self.next_task() {
+        while let Some(task) = self.next_task(worker) {
             self.process(worker, task);
         }
     }
@@ -234,30 +323,42 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
         queue.map_or(&ORIGINAL, |queue| queue.handler().options())
     }
 
-    fn next_task(&self) -> Option<Task> {
+    fn next_task(&self, worker: usize) -> Option<Task> {
         let mut turn = lock(&self.turn);
         loop {
+            let nudges = self.pool.stop.nudges();
             if self.pool.stop.is_requested() {
+                return None;
+            }
+            if self.crew.leaves(worker, self.wanted()) {
+                drop(turn);
+                self.tell(&Event::Retired(worker));
                 return None;
             }
             let (total, now) = (self.pos.len(), Instant::now());
             let next = lock(&self.schedule).next(total, now, |task| self.may_start(task));
             match next {
                 Next::Task(task) => return Some(task),
-                Next::Held(until) => self.pool.stop.sleep_until(until),
+                Next::Held(until) => self.pool.stop.rest(nudges, until),
                 Next::At(due) => {
                     drop(turn);
-                    self.pool.stop.sleep_until(due);
+                    self.pool.stop.rest(nudges, Some(due));
                     turn = lock(&self.turn);
                 }
-                Next::Nothing => return None,
+                Next::Nothing => {
+                    self.crew.leave(worker);
+                    return None;
+                }
             }
         }
     }
 
-    /// Whether this attempt may start now, or else before when it may not.
-    fn may_start(&self, task: Task) -> std::result::Result<(), Instant> {
-        let started = lock(&self.pace).start();
+    /// Whether this attempt may start now, or else before when it may not, if that is known.
+    fn may_start(&self, task: Task) -> std::result::Result<(), Option<Instant>> {
+        let started = match self.is_paused.load(Ordering::SeqCst) {
+            true => Err(None),
+            false => lock(&self.pace).start().map_err(Some),
+        };
         let queue = self.pool.queue.filter(|_| started.is_err());
         match queue.map(|queue| present(queue, &self.pos.po(task.index))) {
             // It will be skipped.
@@ -422,6 +523,15 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome> Run<'_, '_, L, W> {
     }
 }
 
+fn log(change: &Change) {
+    let by = Escaped::text(&change.by);
+    match change.control {
+        Control::Pause => info!("paused by {by}; what runs goes on"),
+        Control::Continue => info!("continued by {by}"),
+        Control::Workers(workers) => info!("workers: {workers}, by {by}"),
+    }
+}
+
 /// How one PO ended.
 struct Conclusion<'a> {
     po: &'a str,
@@ -566,6 +676,8 @@ mod tests {
                     Event::Postponed { job, reason, .. } => format!("{} later: {reason}", job.po),
                     Event::BrokenOff(job) => format!("{} broken off", job.po),
                     Event::Finished(result) => format!("{} {:?}", result.po, result.verdict),
+                    Event::Controlled(change) => format!("{:?}", change.control),
+                    Event::Retired(worker) => format!("{worker} retired"),
                 });
             });
         pool.run(&pos(2), |job| {
@@ -616,6 +728,160 @@ mod tests {
             *lock(&messages),
             ["panicked: out of | paper\\u{1b}", "panicked: (no message)"]
         );
+    }
+
+    fn workers(count: usize) -> Control {
+        Control::Workers(NonZeroUsize::new(count).unwrap())
+    }
+
+    #[test]
+    fn a_paused_run_starts_nothing_until_it_goes_on() {
+        let control = RunControl::new();
+        let pool = WorkerPool::new(2).control(&control);
+        let started = Mutex::new(0);
+        control.apply(Control::Pause, "a");
+        let summary = thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                pool.run(&pos(6), |_| {
+                    *lock(&started) += 1;
+                    done(COMPLETED)
+                })
+            });
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(*lock(&started), 0);
+            control.apply(Control::Continue, "b");
+            run.join().unwrap()
+        });
+        assert_eq!(counts(&summary), [6, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_stop_ends_a_pause() {
+        let (control, stop) = (RunControl::new(), Stop::new());
+        control.apply(Control::Pause, "a");
+        let pool = WorkerPool::new(2).control(&control).stop(&stop);
+        let summary = thread::scope(|scope| {
+            let run = scope.spawn(|| pool.run(&pos(6), |_| unreachable!()));
+            thread::sleep(Duration::from_millis(20));
+            stop.soon();
+            run.join().unwrap()
+        });
+        assert_eq!(counts(&summary), [0, 0, 0, 0, 0, 6]);
+    }
+
+    #[test]
+    fn workers_that_are_added_work_at_once_beside_those_that_are_busy() {
+        let control = RunControl::new();
+        let (busy, is_busy) = mpsc::channel();
+        let all_here = (Mutex::new(0), Condvar::new());
+        let pool = WorkerPool::new(1).control(&control);
+        let summary = thread::scope(|scope| {
+            let more = control.clone();
+            scope.spawn(move || {
+                is_busy.recv().unwrap();
+                more.apply(workers(3), "a");
+            });
+            pool.run(&pos(3), |_| {
+                busy.send(()).ok();
+                let mut here = lock(&all_here.0);
+                *here += 1;
+                all_here.1.notify_all();
+                let patience = Duration::from_secs(20);
+                let woken = all_here
+                    .1
+                    .wait_timeout_while(here, patience, |here| *here < 3);
+                assert!(!woken.unwrap().1.timed_out());
+                done(COMPLETED)
+            })
+        });
+        assert_eq!(summary.completed, 3);
+    }
+
+    #[test]
+    fn a_worker_that_is_one_too_many_ends_after_its_job_and_a_job_that_it_leaves_is_not_lost() {
+        let control = RunControl::new();
+        let (seen, retired) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let summary = WorkerPool::new(4)
+            .control(&control)
+            .backoff(Duration::from_millis(30))
+            .on_event(|event| {
+                if let Event::Retired(worker) = event {
+                    lock(&retired).push(*worker);
+                }
+            })
+            .run(&pos(40), |job| {
+                if job.attempt == 1 && job.po == "P4" {
+                    control.apply(workers(1), "a");
+                }
+                thread::sleep(Duration::from_millis(2));
+                lock(&seen).push((job.po.to_owned(), job.worker));
+                match job.attempt {
+                    1 => Outcome::Retry("busy".into()),
+                    _ => done(COMPLETED),
+                }
+            });
+        assert_eq!(counts(&summary), [40, 0, 0, 0, 0, 0]);
+        let seen = lock(&seen);
+        assert_eq!(seen.len(), 80);
+        assert!(
+            seen[20..].iter().all(|(_, worker)| *worker == 0),
+            "{seen:?}"
+        );
+        lock(&retired).sort_unstable();
+        assert_eq!(*lock(&retired), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_job_that_waits_is_done_by_a_worker_that_is_one_too_many_if_no_other_is_there() {
+        let control = RunControl::new();
+        let (first, second) = (AtomicBool::new(false), AtomicBool::new(false));
+        let until = |so: &AtomicBool| {
+            while !so.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let summary = WorkerPool::new(2)
+            .control(&control)
+            .backoff(Duration::from_millis(10))
+            .on_result(|result| first.store(result.worker == 0, Ordering::SeqCst))
+            .run(&pos(2), |job| {
+                second.fetch_or(job.worker == 1, Ordering::SeqCst);
+                if job.worker == 0 {
+                    until(&second);
+                } else if job.attempt == 1 {
+                    until(&first);
+                    // Worker 0 finds nothing to do.
+                    thread::sleep(Duration::from_millis(50));
+                    control.apply(workers(1), "a");
+                    return Outcome::Retry("busy".into());
+                }
+                done(COMPLETED)
+            });
+        assert_eq!(counts(&summary), [2, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn who_changed_the_run_is_told_once_and_in_order() {
+        let control = RunControl::new();
+        let told = Mutex::new(Vec::new());
+        let pool = WorkerPool::new(1).control(&control).on_event(|event| {
+            if let Event::Controlled(change) = event {
+                lock(&told).push((change.control, change.by.clone()));
+            }
+        });
+        control.apply(Control::Pause, "a");
+        control.apply(workers(2), "b");
+        control.apply(workers(2), "c");
+        control.apply(Control::Continue, "d");
+        pool.run(&pos(3), |_| done(COMPLETED));
+        let is_late = control.has_ended() && !control.apply(Control::Pause, "e");
+        assert!(is_late, "nobody would be told");
+        let want = [
+            (Control::Pause, "a".to_owned()),
+            (workers(2), "b".to_owned()),
+            (Control::Continue, "d".to_owned()),
+        ];
+        assert_eq!(*lock(&told), want);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! POs that wait for another attempt lie in a heap, so that no worker waits with them. Nobody has
 //! to be woken when one is put there: a worker sleeps only when every PO has been handed out once,
 //! and whatever is still running then comes back through the worker that runs it, which is awake.
-//! For the same reason a worker may leave as soon as nothing is waiting. Only a stop wakes sleepers.
+//! For the same reason a worker may leave as soon as nothing is waiting. Only a stop or a nudge wakes sleepers.
 //!
-//! A PO that may not start yet, because of the run's pace, stays where it is.
+//! A PO that may not start yet, because of the run's pace or a pause, stays where it is.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -40,20 +40,20 @@ pub(super) enum Next {
     Task(Task),
     /// Ask again at that time: no PO is due before.
     At(Instant),
-    /// Ask again at that time: one is due, and none may start before.
-    Held(Instant),
+    /// Ask again at that time, or after a nudge: one is due, and none may start before.
+    Held(Option<Instant>),
     /// Leave.
     Nothing,
 }
 
 impl Schedule {
     /// Hands out a PO whose wait is over, or else one that was not begun, unless `start` says before when it may
-    /// not start.
+    /// not start, if that is known.
     pub(super) fn next(
         &mut self,
         total: usize,
         now: Instant,
-        start: impl FnOnce(Task) -> Result<(), Instant>,
+        start: impl FnOnce(Task) -> Result<(), Option<Instant>>,
     ) -> Next {
         let earliest = self.delayed.peek().map(|Reverse(earliest)| *earliest);
         let (task, is_again) = match earliest {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_may_not_start_yet_stays_where_it_is() {
         let now = Instant::now();
-        let later = now + Duration::from_secs(5);
+        let later = Some(now + Duration::from_secs(5));
         let mut schedule = Schedule::default();
         assert_eq!(schedule.next(1, now, |_| Err(later)), Next::Held(later));
         let first = Task {

@@ -1,7 +1,8 @@
 //! Ending a run from another thread.
 //!
 //! The level of a stop never falls, and a rise wakes everybody who sleeps here. Whoever waits in a run
-//! therefore waits on a [`Stop`], never in a plain sleep.
+//! therefore waits on a [`Stop`], never in a plain sleep. Workers that wait for something to do are also woken by
+//! a nudge: when the run was paused, goes on, or has another number of workers.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,9 +15,15 @@ pub struct Stop(Arc<StopState>);
 
 #[derive(Debug, Default)]
 struct StopState {
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Told {
     /// Never falls.
-    level: Mutex<StopLevel>,
-    raised: Condvar,
+    level: StopLevel,
+    nudges: u64,
 }
 
 /// How urgently a run is to end.
@@ -51,7 +58,7 @@ impl Stop {
 
     /// How urgently the run is to end.
     pub fn level(&self) -> StopLevel {
-        *lock(&self.0.level)
+        lock(&self.0.told).level
     }
 
     /// Whether the run is to end.
@@ -60,28 +67,62 @@ impl Stop {
     }
 
     pub(super) fn raise(&self, to: StopLevel) {
-        let mut level = lock(&self.0.level);
-        if to > *level {
-            *level = to;
-            self.0.raised.notify_all();
+        let mut told = lock(&self.0.told);
+        if to > told.level {
+            told.level = to;
+            self.0.changed.notify_all();
         }
     }
 
     /// Returns at that time, or at once when a stop is requested.
+    #[cfg(feature = "cli")]
     pub(crate) fn sleep_until(&self, due: Instant) {
         self.sleep_at(StopLevel::Continue, due);
     }
 
     /// Returns at that time, or at once when a more urgent stop than this is requested.
     pub(super) fn sleep_at(&self, known: StopLevel, due: Instant) {
-        let mut level = lock(&self.0.level);
-        while *level <= known {
+        self.wait(Some(due), |told| told.level <= known);
+    }
+
+    /// How often there was a nudge.
+    pub(super) fn nudges(&self) -> u64 {
+        lock(&self.0.told).nudges
+    }
+
+    /// Wakes those who [rest](Stop::rest) or [wait for it](Stop::wait_for_nudge).
+    pub(super) fn nudge(&self) {
+        lock(&self.0.told).nudges += 1;
+        self.0.changed.notify_all();
+    }
+
+    /// Returns at that time, if there is one, or at once when a stop is requested or there were more nudges than
+    /// these.
+    pub(super) fn rest(&self, nudges: u64, due: Option<Instant>) {
+        self.wait(due, |told| {
+            told.level == StopLevel::Continue && told.nudges == nudges
+        });
+    }
+
+    /// Returns when there were more nudges than these.
+    pub(super) fn wait_for_nudge(&self, nudges: u64) {
+        self.wait(None, |told| told.nudges == nudges);
+    }
+
+    fn wait(&self, due: Option<Instant>, is_quiet: impl Fn(&Told) -> bool) {
+        let mut told = lock(&self.0.told);
+        while is_quiet(&told) {
+            let Some(due) = due else {
+                let woken = self.0.changed.wait(told);
+                told = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let woken = self.0.raised.wait_timeout(level, left);
-            level = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.0.changed.wait_timeout(told, left);
+            told = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct Summary {
     /// Whether the journal was damaged when the session began, and results in it could not be read: see
     /// [`CsvHandler::has_lost_results`].
     pub lost_results: bool,
+    /// Whether rows that have a result have another key now: see [`CsvHandler::has_rekeyed_rows`].
+    pub rekeyed_rows: bool,
     /// The results that the CSV does not show: they are in the journal, and the next session, or
     /// any write, brings them in. [`Error::Rescued`]: the journal is gone, and they are in a file.
     /// [`Error::LedAway`]: the sheet shows them, but its name leads elsewhere.
@@ -151,7 +153,9 @@ impl Session {
             if let Some((interrupted, _)) = left
                 && let Some(found) = writer.backups().find(&interrupted)?
             {
-                if recovery.is_as_left {
+                if recovery.is_as_left
+                    && writer.knows_what_came_since(&interrupted, &found.backup_path)?
+                {
                     backup = Some(found.backup_path);
                 }
                 writer.continue_session(&interrupted)?;
@@ -316,18 +320,13 @@ impl Session {
 
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
-        self.handler
-            .refuse_without_room(&self.handler.missing_columns())?;
+        let missing = self.handler.missing_columns();
+        self.handler.refuse_without_room(&missing)?;
         let sheet = self.handler.sheet();
-        if let Some(error @ Error::UnknownStage { close, .. }) = &sheet.unknown_stage()
-            && !close.is_empty()
-        {
-            if !sheet.options().stages.is_empty() {
-                return Err(error.clone());
-            }
-            tracing::warn!("{error}");
-        }
+        sheet.tell_look_alikes(&missing);
+        sheet.refuse_mistyped_stage()?;
         self.back_up()?;
+        self.handler.writer()?.keep_results_without_rows()?;
         self.handler
             .writer()?
             .begin_session_journal(self.recovered.continued, results)?;
@@ -349,6 +348,7 @@ impl Session {
             return Ok(missing);
         }
         self.handler.refuse_without_room(&missing)?;
+        self.handler.sheet().tell_look_alikes(&missing);
         self.back_up()?;
         let added = self.handler.add_columns(&missing)?;
         self.handler.finish()?;
@@ -385,7 +385,10 @@ impl Session {
                 });
             }
             self.back_up()?;
-            self.handler.writer()?.append_rows(&rows)?;
+            let mut writer = self.handler.writer()?;
+            writer.keep_results_without_rows()?;
+            writer.append_rows(&rows)?;
+            drop(writer);
             added = count.max(added);
         }
         if added > 0 {
@@ -446,6 +449,7 @@ impl Session {
             conflicts: self.handler.take_conflicts(),
             unplaced: self.handler.kept_unplaced(),
             lost_results: self.handler.has_lost_results(),
+            rekeyed_rows: self.handler.has_rekeyed_rows(),
             backup: self.backup,
             elapsed: self.started.elapsed(),
             not_visible,

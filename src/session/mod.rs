@@ -5,6 +5,7 @@
 //!
 //! This room never knows how a job is done, who follows the run, or how the program ends.
 
+mod control;
 mod flow;
 mod keeper;
 mod number;
@@ -12,5 +13,6 @@ mod restore;
 mod selected;
 mod watch;
 
+pub use control::{Asked, Request, Requests};
 pub use flow::{Recovered, Session, Summary};
 pub use watch::{RunningSession, Teller};

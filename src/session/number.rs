@@ -1,6 +1,7 @@
 //! The rows of a sheet get numbers as their keys.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::session::flow::{Session, new_id};
@@ -25,11 +26,19 @@ impl Session {
             });
         }
         // What an interrupted session left is visible first.
-        match Session::open_decided(path, options, None) {
-            Ok(session) => drop(session.finish()?),
-            Err(Error::NoKeyColumn { .. }) => {}
+        let (lost_results, unplaced) = match Session::open_decided(path, options, None) {
+            Ok(session) => {
+                let handler = Arc::clone(session.handler());
+                let unplaced = session.finish()?;
+                (handler.has_lost_results(), unplaced)
+            }
+            Err(Error::NoKeyColumn { .. }) => (false, Vec::new()),
             Err(error) => return Err(error),
-        }
-        number_rows(path, options, &new_id())
+        };
+        Ok(Numbered {
+            lost_results,
+            unplaced,
+            ..number_rows(path, options, &new_id())?
+        })
     }
 }

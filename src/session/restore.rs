@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::backup::{BackupManager, BackupMetadata};
+use crate::backup::BackupManager;
 use crate::error::Result;
 use crate::session::flow::{Session, new_id};
 use crate::sheet::Options;
-use crate::store::{clean_up, restore_unreadable};
+use crate::store::{BackedUp, clean_up, restore_unreadable};
 
 impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
@@ -23,11 +23,15 @@ impl Session {
         path: impl AsRef<Path>,
         options: &Options,
         backup: &Path,
-    ) -> Result<Option<BackupMetadata>> {
+    ) -> Result<Option<BackedUp>> {
         let path = path.as_ref();
+        let unreadable = || {
+            let made = restore_unreadable(path, options, &new_id(), backup)?;
+            Ok(made.map(BackedUp::from))
+        };
         let session = match path.exists() {
             true => Session::open_decided(path, options, None),
-            false => return restore_unreadable(path, options, &new_id(), backup),
+            false => return unreadable(),
         };
         match session {
             Ok(session) => {
@@ -37,11 +41,13 @@ impl Session {
                     writer.backups(),
                     &[made.backup_path.clone(), backup.to_owned()],
                 );
-                Ok(Some(made))
+                Ok(Some(BackedUp {
+                    backup: made,
+                    lost_results: writer.has_lost_results(),
+                    unplaced: writer.kept_unplaced(),
+                }))
             }
-            Err(error) if error.is_no_sheet() => {
-                restore_unreadable(path, options, &new_id(), backup)
-            }
+            Err(error) if error.is_no_sheet() => unreadable(),
             Err(error) => Err(error),
         }
     }
@@ -59,7 +65,7 @@ impl BackupManager {
         &self,
         backup: &Path,
         options: &Options,
-    ) -> Result<Option<BackupMetadata>> {
+    ) -> Result<Option<BackedUp>> {
         let options = Options {
             backup_dir: Some(self.folder().to_owned()),
             keep: self.keep(),

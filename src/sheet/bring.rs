@@ -16,6 +16,8 @@ use crate::sheet::history::{History, Past};
 use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::rekeyed::{Rekeyed, rekeyed};
+use crate::sheet::room::Room;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{is_illegible, text};
 use crate::sheet::table::Sheet;
@@ -38,6 +40,8 @@ pub(crate) struct Brought {
     pub(crate) illegible: Vec<String>,
     /// Keys of rows in which another program's bytes that are no letters are missing, and cannot be written again.
     pub(crate) illegible_lost: Vec<String>,
+    /// Rows that are done by the result of another key: somebody typed the new one.
+    pub(crate) rekeyed: Vec<Rekeyed>,
     /// Columns that the author of the save removed, having seen results in them.
     pub(crate) removed: Vec<String>,
 }
@@ -68,6 +72,7 @@ pub(crate) fn bring(
     held_then: Option<&Held>,
 ) -> Brought {
     let mut brought = Brought::default();
+    let mut gone: Vec<RowUpdate> = Vec::new();
     let ours = LazyCell::new(|| history.columns());
     for (po, row) in history.rows() {
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
@@ -77,7 +82,7 @@ pub(crate) fn bring(
         if rows.is_empty() {
             let cells: Vec<CellUpdate> = results.map(|past| past.update()).collect();
             if !cells.is_empty() {
-                brought.merged.unplaced.push(RowUpdate {
+                gone.push(RowUpdate {
                     po: po.clone(),
                     cells,
                     aside: false,
@@ -121,6 +126,9 @@ pub(crate) fn bring(
         let (mut is_illegible_there, mut is_illegible_lost) = (false, false);
         for &record in &rows {
             let mut overlay = OverlayRow::default();
+            let bytes = places.iter().map(|(_, past)| past.last.len()).sum();
+            let mut room = Room::of(sheet, record, &overlay, bytes);
+            let mut too_long: Vec<CellUpdate> = Vec::new();
             let mut taken: Vec<CellUpdate> = Vec::new();
             for &(column, past) in &places {
                 let Some(past) = singles.past(record, past) else {
@@ -166,11 +174,24 @@ pub(crate) fn bring(
                         theirs: theirs.into_owned(),
                     }),
                 }
+                let is_state = sheet.schema().is_state(&past.column);
+                if !Room::take_in(&mut room, column, &past.last, is_state) {
+                    too_long.push(past.update());
+                    continue;
+                }
                 is_behind = true;
                 overlay.write(column, &past.last, past.is_outside, &past.before);
             }
             if !overlay.cells.is_empty() {
                 sheet.publish(record, overlay);
+            }
+            if !too_long.is_empty() {
+                brought.merged.unplaced.push(RowUpdate {
+                    po: po.clone(),
+                    cells: too_long,
+                    aside: true,
+                    row: None,
+                });
             }
             if !taken.is_empty() {
                 // An update goes to every row of its key.
@@ -201,6 +222,10 @@ pub(crate) fn bring(
             brought.again.push(po.to_string());
         }
     }
+    let gone_keys = gone.iter().map(|row| row.po.as_str()).collect();
+    brought.rekeyed = rekeyed(sheet, history, &gone_keys);
+    brought.merged.unplaced.append(&mut gone);
+    add_the_whole_state(sheet);
     // By now there may be a place.
     let unplaced = merge::apply(sheet, history.unplaced());
     brought.merged.unplaced.extend(unplaced);
@@ -302,6 +327,24 @@ fn places<'p>(sheet: &Sheet, history: &History, reading: Reading, row: &[&'p Pas
         found.places.push((column, past));
     }
     found
+}
+
+/// Where columns of a row's state came back, so do those in which no result has anything.
+fn add_the_whole_state(sheet: &Sheet) {
+    let options = sheet.options();
+    for stage in std::iter::once(&options.stage).chain(&options.stages) {
+        let came_back = |name: &&str| {
+            let schema = sheet.schema();
+            (schema.position(name)).is_some_and(|column| column >= schema.header_width)
+        };
+        if stage.columns().iter().any(came_back) {
+            for name in stage.columns() {
+                if sheet.schema().position(name).is_none() {
+                    sheet.add_column(name);
+                }
+            }
+        }
+    }
 }
 
 /// What the journal is told of results whose column was removed: they are kept aside, and their cells are empty.

@@ -20,6 +20,24 @@ pub(crate) struct RowUpdate {
     pub(crate) row: Option<RowOf>,
 }
 
+impl RowUpdate {
+    /// A value that is only to be kept beside the backups.
+    pub(crate) fn aside(po: &str, column: &str, value: &str) -> RowUpdate {
+        let cell = CellUpdate {
+            column: column.into(),
+            value: value.into(),
+            before: Before::new(),
+            outside: false,
+        };
+        RowUpdate {
+            po: po.into(),
+            cells: vec![cell],
+            aside: true,
+            row: None,
+        }
+    }
+}
+
 /// Values that a cell had: most often one.
 pub(crate) type Before = SmallVec<[CompactString; 1]>;
 

@@ -12,7 +12,7 @@ use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::progress::by_number;
 use crate::sheet::table::Sheet;
-use crate::text::close_to;
+use crate::text::{close_to, composed};
 
 /// What must be so in a row, as `COLUMN=VALUE`.
 ///
@@ -68,7 +68,7 @@ impl Eq for Pattern {}
 impl Condition {
     /// The cell is exactly this value.
     pub(crate) fn is(column: String, value: String) -> Condition {
-        let test = Test::Is(vec![value.trim().to_owned()]);
+        let test = Test::Is(vec![composed(value.trim()).into_owned()]);
         Condition { column, test }
     }
 }
@@ -108,7 +108,8 @@ impl FromStr for Condition {
             return Err(InvalidCondition::Form);
         }
         let value = text[at + operator.len()..].trim();
-        let compares = |order, may_be_same| Test::Compares(order, may_be_same, value.to_owned());
+        let compares =
+            |order, may_be_same| Test::Compares(order, may_be_same, composed(value).into_owned());
         let test = match operator {
             "=" => Test::Is(list(value)?),
             "!=" => Test::IsNot(list(value)?),
@@ -138,7 +139,7 @@ fn list(values: &str) -> std::result::Result<Vec<String>, InvalidCondition> {
                 (values[..end].to_owned(), &values[end..])
             }
         };
-        list.push(value.trim().to_owned());
+        list.push(composed(value.trim()).into_owned());
         rest = match behind.trim_start() {
             "" => None,
             behind => Some(behind.strip_prefix(',').ok_or(InvalidCondition::Quote)?),
@@ -293,13 +294,14 @@ fn unknown_status(sheet: &Sheet, word: &str, there: &[ProcessingStatus]) -> Erro
 
 impl Test {
     fn holds(&self, cell: &str) -> bool {
+        let letters = composed(cell);
         match self {
-            Test::Is(values) => values.iter().any(|value| value == cell),
-            Test::IsNot(values) => values.iter().all(|value| value != cell),
+            Test::Is(values) => values.iter().any(|value| *value == letters),
+            Test::IsNot(values) => values.iter().all(|value| *value != letters),
             Test::Matches(Pattern(pattern)) => pattern.is_match(cell),
             Test::MatchesNot(Pattern(pattern)) => !pattern.is_match(cell),
             Test::Compares(order, may_be_same, value) => {
-                let compared = compare(cell, value);
+                let compared = compare(&letters, value);
                 compared == *order || *may_be_same && compared == Ordering::Equal
             }
         }

@@ -371,6 +371,26 @@ impl History {
         &self.unplaced
     }
 
+    /// Results that had no place when they were written, and have one by this frame, since their row or column came
+    /// back: `shows` tells whether the sheet shows a cell's value. What it held before is not known.
+    pub(crate) fn found_their_places(
+        &mut self,
+        frame: u64,
+        shows: impl Fn(&str, &CellUpdate) -> bool,
+    ) {
+        for mut update in std::mem::take(&mut self.unplaced) {
+            if update.aside {
+                self.unplaced.push(update);
+                continue;
+            }
+            update.cells.retain(|cell| shows(&update.po, cell));
+            for cell in &mut update.cells {
+                cell.before = Before::from_elem(CompactString::default(), 1);
+            }
+            self.wrote(frame, &update);
+        }
+    }
+
     pub(crate) fn versions(&self) -> &[PublicVersion] {
         &self.versions
     }

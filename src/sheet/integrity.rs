@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::csv::{RecordIndex, grammar};
 use crate::domain::{ProcessingStatus, parse_timestamp};
 use crate::sheet::alike::MAX_COMPARED;
+use crate::sheet::misquoted::Misquoted;
 use crate::sheet::number::{control_name, control_of};
 use crate::sheet::options::Duplicates;
 use crate::sheet::record::{CsvRecord, parse_count};
@@ -39,6 +40,8 @@ pub enum Level {
     Error,
     /// A run works, and what was found is kept as it is.
     Warning,
+    /// Nothing is wrong; it says how the sheet is read.
+    Info,
 }
 
 /// The findings about a sheet that is open.
@@ -100,10 +103,17 @@ impl Sheet {
             !self.encoding().is_utf8() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok();
         is_so.then(|| {
             format!(
-                "the sheet is read as {}, and is UTF-8 as well: if it was saved so, leave --encoding away, and encoding in tickoff.toml",
+                "the sheet is read as {}, and is UTF-8 as well: if it was saved so, use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)",
                 self.encoding().name()
             )
         })
+    }
+
+    /// Says so.
+    pub(crate) fn warn_of_utf8(&self) {
+        if let Some(message) = self.looks_like_utf8() {
+            tracing::warn!("{message}");
+        }
     }
 
     /// The cells with bytes that are no letters in the sheet's encoding, UTF-8 if nothing else was said; `None` if there are none.
@@ -143,6 +153,7 @@ pub(super) enum Kind {
     InvisibleInKey,
     AlikeKey,
     ControlRow,
+    Misquoted,
 }
 
 pub(super) struct Findings<'a> {
@@ -202,6 +213,7 @@ impl Findings<'_> {
                 Kind::InvisibleInKey => "keys have invisible characters",
                 Kind::AlikeKey => "keys look like others",
                 Kind::ControlRow => "rows are control characters",
+                Kind::Misquoted => "rows are quoted otherwise than they were meant",
             };
             self.list.push(Diagnostic {
                 po: None,
@@ -219,6 +231,10 @@ impl Findings<'_> {
             let message = format!("{}: the row is kept and is no job", control_name(control));
             let found = self.place(Level::Warning, row, 0, 0, message);
             return self.add_of(Kind::ControlRow, found);
+        }
+        if let Some(found) = Misquoted::of(self.sheet, row) {
+            let found = self.place(Level::Warning, row, found.column(), 0, found.said());
+            self.add_of(Kind::Misquoted, found);
         }
         let schema = self.sheet.schema();
         let fields = self.sheet.base_fields(row);
@@ -242,7 +258,7 @@ impl Findings<'_> {
         if !is_plain(&self.sheet.drawn_key(row)) && self.odd_keys.len() < MAX_COMPARED {
             self.odd_keys.push(row);
         }
-        if po.is_empty() {
+        if po.is_empty() && schema.has_key() {
             self.warn(
                 row,
                 schema.key()[0],

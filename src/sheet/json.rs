@@ -50,6 +50,48 @@ fn with_escapes(json: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// The beginning of an object, without a member at its end that is not whole, and closed.
+#[cfg(any(test, feature = "cli"))]
+fn closed(json: &[u8]) -> Vec<u8> {
+    let (mut objects, mut arrays) = (0_usize, 0_usize);
+    let (mut is_text, mut is_escape) = (false, false);
+    let (mut whole, mut to_close) = (0, 0);
+    for (at, byte) in json.iter().enumerate() {
+        let end = match byte {
+            _ if is_escape => {
+                is_escape = false;
+                continue;
+            }
+            b'\\' if is_text => {
+                is_escape = true;
+                continue;
+            }
+            b'"' => {
+                is_text = !is_text;
+                continue;
+            }
+            _ if is_text => continue,
+            b',' => at,
+            b'{' | b'[' | b'}' | b']' => {
+                match byte {
+                    b'{' => objects += 1,
+                    b'[' => arrays += 1,
+                    b'}' => objects = objects.saturating_sub(1),
+                    _ => arrays = arrays.saturating_sub(1),
+                }
+                at + 1
+            }
+            _ => continue,
+        };
+        if arrays == 0 {
+            (whole, to_close) = (end, objects);
+        }
+    }
+    let mut closed = json[..whole].to_vec();
+    closed.resize(whole + to_close, b'}');
+    closed
+}
+
 fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(BOM).unwrap_or(json)
 }
@@ -75,6 +117,13 @@ impl Answer {
             (object, None) => Answer::of(object),
             (_, Some(problem)) => Err(problem),
         }
+    }
+
+    /// The updates that are whole in the beginning of an object; none if one of them is not as it must be.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn from_beginning(json: &[u8]) -> Updates {
+        let answer = Answer::of(JsonObject::read_beginning(json));
+        answer.unwrap_or_default().updates
     }
 
     fn of(object: JsonObject) -> Result<Answer, String> {
@@ -126,6 +175,12 @@ impl JsonObject {
         without_mark(json).trim_ascii_start().first() == Some(&b'{')
     }
 
+    /// Whether an object is there, whatever is in it.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn is_whole(json: &[u8]) -> bool {
+        JsonObject::read(json).1.is_none()
+    }
+
     /// As much of an object as can be read, and what is wrong with it if that is not all.
     pub fn read(json: &[u8]) -> (JsonObject, Option<String>) {
         let text = readable(json);
@@ -140,6 +195,12 @@ impl JsonObject {
             ..members.into()
         };
         (object, read.err().map(|error| error.to_string()))
+    }
+
+    /// The members that are whole in the beginning of an object, and of a member that is an object those of it.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn read_beginning(json: &[u8]) -> JsonObject {
+        JsonObject::read(&closed(json)).0
     }
 
     /// Takes the value of a name out, as it is written.
@@ -330,6 +391,27 @@ mod tests {
     fn check(json: &[u8], want: &[(&str, &str)]) {
         let answer = Answer::from_json(json).unwrap();
         assert_eq!(answer.updates.iter().collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn of_the_beginning_of_an_object_the_whole_members_are_read() {
+        let json = r#"{"a":"x,}\"","b":[1,{"c":2}],"d":{"e":"é","f":[]},"g":1}"#;
+        for end in 1..json.len() {
+            let beginning = &json.as_bytes()[..end];
+            let mut read = JsonObject::read_beginning(beginning);
+            let is_before = |mark: &str| end >= json.find(mark).unwrap() + mark.len();
+            let mut has = |name: &str| read.take(name).is_some();
+            assert_eq!(has("a"), is_before(r#""x,}\"","#), "{end}");
+            assert_eq!(has("b"), is_before("2}]"), "{end}");
+            assert_eq!(has("d"), is_before(r#""d":{"#), "{end}");
+            assert!(!has("g"), "{end}");
+        }
+        let json = r#"{"id":1,"updates":{"a":"1","b":["2"],"c":["3","4"#;
+        let mut read = JsonObject::read_beginning(json.as_bytes());
+        let want = [("a", "1"), ("b", "2")].into();
+        assert_eq!(read.take_updates("updates"), Ok(Some(want)));
+        assert_eq!(Answer::from_beginning(b"{\"a\":1"), Updates::new());
+        assert_eq!(Answer::from_beginning(b"{\"a\":1,"), [("a", "1")].into());
     }
 
     #[test]

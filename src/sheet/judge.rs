@@ -3,7 +3,8 @@
 //!
 //! A file does not tell when it was opened. Two traces do. *Seen* is the latest version of which a
 //! LAST_PROCESSED, of any stage, stands in the save that its cell showed in no version before: nobody writes
-//! that by chance. *Near* is the version from which the save differs in the fewest of the cells that tickoff wrote.
+//! that by chance. *Near* is the version from which the save differs in the fewest of the cells that tickoff wrote; without
+//! any time, of several that are as near the first and the last.
 //! A cell is judged against both. What its author saw there and changed is the author's; what is only
 //! missing because the author could not know it is ours; where the two traces differ about a cell, nothing
 //! is taken away and it is said.
@@ -30,9 +31,9 @@ pub(crate) enum Reading {
     Between { low: usize, high: usize },
     /// It is a save that was judged before: what was its author's has been taken over, all else is ours.
     Judged,
-    /// It shows nothing that only a reader of our versions can know. `near` is `None` if it could: then its
-    /// author had a version from before all results, or another sheet.
-    NoTrace { near: Option<usize> },
+    /// It shows nothing that only a reader of our versions can know. `near`, the first and the last of the nearest,
+    /// is `None` if it could: then its author had a version from before all results, or another sheet.
+    NoTrace { near: Option<(usize, usize)> },
 }
 
 /// Whose value a cell keeps.
@@ -100,12 +101,15 @@ impl Reading {
                 }
             }
         }
-        let mut near = 0;
+        let (mut first_near, mut near) = (0, 0);
         let (mut count, mut fewest, mut before_times) = (0, i64::MAX, i64::MAX);
         for (version, more) in more.into_iter().enumerate() {
             count += more;
             let has_failed = versions.get(version).is_some_and(|it| it.has_failed);
             if count <= fewest && !has_failed {
+                if count < fewest {
+                    first_near = version;
+                }
                 (near, fewest) = (version, count);
             }
             if first_time.is_some_and(|first| version < first) {
@@ -120,7 +124,7 @@ impl Reading {
             // Where the times were removed, all else has to tell that their author saw them.
             None => Reading::NoTrace {
                 near: (first_time.is_none() || !has_time_column && fewest < before_times)
-                    .then_some(near),
+                    .then_some((first_near, near)),
             },
         }
     }
@@ -134,7 +138,7 @@ impl Reading {
                 high: high.min(version),
             },
             Reading::NoTrace { near } => Reading::NoTrace {
-                near: near.map(|near| near.min(version)),
+                near: near.map(|(first, last)| (first.min(version), last.min(version))),
             },
             Reading::Judged => Reading::Judged,
         }
@@ -145,7 +149,7 @@ impl Reading {
         match self {
             Reading::Known(known) => known >= version,
             Reading::Between { low, high } => low == high && low >= version,
-            Reading::NoTrace { near } => near.is_some_and(|near| near >= version),
+            Reading::NoTrace { near } => near.is_some_and(|(first, _)| first >= version),
             Reading::Judged => false,
         }
     }
@@ -157,7 +161,7 @@ impl Reading {
             Reading::Known(version) | Reading::Between { low: version, .. } => {
                 past.has_shown_last(version)
             }
-            Reading::NoTrace { near } => near.is_some_and(|near| past.has_shown_last(near)),
+            Reading::NoTrace { near } => near.is_some_and(|(first, _)| past.has_shown_last(first)),
         }
     }
 
@@ -172,7 +176,7 @@ impl Reading {
             Reading::Judged => return Verdict::Ours,
             Reading::Known(version) => (version, version),
             Reading::Between { low, high } => (low, high),
-            Reading::NoTrace { near } => (near.unwrap_or(0), near.unwrap_or(0)),
+            Reading::NoTrace { near } => near.unwrap_or((0, 0)),
         };
         if is_same {
             // A program that writes numbers and times in its own way is let be, but an old text is not ours.

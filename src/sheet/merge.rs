@@ -20,18 +20,21 @@
 //! may have put the old value back on purpose; nothing in the file tells. It is taken for the first,
 //! also after a crash, for as long as the journal is there: the result stays, and is no conflict.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 use smallvec::{SmallVec, smallvec};
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::same_column;
-use crate::domain::may_return;
+use crate::domain::columns::{ERROR_MESSAGE, LAST_PROCESSED, STATUS, same_column};
+use crate::domain::{KNOWN, ProcessingStatus, may_return, stage_prefix};
 use crate::sheet::change::{CellUpdate, RowUpdate};
+use crate::sheet::judge::is_same;
 use crate::sheet::overlay::OverlayRow;
+use crate::sheet::room::Room;
 use crate::sheet::row_of::RowOf;
-use crate::sheet::shown::{is_illegible, text};
+use crate::sheet::shown::{Shown, is_illegible, text};
 use crate::sheet::table::Sheet;
 use crate::text::{Escaped, escape, escape_list};
 
@@ -341,10 +344,15 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         homeless.extend(lost.map(|(_, cell)| (*cell).clone()));
     }
     for &row in &rows {
+        let shown = LazyCell::new(|| sheet.shown(row));
+        let may_take =
+            |column, cell: &CellUpdate| may_take_its_place(sheet, &shown, &cells, (column, cell));
         let mut overlay = sheet
             .overlay()
             .row(row)
             .map_or_else(OverlayRow::default, |row| (*row).clone());
+        let bytes = cells.iter().map(|(_, cell)| cell.value.len()).sum();
+        let mut room = Room::of(sheet, row, &overlay, bytes);
         for &(column, cell) in &cells {
             if cell.outside || only_stays {
                 let theirs = text(sheet.base_cell(row, column));
@@ -360,6 +368,19 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
                     continue;
                 }
             }
+            if has_waited(cell) && !may_take(column, cell) {
+                if !homeless.contains(cell) {
+                    homeless.push(cell.clone());
+                }
+                continue;
+            }
+            let is_state = schema.is_state(&cell.column);
+            if !Room::take_in(&mut room, column, &cell.value, is_state) {
+                if !homeless.contains(cell) {
+                    homeless.push(cell.clone());
+                }
+                continue;
+            }
             overlay.write(column, &cell.value, cell.outside, &cell.before);
         }
         sheet.publish(row, overlay);
@@ -374,6 +395,37 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
             row: None,
         });
     }
+}
+
+/// Whether a cell had no place when it was written: nothing is known of what it held.
+fn has_waited(cell: &CellUpdate) -> bool {
+    cell.before.is_empty() && !cell.outside
+}
+
+/// Whether a cell that waited for its row or column may be written, now that it is there. What somebody put there
+/// meanwhile stays, and so does what was written since; the state of a row that is not done gives way.
+fn may_take_its_place(
+    sheet: &Sheet,
+    shown: &Shown<'_>,
+    cells: &[(usize, &CellUpdate)],
+    (column, cell): (usize, &CellUpdate),
+) -> bool {
+    let is_there = shown.cell(column);
+    if is_there.trim().is_empty() || is_same(&cell.column, &is_there, &cell.value) {
+        return true;
+    }
+    let is_state = [STATUS, LAST_PROCESSED, ERROR_MESSAGE]
+        .iter()
+        .any(|name| stage_prefix(&cell.column, name).is_some());
+    let mut statuses = cells
+        .iter()
+        .filter(|(_, cell)| stage_prefix(&cell.column, STATUS).is_some());
+    is_state
+        && !shown.is_written(column)
+        && statuses.all(|&(column, _)| {
+            let status = ProcessingStatus::parse(&shown.cell(column));
+            KNOWN.contains(&status) && !sheet.is_done(&status)
+        })
 }
 
 /// Compares what the version shows with what was written.
@@ -402,8 +454,8 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
     }
 }
 
-/// Says what became of an outside edit.
-pub(crate) fn log(merged: &Merged) {
+/// Says what became of an outside edit; the results of these keys are shown by rows that have other keys now.
+pub(crate) fn log(merged: &Merged, shown: &[&str]) {
     for conflict in &merged.conflicts {
         tracing::warn!(
             key = %Escaped::name(&conflict.po),
@@ -413,11 +465,12 @@ pub(crate) fn log(merged: &Merged) {
             "another program changed a cell that holds a result; the result is kept"
         );
     }
-    let placeless = merged.unplaced.iter().filter(|update| !update.aside);
-    let mut placeless: Vec<String> = placeless.map(|update| update.po.to_string()).collect();
+    let is_shown = |update: &RowUpdate| shown.contains(&update.po.as_str());
+    let of = merged.unplaced.iter();
+    let of = of.filter(|update| !update.aside && !is_shown(update));
+    let mut placeless: Vec<String> = of.clone().map(|update| update.po.to_string()).collect();
     placeless.dedup();
     if !placeless.is_empty() {
-        let of = merged.unplaced.iter().filter(|update| !update.aside);
         let cells = of.flat_map(|update| &update.cells);
         let mut columns: Vec<String> = cells.map(|cell| cell.column.to_string()).collect();
         columns.sort_unstable();
@@ -471,6 +524,22 @@ mod tests {
             ["", "ERROR", "COMPLETED", "paid"].map(conflicts),
             [0, 0, 0, 1]
         );
+    }
+
+    #[test]
+    fn of_a_journal_the_cells_that_make_a_row_too_long_have_no_place() {
+        let sheet = sheet("P1;;\nP2;;\n");
+        let long = "x".repeat(16 << 20);
+        let updates = [
+            result("P1", "note", &long, ""),
+            result("P1", "STATUS", "COMPLETED", ""),
+            result("P2", "note", "y", ""),
+        ];
+        let merged = replay(&sheet, &updates);
+        assert!(merged.unplaced == updates[..1]);
+        assert_eq!(cell(&sheet, "P1", "note"), "");
+        assert_eq!(cell(&sheet, "P1", "STATUS"), "COMPLETED");
+        assert_eq!(cell(&sheet, "P2", "note"), "y");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! This room never knows whether a cell is durable or visible, and holds no journal and no lock.
 
+mod across;
 mod alike;
 mod bring;
 pub(crate) mod change;
@@ -18,14 +19,18 @@ mod judge;
 mod key_form;
 mod kin;
 pub(crate) mod merge;
+mod misquoted;
 mod new_rows;
 pub(crate) mod number;
 mod options;
 mod overlay;
 mod progress;
 mod record;
+pub(crate) mod refused;
+mod rekeyed;
 pub(crate) mod render;
 mod result;
+mod room;
 mod row_of;
 mod schema;
 mod selection;
@@ -55,6 +60,7 @@ pub(crate) use json::Answer;
 pub(crate) use judge::{Reading, Verdict, is_same};
 pub(crate) use kin::Sample;
 pub(crate) use new_rows::{NotFollowed, new_rows};
+pub(crate) use room::Room;
 pub(crate) use schema::Schema;
 pub(crate) use shown::{Shown, text};
 pub(crate) use unplaced::as_table;

@@ -3,7 +3,7 @@
 //! The column is added where a sheet has none, like any other; the numbers go on from the highest there is, so
 //! that none is given twice. A row without any text is no job and gets none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::csv::{RecordIndex, dialect};
 use crate::disk::Snapshot;
@@ -18,7 +18,7 @@ use crate::sheet::table::Sheet;
 const HIGHEST: u64 = u64::MAX - u32::MAX as u64;
 
 /// What rows without a key got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
     /// How many.
     pub rows: usize,
@@ -26,6 +26,11 @@ pub struct Numbered {
     pub first: u64,
     /// Whether the key column was added.
     pub added_column: bool,
+    /// The journal was damaged: see [`CsvHandler::has_lost_results`](crate::CsvHandler::has_lost_results).
+    pub lost_results: bool,
+    /// Where that is kept of the results which had no place in the sheet: see
+    /// [`CsvHandler::kept_unplaced`](crate::CsvHandler::kept_unplaced).
+    pub unplaced: Vec<PathBuf>,
 }
 
 /// Takes a version of a sheet that may be without the key column.
@@ -37,16 +42,20 @@ pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<S
     }
 }
 
-/// Numbers the rows of a sheet that nobody else sees.
-pub(crate) fn number(sheet: &Sheet) -> Numbered {
+/// The highest number among keys.
+pub(crate) fn highest(keys: impl Iterator<Item = impl AsRef<str>>) -> Option<u64> {
+    let numbers = keys.filter_map(|key| key.as_ref().parse().ok());
+    numbers.filter(|&number| number < HIGHEST).max()
+}
+
+/// Numbers the rows of a sheet that nobody else sees, from behind the highest number, which may be one that was
+/// `given` to a row that is gone.
+pub(crate) fn number(sheet: &Sheet, given: Option<u64>) -> Numbered {
     let key = &sheet.options().key.names()[0];
     let found = sheet.schema().position(key);
     let column = found.unwrap_or_else(|| sheet.add_column(key));
-    let numbers = sheet
-        .all_rows()
-        .filter_map(|row| sheet.key(row).parse().ok());
-    let highest = numbers.filter(|&number| number < HIGHEST).max();
-    let first = highest.map_or(1, |highest: u64| highest + 1);
+    let highest = highest(sheet.all_rows().map(|row| sheet.key(row)));
+    let first = highest.max(given).map_or(1, |highest| highest + 1);
     let mut next = first;
     for row in sheet.all_rows().filter(|&row| lacks_key(sheet, row)) {
         let mut cells = OverlayRow::default();
@@ -58,6 +67,8 @@ pub(crate) fn number(sheet: &Sheet) -> Numbered {
         rows: (next - first) as usize,
         first,
         added_column: found.is_none(),
+        lost_results: false,
+        unplaced: Vec::new(),
     }
 }
 
@@ -108,6 +119,17 @@ pub(super) fn control_of(sheet: &Sheet, row: RecordIndex) -> Option<u8> {
 }
 
 impl Sheet {
+    /// Takes a version that is yet to get its key column: no row has a key.
+    pub(super) fn build_without_key(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Sheet> {
+        let (dialect, names) =
+            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
+        Sheet::index(bytes, path, options, dialect, &names)
+    }
+
     /// The rows that are nothing but control characters, `None` if there are none. They are no jobs.
     pub fn control_rows(&self) -> Option<ControlRows> {
         if !self.has_unkeyed() {
@@ -150,7 +172,7 @@ mod tests {
         };
         let bytes = Snapshot::Owned(csv.as_ref().to_vec());
         let sheet = Arc::new(build(bytes, Path::new("in.csv"), &options).unwrap());
-        let found = number(&sheet);
+        let found = number(&sheet, None);
         assert_eq!((found.rows, found.first), (rows, first));
         let next = Next::of(&sheet);
         let mut written = Vec::new();

@@ -32,25 +32,43 @@ impl Schema {
         key: &KeyColumns,
         stage: &Stage,
     ) -> std::result::Result<Schema, (usize, Problem)> {
+        match Schema::repeated(names, key, stage).next() {
+            None => Ok(Schema::of_first(names, key, stage)),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// The same with the first of columns that are there twice.
+    pub(super) fn of_first(names: &[String], key: &KeyColumns, stage: &Stage) -> Schema {
         let columns: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
         let find = |name: &str| columns.iter().position(|column| same_column(column, name));
-        let key_names = key.names().iter().map(String::as_str);
-        for name in COLUMNS
-            .into_iter()
-            .chain(stage.columns())
-            .chain(key_names.clone())
-        {
-            let mut places = (0..columns.len()).filter(|&at| same_column(&columns[at], name));
-            if let Some(second) = places.nth(1) {
-                return Err((second, Problem::DuplicateColumn(name.trim().to_owned())));
-            }
-        }
-        Ok(Schema {
+        let key = key.names().iter();
+        Schema {
             header_width: columns.len(),
-            key: key_names.map(|name| find(name).unwrap_or(NO_KEY)).collect(),
+            key: key.map(|name| find(name).unwrap_or(NO_KEY)).collect(),
             status: find(stage.status()),
             columns,
+        }
+    }
+
+    /// The columns that are there twice and must be told apart: where each stands for the second time.
+    pub(super) fn repeated<'n>(
+        names: &'n [String],
+        key: &'n KeyColumns,
+        stage: &'n Stage,
+    ) -> impl Iterator<Item = (usize, Problem)> + use<'n> {
+        let key = key.names().iter().map(String::as_str);
+        let needed = COLUMNS.into_iter().chain(stage.columns()).chain(key);
+        needed.filter_map(|name| {
+            let mut places = (0..names.len()).filter(|&at| same_column(&names[at], name));
+            let second = places.nth(1)?;
+            Some((second, Problem::DuplicateColumn(name.trim().to_owned())))
         })
+    }
+
+    /// Whether the header has each of the key columns.
+    pub(super) fn has_key(&self) -> bool {
+        !self.key.contains(&NO_KEY)
     }
 
     pub(crate) fn columns(&self) -> &[String] {

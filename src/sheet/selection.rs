@@ -226,6 +226,24 @@ impl Sheet {
         self.unknown(&self.options().stage)
     }
 
+    /// Refuses the stage that is worked on if its name is like another one's, and stages are listed; says so where none
+    /// is. Any other name may be that of a stage which is yet to begin.
+    ///
+    /// # Errors
+    /// [`Error::UnknownStage`].
+    pub fn refuse_mistyped_stage(&self) -> Result<()> {
+        match self.unknown_stage() {
+            Some(ref error @ Error::UnknownStage { ref close, .. }) if !close.is_empty() => {
+                if !self.options().stages.is_empty() {
+                    return Err(error.clone());
+                }
+                tracing::warn!("{error}");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn unknown(&self, stage: &Stage) -> Option<Error> {
         let schema = self.schema();
         if stage.is_main() || schema.position(stage.status()).is_some() {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::csv::{Fields, RecordIndex};
-use crate::domain::Encoding;
+use crate::domain::{Encoding, Stage};
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::record::CsvRecord;
 use crate::sheet::table::Sheet;
@@ -31,6 +31,11 @@ impl Sheet {
     }
 
     pub(crate) fn record_at(&self, row: RecordIndex) -> CsvRecord {
+        self.record_in(row, &self.options().stage)
+    }
+
+    /// The same with its state in another stage.
+    pub(super) fn record_in(&self, row: RecordIndex, stage: &Stage) -> CsvRecord {
         let shown = self.shown(row);
         let schema = self.schema();
         let cells = schema
@@ -38,7 +43,6 @@ impl Sheet {
             .iter()
             .enumerate()
             .map(|(column, name)| (name.clone(), shown.bytes(column)));
-        let stage = &self.options().stage;
         CsvRecord::of_row(self.po(row), self.line(row), row.slot() + 1, cells, stage)
     }
 }

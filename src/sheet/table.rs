@@ -27,9 +27,9 @@ use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::progress::{ProcessingProgress, by_number};
 use crate::sheet::record::CsvRecord;
+use crate::sheet::refused::in_header;
 use crate::sheet::schema::Schema;
 use crate::sheet::shown::text;
-use crate::text::close_to;
 
 /// A sheet as it can be read: the CSV, and the results in its journal that it does not show yet.
 pub struct Sheet {
@@ -109,38 +109,30 @@ impl Sheet {
         Ok(sheet)
     }
 
-    /// Takes a version that is yet to get its key column: no row has a key.
-    pub(super) fn build_without_key(
-        bytes: Snapshot,
-        path: &Path,
-        options: &Options,
-    ) -> Result<Sheet> {
-        let (dialect, names) =
-            dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
-        Sheet::index(bytes, path, options, dialect, &names)
-    }
-
-    fn index(
+    pub(super) fn index(
         bytes: Snapshot,
         path: &Path,
         options: &Options,
         dialect: Dialect,
         names: &[String],
     ) -> Result<Sheet> {
+        let schema = Schema::new(names, &options.key, &options.stage)
+            .map_err(|problem| in_header(problem, &bytes, &dialect, path))?;
+        Sheet::with_schema(bytes, path, options, dialect, schema)
+    }
+
+    pub(super) fn with_schema(
+        bytes: Snapshot,
+        path: &Path,
+        options: &Options,
+        dialect: Dialect,
+        schema: Schema,
+    ) -> Result<Sheet> {
         let malformed = |malformed: Malformed| malformed.at(path, &bytes);
         let options = &Options {
             key: options.key.written_in(dialect.delimiter),
             ..options.clone()
         };
-        let schema = Schema::new(names, &options.key, &options.stage);
-        let schema = schema.map_err(|(column, problem)| {
-            let field = grammar::nth_field(&bytes, dialect.delimiter, dialect.header_start, column);
-            malformed(Malformed {
-                offset: field.map_or(dialect.header_start, |field| field.start),
-                problem,
-            })
-        })?;
-
         let code = |record: &Record<'_>, has_key| {
             let raw = schema.status.and_then(|column| record.field(column));
             match has_key {
@@ -215,8 +207,13 @@ impl Sheet {
     pub(crate) fn know(&self, history: &History) {
         let mut cells = history.cells();
         let status = self.options.stage.status();
-        let is_written =
-            cells.any(|(_, past)| !past.is_outside && same_column(&past.column, status));
+        // Any other text was set by a person, in a column of the person's own.
+        let is_word = |value: &str| {
+            !value.trim().is_empty() && KNOWN.contains(&ProcessingStatus::parse(value))
+        };
+        let is_written = cells.any(|(_, past)| {
+            !past.is_outside && same_column(&past.column, status) && is_word(&past.last)
+        });
         // Relaxed: a flag, by which nothing else is read.
         self.has_written_statuses
             .store(is_written, Ordering::Relaxed);
@@ -295,17 +292,12 @@ impl Sheet {
                 .take(if may_compare { looked_at } else { 0 })
         };
         let has_form = self.index.has_form(po);
-        let mut close = match has_form {
-            true => Vec::new(),
-            false => self.keys_with_parts(po, rows()),
-        };
-        if close.is_empty() {
-            close = close_to(po, rows().map(|row| self.key(row)));
-        }
+        let (close, more) = self.keys_meant(po, has_form, rows);
         Error::UnknownPo {
             po: self.canonical(po).into_owned(),
             form: (!has_form).then(|| self.key_form()),
             close,
+            more,
         }
     }
 
@@ -442,7 +434,7 @@ impl Sheet {
         self.counts[usize::from(UNKEYED)].load(Ordering::Relaxed) > 0
     }
 
-    fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
+    pub(super) fn keyed_rows(&self) -> impl Iterator<Item = RecordIndex> {
         self.all_rows()
             .filter(|row| self.statuses[row.slot()].load(Ordering::Acquire) != UNKEYED)
     }
@@ -531,6 +523,28 @@ impl Sheet {
     }
 
     /// The raw fields of a record of the base.
+    /// Where each row begins, and how long it is with its line end and the blank lines behind it.
+    pub(crate) fn rows_in_bytes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let starts = || self.all_rows().map(|row| self.index.start(row));
+        let ends = starts().skip(1).chain([self.bytes.len()]);
+        starts().zip(ends).map(|(start, end)| (start, end - start))
+    }
+
+    /// How many bytes a row has at most: to where the next one begins.
+    pub(crate) fn most_bytes(&self, row: RecordIndex) -> usize {
+        let next = row.slot() + 1;
+        let end = match next < self.index.len() {
+            true => self.index.start(RecordIndex::from_slot(next)),
+            false => self.bytes.len(),
+        };
+        end - self.index.start(row)
+    }
+
+    /// How many fields a row has that begins there.
+    pub(crate) fn fields_from(&self, start: usize) -> usize {
+        indexed(fields_at(&self.bytes, self.dialect.delimiter, start)).len()
+    }
+
     pub(crate) fn base_fields(&self, row: RecordIndex) -> Fields {
         let start = self.index.start(row);
         indexed(fields_at(&self.bytes, self.dialect.delimiter, start))

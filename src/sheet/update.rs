@@ -30,6 +30,8 @@ pub struct Updates {
     cells: SmallVec<[(CompactString, CompactString); 2]>,
     /// Values of a job's result that are not to be written, and are kept beside the backups.
     aside: Vec<(CompactString, CompactString)>,
+    /// Whether STATUS is somebody else's column, and any text may stand in it.
+    status_is_text: bool,
 }
 
 impl Updates {
@@ -115,6 +117,12 @@ impl Updates {
     }
 
     /// The values that are kept beside the backups.
+    /// How many bytes its names and values have.
+    pub(crate) fn size(&self) -> usize {
+        let all = self.cells.iter().chain(&self.aside);
+        all.map(|(column, value)| column.len() + value.len()).sum()
+    }
+
     pub(crate) fn aside(&self) -> &[(CompactString, CompactString)] {
         &self.aside
     }
@@ -164,7 +172,51 @@ impl Updates {
 
     /// The status that these updates set, if they set one.
     pub fn new_status(&self) -> Option<ProcessingStatus> {
-        self.get(STATUS).map(ProcessingStatus::parse)
+        let status = self.get(STATUS).filter(|_| !self.status_is_text);
+        status.map(ProcessingStatus::parse)
+    }
+
+    /// The same where STATUS is somebody else's column.
+    pub(crate) fn with_status_as_text(mut self) -> Self {
+        self.status_is_text = true;
+        self
+    }
+
+    /// What follows from a new status of a stage that the options do not work on: its time, and no message of an
+    /// earlier failure. `prefix` is what the stage's columns begin with, if a column is the status of one.
+    pub(crate) fn with_states(
+        mut self,
+        po: &str,
+        options: &Options,
+        now: &str,
+        prefix: impl Fn(&str) -> Option<String>,
+        has_column: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let mut implied = Vec::new();
+        for (column, value) in &mut self.cells {
+            let Some(prefix) = prefix(column) else {
+                continue;
+            };
+            let status = ProcessingStatus::parse(value);
+            if let ProcessingStatus::Other(word) = status {
+                return Err(Error::InvalidValue {
+                    po: po.to_owned(),
+                    column: column.trim().to_owned(),
+                    reason: InvalidValue::Status(word),
+                });
+            }
+            *value = status.as_str().into();
+            implied.push((format!("{prefix}{LAST_PROCESSED}"), now));
+            if !options.is_failure(&status) {
+                implied.push((format!("{prefix}{ERROR_MESSAGE}"), ""));
+            }
+        }
+        for (column, value) in implied {
+            if self.get(&column).is_none() && has_column(&column) {
+                self.cells.push(pair(column, value));
+            }
+        }
+        Ok(self)
     }
 
     /// Refuses values that can never be written to a sheet in this encoding, whatever it holds.
@@ -187,11 +239,12 @@ impl Updates {
             if value.len() > MAX_VALUE_CHARS && value.chars().count() > MAX_VALUE_CHARS {
                 return refuse(InvalidValue::TooLong);
             }
-            if let Some(letter) = encoding.lacks(value) {
+            if let Some(letter) = encoding.has_no(value) {
                 let encoding = encoding.name();
                 return refuse(InvalidValue::Letter { letter, encoding });
             }
             if same_column(column, STATUS)
+                && !self.status_is_text
                 && let ProcessingStatus::Other(word) = ProcessingStatus::parse(value)
             {
                 return refuse(InvalidValue::Status(word));
@@ -261,6 +314,7 @@ impl<C: AsRef<str>, V: AsRef<str>> FromIterator<(C, V)> for Updates {
                 .map(|(column, value)| pair(column, value))
                 .collect(),
             aside: Vec::new(),
+            status_is_text: false,
         }
     }
 }
@@ -317,6 +371,9 @@ pub struct WriteOperation {
     /// Whether it is the result of a job that has run, which is never refused.
     #[serde(default)]
     pub is_result: bool,
+    /// Whether a person made it by hand: if a result takes its place, that is said.
+    #[serde(default)]
+    pub is_by_hand: bool,
 }
 
 impl WriteOperation {
@@ -331,6 +388,7 @@ impl WriteOperation {
             priority: 0,
             force: false,
             is_result: false,
+            is_by_hand: false,
         }
     }
 }

@@ -15,6 +15,27 @@ use crate::sheet::Options;
 use crate::store::handler::CsvHandler;
 use crate::text::escape;
 
+/// A backup, and what was read before it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackedUp {
+    /// What was made.
+    pub backup: BackupMetadata,
+    /// The journal was damaged: see [`CsvHandler::has_lost_results`].
+    pub lost_results: bool,
+    /// Where that is kept of the results which had no place in the sheet: see [`CsvHandler::kept_unplaced`].
+    pub unplaced: Vec<PathBuf>,
+}
+
+impl From<BackupMetadata> for BackedUp {
+    fn from(backup: BackupMetadata) -> BackedUp {
+        BackedUp {
+            backup,
+            lost_results: false,
+            unplaced: Vec::new(),
+        }
+    }
+}
+
 impl BackupManager {
     /// Deletes all but the newest backups, as many as `keep` says, and returns the paths of what it
     /// deleted, newest first.
@@ -63,17 +84,19 @@ impl BackupManager {
         &self,
         session_id: &str,
         options: &Options,
-    ) -> Result<BackupMetadata> {
+    ) -> Result<BackedUp> {
         if is_automatic(session_id) {
             return Err(self.problem(format!(
                 "the session id {session_id} is one that runs give themselves, and their backups are deleted by later ones: name another, such as {session_id}-mine"
             )));
         }
-        let Some(key) = Journal::open_key(&Target::open(self.sheet())?)? else {
-            return self.create_backup(session_id);
-        };
+        let target = Target::open(self.sheet())?;
+        if Journal::find(&target)?.is_none() {
+            return self.create_backup(session_id).map(BackedUp::from);
+        }
         let options = Options {
-            key,
+            // One whose beginning is lost does not tell.
+            key: Journal::open_key(&target)?.unwrap_or_else(|| options.key.clone()),
             backup_dir: Some(self.folder().to_owned()),
             keep: self.keep(),
             ..options.clone()
@@ -81,9 +104,18 @@ impl BackupManager {
         match CsvHandler::open_with(self.sheet(), &options) {
             Err(error) if error.is_no_sheet() => {
                 tracing::warn!(error = %error.chain(), "this is no sheet now and is copied as it is: the results that its journal holds are not in the backup");
-                self.create_backup(session_id)
+                self.create_backup(session_id).map(BackedUp::from)
             }
-            opened => opened?.create_session_backup(session_id),
+            opened => {
+                let handler = opened?;
+                let backup = handler.create_session_backup(session_id)?;
+                handler.close();
+                Ok(BackedUp {
+                    backup,
+                    lost_results: handler.has_lost_results(),
+                    unplaced: handler.kept_unplaced(),
+                })
+            }
         }
     }
 }

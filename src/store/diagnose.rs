@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
+use crate::csv::Opening;
+use crate::disk::Target;
+use crate::domain::Problem;
 use crate::error::{Error, Named, Result, foreign_column};
 use crate::sheet::integrity::findings_with;
-use crate::sheet::{Diagnostic, Duplicates, Level, Options};
-use crate::store::read::read_and_ask;
+use crate::sheet::refused::Refused;
+use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
+use crate::store::read::{read_and_ask, read_as_it_is};
 use crate::store::{fitness, left_behind};
-use crate::text::{Missing, escape_list};
+use crate::text::{Missing, escape, escape_list};
 
 /// Reads a sheet and returns its findings: first those about its place, then the others in the order of its
-/// lines. What makes it unfit as a sheet is a finding, too, and then the only one about its lines.
+/// lines. What makes it unfit as a sheet is a finding, too, beside those about what can be read of it all the same.
 ///
 /// What a run would refuse is a finding of level error (`fitness.rs`).
 ///
@@ -43,18 +47,61 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
                 findings.push(of_contents(error)?);
             }
+            if let Some(delimiter) = Opening::of(sheet.bytes()).delimiter {
+                findings.push(of_place(Level::Info, told_of(delimiter, &sheet)));
+            }
             let encoding = sheet.looks_like_utf8();
             findings.extend(encoding.map(|message| of_place(Level::Warning, message)));
             findings.extend(findings_with(&sheet, options.duplicates));
         }
         Err(error) => match of_contents(error) {
-            Ok(finding) => findings.push(finding),
+            Ok(finding) => findings.extend(with_others(finding, &target, options)),
             // It cannot be read for what was found about its place.
             Err(_) if findings.iter().any(|finding| finding.level == Level::Error) => {}
             Err(error) => return Err(error),
         },
     }
     Ok(findings)
+}
+
+/// What makes a file unfit as a sheet, and what else there is to say of its header and rows, in the order of its lines.
+fn with_others(finding: Diagnostic, target: &Target, options: &Options) -> Vec<Diagnostic> {
+    let mut findings = vec![finding];
+    let read = read_as_it_is(target).and_then(|bytes| Refused::of(bytes, target.path(), options));
+    let Ok(Refused { sheet, errors }) = read else {
+        return findings;
+    };
+    let place = |found: &Diagnostic| (found.line, found.column);
+    let errors = errors
+        .into_iter()
+        .filter_map(|error| of_contents(error).ok());
+    let errors: Vec<_> = errors
+        .filter(|error| place(error) != place(&findings[0]))
+        .collect();
+    findings.extend(errors);
+    // What an error says of a place, a warning need not.
+    let told: Vec<_> = findings.iter().map(place).collect();
+    let others = findings_with(&sheet, sheet.options().duplicates).into_iter();
+    findings.extend(others.filter(|other| !told.contains(&place(other))));
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    findings
+}
+
+/// What is to be said of a line `sep=;`.
+fn told_of(named: u8, sheet: &Sheet) -> String {
+    let shown = |delimiter: u8| escape(&char::from(delimiter).to_string());
+    let delimiter = sheet.dialect().delimiter;
+    let line = format!(
+        "the line sep={} above the header names the delimiter to Excel",
+        shown(named)
+    );
+    match delimiter == named {
+        true => format!("{line}, and is kept"),
+        false => format!(
+            "{line}; the sheet is read with {}, as it was told",
+            shown(delimiter)
+        ),
+    }
 }
 
 fn of_place(level: Level, message: String) -> Diagnostic {
@@ -77,7 +124,10 @@ fn of_contents(error: Error) -> Result<Diagnostic> {
             problem,
             excerpt,
             ..
-        } => (line, column, problem.to_string(), Some(excerpt)),
+        } => {
+            let excerpt = Some(excerpt).filter(|_| !matches!(problem, Problem::NoCsv(_)));
+            (line, column, problem.to_string(), excerpt)
+        }
         Error::NoKeyColumn {
             line,
             missing,

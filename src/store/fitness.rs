@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::backup::BackupManager;
 use crate::csv::Malformed;
 use crate::disk::{Replacement, Rights, Target, refuse_foreign_session};
-use crate::domain::{MAX_FIELDS, Problem};
+use crate::domain::{MAX_FIELDS, MAX_RESULT_ROW_BYTES, Problem};
 use crate::error::Result;
 use crate::sheet::{Options, Sheet};
 use crate::store::patience::patiently;
@@ -52,14 +52,23 @@ pub(crate) fn refuse_for_a_run(target: &Target, options: &Options) -> Result<()>
     BackupManager::new(target.path(), options.backup_dir.clone(), options.keep)?.refuse_unusable()
 }
 
-/// Refuses a header that cannot get these columns.
+/// Refuses a header or rows that cannot get these columns, and rows that cannot get results.
 pub(crate) fn refuse_without_room(sheet: &Sheet, columns: &[String]) -> Result<()> {
-    if sheet.schema().columns().len() + columns.len() <= MAX_FIELDS {
-        return Ok(());
+    let refused =
+        |offset, problem| Err(Malformed { offset, problem }.at(sheet.path(), sheet.bytes()));
+    let most = MAX_FIELDS.saturating_sub(columns.len());
+    if sheet.schema().columns().len() > most {
+        let problem = Problem::NoRoomFor(columns.to_vec());
+        return refused(sheet.dialect().header_end, problem);
     }
-    let malformed = Malformed {
-        offset: sheet.dialect().header_end,
-        problem: Problem::NoRoomFor(columns.to_vec()),
-    };
-    Err(malformed.at(sheet.path(), sheet.bytes()))
+    for (start, bytes) in sheet.rows_in_bytes() {
+        if bytes > MAX_RESULT_ROW_BYTES {
+            return refused(start, Problem::NoRoomForResult);
+        }
+        // A field has at least the delimiter before it.
+        if bytes > most && sheet.fields_from(start) > most {
+            return refused(start, Problem::NoRoomFor(columns.to_vec()));
+        }
+    }
+    Ok(())
 }

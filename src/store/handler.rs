@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use chrono::Utc;
 
 use crate::backup::{BackupManager, BackupMetadata, SET};
+use crate::disk::Whereabouts;
 use crate::disk::link::Link;
-use crate::domain::{ProcessingStatus, Stage};
+use crate::domain::columns::{STATUS, same_column};
+use crate::domain::{ProcessingStatus, Stage, format_timestamp, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::integrity::findings;
 use crate::sheet::{
@@ -169,25 +172,55 @@ impl CsvHandler {
     /// The same for what a person changes by hand, perhaps before any session: if nothing was ever
     /// written to the sheet it is backed up before, once. A change that is refused makes no backup.
     ///
+    /// While a session goes on, the result of a job may take the place of what the person wrote; then the sheet
+    /// with that is kept in a copy, and [`CsvHandler::take_conflicts`] names both values. STATUS and its time are
+    /// not meant by that: the result is the answer to them.
+    ///
     /// # Errors
     /// As [`CsvHandler::update_record_forced`]; [`Error::Io`], [`Error::Backup`] if there can be no
     /// backup: nothing was changed.
     pub fn set_record(&self, po: &str, updates: impl Into<Updates>) -> Result<()> {
-        let updates = updates.into().in_general(&self.options.stage);
+        let updates = self.as_set(po, updates.into().in_general(&self.options.stage))?;
         self.validate(po, &updates)?;
         let made = self.writer()?.back_up_original(SET)?;
         if let Some(made) = made {
             clean_up(self.writer()?.backups(), &[made.backup_path]);
         }
-        self.update(po, updates, true)
+        self.write(&WriteOperation {
+            force: true,
+            is_by_hand: true,
+            ..WriteOperation::new(po, updates)
+        })
+    }
+
+    /// What a person sets, where the sheet says which columns keep a state and which are the person's own.
+    fn as_set(&self, po: &str, updates: Updates) -> Result<Updates> {
+        let sheet = self.sheet.load();
+        let schema = sheet.schema();
+        let has_column = |name: &str| schema.position(name).is_some();
+        let prefix = |column: &str| {
+            let prefix = stage_prefix(column, STATUS).filter(|prefix| !prefix.is_empty())?;
+            let listed = &mut self.options.stages.iter();
+            let is_listed = listed.any(|stage| same_column(stage.status(), column));
+            (is_listed || schema.is_state(column)).then(|| prefix.to_owned())
+        };
+        let updates = match sheet.status_is_text() {
+            true => updates.with_status_as_text(),
+            false => updates,
+        };
+        let now = format_timestamp(Utc::now());
+        updates.with_states(po.trim(), &self.options, &now, prefix, has_column)
     }
 
     fn update(&self, po: &str, updates: Updates, force: bool) -> Result<()> {
-        let operation = WriteOperation {
+        self.write(&WriteOperation {
             force,
             ..WriteOperation::new(po, updates.in_general(&self.options.stage))
-        };
-        let answers = self.writer()?.commit(&[&operation]);
+        })
+    }
+
+    fn write(&self, operation: &WriteOperation) -> Result<()> {
+        let answers = self.writer()?.commit(&[operation]);
         answers
             .into_iter()
             .next()
@@ -309,7 +342,9 @@ impl CsvHandler {
             Ok(writer) => writer,
             Err(died) => return (Err(died), None),
         };
-        let finished = writer.finish();
+        let in_reach = |writer: &Writer| writer.refuse_out_of_reach();
+        let finished = in_reach(&writer).and_then(|()| writer.finish());
+        let finished = finished.and_then(|()| in_reach(&writer));
         if finished.is_ok() && unsaved.is_empty() {
             return (finished, None);
         }
@@ -373,6 +408,11 @@ impl CsvHandler {
         self.writer().is_ok_and(|writer| writer.has_lost_results())
     }
 
+    /// Whether another program gave rows that have a result another key: they stay done under it.
+    pub fn has_rekeyed_rows(&self) -> bool {
+        self.writer().is_ok_and(|writer| writer.has_rekeyed_rows())
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
@@ -389,7 +429,10 @@ impl CsvHandler {
 
     /// Where the sheet's folder is by now, if not at its path.
     pub(crate) fn moved_to(&self) -> Option<PathBuf> {
-        self.writer().ok()?.target().moved_to()
+        match self.writer().ok()?.target().whereabouts() {
+            Whereabouts::Moved(path) => Some(path),
+            Whereabouts::There | Whereabouts::Nowhere => None,
+        }
     }
 
     /// Refuses a name that leads to the sheet no more.
@@ -419,12 +462,19 @@ impl CsvHandler {
     }
 }
 
-impl Drop for CsvHandler {
-    fn drop(&mut self) {
+impl CsvHandler {
+    /// What dropping it does.
+    pub(crate) fn close(&self) {
         if let Ok(mut writer) = self.writer()
             && let Err(error) = writer.close()
         {
             tracing::warn!(error = %error.chain(), "the journal is left for the next session");
         }
+    }
+}
+
+impl Drop for CsvHandler {
+    fn drop(&mut self) {
+        self.close();
     }
 }

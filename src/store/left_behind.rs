@@ -7,6 +7,11 @@
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
 //! version showed: all others went along.
 //!
+//! A journal of which all was shown stays where it is, though a sheet under another name be the very version that it
+//! made public. Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
+//! lacks the results, and only the journal beside it tells so. The price is a question about a later file that has the
+//! old name and the same keys; its answer loses nothing.
+//!
 //! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
 //! that is said, and nothing is done with the file (`disk/link.rs`).
 
@@ -135,14 +140,19 @@ pub(crate) fn took_links_place(
     let remembered = link::remembered_at(target);
     Ok((rows > 0).then(|| Error::Unsuitable {
         problem: format!(
-            "was a link to {} and is a file now, without the results of {rows} row{} that are there: {}; to have it taken for a sheet of its own, rm {}",
+            "was a link to {} and is a file now, without the results of {} that are there: {}; to have it taken for a sheet of its own, rm {}",
             Escaped::path(place.path()),
-            if rows == 1 { "" } else { "s" },
+            rows_text(rows),
             how_to_put_back(target.path(), place.path()),
             command_line([&remembered].into_iter()),
         ),
         path: target.path().to_owned(),
     }))
+}
+
+fn rows_text(rows: usize) -> String {
+    let plural = if rows == 1 { "" } else { "s" };
+    format!("{rows} row{plural}")
 }
 
 /// What is to be said of a sheet that is gone, if anything.
@@ -157,10 +167,12 @@ pub(crate) fn gone(path: &Path) -> Option<Error> {
     let problem = match (waiting(&history, None), history.results().count()) {
         (0, 0) => return None,
         (0, rows) => format!(
-            "is not there, and its journal {journal} has the results of {rows} rows, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew"
+            "is not there, and its journal {journal} has the results of {}, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew",
+            rows_text(rows)
         ),
         (rows, _) => format!(
-            "is not there, and its journal {journal} holds results for {rows} rows that it may not have shown: put the sheet back, or a backup (tickoff backup restore FILE latest), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"
+            "is not there, and its journal {journal} holds results for {} that it may not have shown: put the sheet back, or a backup (tickoff backup restore FILE latest), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply",
+            rows_text(rows)
         ),
     };
     Some(Error::Unsuitable {

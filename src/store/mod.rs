@@ -17,10 +17,12 @@ mod output;
 mod ownership;
 pub(crate) mod patience;
 mod read;
+mod renamed_key;
 mod standing;
 mod whole;
 pub(crate) mod writer;
 
+pub use backups::BackedUp;
 pub use diagnose::diagnose;
 pub use handler::CsvHandler;
 pub use key_candidates::{completing_columns, key_candidates};

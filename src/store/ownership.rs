@@ -4,14 +4,18 @@
 //! taken over: such a sheet is refused before anything is done, with the words and the ways on. The column is
 //! tickoff's if the journal has statuses that tickoff wrote, if a row has a valid LAST_PROCESSED, or if it
 //! holds no word that nobody knows: those that the options declare, also as the sheet's settings say them, are known.
+//!
+//! A column that only looks like the status column is none: the rows would have no state, and those that are done
+//! would be processed again. If there are such rows, the sheet is refused as well.
 
 use std::collections::HashMap;
 
-use crate::csv::{RecordIndex, grammar};
+use crate::csv::{RecordIndex, Records, grammar};
+use crate::domain::{Problem, ProcessingStatus};
 use crate::error::{Error, ForeignWord, Result};
-use crate::sheet::Sheet;
+use crate::sheet::{Options, Sheet};
 use crate::store::first::{Shown, has_times};
-use crate::text::shortened;
+use crate::text::{Meant, alike, looks_like, shortened};
 
 /// How many lines of a word are named.
 const LINES: usize = 3;
@@ -19,11 +23,12 @@ const LINES: usize = 3;
 const WORD_CHARS: usize = 60;
 
 impl Sheet {
-    /// Refuses a sheet whose status column is somebody else's.
+    /// Refuses a sheet whose status column is somebody else's, or cannot be known as the status column.
     ///
     /// # Errors
-    /// [`Error::ForeignColumn`].
+    /// [`Error::ForeignColumn`]; [`Error::Malformed`] with [`Problem::LookAlike`].
     pub fn refuse_foreign_status(&self) -> Result<()> {
+        self.refuse_look_alike()?;
         let schema = self.schema();
         let place = |name| schema.position(name);
         match schema.status {
@@ -43,10 +48,77 @@ impl Sheet {
         }
     }
 
+    /// Whether the status column is a person's own, in which any text may stand: it holds other words, or other
+    /// stages are listed and nothing was ever written to it.
+    pub(crate) fn status_is_text(&self) -> bool {
+        let Options { stage, stages, .. } = self.options();
+        match stages.is_empty() || stages.iter().any(|listed| listed.is_same(stage)) {
+            true => self.refuse_foreign_status().is_err(),
+            false => !self.has_own_status(),
+        }
+    }
+
     /// Whether the status column is tickoff's, whatever words it holds.
     pub(crate) fn has_own_status(&self) -> bool {
         let times = self.options().stage.last_processed();
         self.has_written_statuses() || has_times(self, Shown::Now, times)
+    }
+
+    /// Refuses a column that looks like the status column, if that is not there, and says that rows are done.
+    fn refuse_look_alike(&self) -> Result<()> {
+        let schema = self.schema();
+        let status = self.options().stage.status();
+        let alike = match schema.status {
+            Some(_) => None,
+            None => alike(status, schema.columns()),
+        };
+        let Some(at) = alike.and_then(|(name, _)| schema.position(name)) else {
+            return Ok(());
+        };
+        let is_done = |row: &RecordIndex| {
+            let status = ProcessingStatus::parse(&self.cell(*row, at));
+            !self.key(*row).is_empty() && self.is_done(&status)
+        };
+        let rows = self.all_rows().filter(is_done).count();
+        if rows == 0 {
+            return Ok(());
+        }
+        let offset = self.name_offset(at);
+        let (line, column) = grammar::position(self.bytes(), offset);
+        Err(Error::Malformed {
+            path: self.path().to_owned(),
+            line,
+            column,
+            problem: Problem::LookAlike {
+                status: status.to_owned(),
+                column: schema.columns()[at].clone(),
+                rows,
+            },
+            excerpt: self.encoding().excerpt(self.bytes(), offset),
+        })
+    }
+
+    /// Says which of the columns that are about to be added look like one that is there.
+    pub(crate) fn tell_look_alikes(&self, added: &[String]) {
+        let schema = self.schema();
+        let is_odd = |name: &&String| looks_like(name, schema.columns()).is_some();
+        for name in added.iter().filter(is_odd) {
+            let alike = Meant {
+                wanted: name,
+                columns: schema.columns(),
+                close: &[],
+            };
+            tracing::warn!("the column {name} is added at the end{alike}");
+        }
+    }
+
+    /// Where a column's name begins in the file.
+    fn name_offset(&self, column: usize) -> usize {
+        let dialect = self.dialect();
+        let mut header = Records::new(self.bytes(), dialect.delimiter, dialect.header_start);
+        let is_there = matches!(header.next_record(), Ok(Some(_)));
+        let name = header.fields().get(column).filter(|_| is_there);
+        name.map_or(dialect.header_start, |name| name.start)
     }
 
     /// Refuses any text in a column.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{ContentHash, Snapshot, Stamp, Target, hash_bytes};
+use crate::domain::KeyColumns;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::render::{self, Next};
@@ -13,6 +14,7 @@ use crate::sheet::{Options, Sheet, bring, merge, new_rows};
 use crate::store::left_behind;
 use crate::store::output::refuse_same_file;
 use crate::store::patience::patiently;
+use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole;
 
@@ -25,6 +27,7 @@ impl Sheet {
     /// be used is [`Error::Journal`].
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let (sheet, asked) = read_and_ask(path.as_ref(), options)?;
+        sheet.warn_of_utf8();
         warn(asked);
         Ok(sheet)
     }
@@ -72,10 +75,7 @@ impl Sheet {
     /// As [`Sheet::read`], without [`Error::Journal`].
     pub fn read_without_journal(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let target = Target::open(path.as_ref())?;
-        let bytes = patiently(target.path(), || {
-            let (file, _) = target.open_sheet()?;
-            read_all(&file, target.path()).map(Some)
-        })?;
+        let bytes = read_as_it_is(&target)?;
         Sheet::build(Snapshot::Owned(bytes), target.path(), options)
     }
 
@@ -110,6 +110,14 @@ impl Sheet {
             }
         }
     }
+}
+
+/// Reads a file, whatever it is and whatever its journal adds to it.
+pub(crate) fn read_as_it_is(target: &Target) -> Result<Vec<u8>> {
+    patiently(target.path(), || {
+        let (file, _) = target.open_sheet()?;
+        read_all(&file, target.path()).map(Some)
+    })
 }
 
 /// Reads a sheet and what its journal adds to it, and what a person has to decide before anything is written.
@@ -201,7 +209,17 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
             Ok(Some((log, file, metadata)))
         })?;
         let bytes = read_all(&file, target.path())?;
-        let frames = Journal::read(&target, log.as_ref(), options.form())?;
+        let read = |key: &KeyColumns| {
+            Journal::read(&target, log.as_ref(), (key, options.encoding), &bytes)
+        };
+        let frames = read(&options.key).or_else(|error| {
+            let bytes = Snapshot::Owned(bytes.clone());
+            let sheet = Sheet::build(bytes, target.path(), &options).map_err(|_| error.clone())?;
+            match key_before(&target, &sheet)? {
+                Some(key) => read(&key),
+                None => Err(error),
+            }
+        })?;
         // The log that was there before and after knows this version as the latest, if nobody replaced
         // either meanwhile.
         let settled =

@@ -118,6 +118,35 @@ pub(crate) fn standing(
         is_another: false,
         rows: not_shown(history, reading, sheet).len(),
     };
+    let saved_or_asked = |low, high| {
+        let reading = Reading::Between { low, high };
+        let is_unclear = low != high
+            && history.cells().any(|(po, past)| {
+                cell(po, &past.column)
+                    .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Unclear)
+            });
+        if is_unclear {
+            return Standing::Asked(ask(
+                reading,
+                "was saved by somebody who may or may not have seen its newest results",
+            ));
+        }
+        // Who saves an old version lacks results; who lacks none may have put an edit back, or not have known it.
+        let lacks = |is_outside: bool| {
+            history.cells().any(|(po, past)| {
+                past.is_outside == is_outside
+                    && cell(po, &past.column)
+                        .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Ours)
+            })
+        };
+        match lacks(true) && !lacks(false) {
+            true => Standing::Asked(ask(
+                reading,
+                "shows in cells of results what stood there before another program changed it",
+            )),
+            false => Standing::Saved(reading),
+        }
+    };
     match reading {
         Reading::Known(version) => {
             if version >= confirmed {
@@ -130,29 +159,13 @@ pub(crate) fn standing(
             }
         }
         Reading::Judged => Standing::Saved(reading),
-        Reading::Between { low, high } => {
-            let is_unclear = low != high
-                && history.cells().any(|(po, past)| {
-                    cell(po, &past.column)
-                        .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Unclear)
-                });
-            match is_unclear {
-                true => Standing::Asked(ask(
-                    reading,
-                    "was saved by somebody who may or may not have seen its newest results",
-                )),
-                false => Standing::Saved(reading),
-            }
-        }
+        Reading::Between { low, high } => saved_or_asked(low, high),
         Reading::NoTrace { near } => {
             let all_was_visible = history
                 .cells()
                 .all(|(_, past)| past.public_since().is_some());
             match (is_kin(), near) {
-                (true, Some(version)) => Standing::Saved(Reading::Between {
-                    low: version,
-                    high: version,
-                }),
+                (true, Some((low, high))) => saved_or_asked(low, high),
                 (true, None) => {
                     let question = ask(
                         reading,
@@ -173,7 +186,8 @@ pub(crate) fn standing(
     }
 }
 
-/// The keys with results that a sheet does not show, and of which its author does not know.
+/// The keys with results that a sheet does not show, and of which its author does not know; or if it lacks none, those
+/// with cells of results that another program has changed since.
 fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&'h str> {
     let is_shown = |(po, past): (&str, &Past)| {
         cell(sheet, history, po, &past.column).is_some_and(|theirs| {
@@ -183,15 +197,22 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
             )
         })
     };
-    let mut rows: Vec<&str> = history
-        .cells()
-        .filter(|(_, past)| !past.is_outside)
-        .filter(|&cell| !is_shown(cell))
-        .map(|(po, _)| po)
-        .collect();
-    rows.sort_unstable();
-    rows.dedup();
-    rows
+    let of = |is_outside: bool| {
+        let mut rows: Vec<&str> = history
+            .cells()
+            .filter(|(_, past)| past.is_outside == is_outside)
+            .filter(|&cell| !is_shown(cell))
+            .map(|(po, _)| po)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    };
+    let results = of(false);
+    match results.is_empty() {
+        true => of(true),
+        false => results,
+    }
 }
 
 /// Whether a sheet, of which nothing was written yet, has a column.

@@ -19,12 +19,14 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod letters;
 mod number;
 mod outside;
 mod rescue;
 mod restore;
 mod site;
 mod take_in;
+mod taken_back;
 mod typed;
 mod visible;
 
@@ -36,7 +38,7 @@ pub(crate) use rescue::{RESCUED, Rescued};
 pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,13 +46,16 @@ use chrono::{DateTime, Utc};
 
 use crate::backup::BackupManager;
 use crate::disk::link;
-use crate::disk::{Replacement, SessionLock, Stamp, Target, WriteLock, is_in_session, take};
+use crate::disk::{
+    Replacement, SessionLock, Snapshot, Stamp, Target, WriteLock, is_in_session, take,
+};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::render::{self, Next};
-use crate::sheet::{Conflict, History, Options, Sheet, bring};
+use crate::sheet::{Conflict, History, Options, RowUpdate, Sheet, bring};
 use crate::store::patience::patiently;
+use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
 use crate::store::{fitness, left_behind};
@@ -58,6 +63,7 @@ use crate::sys::place;
 use crate::text::{Escaped, escape, escape_list};
 
 use durable::Durable;
+use letters::Letters;
 use outside::Outside;
 use site::Site;
 use visible::Visible;
@@ -74,6 +80,7 @@ pub(crate) struct Writer {
     durable: Durable,
     outside: Outside,
     visible: Visible,
+    letters: Letters,
 }
 
 /// What was there when a sheet was opened for writing.
@@ -159,8 +166,23 @@ impl Writer {
         if let Ok(sheet) = &read {
             site.options.key = sheet.options().key.clone();
         }
-        let (mut journal, mut left, mut frames) =
-            Journal::open(&site.target, site.options.form(), &held)?;
+        let bytes = read.as_ref().map_or(&[][..], Sheet::bytes);
+        let opened = Journal::open(&site.target, site.options.form(), bytes, &held);
+        let (mut journal, mut left, mut frames) = match (opened, &read) {
+            (Err(error), Ok(sheet)) => {
+                // Who is in a session with the old name is not given another journal.
+                let is_free = session_lock.is_some() || !is_in_session(&site.target, &held)?;
+                let Some(key) = key_before(&site.target, sheet)?.filter(|_| is_free) else {
+                    return Err(error);
+                };
+                let form = (&key, site.options.encoding);
+                let (mut journal, left, frames) = Journal::open(&site.target, form, bytes, &held)?;
+                journal.rename_key(&site.options.key, &frames)?;
+                tracing::warn!(was = %escape_list(key.names()), is = %escape_list(site.options.key.names()), "the key column has another name, and the same keys: the results of its rows are taken over");
+                (journal, left, frames)
+            }
+            (opened, _) => opened?,
+        };
         let sheet = read?;
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
@@ -178,8 +200,10 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) = Journal::open(&site.target, site.options.form(), &held)?;
+            (journal, left, frames) =
+                Journal::open(&site.target, site.options.form(), sheet.bytes(), &held)?;
         }
+        sheet.warn_of_utf8();
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {
             site,
@@ -188,6 +212,7 @@ impl Writer {
             durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
+            letters: Letters::default(),
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
         // Where that cannot be read it is asked what could be.
@@ -260,7 +285,7 @@ impl Writer {
                 // What has no place is still in the log of a session that has not ended.
                 let from = if is_of_session { 0 } else { from };
                 let merged = merge::replay(&sheet, frame::updates(&frames[from..]));
-                merge::log(&merged);
+                merge::log(&merged, &[]);
                 merged
             }
             Standing::Saved(reading) => {
@@ -346,9 +371,25 @@ impl Writer {
         self.durable.kept().to_vec()
     }
 
+    /// Keeps results whose rows are gone in a copy now: a row may come back without its result, to run again.
+    pub(crate) fn keep_results_without_rows(&mut self) -> Result<()> {
+        let sheet = self.sheet.load();
+        let has_row = |update: &RowUpdate| sheet.rows(&update.po).next().is_some();
+        let (with_row, without) = self.durable.take_unplaced().into_iter().partition(has_row);
+        self.durable.set_unplaced(without);
+        let kept = self.durable.keep_unplaced(&self.site).map(drop);
+        self.durable.add_unplaced(with_row);
+        kept
+    }
+
     /// Whether the journal was damaged, so that results in it could not be read.
     pub(crate) fn has_lost_results(&self) -> bool {
         self.durable.has_lost_results()
+    }
+
+    /// Whether another program gave rows that have a result another key, under which they stay done.
+    pub(crate) fn has_rekeyed_rows(&self) -> bool {
+        self.outside.has_rekeyed
     }
 
     /// Gives this session another id: that of the interrupted one which it continues.
@@ -357,6 +398,22 @@ impl Writer {
         self.session
             .as_mut()
             .map_or(Ok(()), |lock| lock.rename(&self.site.target, id))
+    }
+
+    /// Notes what others wrote since an interrupted session made this backup, so that it is kept before results take its
+    /// place. `false`: that cannot be told, and another backup is needed.
+    pub(crate) fn knows_what_came_since(&mut self, session: &str, backup: &Path) -> Result<bool> {
+        let file = File::open(backup).map_err(Error::io("read", backup));
+        let copied = file.and_then(|file| Snapshot::copy(&self.site.target, &file));
+        let Ok(backup) = copied.and_then(|snapshot| self.site.build(snapshot)) else {
+            return Ok(false);
+        };
+        let frames = self.durable.read_log()?;
+        let began = |frame: &Frame| frame.session.as_deref() == Some(session);
+        let began = frames.iter().rposition(began).unwrap_or(frames.len());
+        let (typed, sheet) = (&mut self.outside.typed, self.sheet.load());
+        typed.came_since(&backup, &sheet, &frames[began..]);
+        Ok(true)
     }
 
     /// Notes in the journal, of which all is visible, that this session begins, and gives it space for its
@@ -397,6 +454,7 @@ impl Writer {
                 path: self.site.path().to_owned(),
                 source: Box::new(error),
             });
+        self.letters.count(self.site.options.encoding);
         finished.and(self.outside.watch_to_the_end(&self.site))?;
         self.settle();
         Ok(())
@@ -416,6 +474,7 @@ impl Writer {
             true => self.close_at_once(),
             false => Ok(()),
         };
+        self.letters.count(self.site.options.encoding);
         closed.and(self.outside.watch_to_the_end(&self.site))
     }
 

@@ -29,4 +29,4 @@ pub(crate) use system::{
 pub(crate) use system::{disposition, exit};
 pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, regular, rights};
 #[cfg(feature = "cli")]
-pub(crate) use unix::{group, poll, program, signals};
+pub(crate) use unix::{group, poll, program, signals, suspend};

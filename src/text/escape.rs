@@ -34,7 +34,8 @@ impl<'a> Escaped<'a> {
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut clean_from = 0;
-        let is_escaped = |&(at, c): &(usize, char)| is_dangerous(c) && !look::joins(&self.0, at, c);
+        let is_escaped =
+            |&(at, c): &(usize, char)| is_dangerous(c) && !look::belongs(&self.0, at, c);
         for (at, c) in self.0.char_indices().filter(is_escaped) {
             f.write_str(&self.0[clean_from..at])?;
             write!(f, "{}", c.escape_default())?;
@@ -54,13 +55,16 @@ pub fn escape_name(name: &str) -> String {
     Escaped::name(name).to_string()
 }
 
-/// A few names, escaped and separated by commas.
+/// A few names, escaped and separated by commas; one that has a comma itself is quoted.
 pub(crate) fn escape_list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text = names
         .iter()
         .take(SHOWN)
-        .map(|name| escape_name(name))
+        .map(|name| match name.contains(',') {
+            true => format!("\"{}\"", escape_name(name)),
+            false => escape_name(name),
+        })
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > SHOWN {
@@ -80,6 +84,12 @@ pub(crate) fn is_dangerous(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Escaped, escape, escape_list};
+
+    #[test]
+    fn a_name_with_a_comma_is_one_in_a_list() {
+        let names = ["A001,10", "b", "Acme, Inc."].map(str::to_owned);
+        assert_eq!(escape_list(&names), "\"A001,10\", b, \"Acme, Inc.\"");
+    }
 
     #[test]
     fn an_escape_sequence_is_shown_and_not_obeyed() {

@@ -10,11 +10,12 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_security::MixedScript;
 use unicode_security::confusable_detection::skeleton;
+use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::mixed_script::AugmentedScriptSet;
+use unicode_security::{GeneralSecurityProfile, MixedScript};
 
-use crate::text::escape::escape;
+use crate::text::escape::{Escaped, escape};
 use crate::text::near::DidYouMean;
 
 /// A character that has no shape, and where in a text it stands.
@@ -36,9 +37,14 @@ impl Invisible {
         {
             return None;
         }
+        Self::first_that(text, |at, c| !belongs(text, at, c))
+    }
+
+    /// The first one of a text for which that holds.
+    fn first_that(text: &str, is_meant: impl Fn(usize, char) -> bool) -> Option<Invisible> {
         let (offset, character) = text
             .char_indices()
-            .find(|&(at, c)| is_invisible(c) && !joins(text, at, c))?;
+            .find(|&(at, c)| is_invisible(c) && is_meant(at, c))?;
         let place = match (offset, offset + character.len_utf8()) {
             (0, _) => "at its start",
             (_, end) if end == text.len() => "at its end",
@@ -63,6 +69,10 @@ impl fmt::Display for Invisible {
             '\u{200d}' => " (a zero-width joiner)",
             '\u{2060}' => " (a word joiner)",
             '\u{feff}' => " (a byte order mark)",
+            '\u{2800}' => " (a blank of Braille)",
+            '\u{fffc}' => " (it stands for an object)",
+            c if is_variation(c) => " (a variation selector)",
+            c if is_tag(c) => " (a tag character)",
             c if is_of_direction(c) => " (it changes the direction of writing)",
             c if c.is_control() => " (a control character)",
             _ => "",
@@ -75,10 +85,11 @@ impl fmt::Display for Invisible {
     }
 }
 
+/// What Unicode calls default ignorable, deprecated ones too, and what has no shape though it is none of these.
 fn is_invisible(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,
-        '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{2028}' | '\u{2029}' => true,
+        '\u{a0}' | '\u{2007}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{2800}' => true,
         c => c.is_control() || is_of_direction(c) || has_no_shape(c),
     }
 }
@@ -86,25 +97,45 @@ fn is_invisible(c: char) -> bool {
 /// Whether nothing at all is shown of it, not even room: zero-width characters, fillers, and the tags in which a
 /// whole text can hide.
 pub(super) fn has_no_shape(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-        | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    match c {
+        c if c.is_ascii() => false,
+        '\u{206a}'..='\u{206f}' | '\u{fff9}'..='\u{fffc}' | '\u{e0001}' => true,
+        c => c.identifier_type() == Some(IdentifierType::Default_Ignorable),
+    }
+}
+
+fn is_variation(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+fn is_tag(c: char) -> bool {
+    matches!(c, '\u{e0020}'..='\u{e007f}')
 }
 
 fn is_of_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a joiner stands where it belongs: Persian and Hindi, for two, and emoji are written with it.
-pub(super) fn joins(text: &str, at: usize, c: char) -> bool {
+/// Whether a character stands where it belongs: Persian and Hindi, for two, and emoji are written with joiners, emoji
+/// and Han with variation selectors, and some flags with tags.
+pub(super) fn belongs(text: &str, at: usize, c: char) -> bool {
+    const FLAG: char = '\u{1f3f4}';
     let has_joiners = |c: char| matches!(c, '\u{590}'..='\u{1dff}' | '\u{2190}'..);
-    matches!(c, '\u{200c}' | '\u{200d}')
-        && text[..at].chars().next_back().is_some_and(has_joiners)
-        && text[at + c.len_utf8()..]
-            .chars()
-            .next()
-            .is_some_and(has_joiners)
+    let has_variations =
+        |c: char| matches!(c, '\u{a9}' | '\u{ae}' | '\u{203c}'..) || has_joiners(c);
+    let before = text[..at].chars().next_back();
+    let after = text[at + c.len_utf8()..].chars().next();
+    match c {
+        '\u{200c}' | '\u{200d}' => {
+            before.is_some_and(has_joiners) && after.is_some_and(has_joiners)
+        }
+        c if is_variation(c) => {
+            let is_of_seen = before.is_some_and(|c| has_variations(c) && !is_invisible(c));
+            is_of_seen || after == Some('\u{20e3}')
+        }
+        c if is_tag(c) => text[..at].trim_end_matches(is_tag).ends_with(FLAG),
+        _ => false,
+    }
 }
 
 /// What makes two names differ that look the same.
@@ -126,7 +157,11 @@ impl Difference {
         }
         let solid = [name, other].map(solid);
         if solid[0] == solid[1] {
-            let invisible = Invisible::first_in(name).or_else(|| Invisible::first_in(other));
+            let in_place = |text| Invisible::first_that(text, |_, _| true);
+            let invisible = Invisible::first_in(name)
+                .or_else(|| Invisible::first_in(other))
+                .or_else(|| in_place(name))
+                .or_else(|| in_place(other));
             return Some(invisible.map_or(Difference::Blanks, Difference::Invisible));
         }
         let formed = solid.each_ref().map(|text| text.nfkc().collect::<String>());
@@ -246,7 +281,11 @@ impl fmt::Display for Meant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match looks_like(self.wanted, self.columns) {
             Some((column, difference)) => write_alike(f, column, "it", &difference),
-            None => write!(f, "{}", DidYouMean(self.close)),
+            None if self.close.is_empty() => match alike(self.wanted, self.columns) {
+                Some((column, difference)) => write_alike(f, column, "it", &difference),
+                None => Ok(()),
+            },
+            None => write!(f, "{}", DidYouMean::one_of(self.close, 0)),
         }
     }
 }
@@ -269,7 +308,33 @@ impl fmt::Display for Missing<'_> {
             (Some((name, column, difference)), _) => {
                 write_alike(f, column, &escape(name), &difference)
             }
-            (None, _) => write!(f, "{}", DidYouMean(self.close)),
+            (None, _) => write!(f, "{}", DidYouMean::one_of(self.close, 0)),
+        }
+    }
+}
+
+/// Displays the end of a message about a key that is not there: which one looks like it, though it is another text,
+/// or else what was probably meant.
+pub(crate) struct MeantKey<'a> {
+    pub(crate) wanted: &'a str,
+    pub(crate) close: &'a [String],
+    /// How many more are like it.
+    pub(crate) more: usize,
+}
+
+impl fmt::Display for MeantKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut alike = self.close.iter().filter_map(|key| {
+            let difference = Difference::between(self.wanted, key)?;
+            matches!(difference, Difference::Form(_)).then_some((key, difference))
+        });
+        match alike.next() {
+            Some((key, difference)) => write!(
+                f,
+                ": the key {} looks like it, but they differ in {difference}",
+                Escaped::name(key)
+            ),
+            None => write!(f, "{}", DidYouMean::one_of(self.close, self.more)),
         }
     }
 }
@@ -295,11 +360,22 @@ fn write_alike(
 
 /// The first of the columns that looks like a name which is none of them, blanks apart.
 pub(crate) fn looks_like<'c>(wanted: &str, columns: &'c [String]) -> Option<(&'c str, Difference)> {
-    let mut alike = columns.iter().filter_map(|column| {
+    all_alike(wanted, columns).find(|(_, difference)| *difference != Difference::Blanks)
+}
+
+/// The same, of those that differ in blanks too.
+pub(crate) fn alike<'c>(wanted: &str, columns: &'c [String]) -> Option<(&'c str, Difference)> {
+    all_alike(wanted, columns).next()
+}
+
+fn all_alike<'c>(
+    wanted: &str,
+    columns: &'c [String],
+) -> impl Iterator<Item = (&'c str, Difference)> {
+    columns.iter().filter_map(move |column| {
         let difference = Difference::between_names(column, wanted)?;
-        (difference != Difference::Blanks).then_some((column.as_str(), difference))
-    });
-    alike.next()
+        Some((column.as_str(), difference))
+    })
 }
 
 #[cfg(test)]
@@ -331,6 +407,11 @@ mod tests {
             "PO\u{a0}1",
             "PO 1",
             Some("an invisible character U+00A0 (a no-break space)"),
+        );
+        check(
+            "❤\u{fe0f}",
+            "❤",
+            Some("an invisible character U+FE0F (a variation selector)"),
         );
         check("PO 1", "PO1", Some("blanks"));
         check("PO １", "PO1", Some("the form of １ U+FF11"));
@@ -370,6 +451,9 @@ mod tests {
             "نام\u{200c}خانوادگی",
             "क्\u{200d}ष",
             "👩\u{200d}🚀 ❤\u{fe0f}",
+            "1\u{fe0f}\u{20e3} ©\u{fe0f} ℹ\u{fe0f}",
+            "葛\u{e0100}",
+            "🏴\u{e0067}\u{e0062}\u{e007f}",
             "Supplier\r\nName",
         ] {
             assert_eq!(Invisible::first_in(name), None, "{name}");
@@ -379,6 +463,14 @@ mod tests {
             ("P\u{200c}O", 1, "inside"),
             ("Ü\u{202e}", 2, "at its end"),
             ("\u{1a}", 0, "at its start"),
+            ("P1\u{fe0f}", 2, "at its end"),
+            ("P1\u{180b}", 2, "at its end"),
+            ("P1\u{e0100}", 2, "at its end"),
+            ("P1\u{e0041}", 2, "at its end"),
+            ("P1\u{e0001}", 2, "at its end"),
+            ("P1\u{2800}", 2, "at its end"),
+            ("P1\u{1d173}", 2, "at its end"),
+            ("P1\u{fffc}", 2, "at its end"),
         ] {
             let found = Invisible::first_in(name).unwrap();
             assert_eq!((found.offset, found.place), (offset, place), "{name:?}");
@@ -424,6 +516,7 @@ mod tests {
             ask("STATUS\u{200b}", &["STATE", "STATUS"]),
             ": the column STATUS looks like it, but they differ in an invisible character U+200B (a zero-width space)"
         );
+        assert_eq!(ask("STATUS", &["STA TUS"]), ": did you mean STA TUS?");
         assert_eq!(ask("STATUS", &["STATUES"]), ": did you mean STATUES?");
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! This room knows texts and bytes. It never knows what a sheet is, and reads no file.
 
+mod composed;
 mod escape;
 mod excerpt;
 mod look;
@@ -17,10 +18,14 @@ mod shorten;
 pub use escape::{escape, escape_name};
 pub use excerpt::Excerpt;
 pub use message::MAX_ERROR_CHARS;
+pub use near::close_to;
 
+pub(crate) use composed::composed;
 pub(crate) use escape::{Escaped, escape_list};
 pub(crate) use excerpt::BOM;
-pub(crate) use look::{Difference, Invisible, Meant, Missing, is_plain, look, looks_like};
+pub(crate) use look::{
+    Difference, Invisible, Meant, MeantKey, Missing, alike, is_plain, look, looks_like,
+};
 pub(crate) use message::{error_message, one_line, panic_message};
-pub(crate) use near::{DidYouMean, close_to};
+pub(crate) use near::DidYouMean;
 pub(crate) use shorten::shortened;

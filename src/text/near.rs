@@ -23,10 +23,7 @@ const MAX_NAME_BYTES: usize = 100;
 const MAX_SLIPS: usize = 3;
 
 /// Those of the names that are most like the wanted one, the likest first.
-pub(crate) fn close_to<N: AsRef<str>>(
-    wanted: &str,
-    names: impl IntoIterator<Item = N>,
-) -> Vec<String> {
+pub fn close_to<N: AsRef<str>>(wanted: &str, names: impl IntoIterator<Item = N>) -> Vec<String> {
     if wanted.len() > MAX_NAME_BYTES {
         return Vec::new();
     }
@@ -67,19 +64,33 @@ pub(crate) fn close_to<N: AsRef<str>>(
 }
 
 /// Displays the end of a message that says what was probably meant; nothing if nobody knows.
-pub(crate) struct DidYouMean<'a>(pub(crate) &'a [String]);
+pub(crate) struct DidYouMean<'a> {
+    names: &'a [String],
+    /// How many are as likely and not named.
+    more: usize,
+}
+
+impl<'a> DidYouMean<'a> {
+    pub(crate) fn one_of(names: &'a [String], more: usize) -> DidYouMean<'a> {
+        DidYouMean { names, more }
+    }
+}
 
 impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, name) in self.0.iter().enumerate() {
+        for (i, name) in self.names.iter().enumerate() {
             f.write_str(match i {
                 0 => ": did you mean ",
-                _ if i + 1 == self.0.len() => " or ",
+                _ if i + 1 == self.names.len() && self.more == 0 => " or ",
                 _ => ", ",
             })?;
             f.write_str(&escape(name))?;
         }
-        f.write_str(if self.0.is_empty() { "" } else { "?" })
+        match (self.names.len(), self.more) {
+            (0, _) => Ok(()),
+            (_, 0) => f.write_str("?"),
+            (_, more) => write!(f, " or {more} more?"),
+        }
     }
 }
 
@@ -218,7 +229,7 @@ mod tests {
     fn what_was_meant_is_asked_harmlessly() {
         let ask = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-            DidYouMean(&names).to_string()
+            DidYouMean::one_of(&names, 0).to_string()
         };
         assert_eq!(ask(&[]), "");
         assert_eq!(ask(&["P\u{1b}1"]), ": did you mean P\\u{1b}1?");

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tickoff::{
-    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_VALUE_CHARS, Options, Outcome,
-    ProcessingStatus, Until, Updates, WorkerPool, WriteQueue,
+    CsvHandler, DEFAULT_CAPACITY, MAX_ERROR_CHARS, MAX_LINE_BYTES, MAX_RESULT_BYTES,
+    MAX_VALUE_CHARS, Options, Outcome, ProcessingStatus, Session, Until, Updates, WorkerPool,
+    WriteQueue,
 };
 
 use crate::command_line::{Ended, end};
@@ -24,32 +25,51 @@ mod commands {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_too_large_is_kept_whole_beside_the_backups() {
+    fn a_large_answer_is_taken_like_a_small_one() {
         let sheet = TempSheet::new(ONE);
         let answer = format!("SUPPLIER=x\nw<<E\n{}\nE\ntail=TAIL\n", "x".repeat(3 << 20));
-        let ended = leaves(&sheet, &answer, "").with(1);
-        let kept: Vec<_> = (sheet.backup_names().into_iter())
-            .filter(|name| name.ends_with(".answer.csv"))
-            .collect();
-        let [kept] = &kept[..] else {
-            panic!("{kept:?}")
-        };
-        let kept = sheet.backups().join(kept);
+        leaves(&sheet, answer, "").with(0);
+        assert_eq!(row(&sheet, "P1"), ["COMPLETED", "x", ""]);
+        assert_eq!(sheet.cell("P1", "w").chars().count(), MAX_VALUE_CHARS);
+        assert_eq!(sheet.cell("P1", "tail"), "TAIL");
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_large_the_cells_in_its_beginning_are_written_and_all_is_kept() {
+        let long = "x".repeat(MAX_RESULT_BYTES as usize);
+        for answer in [
+            format!("SUPPLIER=x\nw={long}\ntail=TAIL\n"),
+            format!("{{\"SUPPLIER\":\"x\",\"w\":\"{long}\",\"tail\":\"TAIL\"}}"),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            let ended = leaves(&sheet, &answer, "").with(1);
+            let kept = sheet.answers().pop().unwrap();
+            assert!(std::fs::read_to_string(&kept).unwrap() == answer);
+            let said = format!(
+                "invalid TICKOFF_RESULT: it is larger than 67108864 bytes: what is whole in those is written; it is kept in {}",
+                kept.display()
+            );
+            assert_eq!(row(&sheet, "P1"), ["ERROR", "x", &said]);
+            let said = "a large answer is kept beside the backups";
+            assert!(ended.stderr.contains(said), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_answer_that_is_none_is_kept_whole_beside_the_backups() {
+        let sheet = TempSheet::new(ONE);
+        let answer = format!("SUPPLIER=x\nw<<E\n{}\n", "x".repeat(3 << 20));
+        leaves(&sheet, &answer, "").with(1);
+        let kept = sheet.answers().pop().unwrap();
         assert!(std::fs::read_to_string(&kept).unwrap() == answer);
         let said = format!(
-            "invalid TICKOFF_RESULT: it is larger than 1048576 bytes, and all of it is in {}",
+            "invalid TICKOFF_RESULT: it is no JSON object, and line 2 has a mark that is not there again; it is kept in {}",
             kept.display()
         );
-        assert_eq!(row(&sheet, "P1"), ["ERROR", "", &said]);
-        assert!(
-            ended.stderr.contains("is kept whole beside the backups"),
-            "{ended:?}"
-        );
+        assert_eq!(row(&sheet, "P1"), ["ERROR", "x", &said]);
         // Of an attempt that asks for another nothing is read.
         leaves(&sheet, &answer, "exit 75").with(1);
-        let mut kept = sheet.backup_names();
-        kept.retain(|name| name.contains(".answer"));
-        assert_eq!(kept.len(), 2, "that of the last attempt: {kept:?}");
+        assert_eq!(sheet.answers().len(), 2, "that of the last attempt");
     }
 
     /// Runs a command that leaves this file as its result.
@@ -57,6 +77,53 @@ mod commands {
     fn leaves(sheet: &TempSheet, result: impl AsRef<[u8]>, and_then: &str) -> Ended {
         std::fs::write(sheet.folder().join("result"), result).unwrap();
         end(&mut sheet.run("", &format!("cp result $TICKOFF_RESULT; {and_then}")))
+    }
+
+    /// A header and two rows with so many columns c0, c1 and so on.
+    fn wide(columns: usize) -> TempSheet {
+        let names: String = (0..columns).map(|n| format!(";c{n}")).collect();
+        let none = ";".repeat(columns);
+        TempSheet::new(format!("PO_NUMBER{names}\nP1{none}\nP2{none}\n"))
+    }
+
+    /// A result for each of them.
+    fn for_each_column(columns: usize, value: &str) -> String {
+        (0..columns).map(|n| format!("c{n}={value}\n")).collect()
+    }
+
+    #[test]
+    fn of_a_result_that_makes_its_row_too_long_the_cells_that_fit_are_written_and_the_rest_is_kept()
+    {
+        let sheet = wide(490);
+        let value = "y".repeat(MAX_VALUE_CHARS);
+        let other = "[ $TICKOFF_KEY = P1 ] || echo c0=x > $TICKOFF_RESULT";
+        let ended = leaves(&sheet, for_each_column(490, &value), other).with(1);
+        let said = "cells for which the row has no room go to ….unplaced.csv (c478, c479, ";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        let text = sheet.text();
+        let rows: Vec<Vec<&str>> = text.lines().map(|row| row.split(';').collect()).collect();
+        assert!(rows[1][478] == value && rows[1][479].is_empty());
+        assert_eq!((rows[1][491], rows[2][491]), ("COMPLETED", "COMPLETED"));
+        assert_eq!(rows[2][1], "x");
+        let kept = sheet.unplaced();
+        assert!(kept.starts_with("PO_NUMBER;c478;c479;"), "{}", &kept[..99]);
+        assert!(kept.lines().nth(1).unwrap().starts_with("P1;yy"));
+        // Nor does a person's value make it too long.
+        let long = format!("c489={value}");
+        let refused = end(sheet.tickoff("set").args(["P1", &long])).with(1);
+        let said = "P1: c489 has no room in its row: a row has at most 16777216 bytes";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        end(sheet.tickoff("set").args(["P2", &long])).with(0);
+    }
+
+    #[test]
+    fn a_column_for_which_one_row_has_no_field_left_is_not_added() {
+        let beside = ";x".repeat(16_379);
+        let sheet = TempSheet::new(format!("PO_NUMBER;n\nP1;{beside}\nP2;\n"));
+        std::fs::write(sheet.folder().join("result"), "n=1\nmore=2\n").unwrap();
+        end(&mut sheet.run("-j 1", "cp result $TICKOFF_RESULT")).with(1);
+        assert_eq!(sheet.cell("P2", "n"), "1");
+        assert_eq!(sheet.unplaced(), "PO_NUMBER;more\nP1;2\nP2;2\n");
     }
 
     #[test]
@@ -301,6 +368,43 @@ mod workers {
     }
 
     #[test]
+    fn a_large_answer_is_taken_like_a_small_one() {
+        let long = "x".repeat(3 << 20);
+        let (is_replaced, sheet) = check(
+            &format!("{{\"id\":ID,\"updates\":{{\"w\":\"{long}\",\"SUPPLIER\":\"Acme\"}}}}\n"),
+            ["COMPLETED", "Acme", ""],
+        );
+        assert!(!is_replaced);
+        assert_eq!(sheet.cell("P2", "w").chars().count(), MAX_VALUE_CHARS);
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_large_the_cells_in_its_beginning_are_written() {
+        let sheet = TempSheet::new(ONE.to_owned() + "P2;;;;\n");
+        let script = format!(
+            r#"echo x >> starts
+            read -r request
+            printf '{{"id":1,"updates":{{"SUPPLIER":"Acme","w":"'
+            head -c {MAX_LINE_BYTES} /dev/zero | tr '\0' x
+            printf '","tail":"TAIL"}}}}\n'
+            read -r request
+            echo '{{"id":2,"updates":{{"SUPPLIER":"Globex"}}}}'"#
+        );
+        let mut run = sheet.tickoff("run");
+        run.args("-j 1 --worker-protocol jsonl -- sh -c".split(' '));
+        end(run.arg(script)).with(1);
+        let kept = sheet.answers().pop().unwrap();
+        assert_eq!(std::fs::metadata(&kept).unwrap().len(), MAX_RESULT_BYTES);
+        let said = format!(
+            "invalid answer: it is larger than 67108864 bytes: what is whole in those is written; it is kept in {}",
+            kept.display()
+        );
+        assert_eq!(row(&sheet, "P1"), ["ERROR", "Acme", &said]);
+        assert_eq!(row(&sheet, "P2"), ["COMPLETED", "Globex", ""]);
+        assert_eq!(sheet.lines("starts").len(), 1);
+    }
+
+    #[test]
     fn an_answer_that_cannot_be_understood_is_kept_and_not_asked_for_again() {
         let lines = r#"{"id":ID,"updates":{"SUPPLIER":"x"},"took":3}"#;
         let message = "invalid answer: unknown field `took`";
@@ -312,6 +416,29 @@ mod workers {
             sheet.unplaced(),
             format!("PO_NUMBER;RAW_ANSWER\nP1;\"{first}\"\nP2;\"{second}\"\n")
         );
+    }
+
+    #[test]
+    fn an_object_without_an_id_is_kept_with_and_without_the_end_of_its_line() {
+        let object = r#"{"updates":{"SUPPLIER":"x"}}"#;
+        let raw = object.replace('"', "\"\"");
+        for end_of_line in ["\n", ""] {
+            let sheet = TempSheet::new(ONE);
+            let script =
+                format!("echo x >> asked; read -r request; printf '%s{end_of_line}' '{object}'");
+            let mut run = sheet.tickoff("run");
+            run.args("-j 1 --worker-protocol jsonl --backoff 0s -- sh -c".split(' '));
+            end(run.arg(script)).with(1);
+            let said = format!(
+                "invalid answer, the worker was replaced: sent no valid answer (missing field `id`): {object}"
+            );
+            assert_eq!(row(&sheet, "P1"), ["ERROR", "", &said]);
+            assert_eq!(
+                sheet.unplaced(),
+                format!("PO_NUMBER;RAW_ANSWER\nP1;\"{raw}\"\n")
+            );
+            assert_eq!(sheet.lines("asked").len(), 1);
+        }
     }
 
     #[test]
@@ -357,6 +484,62 @@ mod library {
 
     const TWO: &str =
         "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;note\nP1;;;;;\nP2;;;;;\n";
+
+    #[test]
+    fn what_a_person_sets_in_this_process_does_not_give_way_to_a_result_in_silence() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            let typed = [("SUPPLIER", "mine"), ("note", "n"), ("STATUS", "PENDING")];
+            if job.po == "P1" {
+                handler.set_record("P1", typed).unwrap();
+            }
+            // What a job writes itself is no person's.
+            handler.update_record("P2", [("note", job.po)]).unwrap();
+            let done = Updates::status(ProcessingStatus::Completed);
+            Outcome::Done(done.set("SUPPLIER", "Acme").set("note", "n"))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        let conflicts = handler.take_conflicts();
+        let told: Vec<_> = (conflicts.iter())
+            .map(|it| [&*it.po, &*it.column, &*it.ours, &*it.theirs])
+            .collect();
+        assert_eq!(told, [["P1", "SUPPLIER", "Acme", "mine"]]);
+        session.finish().unwrap();
+        for po in ["P1", "P2"] {
+            assert_eq!(row(&sheet, po), ["COMPLETED", "Acme", ""]);
+        }
+        let mut copies = sheet.backup_names();
+        copies.retain(|name| name.contains(".outside."));
+        let [copy] = &copies[..] else {
+            panic!("{copies:?}")
+        };
+        let copy = std::fs::read_to_string(sheet.backups().join(copy)).unwrap();
+        assert!(copy.contains(";mine;"), "{copy}");
+    }
+
+    #[test]
+    fn what_a_person_sets_for_a_row_that_is_done_is_not_undone_by_the_run() {
+        let sheet = TempSheet::new(TWO);
+        let session = Session::open(sheet.path(), &Options::default()).unwrap();
+        let handler = Arc::clone(session.handler());
+        let queue = WriteQueue::new(Arc::clone(&handler), DEFAULT_CAPACITY);
+        queue.start_writer_thread().unwrap();
+        WorkerPool::new(1).queue(&queue).run(&["P1", "P2"], |job| {
+            if job.po == "P2" {
+                handler.set_record("P1", [("STATUS", "PENDING")]).unwrap();
+            }
+            Outcome::Done(Updates::status(ProcessingStatus::Completed))
+        });
+        queue.stop_writer_thread(Duration::MAX).unwrap();
+        assert!(handler.take_conflicts().is_empty());
+        session.finish().unwrap();
+        assert_eq!(sheet.cell("P1", "STATUS"), "PENDING");
+        assert_eq!(sheet.cell("P2", "STATUS"), "COMPLETED");
+    }
 
     #[test]
     fn the_result_of_a_row_that_vanished_while_its_job_ran_is_kept() {

@@ -154,7 +154,7 @@ fn what_is_no_backup_is_refused_and_the_sheet_stays_as_it_is() {
     check_refused(
         &sheet,
         ".",
-        "DIR/backup/. is not a regular file\ntickoff: name the CSV itself; what comes through a pipe has to be saved to a file first",
+        "DIR/backup/. is not a regular file\ntickoff: that is a folder: name the CSV in it",
     );
 }
 

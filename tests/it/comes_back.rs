@@ -280,11 +280,11 @@ mod new_columns {
         assert_eq!(sheet.unplaced(), "PO_NUMBER;@id\nP1;x\n");
     }
 
-    #[test]
-    fn a_column_and_its_cells_outlive_a_kill_before_they_are_visible() {
-        let sheet = TempSheet::new(ONE.replace("P1;;;;\n", "P1;;;;\nP2;;;;\n"));
-        let script = "case $TICKOFF_PO in P1) : > begun; await open;; P2) : > held; await go;; esac; echo Colour=$TICKOFF_PO > $TICKOFF_RESULT";
-        let run = Running::start(&mut sheet.run("-q -j1", script));
+    const TWO_ROWS: &str = "PO_NUMBER;STATUS;Title;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\nP2;;;;\n";
+    const A_NEW_COLUMN: &str = "case $TICKOFF_PO in P1) : > begun; await open;; P2) : > held; await go;; esac; echo Colour=$TICKOFF_PO > $TICKOFF_RESULT";
+
+    fn killed_with_a_new_column_in_the_journal(sheet: &TempSheet) {
+        let run = Running::start(&mut sheet.run("-q -j1", A_NEW_COLUMN));
         let waits = |name| wait_until(name, || sheet.folder().join(name).exists());
         waits("begun");
         // While somebody has it open for writing nothing becomes visible.
@@ -292,11 +292,17 @@ mod new_columns {
         std::fs::write(sheet.folder().join("open"), "").unwrap();
         waits("held");
         run.kill();
-        assert_eq!(header(&sheet), HEADER);
+        assert_eq!(header(sheet), HEADER);
         drop(editor.unwrap());
+    }
+
+    #[test]
+    fn a_column_and_its_cells_outlive_a_kill_before_they_are_visible() {
+        let sheet = TempSheet::new(TWO_ROWS);
+        killed_with_a_new_column_in_the_journal(&sheet);
         assert_eq!(sheet.get("P1")["cells"]["Colour"], "P1");
         std::fs::write(sheet.folder().join("go"), "").unwrap();
-        end(&mut sheet.run("-q -j1", script)).with(0);
+        end(&mut sheet.run("-q -j1", A_NEW_COLUMN)).with(0);
         assert_eq!(header(&sheet), format!("{HEADER};Colour"));
         for po in ["P1", "P2"] {
             assert_eq!(sheet.cell(po, "Colour"), po);
@@ -305,18 +311,10 @@ mod new_columns {
 
     #[test]
     fn who_gives_the_results_up_gets_no_column_of_theirs() {
-        let sheet = TempSheet::new(ONE);
-        let queue = tickoff::WriteQueue::new(std::sync::Arc::new(sheet.open()), 8);
-        queue.start_writer_thread().unwrap();
-        let editor = std::fs::File::options().append(true).open(sheet.path());
-        let result = [("STATUS", "COMPLETED"), ("Colour", "red")];
-        let operation = queue.submit_result("P1", result, false).unwrap();
-        queue.wait(&operation, tickoff::Until::Durable).unwrap();
-        // Nothing is tidied up, as by a kill.
-        std::mem::forget(queue);
-        drop(editor);
+        let sheet = TempSheet::new(TWO_ROWS);
+        killed_with_a_new_column_in_the_journal(&sheet);
         end(sheet.tickoff("recover").arg("--discard")).with(0);
-        assert_eq!(sheet.text(), ONE);
+        assert_eq!(sheet.text(), TWO_ROWS);
     }
 
     /// Its author had the sheet from before the column.
@@ -354,6 +352,39 @@ mod new_columns {
             let lines: String = (0..64).map(|n| format!("f{n}=x\n")).collect();
             leaves(&sheet, "-q --force --only P0", lines, "").with(1);
             assert_eq!(header(&sheet).split(';').count(), 5 + 64);
+        }
+    }
+
+    #[test]
+    fn the_columns_of_the_state_come_back_together() {
+        let before = "PO_NUMBER;Title\nP1;\nP2;\n";
+        for is_closed in [false, true] {
+            let sheet = TempSheet::new(before);
+            let script = "[ $TICKOFF_PO != P2 ] || { : > held; await go; }";
+            let mut run = Some(Running::start(&mut sheet.run("-q -j1", script)));
+            wait_until("a result is visible", || {
+                sheet.text().contains(";COMPLETED;") && sheet.folder().join("held").exists()
+            });
+            std::fs::write(sheet.folder().join("go"), "").unwrap();
+            if is_closed {
+                run.take().unwrap().end().with(0);
+            }
+            save(&sheet, &before.replace("P1;", "P1;mine"));
+            match run {
+                Some(run) => {
+                    run.end().with(0);
+                }
+                None => {
+                    end(sheet.tickoff("recover").arg("--apply")).with(0);
+                }
+            }
+            assert_eq!(
+                header(&sheet),
+                "PO_NUMBER;Title;STATUS;LAST_PROCESSED;ERROR_MESSAGE"
+            );
+            for po in ["P1", "P2"] {
+                assert_eq!(sheet.cell(po, "STATUS"), "COMPLETED");
+            }
         }
     }
 

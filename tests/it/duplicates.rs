@@ -371,3 +371,26 @@ fn rows_that_differ_in_nothing_else_keep_their_corrections_too() {
     scene.run_one("P3");
     assert_eq!(scene.rows(RES), ["r-P1", "FIX"]);
 }
+
+const REKEYED: &str = "rows that had a result have another key now and stay done; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P9\n";
+
+#[test]
+fn a_row_whose_key_is_changed_stays_done_and_is_named_though_others_have_its_old_key() {
+    let rekeyed = |scene: &Scene| scene.sheet.text().replace("P1;a;", "P9;a;");
+    let scene = Scene::between_runs();
+    scene.save(&rekeyed(&scene));
+    let told = end(&mut scene.sheet.run("-q --duplicates all", JOB)).with(1);
+    assert_eq!(told.stderr.matches(REKEYED).count(), 1, "{told:?}");
+    assert_eq!(scene.sheet.cell("P9", "RES"), "r-P1");
+    let told = end(&mut scene.sheet.run("-q --duplicates all", JOB)).with(0);
+    assert_eq!(told.stderr, "", "it is said once");
+
+    let mut scene = Scene::during();
+    scene.save(&rekeyed(&scene));
+    scene.go_on("P2", "P3");
+    for key in ["P3", "P4"] {
+        fs::write(scene.sheet.folder().join(format!("go-{key}")), "").unwrap();
+    }
+    let told = scene.run.take().unwrap().end().with(1);
+    assert_eq!(told.stderr.matches(REKEYED).count(), 1, "{told:?}");
+}

@@ -139,6 +139,31 @@ fn a_letter_that_cannot_be_written_becomes_a_question_mark_and_is_said() {
 }
 
 #[test]
+fn a_letter_in_two_parts_is_written_in_one() {
+    let sheet = windows("PO_NUMBER;Ort\nP1;x\nP2;y\nP3;z\n");
+    let script = "printf 'Ko\u{308}ln' > out; cat out";
+    let ended = sheet.run_in_windows("--only P1 --stdout-to Ort", &["sh", "-c", script]);
+    let ended = ended.with(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+    sheet
+        .in_windows("set", &["P2", "Ort=Mu\u{308}nchen"])
+        .with(0);
+    let script = "printf 'u\u{308} Gdan\u{301}sk'";
+    let ended = sheet.run_in_windows("--only P3 --stdout-to Ort", &["sh", "-c", script]);
+    let said = "letters that windows-1252 does not have are written as ? (Ort)";
+    assert!(ended.with(0).stderr.contains(said));
+    let shown = sheet.windows();
+    assert!(shown.contains("\nP1;Köln;COMPLETED;"), "{shown}");
+    assert!(shown.contains("\nP2;München;;"), "{shown}");
+    assert!(shown.contains("\nP3;ü Gda?sk;COMPLETED;"), "{shown}");
+    // Nothing of it looks like an edit afterwards.
+    let again = sheet
+        .run_in_windows("--force", &["sh", "-c", NO_TIME])
+        .with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+}
+
+#[test]
 fn a_letter_that_cannot_be_written_is_refused_of_a_person_and_of_a_call() {
     let sheet = windows("PO_NUMBER;Ort\nP1;x\n");
     let before = bytes(sheet.path());
@@ -380,7 +405,9 @@ fn a_sheet_that_is_in_another_encoding_is_refused_with_what_to_do() {
         refused
             .stderr
             .contains("byte order mark of UTF-8, so it is not in windows-1252")
-            && refused.stderr.contains("leave --encoding away"),
+            && refused
+                .stderr
+                .contains("use --encoding utf-8 (tickoff init FILE --encoding utf-8"),
         "{refused:?}"
     );
     for sheet in ["PO_NUMBER;Größe\nP1;x\n", "PO_NUMBER;x\nÄ;x\n"] {
@@ -594,4 +621,141 @@ fn two_columns_that_are_the_key_together_are_found_by_their_letters() {
     let refused = sheet.in_windows("run", &["--", "true"]).with(3);
     let way_on = "tickoff init input.csv --key Größe --key Ort --encoding windows-1252";
     assert!(refused.stderr.contains(way_on), "{refused:?}");
+}
+
+/// A sheet in Windows-1252 that a run finished, and that was then saved as UTF-8.
+fn saved_as_utf_8(mark: &str) -> TempSheet {
+    let sheet = windows("Kunde;Ort\r\nMüller;Köln\r\nP2;Bonn\r\n");
+    sheet.in_windows("init", &["--key", "Kunde"]).with(0);
+    let mut run = sheet.tickoff("run");
+    end(run.args(["--stdout-to", "Brief", "--limit", "1", "--", "printf", "é"])).with(0);
+    fs::write(sheet.path(), mark.to_owned() + &sheet.windows()).unwrap();
+    sheet
+}
+
+#[test]
+fn a_sheet_that_was_saved_as_utf_8_after_a_run_goes_on_as_utf_8() {
+    let says = "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)";
+    for mark in ["", "\u{feff}"] {
+        let sheet = saved_as_utf_8(mark);
+        let before = sheet.text();
+        let status = end(&mut sheet.tickoff("status"));
+        assert_eq!(status.stderr.matches(says).count(), 1, "{status:?}");
+        for command in [
+            "status",
+            "check",
+            "pending",
+            "recover --apply",
+            "recover --discard",
+        ] {
+            let mut command = sheet.tickoff(command);
+            end(command.args(["--encoding", "utf-8"])).with(0);
+        }
+        let status = end(&mut sheet.tickoff("status --json --encoding utf-8")).json();
+        assert_eq!(
+            (&status["completed"], &status["pending"]),
+            (&1.into(), &1.into())
+        );
+        assert_eq!(sheet.text(), before);
+        end(&mut sheet.tickoff("init --encoding utf-8")).with(0);
+        let mut run = sheet.tickoff("run");
+        let run = end(run.args(["--stdout-to", "Brief", "--", "printf", "京"])).with(0);
+        assert!(!run.stderr.contains("WARN"), "{run:?}");
+        let got = end(sheet.tickoff("get").arg("P2")).with(0).stdout;
+        assert!(got.contains("Brief: 京"), "{got}");
+        let got = end(sheet.tickoff("get").arg("Müller")).with(0).stdout;
+        assert!(got.contains("Brief: é"), "{got}");
+        end(sheet.tickoff("set").args(["Müller", "Ort=京"])).with(0);
+        assert!(!sheet.text().contains('\u{fffd}'));
+    }
+}
+
+#[test]
+fn results_that_wait_reach_a_sheet_that_was_saved_as_utf_8_meanwhile() {
+    let sheet = killed("MÜLLER", true);
+    fs::write(sheet.path(), sheet.windows()).unwrap();
+    end(&mut sheet.tickoff("init --encoding utf-8")).with(0);
+    let mut status = sheet.tickoff("status --json");
+    assert_eq!(end(&mut status).json()["completed"], 1);
+}
+
+#[test]
+fn every_command_on_a_sheet_that_is_utf_8_since_says_once_what_to_type() {
+    let says = "the sheet is read as windows-1252, and is UTF-8 as well: if it was saved so, use --encoding utf-8";
+    for command in [
+        "status",
+        "pending",
+        "get P2",
+        "set P2 Ort=x",
+        "init",
+        "run -- true",
+        "run --dry-run -- true",
+    ] {
+        let sheet = saved_as_utf_8("");
+        let mut words = command.split(' ');
+        let mut command_line = sheet.tickoff(words.next().unwrap());
+        let ended = end(command_line.args(words));
+        assert_eq!(
+            ended.stderr.matches(says).count(),
+            1,
+            "{command}: {ended:?}"
+        );
+    }
+}
+
+#[test]
+fn a_column_s_name_in_two_parts_is_the_one_in_one() {
+    let answer = "echo '{\"LAST_PROCESSED\":\"t\",\"Gro\u{308}ße\":\"1\",\"Ho\u{308}he\":\"2\"}' > \"$TICKOFF_RESULT\"";
+    let want = "PO_NUMBER;Größe;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Höhe\nP1;1;COMPLETED;t;;2\n";
+    let sheet = windows("PO_NUMBER;Größe\nP1;\n");
+    let run = sheet.run_in_windows("", &["sh", "-c", answer]).with(0);
+    assert!(!run.stderr.contains("WARN"), "{run:?}");
+    assert_eq!(sheet.windows(), want);
+    let again = sheet
+        .run_in_windows("--force", &["sh", "-c", answer])
+        .with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+    assert_eq!(sheet.windows(), want);
+    sheet
+        .run_in_windows("--force --stdout-to La\u{308}nge", &["printf", "3"])
+        .with(0);
+    assert!(sheet.windows().contains(";Höhe;Länge\n"));
+    let utf8 = TempSheet::new("PO_NUMBER;Größe\nP1;\n");
+    end(utf8.tickoff("run").args(["--", "sh", "-c", answer])).with(0);
+    // On a sheet that can hold it a new name stays as the job wrote it.
+    assert_eq!(utf8.text(), want.replace("Höhe", "Ho\u{308}he"));
+}
+
+#[test]
+fn a_condition_and_a_key_that_are_typed_in_two_parts_find_their_rows_or_say_why_not() {
+    for (cell, typed) in [("Köln", "Ko\u{308}ln"), ("Ko\u{308}ln", "Köln")] {
+        let sheet = TempSheet::new(format!("PO_NUMBER;Ort\nP1;{cell}\nP2;Bonn\n"));
+        let mut pending = sheet.tickoff("pending");
+        let found = end(pending.args(["--where", &format!("Ort={typed}")])).with(0);
+        assert_eq!(found.stdout, "P1\n");
+    }
+    let sheet = TempSheet::new("PO_NUMBER;Ort\nKü-004;x\n");
+    let refused = end(sheet.tickoff("get").arg("Ku\u{308}-004")).with(1);
+    let says = "the key Kü-004 looks like it, but they differ in the form of ü U+00FC";
+    assert!(refused.stderr.contains(says), "{refused:?}");
+}
+
+#[test]
+fn letters_that_are_lost_are_named_once_a_column_and_counted_at_the_end() {
+    let sheet = windows("PO_NUMBER;Ort;Land\nP1;;\nP2;;\nP3;;\n");
+    let script = r#"echo '{"Ort":"x 東京","Land":"日本","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT"
+        [ $TICKOFF_KEY = P1 ] || echo '{"Ort":"x 東京","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
+    let ended = sheet.run_in_windows("", &["sh", "-c", script]).with(0);
+    let said = |text: &str| ended.stderr.matches(text).count();
+    for (text, times) in [
+        ("are written as ? (Ort), the first is 東 (U+6771)", 1),
+        ("are written as ? (Land), the first is 日 (U+65E5)", 1),
+        (
+            "3 results lost letters in Ort that windows-1252 does not have, the first is that of P1",
+            1,
+        ),
+        ("results lost letters in Land", 0),
+    ] {
+        assert_eq!(said(text), times, "{text}: {ended:?}");
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -218,4 +219,74 @@ fn another_programs_results_are_applied_and_acknowledged() {
     let ended = end(&mut results).with(0);
     assert_eq!(ended.stdout, "446 of 446 results are durable\n");
     assert_eq!(sheet.status()["completed"], 446);
+}
+
+/// The script that docs/running.md shows by this name, made in the sheet's folder.
+fn script_of_the_docs(sheet: &TempSheet, name: &str) {
+    let docs = include_str!("../../docs/running.md");
+    let (_, script) = docs.split_once(&format!("$ cat {name}\n")).unwrap();
+    let ends = ["\n$ ", "\n```"].map(|end| script.find(end).unwrap());
+    let path = sheet.folder().join(name);
+    fs::write(&path, &script[..=ends[0].min(ends[1])]).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_rename_of_the_docs_renames_once_and_takes_nothing_for_done_that_it_did_not_do() {
+    let sheet = TempSheet::new(
+        "PO_NUMBER;new\na.jpg;x.jpg\nb.jpg;x.jpg\nc.jpg;x.jpg\nd.jpg;y.jpg\ne.jpg;e.jpg\n",
+    );
+    script_of_the_docs(&sheet, "rename.sh");
+    for name in ["a.jpg", "c.jpg", "d.jpg", "e.jpg"] {
+        fs::write(sheet.folder().join(name), name).unwrap();
+    }
+    let run = || {
+        let words = ["-j1", "--", "./rename.sh", "{PO_NUMBER}", "{new}"];
+        end(sheet.tickoff("run").args(words)).with(1);
+    };
+    run();
+    for (key, status, says) in [
+        ("a.jpg", "COMPLETED", ""),
+        ("b.jpg", "ERROR", "exit 1: b.jpg is not there"),
+        ("c.jpg", "ERROR", "exit 1: x.jpg is there already"),
+        ("d.jpg", "COMPLETED", ""),
+        ("e.jpg", "ERROR", "exit 1: e.jpg is there already"),
+    ] {
+        assert_eq!(sheet.cell(key, "STATUS"), status, "{key}");
+        assert_eq!(sheet.cell(key, "ERROR_MESSAGE"), says, "{key}");
+    }
+    for (name, text) in [("x.jpg", "a.jpg"), ("c.jpg", "c.jpg"), ("e.jpg", "e.jpg")] {
+        assert_eq!(fs::read_to_string(sheet.folder().join(name)).unwrap(), text);
+    }
+    // As after a kill between the rename and its record.
+    end(sheet.tickoff("set").args(["d.jpg", "STATUS=PENDING"])).with(0);
+    run();
+    assert_eq!(sheet.cell("d.jpg", "STATUS"), "ERROR");
+    assert!(sheet.folder().join("y.jpg").exists());
+}
+
+#[test]
+fn the_title_of_the_docs_is_the_first_in_whatever_lines_it_stands_and_none_is_said() {
+    if !has(&["curl"]) {
+        return;
+    }
+    let sheet = TempSheet::new("PO_NUMBER\na\nb\nc\nd\n");
+    script_of_the_docs(&sheet, "title.sh");
+    for (page, text) in [
+        (
+            "a",
+            "<html><title>One</title><svg><title>icon</title></svg>",
+        ),
+        ("b", "<head>\n<TITLE lang=en>\n  Spring\n  sale\n</TITLE>\n"),
+        ("c", "<html><titles>no</titles><title></title>"),
+    ] {
+        fs::write(sheet.folder().join(page), text).unwrap();
+    }
+    let job = "./title.sh \"file://$PWD/$TICKOFF_KEY\"";
+    end(&mut sheet.run("--stdout-to title", job)).with(1);
+    assert_eq!(sheet.cell("a", "title"), "One");
+    assert_eq!(sheet.cell("b", "title").trim(), "Spring sale");
+    assert_eq!(sheet.cell("c", "ERROR_MESSAGE"), "exit 1: no title");
+    let missing = sheet.cell("d", "ERROR_MESSAGE");
+    assert!(missing.contains("curl"), "{missing}");
 }

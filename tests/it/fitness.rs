@@ -87,6 +87,16 @@ fn of_contents_that_are_odd() {
 }
 
 #[test]
+fn of_a_row_in_which_the_columns_of_a_run_or_a_result_have_no_room() {
+    let wide = |fields: usize| format!("PO_NUMBER;note\nP1{}\nP2;\n", ";x".repeat(fields - 1));
+    check_contents(wide(16_381), false);
+    check_contents(wide(16_382), true);
+    let long = |bytes: usize| format!("PO_NUMBER;note\nP1;{}\nP2;\n", "x".repeat(bytes));
+    check_contents(long((8 << 20) - 100), false);
+    check_contents(long(8 << 20), true);
+}
+
+#[test]
 fn of_a_header_in_which_the_columns_of_a_run_have_no_room() {
     let header = |columns: usize| {
         let more: String = (1..columns).map(|n| format!(";c{n}")).collect();
@@ -99,7 +109,9 @@ fn of_a_header_in_which_the_columns_of_a_run_have_no_room() {
     let ended = end(&mut sheet.run("-q", "true")).with(3);
     let told = sheet.without_folder(&ended.stderr);
     assert!(
-        told.contains(": no room in the header for STATUS, LAST_PROCESSED, ERROR_MESSAGE: a row has at most 16384 fields\n"),
+        told.contains(
+            ": no room for STATUS, LAST_PROCESSED, ERROR_MESSAGE: a row has at most 16384 fields\n"
+        ),
         "{told}"
     );
     assert_eq!(sheet.text(), header(16_383));

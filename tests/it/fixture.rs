@@ -42,6 +42,12 @@ impl TempSheet {
         assert!(mount(&["-o", &format!("remount,{options}")], self.folder()));
     }
 
+    /// Its filesystem was unmounted.
+    #[cfg(feature = "cli")]
+    pub fn was_taken_away(&mut self) {
+        self.is_mounted = false;
+    }
+
     fn in_folder(
         folder: tempfile::TempDir,
         is_mounted: bool,
@@ -190,6 +196,13 @@ impl TempSheet {
         names.retain(|name| name.ends_with(".unplaced.csv"));
         assert_eq!(names.len(), 1, "{names:?}");
         std::fs::read_to_string(self.backups().join(&names[0])).unwrap()
+    }
+
+    /// The copies of large answers.
+    pub fn answers(&self) -> Vec<PathBuf> {
+        let mut names = self.backup_names();
+        names.retain(|name| name.contains(".answer"));
+        names.iter().map(|name| self.backups().join(name)).collect()
     }
 
     /// The names of the files in the backup folder, without the originals.

@@ -153,7 +153,7 @@ fn check_stopped(signals: &[Signal]) {
     let kept = kept.lines().nth(1).unwrap();
     assert!(kept.starts_with(&format!("{unsaved};{};COMPLETED;", note())));
     assert!(
-        said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"),
+        said.ends_with("tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before\n"),
         "{said}"
     );
     let status = sheet.status();
@@ -178,6 +178,54 @@ fn two_interruptions_give_up_what_waits_and_say_so() {
 #[test]
 fn one_termination_does_after_a_last_chance() {
     check_stopped(&[Signal::TERM]);
+}
+
+/// A large result that is none.
+const LARGE: &str = "head -c 2000000 /dev/zero | tr '\\0' a > $TICKOFF_RESULT";
+
+#[track_caller]
+fn is_large(answer: &std::path::Path) {
+    assert!(std::fs::read(answer).unwrap() == [b'a'; 2_000_000]);
+}
+
+#[test]
+fn a_large_answer_that_is_none_waits_for_room_and_is_kept_whole() {
+    let Some(sheet) = TempSheet::on_small_disk("8m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    let running = run.start("-j 1 --limit 1", &format!("{FILL} {LARGE}"));
+    running.wait_until_it_says("a large answer waits until it can be kept");
+    run.make_room();
+    running.end().with(1);
+    let answers = sheet.answers();
+    is_large(&answers[0]);
+    assert_eq!(answers.len(), 1);
+    let said = sheet.cell("PO0", "ERROR_MESSAGE");
+    assert!(
+        said.ends_with(&format!("it is kept in {}", answers[0].display())),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_large_answer_whose_wait_is_given_up_is_kept_elsewhere() {
+    let Some(sheet) = TempSheet::on_small_disk("8m", contents()) else {
+        return;
+    };
+    let run = Run::on(&sheet);
+    let running = run.start("-j 1 --limit 1", &format!("{FILL} {LARGE}"));
+    running.wait_until_it_says("a large answer waits until it can be kept");
+    running.signal(Signal::INT);
+    running.wait_until_it_says("stopping");
+    running.signal(Signal::INT);
+    let ended = running.end();
+    let (_, path) = ended
+        .stderr
+        .split_once("kept in the folder for temporary files")
+        .and_then(|(_, said)| said.split_once(" kept="))
+        .unwrap_or_else(|| panic!("{ended:?}"));
+    is_large(path.lines().next().unwrap().as_ref());
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn an_update_that_may_not_be_written_changes_nothing() {
     check_refused(
         "A",
         [("po_number", "Q")],
-        "A: po_number is the key column, which no update may change",
+        "A: po_number is the key column, which no update may change: change it in the sheet itself, where the row keeps its other cells",
     );
     check_refused(
         "B",

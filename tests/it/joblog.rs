@@ -130,7 +130,7 @@ fn a_log_that_cannot_be_made_stops_the_run_before_anything_changes() {
     for option in ["--joblog", "--events"] {
         let ended = end(&mut sheet.run(&format!("{option} none/log"), "true")).with(3);
         assert!(
-            ended.stderr.contains("cannot open none/log"),
+            ended.stderr.contains("make it: mkdir -p none"),
             "{}",
             ended.stderr
         );

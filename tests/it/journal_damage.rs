@@ -395,14 +395,34 @@ mod told {
             ("set", &["C", "note=x"][..]),
             ("apply", &[]),
             ("recover", &["--apply"]),
+            ("init", &[]),
+            ("init", &["--add-key", "PO_NUMBER"]),
+            ("backup create", &[]),
+            ("backup restore", &[]),
         ] {
             let crashed = damaged();
-            let mut command_line = crashed.sheet.tickoff(command);
-            end(command_line.args(arguments)).with(1);
+            let ends_with = |code| {
+                let mut command = crashed.sheet.tickoff(command);
+                end(command.args(arguments)).with(code)
+            };
+            ends_with(1);
             assert_eq!(crashed.kept_aside().len(), 1, "{command}");
-            let mut again = crashed.sheet.tickoff(command);
-            end(again.args(arguments)).with(0);
+            ends_with(0);
         }
+    }
+
+    #[test]
+    fn a_backup_has_what_can_be_read_of_a_journal_whose_beginning_is_lost() {
+        let crashed = Crashed::new();
+        let mut damaged = crashed.journal.clone();
+        damaged[20] ^= 1;
+        crashed.put(&damaged);
+        end(&mut crashed.sheet.tickoff("backup create")).with(1);
+        let [.., backup] = &crashed.sheet.backup_names()[..] else {
+            panic!("no backup")
+        };
+        let backup = std::fs::read_to_string(crashed.sheet.backups().join(backup)).unwrap();
+        assert_eq!(backup, VERSIONS[3]);
     }
 
     #[test]

@@ -536,6 +536,13 @@ fn a_key_that_is_written_otherwise_is_answered_with_how_it_is_written() {
         1,
         &format!("no row has the key A1, {FORM}: did you mean A1;1 or A1;2?"),
     );
+    let rows: String = (1..=5).map(|line| format!("A1;{line};x\n")).collect();
+    check(
+        &format!("order;line;qty\n{rows}"),
+        &["A1"],
+        1,
+        &format!("no row has the key A1, {FORM}: did you mean A1;1, A1;2, A1;3 or 2 more?"),
+    );
     check(
         ORDERS,
         &["A1 2"],
@@ -577,7 +584,7 @@ fn a_part_of_a_key_that_is_set_is_called_so() {
     let ended = end(&mut with_key(&sheet, "set", &["A1;2", "Line=9"])).with(1);
     assert_eq!(
         ended.stderr,
-        "tickoff: A1;2: Line is part of the key (order, line), which no update may change\n"
+        "tickoff: A1;2: Line is part of the key (order, line), which no update may change: change it in the sheet itself, where the row keeps its other cells\n"
     );
     let ended = end(&mut with_key(&sheet, "set", &["A1", "2", "qty=9"])).with(2);
     assert!(
@@ -600,4 +607,32 @@ fn columns_that_are_named_in_one_are_answered_with_the_command_for_each() {
     let sheet = TempSheet::new("a b;c\n1;2\n1;3\n");
     let ended = end(sheet.tickoff("status").args(["--key", "a"])).with(3);
     assert!(!ended.stderr.contains("are the key"), "{ended:?}");
+}
+
+#[test]
+fn a_key_column_that_was_renamed_keeps_its_results_under_its_new_name() {
+    for is_visible in [true, false] {
+        let sheet = TempSheet::new("PO_NUMBER;n\nP1;a\nP2;b\nP3;c\nP4;d\n");
+        let work = match is_visible {
+            true => "echo OUT=x > $TICKOFF_RESULT",
+            false => "[ $TICKOFF_KEY != P3 ] || kill -9 $PPID; echo OUT=x > $TICKOFF_RESULT",
+        };
+        end(&mut sheet.run("-q -j 1", work));
+        let text = sheet.text();
+        replace(&sheet, &text.replacen("PO_NUMBER", "Order", 1));
+        crate::fixture::rested(sheet.path());
+        // Another column is not the key, though the old name is gone.
+        let refused = end(sheet.tickoff("pending").args(["--key", "n"])).with(3);
+        assert!(refused.stderr.contains("name the key column, or in the header column PO_NUMBER again; if this is another sheet, mv "), "{}", refused.stderr);
+        let mut run = sheet.tickoff("run -q --key Order");
+        let ended = end(run.args(["--", "sh", "-c", "echo $TICKOFF_KEY >> ran"]));
+        ended.with(0);
+        let ran = std::fs::read_to_string(sheet.folder().join("ran")).unwrap_or_default();
+        assert!(!ran.contains("P1") && is_visible == ran.is_empty(), "{ran}");
+        let text = sheet.text();
+        assert!(text.starts_with("Order;n"), "{text}");
+        assert_eq!(text.matches("COMPLETED").count(), 4, "{text}");
+        end(sheet.tickoff("init").args(["--key", "Order"])).with(0);
+        end(&mut sheet.tickoff("status")).with(0);
+    }
 }

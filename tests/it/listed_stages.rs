@@ -42,7 +42,7 @@ fn status_tells_of_each_stage_that_is_listed() {
         (
             "fetch",
             &[
-                "completed       2   66 %",
+                "completed       2   67 %",
                 "error           1   33 %",
                 "fetch_STATUS\n  2  COMPLETED\n  1  ERROR\n",
                 "  1  exit 1: gone  (9)",
@@ -50,7 +50,11 @@ fn status_tells_of_each_stage_that_is_listed() {
         ),
         (
             "ocr",
-            &["completed       1   33 %", "pending         2   66 %"],
+            &[
+                "completed       1   33 %",
+                "pending         2   67 %",
+                "\nof the pending rows 1 failed in fetch\n",
+            ],
         ),
     ] {
         for line in lines {
@@ -60,7 +64,14 @@ fn status_tells_of_each_stage_that_is_listed() {
     assert_eq!(told.matches("session         none is going on").count(), 1);
 
     let json = sheet.status();
-    assert_eq!(json["pending"], 3);
+    let names = ["total", "completed", "pending", "error"];
+    assert_eq!(names.map(|name| &json[name]), [3, 1, 1, 1]);
+    assert_eq!(
+        json["words"],
+        serde_json::json!({"PENDING": 1, "COMPLETED": 1, "ERROR": 1})
+    );
+    assert_eq!(json["errors"][0]["message"], "exit 1: gone");
+    assert!(json["last_result"].is_string());
     let counts: Vec<_> = json["stages"]
         .as_array()
         .unwrap()
@@ -83,6 +94,26 @@ fn status_tells_of_each_stage_that_is_listed() {
         "{one}"
     );
     assert!(!one.contains("stage "), "{one}");
+}
+
+#[test]
+fn a_staged_sheet_has_nothing_pending_once_all_its_stages_are_done() {
+    let sheet = listed();
+    for stage in ["fetch", "ocr"] {
+        end(&mut sheet.run(&format!("--stage {stage}"), "true")).with(0);
+    }
+    let json = sheet.status();
+    assert_eq!(
+        (&json["completed"], &json["pending"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(json["stages"].as_array().unwrap().len(), 2);
+    // What was done in the plain columns is none of it, and told beside it.
+    end(&mut sheet.run("--stage main --limit 1", "exit 1")).with(1);
+    let json = sheet.status();
+    assert_eq!(json["completed"], 3);
+    assert_eq!(json["stages"][0]["stage"], "main");
+    assert_eq!(json["stages"][0]["error"], 1);
 }
 
 #[test]
@@ -355,7 +386,7 @@ fn a_stage_for_which_the_one_before_has_done_nothing_says_so() {
     end(sheet.tickoff("init").args(["--stages", "fetch,ocr"])).with(0);
     for options in ["", "--dry-run", "--only P1"] {
         let ended = end(&mut sheet.run(&format!("--stage ocr --after fetch {options}"), "true"));
-        let says = "nothing to do: no row that is done in the stage fetch, and not in ocr, is among those selected\n";
+        let says = "nothing to do: 1 waits for the stage fetch\n";
         assert!(ended.with(0).stderr.contains(says), "{options}");
     }
 }
@@ -450,4 +481,58 @@ fn without_a_run_watch_tells_of_the_listed_stages() {
         told.contains("\nstage ocr\ntotal           3\ncompleted       1"),
         "{told}"
     );
+}
+
+#[test]
+fn what_there_is_to_say_of_a_sheet_is_said_once_and_not_for_each_stage() {
+    let sheet = listed();
+    let job = "case $TICKOFF_KEY in 9) kill -9 $PPID; hang;; esac";
+    end(&mut sheet.run("--stage ocr -j1 --force", job));
+    std::fs::write(sheet.path(), "id;x\nQ1;\nQ2;\nQ3;\nQ4;\n").unwrap();
+    crate::fixture::rested(sheet.path());
+    for command in ["status", "report --html page.html", "watch"] {
+        let ended = end(&mut sheet.tickoff(command)).with(0);
+        let asked = ended.stderr.matches("WARN").count();
+        assert_eq!(asked, 1, "{command}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_status_column_of_the_person_s_own_takes_any_text() {
+    let sheet = TempSheet::new("id;status;Note\n7;archived;\n8;;\n");
+    end(sheet
+        .tickoff("init")
+        .args(["--key", "id", "--stages", "rename"]))
+    .with(0);
+    end(sheet.tickoff("set").args(["7", "status=ok", "Note=x"])).with(0);
+    end(sheet.tickoff("set").args(["8", "status="])).with(0);
+    end(&mut sheet.run("--stage rename -j1", "true")).with(0);
+    end(sheet.tickoff("set").args(["8", "STATUS=shelf 4"])).with(0);
+    assert_eq!(sheet.cell("7", "status"), "ok");
+    assert_eq!(sheet.cell("8", "status"), "shelf 4");
+    let foreign = TempSheet::new("PO_NUMBER;status\nP1;active\n");
+    end(foreign.tickoff("set").args(["P1", "status=sold"])).with(0);
+    assert_eq!(foreign.text(), "PO_NUMBER;status\nP1;sold\n");
+}
+
+#[test]
+fn a_status_of_a_stage_is_set_as_the_main_one_is() {
+    let sheet = listed();
+    let before = sheet.text();
+    let slip = end(sheet.tickoff("set").args(["9", "fetch_STATUS=PENDNIG"])).with(1);
+    let says = "9: fetch_STATUS must be PENDING, COMPLETED, ERROR";
+    assert!(slip.stderr.contains(says), "{slip:?}");
+    assert_eq!(sheet.text(), before);
+    let time = sheet.cell("9", "fetch_LAST_PROCESSED");
+    assert_eq!(sheet.cell("9", "fetch_ERROR_MESSAGE"), "exit 1: gone");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    end(sheet
+        .tickoff("set")
+        .args(["9", "fetch_STATUS=pending", "ocr_status=ERROR"]))
+    .with(0);
+    assert_eq!(sheet.cell("9", "fetch_STATUS"), "PENDING");
+    assert_eq!(sheet.cell("9", "fetch_ERROR_MESSAGE"), "");
+    assert_ne!(sheet.cell("9", "fetch_LAST_PROCESSED"), time);
+    assert_eq!(sheet.cell("9", "ocr_STATUS"), "ERROR");
+    assert_ne!(sheet.cell("9", "ocr_LAST_PROCESSED"), "");
 }

@@ -23,6 +23,8 @@ mod comes_back;
 #[cfg(feature = "cli")]
 mod command_line;
 #[cfg(feature = "cli")]
+mod control;
+#[cfg(feature = "cli")]
 mod controls;
 #[cfg(feature = "cli")]
 mod decided;
@@ -65,11 +67,19 @@ mod keys;
 #[cfg(feature = "cli")]
 mod kills;
 #[cfg(feature = "cli")]
+mod later_hand;
+#[cfg(feature = "cli")]
 mod links;
 #[cfg(feature = "cli")]
 mod listed_stages;
 #[cfg(feature = "cli")]
+mod mistakes;
+#[cfg(feature = "cli")]
+mod named_delimiter;
+#[cfg(feature = "cli")]
 mod namespaces;
+#[cfg(feature = "cli")]
+mod nothing_to_do;
 #[cfg(feature = "cli")]
 mod numbering;
 #[cfg(feature = "cli")]
@@ -112,6 +122,8 @@ mod stages;
 mod standard_input;
 #[cfg(feature = "cli")]
 mod starting;
+#[cfg(feature = "cli")]
+mod summary;
 #[cfg(feature = "cli")]
 mod thin_disk;
 #[cfg(feature = "cli")]

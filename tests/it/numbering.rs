@@ -60,6 +60,42 @@ fn rows_that_came_since_are_numbered_from_the_highest_on_and_results_stay() {
     assert_eq!(sheet.lines("log"), ["8", "9"]);
 }
 
+/// What is kept of the old row's result is put back by its number.
+#[test]
+fn a_number_of_a_row_that_had_a_result_is_not_given_again() {
+    for (before, code) in [("", 1), ("init", 0), ("column", 0)] {
+        let sheet = TempSheet::new("name;ID\nAnn;\nBo;\n");
+        end(&mut add_key(&sheet)).with(0);
+        end(&mut sheet.run("--key ID", "true")).with(0);
+        let (kept, _) = sheet
+            .text()
+            .split_once("Bo;")
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
+        let text = match before {
+            "column" => "name\nAnn\nCy\n".to_owned(),
+            _ => format!("{kept}Cy;;;;\n"),
+        };
+        std::fs::write(sheet.path(), text).unwrap();
+        rested(sheet.path());
+        if before == "init" {
+            end(&mut sheet.tickoff("init")).with(1);
+        }
+        let ended = end(&mut add_key(&sheet)).with(code);
+        let numbered = match before {
+            "column" => "numbered 2 rows: 3 to 4\n",
+            _ => "numbered 1 row: 3\n",
+        };
+        assert!(ended.stdout.contains(numbered), "{before}: {ended:?}");
+    }
+    // The keys of another column are no numbers of rows.
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\n4500;\n");
+    end(&mut sheet.run("", "true")).with(0);
+    std::fs::remove_file(sheet.folder().join("tickoff.toml")).unwrap_or_default();
+    let ended = end(&mut add_key(&sheet));
+    assert!(!ended.stdout.contains("4501"), "{ended:?}");
+}
+
 #[test]
 fn a_sheet_in_which_every_row_has_a_key_is_left_alone() {
     let sheet = TempSheet::new("name;ID\nAnn;7\n");

@@ -96,7 +96,7 @@ mod a_cell_that_is_not_utf_8 {
         run.args(["-j", "1", "--", "sh", "-c", script, "sh", "{NAME}"]);
         let ended = end(&mut run).with(0);
         assert_eq!(bytes(&sheet.folder().join("arg")), b"M\xfcller;Acme;");
-        let said = "2 cells are not UTF-8, the first in line 2, Name: a command gets its bytes as they are, a worker {\"base64\":…}";
+        let said = "WARN 2 cells are not UTF-8, the first in line 2, Name: a command gets its bytes as they are, a worker {\"base64\":…}";
         assert_eq!(ended.stderr.matches(said).count(), 1, "{ended:?}");
         assert!(
             bytes(sheet.path())
@@ -105,6 +105,28 @@ mod a_cell_that_is_not_utf_8 {
         );
         let quiet = end(run.arg("x")).with(0);
         assert!(!quiet.stderr.contains("UTF-8"), "{quiet:?}");
+    }
+
+    #[test]
+    fn is_said_with_the_option_also_where_only_warnings_are() {
+        for (command, job) in [
+            ("run -q --stdout-to y", &["--", "echo", "é"][..]),
+            ("apply -q", &[]),
+        ] {
+            let sheet = TempSheet::new(LATIN_1);
+            let ended = end(sheet.tickoff(command).args(job)).with(0);
+            for said in [
+                "UTF-8",
+                "the first in line 2, Name",
+                "--encoding windows-1252",
+            ] {
+                assert!(ended.stderr.contains(said), "{command}: {ended:?}");
+            }
+            assert!(ended.stderr.contains(" WARN "), "{command}: {ended:?}");
+            let mut known = sheet.tickoff(command);
+            let known = end(known.args(["--encoding", "latin1"]).args(job)).with(0);
+            assert_eq!(known.stderr, "", "{command}");
+        }
     }
 
     #[test]

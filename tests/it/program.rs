@@ -280,7 +280,7 @@ mod set {
         check_refused(
             &["P1", "PO_NUMBER=P9"],
             1,
-            "tickoff: P1: PO_NUMBER is the key column, which no update may change\n",
+            "tickoff: P1: PO_NUMBER is the key column, which no update may change: change it in the sheet itself, where the row keeps its other cells\n",
         );
         check_refused(
             &["P1", "STATUS=done"],

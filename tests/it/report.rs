@@ -350,6 +350,70 @@ fn a_report_that_somebody_edited_since_is_not_replaced() {
     }
 }
 
+/// A program that changes a workbook need not set when it was modified.
+#[test]
+fn a_workbook_in_which_anything_was_changed_is_not_replaced() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    let path = sheet.folder().join("book");
+    for changed in ["text", "file", "seal", "nothing"] {
+        let _ = fs::remove_file(&path);
+        report(&sheet, &["--xlsx", "book"]).with(0);
+        report(&sheet, &["--xlsx", "book"]).with(0);
+        let mut old = zip::ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
+        let mut new = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        if changed != "seal" {
+            new.set_raw_comment(old.comment().to_owned().into_boxed_slice())
+                .unwrap();
+        }
+        for index in 0..old.len() {
+            let file = old.by_index(index).unwrap();
+            let is_rows = file
+                .name()
+                .is_ok_and(|name| name == "xl/worksheets/sheet2.xml");
+            match is_rows && changed == "text" {
+                false => new.raw_copy_file(file).unwrap(),
+                true => {
+                    let text = std::io::read_to_string(file).unwrap();
+                    assert!(text.contains(">P1<"));
+                    let options = zip::write::SimpleFileOptions::default();
+                    new.start_file("xl/worksheets/sheet2.xml", options).unwrap();
+                    let text = text.replace(">P1<", ">P2<");
+                    new.write_all(text.as_bytes()).unwrap();
+                }
+            }
+        }
+        if changed == "file" {
+            let options = zip::write::SimpleFileOptions::default();
+            new.start_file("xl/worksheets/sheet3.xml", options).unwrap();
+        }
+        let changed_bytes = new.finish().unwrap().into_inner();
+        fs::write(&path, &changed_bytes).unwrap();
+        if changed == "nothing" {
+            report(&sheet, &["--xlsx", "book"]).with(0);
+            continue;
+        }
+        let refused = report(&sheet, &["--xlsx", "book"]).with(2);
+        let said = "book was edited since tickoff wrote it: name another file";
+        assert!(refused.stderr.contains(said), "{changed}: {refused:?}");
+        assert_eq!(fs::read(&path).unwrap(), changed_bytes);
+    }
+}
+
+/// Reports of earlier versions have no seal.
+#[test]
+fn a_workbook_without_a_seal_is_replaced_if_it_was_not_saved_since() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    let of_time = |modified: &str| {
+        workbook_of_another_program(&format!(
+            "<dc:description>Made by tickoff 0.1.0</dc:description><dcterms:created>1</dcterms:created><dcterms:modified>{modified}</dcterms:modified>"
+        ))
+    };
+    for (modified, code) in [("2", 2), ("1", 0)] {
+        fs::write(sheet.folder().join("book"), of_time(modified)).unwrap();
+        report(&sheet, &["--xlsx", "book"]).with(code);
+    }
+}
+
 #[test]
 fn a_sheet_without_rows_or_columns_has_a_report_too() {
     for text in [
@@ -606,7 +670,7 @@ fn a_folder_that_is_not_there_is_an_error_that_names_it() {
     let ended = report(&sheet, &["--html", "none/r.html"]).with(3);
     assert_eq!(
         ended.stderr,
-        "tickoff: cannot open none: No such file or directory (os error 2)\n"
+        "tickoff: cannot find the folder none: No such file or directory (os error 2)\ntickoff: make it: mkdir -p none\n"
     );
 }
 

@@ -107,6 +107,8 @@ mod what_a_command_is_given {
 }
 
 mod what_a_command_says {
+    use std::path::Path;
+
     use super::*;
 
     #[track_caller]
@@ -172,6 +174,23 @@ mod what_a_command_says {
     }
 
     #[test]
+    fn a_folder_in_the_place_of_the_result_file_is_kept() {
+        let sheet = TempSheet::new(ONE);
+        let temporary = tempfile::tempdir().unwrap();
+        let mut run = sheet.run("", "mkdir $TICKOFF_RESULT; echo x > $TICKOFF_RESULT/page");
+        end(run.env("TMPDIR", temporary.path())).with(1);
+        let message = sheet.cell("P1", "ERROR_MESSAGE");
+        let (said, kept) = message.rsplit_once(": ").unwrap();
+        assert_eq!(
+            said,
+            "invalid TICKOFF_RESULT: it is a folder, which is kept"
+        );
+        let page = std::fs::read_to_string(Path::new(kept).join("page")).unwrap();
+        assert_eq!(page, "x\n");
+        assert!(Path::new(kept).starts_with(temporary.path()));
+    }
+
+    #[test]
     fn a_result_file_that_cannot_be_used_makes_the_po_an_error_that_says_so() {
         let invalid = "invalid TICKOFF_RESULT";
         check(
@@ -189,9 +208,11 @@ mod what_a_command_says {
             ),
         );
         check(
-            "ln -s /etc/hostname $TICKOFF_RESULT",
+            "ln -s /dev/null $TICKOFF_RESULT",
             "ERROR",
-            &format!("{invalid}: it is not a regular file"),
+            &format!(
+                "{invalid}: it is a link to /dev/null, and no regular file of this user is there"
+            ),
         );
         check(
             "mkfifo $TICKOFF_RESULT",
@@ -652,7 +673,7 @@ fn results_that_cannot_be_written_to_the_sheet_are_kept_and_said_with_exit_code_
     assert!(
         said.ends_with(
             "tickoff: not yet written to DIR/input.csv, kept in its journal: cannot write a new version of DIR/input.csv: File too large (os error 27)\n\
-             tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write\n"
+             tickoff: nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before\n"
         ),
         "{said}"
     );
@@ -851,7 +872,7 @@ mod output {
         let ended = end(&mut sheet.run("--output none/copy.csv", JOB)).with(3);
         assert_eq!(
             ended.stderr,
-            "tickoff: cannot open none: No such file or directory (os error 2)\n"
+            "tickoff: cannot find the folder none: No such file or directory (os error 2)\ntickoff: make it: mkdir -p none\n"
         );
     }
 

@@ -201,6 +201,75 @@ fn the_library_reads_the_settings_on_request_alone() {
     assert!(tickoff::CsvHandler::open(sheet.path(), sheet.backups()).is_err());
 }
 
+/// `tickoff run input.csv --output copy.csv {options}`, in whichever folder the copy is.
+fn run_into(sheet: &TempSheet, copy: &str, options: &str) -> Ended {
+    let mut run = sheet.tickoff("run");
+    run.args(["--output", copy]);
+    run.args(options.split_whitespace()).args(["--", "true"]);
+    end(&mut run).with(0)
+}
+
+/// What `status --json` says of a copy, if no option tells how it is read.
+#[track_caller]
+fn check_all_done(sheet: &TempSheet, copy: &str) {
+    let mut status = tickoff();
+    status.args(["status", copy, "--json"]);
+    let status = end(status.current_dir(sheet.folder())).with(0).json();
+    assert_eq!(status["completed"], status["total"], "{status}");
+}
+
+#[test]
+fn how_the_copy_of_a_sheet_is_read_is_remembered_so_that_no_other_command_is_told() {
+    let sheet = TempSheet::new("n|id|o\n|7|1\n|8|1\n|8|1\n");
+    let ended = run_into(
+        &sheet,
+        "copy.csv",
+        "--key id --key o --delimiter | --duplicates all",
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("remembered key = [\"id\", \"o\"] in tickoff.toml"),
+        "{ended:?}"
+    );
+    let remembered =
+        "[\"copy.csv\"]\nkey = [\"id\", \"o\"]\ndelimiter = \"|\"\nduplicates = \"all\"\n";
+    assert_eq!(sheet.read_settings(), remembered);
+    check_all_done(&sheet, "copy.csv");
+    let again = run_into(&sheet, "copy.csv", "--key id --key o --delimiter |");
+    assert!(!again.stderr.contains("remembered"), "{again:?}");
+    assert_eq!(sheet.read_settings(), remembered);
+}
+
+#[test]
+fn what_is_remembered_of_the_input_is_remembered_of_its_copy_but_not_what_its_words_mean() {
+    let sheet = TempSheet::new("id,STATUS\n7,sold\n8,\n");
+    let of_input = "['input.csv']\nkey = 'id' # theirs\ntodo = ['sold']\n";
+    sheet.write_settings(of_input);
+    fs::create_dir(sheet.folder().join("out")).unwrap();
+    run_into(&sheet, "out/copy.csv", "");
+    assert_eq!(sheet.read_settings(), of_input);
+    let beside = fs::read_to_string(sheet.folder().join("out/tickoff.toml")).unwrap();
+    assert_eq!(beside, "[\"copy.csv\"]\nkey = \"id\"\n");
+    check_all_done(&sheet, "out/copy.csv");
+
+    let said = "['copy.csv']\nkey = 'STATUS'\n";
+    fs::write(sheet.folder().join("out/tickoff.toml"), said).unwrap();
+    let ended = run_into(&sheet, "out/copy.csv", "--key id");
+    assert!(
+        ended
+            .stderr
+            .contains("copy.csv is STATUS: commands without --key look for that column"),
+        "{ended:?}"
+    );
+    let beside = fs::read_to_string(sheet.folder().join("out/tickoff.toml")).unwrap();
+    assert_eq!(beside, said);
+
+    let plain = TempSheet::new("PO_NUMBER\nP1\n");
+    run_into(&plain, "copy.csv", "");
+    assert!(!plain.settings().exists(), "there is nothing to be said");
+}
+
 #[test]
 fn comments_and_what_is_said_of_other_sheets_are_kept() {
     let sheet = TempSheet::new(CUSTOMERS);

@@ -171,7 +171,7 @@ fn restoring_the_oldest_backup_does_not_evict_it() {
     assert_eq!(sheet.cell("PO0", "SUPPLIER"), "Acme");
     assert!(backups[0].exists());
     assert!(
-        std::fs::read_to_string(made.backup_path)
+        std::fs::read_to_string(made.backup.backup_path)
             .unwrap()
             .contains("v4")
     );

@@ -91,6 +91,57 @@ fn check_kills_jobs(first: Signal, second: Signal, code: i32) {
     assert_eq!(sheet.leftovers(), ["pids"]);
 }
 
+/// Jobs that end in one way or another when they are asked to, and note that they run.
+const ASKED_TO_END: &str = "case $TICKOFF_PO in
+    PO0) trap 'echo SUPPLIER=x > $TICKOFF_RESULT; exit 0' TERM;;
+    PO1) trap 'echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT; exit 3' TERM;;
+    PO2) trap 'echo SUPPLIER=x > $TICKOFF_RESULT; exit 143' TERM;;
+    PO3) trap 'exit 1' TERM;;
+    PO4) trap 'echo STATUS=COMPLETED > $TICKOFF_RESULT; exit 75' TERM;;
+    PO5) echo STATUS=COMPLETED > $TICKOFF_RESULT;;
+    PO6) trap 'echo SUPPLIER > $TICKOFF_RESULT; exit 1' TERM;;
+    PO7) while [ $(wc -l < log) -lt 7 ] || [ ! -e go ]; do sleep 0.05; done; exit 1;;
+    esac
+    echo x >> log; while [ -e $PWD ]; do sleep 0.05; done";
+
+#[track_caller]
+fn check_asked_to_end(sheet: &TempSheet) {
+    let cells = |column| [0, 1, 2, 3, 4, 5, 6].map(|n| sheet.cell(&format!("PO{n}"), column));
+    let [completed, none, pending] = ["COMPLETED", "NO_ATTACHMENTS", "PENDING"];
+    assert_eq!(
+        cells("STATUS"),
+        [completed, none, pending, pending, pending, pending, pending]
+    );
+    assert_eq!(
+        cells("SUPPLIER"),
+        ["x", "Acme", "x", "Acme", "Acme", "Acme", "Acme"]
+    );
+    assert_eq!(cells("ERROR_MESSAGE"), [""; 7]);
+}
+
+#[test]
+fn what_a_job_says_within_the_second_before_it_is_killed_counts_and_that_it_failed_does_not() {
+    let sheet = TempSheet::pending(7);
+    let run = Running::start(&mut sheet.run("-j 7", ASKED_TO_END));
+    wait_until("the jobs run", || sheet.lines("log").len() == 7);
+    run.signal(Signal::INT);
+    run.wait_until_it_says(STOPPING);
+    run.signal(Signal::INT);
+    run.end().with(130);
+    check_asked_to_end(&sheet);
+}
+
+#[test]
+fn the_same_holds_when_a_failure_halts_the_run_at_once() {
+    let sheet = TempSheet::pending(8);
+    let mut run = sheet.run("-j 8 --halt now,fail=1", ASKED_TO_END);
+    let run = Running::start(&mut run);
+    wait_until("the jobs run", || sheet.lines("log").len() == 7);
+    let_go(&sheet);
+    run.end().with(5);
+    check_asked_to_end(&sheet);
+}
+
 #[test]
 fn ctrl_c_twice_kills_the_jobs_and_what_they_started() {
     check_kills_jobs(Signal::INT, Signal::INT, 130);

@@ -118,7 +118,8 @@ fn a_stage_before_that_never_came_is_a_slip() {
     check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
     let before = sheet.text();
     let ended = end(&mut sheet.run("--stage upload --after orc", JOB)).with(2);
-    let says = "no row is done in the stage orc, for which the sheet has no column orc_STATUS: did you mean ocr_STATUS?";
+    let says =
+        "no stage orc in the sheet, which has no column orc_STATUS: did you mean ocr_STATUS?";
     assert!(ended.stderr.contains(says), "{ended:?}");
     for line in ["--after main", "--stage ocr --after OCR"] {
         let ended = end(&mut sheet.run(line, JOB)).with(2);
@@ -132,6 +133,65 @@ fn a_stage_before_that_never_came_is_a_slip() {
     assert_eq!(new.text(), "PO_NUMBER\nP1\n");
     let empty = TempSheet::new("PO_NUMBER\n");
     end(&mut empty.run("--stage ocr --after fetch", JOB)).with(0);
+}
+
+#[test]
+fn a_stage_that_never_came_is_told_of_by_every_command_that_is_asked_about_it() {
+    let sheet = fetched();
+    check_takes(&sheet, "--stage ocr --after main --limit 1", &["P1"]);
+    let says =
+        "no stage orc in the sheet, which has no column orc_STATUS: did you mean ocr_STATUS?";
+    let dry = ["--dry-run", "--", "true"];
+    for (command, arguments, code) in [
+        ("status --stage orc", &[][..], 2),
+        ("status --stage orc --json", &[], 2),
+        ("report --stage orc --html page.html", &[], 2),
+        ("pending --stage orc", &[], 0),
+        ("check --stage orc", &[], 0),
+        ("run --stage orc", &dry, 0),
+    ] {
+        let ended = end(sheet.tickoff(command).args(arguments)).with(code);
+        assert_eq!(
+            ended.stderr.matches(says).count(),
+            1,
+            "{command}: {ended:?}"
+        );
+        assert!(code == 0 || ended.stdout.is_empty(), "{command}: {ended:?}");
+    }
+    assert!(!sheet.folder().join("page.html").exists());
+    let ended = end(&mut sheet.tickoff("status --stage upload")).with(2);
+    assert!(
+        ended
+            .stderr
+            .ends_with("no stage upload in the sheet, which has no column upload_STATUS\n"),
+        "{ended:?}"
+    );
+    for command in [
+        "pending --stage upload",
+        "check --stage upload",
+        "status --stage ocr",
+    ] {
+        let ended = end(&mut sheet.tickoff(command)).with(0);
+        assert_eq!(ended.stderr, "", "{command}");
+    }
+    let settings = "['input.csv']\nstages = ['ocr', 'mail']\n";
+    std::fs::write(sheet.folder().join("tickoff.toml"), settings).unwrap();
+    for command in ["pending", "check", "status", "run --dry-run"] {
+        let job = if command.starts_with("run") {
+            &dry[1..]
+        } else {
+            &[]
+        };
+        let mut program = sheet.tickoff(command);
+        let ended = end(program.args(["--stage", "orc"]).args(job)).with(2);
+        assert!(ended.stderr.contains(says), "{command}: {ended:?}");
+    }
+    let ended = end(&mut sheet.tickoff("status --stage mail")).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("WARN the stage mail is in tickoff.toml and has not begun")
+    );
 }
 
 #[test]
@@ -597,8 +657,8 @@ fn a_stage_that_is_called_almost_like_another_is_said_to_be_new() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\n");
     let said = |ended: Ended| ended.stderr.contains("did you mean fetch_STATUS?");
     assert!(!said(end(&mut sheet.run("--stage fetch", JOB)).with(0)));
-    let status = |stage| end(sheet.tickoff("status").args(["--stage", stage])).with(0);
-    assert!(said(status("fecth")) && !said(status("fetch")));
+    let status = |stage| end(sheet.tickoff("status").args(["--stage", stage]));
+    assert!(said(status("fecth").with(2)) && !said(status("fetch").with(0)));
     assert!(said(end(&mut sheet.run("--stage fecth", JOB)).with(0)));
     assert!(!said(end(&mut sheet.run("--stage upload", JOB)).with(0)));
 }

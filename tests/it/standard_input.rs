@@ -158,6 +158,19 @@ fn new_jobs_are_added_and_the_others_keep_their_rows() {
 }
 
 #[test]
+fn new_jobs_that_a_run_of_the_failed_ones_leaves_are_said_to_be_left() {
+    let sheet = nothing();
+    end(sheet.jobs("", "exit 1").stdin(sheet.list("a\n"))).with(1);
+    let mut run = sheet.jobs("--retry-failed", JOB);
+    let ended = end(run.stdin(sheet.list("a\nb\nc\n"))).with(0);
+    let says = "2 rows are new, and not run: --retry-failed takes those that failed; without it they run\n";
+    assert!(ended.stderr.contains(says), "{ended:?}");
+    assert_eq!(sheet.lines("log"), ["<a>"]);
+    let ended = end(sheet.jobs("", JOB).stdin(sheet.list("d\n"))).with(0);
+    assert!(!ended.stderr.contains("not run"), "{ended:?}");
+}
+
+#[test]
 fn new_jobs_fit_a_copy_that_a_spreadsheet_has_saved_in_its_own_form() {
     let sheet = nothing();
     std::fs::write(sheet.path(), "Note,URL,STATUS\r\n\"x,y\",a,COMPLETED\r\n").unwrap();

@@ -244,3 +244,204 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
     assert_eq!(told.stderr.lines().count(), 1, "no advice: {told:?}");
     assert_eq!(sheet.text(), contents);
 }
+
+/// Sheets of which a run does nothing, since rows are done by a column that only looks like the status column.
+#[track_caller]
+fn check_overlooked(name: &str, options: &str, reason: &str) {
+    let contents = format!("PO_NUMBER;{name}\nP1;COMPLETED\nP2;\n;x\n");
+    let sheet = TempSheet::new(&contents);
+    let said = format!(
+        "no column {}, and one that looks so, by which 1 row is done, would be overlooked: the column {name} {reason}",
+        if options.is_empty() {
+            "STATUS"
+        } else {
+            "ocr_STATUS"
+        }
+    );
+    for command in [
+        "run",
+        "run --dry-run",
+        "run --output copy.csv",
+        "init",
+        "apply",
+        "check",
+    ] {
+        let is_run = command.starts_with("run");
+        if !options.is_empty() && command == "init" {
+            continue;
+        }
+        let mut program = sheet.tickoff(command);
+        program.args(options.split_whitespace());
+        if is_run {
+            program.args(["--", "sh", "-c", "echo $TICKOFF_PO >> ran"]);
+        }
+        let ended = end(&mut program).with(3);
+        let told = ended.stdout + &ended.stderr;
+        assert!(
+            told.contains(&format!(
+                "input.csv:1:11: {}{said}",
+                if command == "check" { "error: " } else { "" }
+            )),
+            "{command}: {told}"
+        );
+        assert!(
+            command == "check"
+                || told.contains(
+                    "type that name anew in the sheet's header if it is the status column"
+                ),
+            "{command}: {told}"
+        );
+        assert_eq!(sheet.text(), contents);
+        assert_eq!(sheet.leftovers(), [""; 0], "{command}");
+    }
+}
+
+#[test]
+fn a_column_that_only_looks_like_the_status_column_is_refused_before_rows_that_are_done_run_again()
+{
+    check_overlooked("STA TUS", "", "looks like it, but they differ in blanks");
+    check_overlooked(
+        "STATUS\u{fe0f}",
+        "",
+        "has an invisible character U+FE0F (a variation selector) at its end",
+    );
+    check_overlooked(
+        "STATUS\u{200b}",
+        "",
+        "has an invisible character U+200B (a zero-width space) at its end",
+    );
+    check_overlooked(
+        "ＳＴＡＴＵＳ",
+        "",
+        "looks like it, but they differ in the form of Ｓ U+FF33",
+    );
+    check_overlooked(
+        "stаtus",
+        "",
+        "looks like it, but they differ in а U+0430 (Cyrillic)",
+    );
+    check_overlooked(
+        "OCR_STATUS\u{ad}",
+        "--stage ocr",
+        "has an invisible character U+00AD (a soft hyphen) at its end",
+    );
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;COMPLETED\n");
+    end(&mut sheet.run("--stage ocr", "true")).with(0);
+    assert_eq!(sheet.cell("P1", "STATUS\u{200b}"), "COMPLETED");
+}
+
+#[test]
+fn a_column_that_is_added_beside_one_that_looks_like_it_is_named_before_anything_starts() {
+    let contents =
+        "PO_NUMBER;STATUS;STАTUS;LAST_PROCESSED\u{200b};ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ\nP1;;x;y;z\n";
+    for (command, job) in [
+        ("run -q", &["--", "true"][..]),
+        ("apply -q", &[]),
+        ("init", &[]),
+    ] {
+        let sheet = TempSheet::new(contents);
+        let ended = end(sheet.tickoff(command).args(job)).with(0);
+        let warned: Vec<&str> = ended.stderr.lines().collect();
+        let [time, message] = warned[..] else {
+            panic!("{command}: {ended:?}");
+        };
+        assert!(time.ends_with("WARN the column LAST_PROCESSED is added at the end: the column LAST_PROCESSED\u{200b} has an invisible character U+200B (a zero-width space) at its end"), "{time}");
+        assert!(message.ends_with("WARN the column ERROR_MESSAGE is added at the end: the column ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ looks like it, but they differ in the form of Ｅ U+FF25"), "{message}");
+        assert_eq!(sheet.cell("P1", "STАTUS"), "x");
+    }
+    let others = TempSheet::new("PO_NUMBER;STATUS\u{200b}\nP1;active\nP2;ERROR\n");
+    let ended = end(&mut others.run("-q", "true")).with(0);
+    assert!(
+        ended
+            .stderr
+            .contains("WARN the column STATUS is added at the end: the column STATUS\u{200b} has"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn beside_an_error_in_the_header_all_else_is_told_that_can_be_read() {
+    let told = |contents: &[u8]| findings(contents, 3);
+    assert_eq!(
+        told(b"PO_NUMBER;STATUS;status;PO_NUMBER\nP1;COMPLETED\nP1;;;;x\n\xe9;ERROR\n"),
+        [
+            "1:18: error: the column STATUS is there twice",
+            "1:25: error: the column PO_NUMBER is there twice",
+            "2:1: warning: P1: the row is COMPLETED without a valid LAST_PROCESSED",
+            "3:1: error: P1: the key P1 stands on lines 2, 3",
+            "3:7: warning: P1: the row has more fields than the header",
+            "4:1: error: the header and the key column must be UTF-8",
+        ]
+    );
+    let no_key =
+        told(b"ID;Note;note;LAST\xc2\xad_PROCESSED;STATUS\n1;;;;sold\n;\xe9;;;\n\"2;;;;\n");
+    assert!(no_key[0].starts_with("1:1: error: no column PO_NUMBER in the header"));
+    assert_eq!(
+        no_key[1..],
+        [
+            "1:9: warning: the column note is there twice, as column 2 and 3: the first counts where a name fits both",
+            "1:14: warning: the column LAST\u{ad}_PROCESSED looks like LAST_PROCESSED and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
+            "1:18: warning: the column LAST\u{ad}_PROCESSED has an invisible character U+00AD (a soft hyphen) inside",
+            "2:6: warning: sold is none of the known statuses; a run leaves the row alone",
+            "3:2: warning: the cell is not UTF-8; it is kept as it is",
+            "4:1: error: a quote opens here and is never closed",
+        ]
+    );
+    let cut = told(b"PO_NUMBER;STATUS\nP1;sold\nP2;\nP3\xe9;\nP1;\n");
+    assert_eq!(
+        cut,
+        [
+            "2:4: warning: P1: sold is none of the known statuses; a run leaves the row alone",
+            "4:1: error: the header and the key column must be UTF-8",
+        ]
+    );
+}
+
+#[test]
+fn rows_that_a_stray_quote_has_swallowed_are_found() {
+    let rows: String = (2..=9).map(|n| format!("P{n};COMPLETED;Bob\n")).collect();
+    let contents = format!("PO_NUMBER;STATUS;SUPPLIER\nP1;;\"Acme\n{rows}P10;;5\" pipe\nP11;;x\n");
+    let said = "8 lines of the cell are like rows of the sheet: a stray quote may have made one cell of them";
+    check(&contents, &[&format!("2:5: warning: P1: {said}")]);
+    for command in ["run -q", "run -q --dry-run"] {
+        let sheet = TempSheet::new(&contents);
+        let ended = end(sheet.tickoff(command).args(["--", "true"])).with(0);
+        let warned = format!("WARN line 2: {said}; tickoff check FILE shows where\n");
+        assert!(ended.stderr.ends_with(&warned), "{command}: {ended:?}");
+    }
+}
+
+#[test]
+fn rows_that_are_in_quotes_as_a_whole_are_found() {
+    let said = "the row is in quotes as a whole, and so one cell of what would be 3";
+    let contents = "PO_NUMBER,STATUS,SUPPLIER\n\"P1,,Acme\"\n\"P2,,\"\"Bob, Inc\"\"\"\n\"P3,,x\"\n";
+    check(
+        contents,
+        &[
+            &format!("2:1: warning: P1,,Acme: {said}"),
+            &format!("4:1: warning: P3,,x: {said}"),
+        ],
+    );
+    let sheet = TempSheet::new(contents);
+    let ended = end(sheet.tickoff("run -q").args(["--", "true"])).with(0);
+    let warned = format!(
+        "WARN line 2: {said}, and another row is like it; tickoff check FILE shows where\n"
+    );
+    assert!(ended.stderr.ends_with(&warned), "{ended:?}");
+    assert_eq!(
+        sheet.text().lines().nth(1).unwrap().split('"').nth(1),
+        Some("P1,,Acme")
+    );
+}
+
+#[test]
+fn a_text_of_several_lines_is_no_swallowed_row() {
+    check(
+        "PO_NUMBER,Address\nP1,\"Ann\nLane 5, Bath\nby York, north\nUK\"\n\"P;2\",\"a,b\"\n",
+        &[],
+    );
+    check(
+        "PO_NUMBER;a;b\nP1;\"x\n1;2;3\ny\n2;3;4\n\";\n\"P2\"\n\"P;3\";;\n",
+        &[],
+    );
+}

@@ -339,6 +339,57 @@ fn a_second_ctrl_c_kills_workers_and_their_pos_keep_their_state() {
     assert_eq!(sheet.status()["pending"], 2);
 }
 
+/// A worker that says this when it is asked to end.
+fn says_when_asked_to_end(says: &str) -> String {
+    format!(
+        "read -r request; trap '{says}; exit' TERM; touch begun; while [ -e $PWD ]; do sleep 0.05; done"
+    )
+}
+
+const FAILURE: &str =
+    r#"id=${request#*:}; echo "{\"id\":${id%%,*},\"error\":\"closed\",\"retryable\":true}""#;
+
+fn ended_by_a_second_ctrl_c(sheet: &TempSheet, says: &str) {
+    let script = says_when_asked_to_end(says);
+    let run = Running::start(&mut run_script(sheet, "-j 1 --retries 0", &script));
+    wait_until("the job has begun", || {
+        sheet.folder().join("begun").exists()
+    });
+    run.signal(rustix::process::Signal::INT);
+    run.wait_until_it_says("stopping");
+    run.signal(rustix::process::Signal::INT);
+    run.end().with(130);
+}
+
+#[test]
+fn an_answer_within_the_second_before_its_worker_is_killed_counts() {
+    let sheet_of_one = sheet(&["P1"]);
+    ended_by_a_second_ctrl_c(&sheet_of_one, ANSWER);
+    assert_eq!(outcome(&sheet_of_one, "P1"), completed());
+
+    let sheet = sheet(&["P1", "P2"]);
+    let script = says_when_asked_to_end(ANSWER);
+    end(&mut run_script(&sheet, "-j 1 --timeout 1s", &script)).with(0);
+    for po in ["P1", "P2"] {
+        assert_eq!(outcome(&sheet, po), completed());
+    }
+}
+
+#[test]
+fn a_failure_within_the_second_before_its_worker_is_killed_does_not_count() {
+    for says in [FAILURE, "echo Terminated", "echo no >&2"] {
+        let sheet = sheet(&["P1"]);
+        ended_by_a_second_ctrl_c(&sheet, says);
+        assert_eq!(sheet.status()["pending"], 1, "{says}");
+    }
+    let sheet = sheet(&["P1"]);
+    let script = says_when_asked_to_end(FAILURE);
+    end(&mut run_script(&sheet, "-j 1 --timeout 1s", &script)).with(1);
+    let (status, message) = outcome(&sheet, "P1");
+    assert_eq!(status, "ERROR");
+    assert!(message.starts_with("timed out after 1s"), "{message}");
+}
+
 #[test]
 fn a_chatty_stderr_blocks_no_worker() {
     let sheet = sheet(&["P1", "P2"]);

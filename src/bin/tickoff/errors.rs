@@ -12,10 +12,17 @@ use regex::{Captures, Regex};
 /// No more of a message than this is looked at, in characters.
 const LOOKED_AT: usize = 300;
 
+/// How many keys of a group are kept.
+const EXAMPLES: usize = 2;
+
 /// The rows in ERROR by what their messages say.
 #[derive(Default)]
 pub struct Errors {
     groups: HashMap<String, Group>,
+    /// How many groups there may be.
+    limit: Option<usize>,
+    /// Whether there were more.
+    is_full: bool,
 }
 
 /// Rows with the same error.
@@ -26,30 +33,56 @@ pub struct Group {
     /// How many rows.
     pub rows: usize,
     /// The first of them.
-    pub example: String,
+    pub examples: Vec<String>,
     /// How many groups there were before it.
     rank: usize,
 }
 
+impl Group {
+    /// The first row that has it.
+    pub fn example(&self) -> &str {
+        &self.examples[0]
+    }
+}
+
 impl Errors {
+    /// Of which at most so many are told apart: of what comes beyond that, it is known that there is more.
+    pub fn at_most(limit: usize) -> Errors {
+        Errors {
+            limit: Some(limit),
+            ..Errors::default()
+        }
+    }
+
     /// Counts a row in ERROR.
     pub fn add(&mut self, po: &str, message: Option<&str>) {
         let message = message.map_or_else(|| "(no message)".to_owned(), |text| pattern(text, po));
         let rank = self.groups.len();
+        if self.limit.is_some_and(|limit| rank >= limit) && !self.groups.contains_key(&message) {
+            self.is_full = true;
+            return;
+        }
         let group = self.groups.entry(message);
-        group
-            .or_insert_with_key(|message| Group {
-                message: message.clone(),
-                rows: 0,
-                example: po.to_owned(),
-                rank,
-            })
-            .rows += 1;
+        let group = group.or_insert_with_key(|message| Group {
+            message: message.clone(),
+            rows: 0,
+            examples: Vec::new(),
+            rank,
+        });
+        group.rows += 1;
+        if group.examples.len() < EXAMPLES {
+            group.examples.push(po.to_owned());
+        }
     }
 
     /// How many different errors there are.
     pub fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Whether there are still more, which are not told apart.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The errors that most rows have, at most `limit`; of two as common, the one that came first.
@@ -61,13 +94,16 @@ impl Errors {
     }
 }
 
+/// A key of fewer digits is a number like any other: what is the same number by chance is not the key.
+const DIGITS_OF_A_KEY: usize = 4;
+
 /// What varies, and before it what looks so and does not.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?xi)
         (?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>)]+)
         |(?P<code>\b(?:exit(?:\ (?:code|status))?|https?(?:/\d(?:\.\d)?)?|status(?:\ code)?|code|errors?|errno|signal)
-            [\s:=\#(]*\d{1,3}\b(?::\ ?[1-5]\d\d\b)?)
+            [\s:=\#(]*\d{1,3}\b)(?P<more>:\ ?[1-5]\d\d\b)?
         |(?P<id>\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|[a-z_]+-?\d{4,}\w*)\b)
         |(?P<n>\d+(?:[.,:]\d+)*)"#,
     )
@@ -83,6 +119,11 @@ fn pattern(message: &str, po: &str) -> String {
     let text = without_po(start.trim(), po);
     let mut text = VARIES
         .replace_all(&text, |found: &Captures<'_>| {
+            if let Some(more) = found.name("more")
+                && more.as_str().trim_start_matches([':', ' ']) == po
+            {
+                return format!("{}: ‹n›", &found["code"]);
+            }
             let shown = ["url", "id", "n"]
                 .into_iter()
                 .find(|name| found.name(name).is_some());
@@ -97,9 +138,12 @@ fn pattern(message: &str, po: &str) -> String {
 
 /// The text with the key replaced wherever it stands by itself.
 fn without_po(text: &str, po: &str) -> String {
+    if po.len() < DIGITS_OF_A_KEY && po.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest_from = 0;
-    for (at, _) in text.match_indices(po).filter(|_| !po.is_empty()) {
+    for (at, _) in text.match_indices(po) {
         let before = text[..at].chars().next_back();
         let after = text[at + po.len()..].chars().next();
         if ![before, after]
@@ -162,8 +206,22 @@ mod tests {
             pattern("PO1 is not xPO1 or PO1x", "PO1"),
             "‹key› is not xPO‹n› or PO‹n›x"
         );
-        assert_eq!(pattern("7 of 70", "7"), "‹key› of ‹n›");
         assert_eq!(pattern("any", ""), "any");
+    }
+
+    #[test]
+    fn a_short_number_is_told_apart_from_no_other_number() {
+        for key in ["1", "4", "404", "8"] {
+            assert_eq!(pattern("exit 4: HTTP 404", key), "exit 4: HTTP 404");
+            assert_eq!(pattern("timed out after 4.5s", key), "timed out after ‹n›s");
+            let own = format!("exit 1: {key} is not there");
+            assert_eq!(pattern(&own, key), "exit 1: ‹n› is not there");
+        }
+        assert_eq!(
+            pattern("exit 1: no 15000037", "15000037"),
+            "exit 1: no ‹key›"
+        );
+        assert_eq!(pattern("exit 1: 7 of 15000037", "7"), "exit 1: ‹n› of ‹n›");
     }
 
     #[test]
@@ -182,9 +240,20 @@ mod tests {
         let found: Vec<_> = errors
             .commonest(2)
             .into_iter()
-            .map(|group| (group.message.as_str(), group.rows, group.example.as_str()))
+            .map(|group| (group.message.as_str(), group.rows, group.example()))
             .collect();
         assert_eq!(found, [("timeout after ‹n› s", 2, "P2"), ("odd", 1, "P1")]);
         assert_eq!(errors.len(), 3);
+        assert_eq!(errors.commonest(1)[0].examples, ["P2", "P4"]);
+    }
+
+    #[test]
+    fn beyond_the_limit_only_what_is_known_already_is_counted() {
+        let mut errors = Errors::at_most(1);
+        for message in ["odd", "even", "odd"] {
+            errors.add("P1", Some(message));
+        }
+        assert_eq!((errors.len(), errors.is_full()), (1, true));
+        assert_eq!(errors.commonest(5)[0].rows, 2);
     }
 }

@@ -4,6 +4,7 @@ mod advice;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tickoff::{CsvHandler, Error};
@@ -65,11 +66,17 @@ impl Exit {
     }
 
     /// How a command ends that did what it was to do with a sheet: results may have had no place in it, or
-    /// have been lost with a damaged journal.
+    /// have been lost with a damaged journal, or be those of another key now.
     pub fn after(handler: &CsvHandler) -> Exit {
-        match handler.kept_unplaced().is_empty() && !handler.has_lost_results() {
-            true => Exit::Done,
-            false => Exit::SomeFailed,
+        let is_amiss = handler.has_lost_results() || handler.has_rekeyed_rows();
+        Exit::of_loss(is_amiss, &handler.kept_unplaced())
+    }
+
+    /// The same, of what a command found.
+    pub fn of_loss(has_lost: bool, unplaced: &[PathBuf]) -> Exit {
+        match has_lost || !unplaced.is_empty() {
+            false => Exit::Done,
+            true => Exit::SomeFailed,
         }
     }
 
@@ -170,8 +177,6 @@ impl From<Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]
@@ -211,6 +216,7 @@ mod tests {
                 po: "P9".into(),
                 form: None,
                 close: vec![],
+                more: 0,
             },
             1,
         );

@@ -6,10 +6,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 // What the system gives, beyond std.
 mod sys;
+//
+// What is counted in more than one place: errors that are alike, shares.
+mod errors;
+mod percent;
 //
 // How the program speaks and ends: the display and the log, exit codes with advice, answers.
 mod stderr;
@@ -18,16 +20,13 @@ mod exit;
 //
 mod stdout;
 //
-// What is said of a sheet by more than one command.
-mod errors;
-//
 mod report;
 //
 // The commands.
 mod cli;
 
 fn main() -> ExitCode {
-    let command = cli::Args::parse().command;
+    let command = cli::Command::typed();
     let display = command.display();
     display.take_log();
     sys::survive_file_size_limits();

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufWriter, Write};
 
+use console::Term;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use tickoff::escape;
@@ -26,6 +27,13 @@ fn print_to(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::Output),
     }
+}
+
+/// How many columns stdout has, if it is a terminal.
+pub fn columns() -> Option<usize> {
+    let terminal = Term::stdout();
+    let size = terminal.is_term().then(|| terminal.size());
+    size.map(|(_, columns)| columns.into())
 }
 
 /// Writes a value as JSON on a line of its own.

@@ -1,13 +1,15 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::fstat;
 use rustix::io::Errno;
-use rustix::process::getpgrp;
+use rustix::process::{geteuid, getpgrp};
+use rustix::system::uname;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// Makes a file-size limit an error of the write that meets it, and not a death in the middle.
@@ -16,6 +18,25 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetat
 /// there be none, the limit kills the program, which loses nothing either.
 pub fn survive_file_size_limits() {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+}
+
+/// As whom the program runs.
+pub fn user() -> u32 {
+    geteuid().as_raw()
+}
+
+/// The name of that user, or else its number.
+pub fn user_name() -> String {
+    let name = uzers::get_effective_username();
+    name.map_or_else(
+        || user().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// What this machine calls itself.
+pub fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Whether a FIFO could not be opened for writing because nobody has it open for reading.
@@ -55,21 +76,25 @@ pub fn wait_for_room(file: impl AsFd, patience: Duration) -> io::Result<bool> {
     }
 }
 
-/// The terminal of stderr, which does not echo what is typed until this is dropped. What is typed stays for who
-/// reads it, and Ctrl-C means what it meant.
+/// The terminal of stderr, which does not echo what is typed until this is dropped, and Ctrl-C means what it meant.
+/// With keys, what is typed can be read at once; without, it stays for who reads it.
 pub struct Unechoed {
-    /// What it echoed before.
+    /// Those of the changed modes that it had before.
     before: LocalModes,
 }
 
 const ECHO: LocalModes = LocalModes::ECHO.union(LocalModes::ECHONL);
 
 impl Unechoed {
-    /// `None` if there is nothing to be silenced, or the terminal is another program's at present.
-    pub fn begin() -> Option<Unechoed> {
-        let before = change_modes(|modes| modes.remove(ECHO))?;
+    /// `None` if the terminal is another program's at present.
+    pub fn begin(with_keys: bool) -> Option<Unechoed> {
+        let changed = match with_keys {
+            true => ECHO | LocalModes::ICANON,
+            false => ECHO,
+        };
+        let before = change_modes(|modes| modes.remove(changed))?;
         Some(Unechoed {
-            before: before & ECHO,
+            before: before & changed,
         })
     }
 }
@@ -80,11 +105,45 @@ impl Drop for Unechoed {
     }
 }
 
+/// Whether stdin is the terminal of stderr, so that keys can be read.
+pub fn has_keys() -> bool {
+    let device = |file: BorrowedFd<'_>| fstat(file).ok().map(|stat| stat.st_rdev);
+    let (stdin, stderr) = (io::stdin(), io::stderr());
+    stdin.is_terminal() && device(stdin.as_fd()) == device(stderr.as_fd())
+}
+
+/// Whether the terminal of stderr is ours, and not another program's at present.
+pub fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp())
+}
+
+/// What is typed within this time; `None` if nothing more will be. In the background nothing is read: the system
+/// would stop who does.
+pub fn typed_within(time: Duration) -> Option<Vec<u8>> {
+    if !is_in_foreground() {
+        std::thread::sleep(time);
+        return Some(Vec::new());
+    }
+    let stdin = io::stdin();
+    let limit = Timespec::try_from(time).ok()?;
+    let ready = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&limit));
+    if !matches!(ready, Ok(1..)) || !is_in_foreground() {
+        return Some(Vec::new());
+    }
+    let mut keys = [0; 64];
+    match rustix::io::read(&stdin, &mut keys) {
+        Ok(0) => None,
+        Ok(length) => Some(keys[..length].to_vec()),
+        Err(Errno::INTR | Errno::AGAIN) => Some(Vec::new()),
+        Err(_) => None,
+    }
+}
+
 /// Changes the modes of the terminal and returns those before; `None` if it is not ours. In the background the
 /// system would stop who changes them.
 fn change_modes(change: impl FnOnce(&mut LocalModes)) -> Option<LocalModes> {
     let terminal = io::stderr();
-    if tcgetpgrp(&terminal).ok()? != getpgrp() {
+    if !is_in_foreground() {
         return None;
     }
     let mut attributes = tcgetattr(&terminal).ok()?;

@@ -17,10 +17,11 @@ use crate::process::group::{GRACE, Group};
 use crate::process::poll::{STOP_CHECK, next_look, until};
 use crate::process::printing::Printer;
 use crate::process::signals::killed_by;
-use crate::process::verdict::Malformed;
+use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
+use crate::sheet::JsonObject;
 use crate::sys::poll::{Pipe, never_block};
 
 /// How long a process may take to end after its stdin was closed.
@@ -45,10 +46,17 @@ pub(super) struct Process {
     /// Closed when the process is to end by itself.
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
+    /// Of a line that is too long no more than its beginning.
     received: Vec<u8>,
+    /// Up to where it has no line feed.
+    searched: usize,
+    /// More was received of the line than is kept.
+    is_cut: bool,
     stderr: Stderr,
     /// How many requests it has answered.
     answers: u32,
+    /// When it is killed, once it was asked to end.
+    killed_at: Option<Instant>,
 }
 
 impl Process {
@@ -76,48 +84,67 @@ impl Process {
             stdin: Some(stdin),
             stdout,
             received: Vec::new(),
+            searched: 0,
+            is_cut: false,
             stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
+            killed_at: None,
         }))
     }
 
-    /// Sends a request, and takes in what the process says until that is answered.
+    /// Sends a request, and takes in what the process says until that is answered. One that is asked to end, because
+    /// its time is up or the run is to end now, may answer until it is killed; but that it failed counts no more then.
     pub(super) fn ask(
         &mut self,
         request: &Request<'_>,
         timeout: Option<Duration>,
         job: &Job<'_>,
     ) -> std::result::Result<Answer, Failure> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut broken_off = None;
         self.stderr.begin(job.po);
         let mut line = serde_json::to_vec(request).expect("texts and numbers are JSON");
         line.push(b'\n');
         let mut unsent = &line[..];
         loop {
-            let is_over = self
-                .exchange(&mut unsent, next_look(deadline))
-                .map_err(|error| Failure::NoAnswer(format!("cannot be talked to: {error}")))?;
+            let is_over = match self.exchange(&mut unsent, next_look(deadline)) {
+                Ok(is_over) => is_over,
+                Err(error) => {
+                    let failure = Failure::NoAnswer(format!("cannot be talked to: {error}"));
+                    return Err(broken_off.unwrap_or(failure));
+                }
+            };
             while let Some(line) = self.next_line() {
-                match Said::parse(&line, request.id) {
-                    Ok(Said::Progress(text)) => job.report(&text),
-                    Ok(Said::Answer(answer)) => return Ok(answer),
-                    Err(nonsense) => return Err(self.failed(nonsense)),
-                }
+                let said = match line.say(request.id) {
+                    Ok(Said::Progress(text)) => {
+                        job.report(&text);
+                        continue;
+                    }
+                    Ok(Said::Answer(answer)) => Ok(answer),
+                    Err(nonsense) => Err(self.failed(nonsense)),
+                };
+                return heeded(said, broken_off);
             }
-            if self.received.len() > MAX_LINE_BYTES {
-                let problem = format!("sent a line longer than {MAX_LINE_BYTES} bytes");
-                let line = std::mem::take(&mut self.received);
-                return Err(self.failed(Nonsense::of(problem, &line)));
+            if self.received.len() > MAX_RAW_BYTES && !JsonObject::is_begun(&self.received) {
+                let failure = Failure::NoAnswer(format!(
+                    "sent a line longer than {MAX_RAW_BYTES} bytes that is no JSON object"
+                ));
+                return Err(broken_off.unwrap_or(failure));
             }
-            let failure = match timeout {
-                _ if is_over => Failure::Ended,
-                _ if job.stop.level() == StopLevel::Now => Failure::Stopped,
-                Some(timeout) if deadline.is_some_and(|at| until(at).is_zero()) => {
-                    Failure::TimedOut(timeout)
-                }
+            let is_due = deadline.is_some_and(|at| until(at).is_zero());
+            if is_over || is_due && broken_off.is_some() {
+                let said = self.last_words(request.id).unwrap_or(Err(Failure::Ended));
+                return heeded(said, broken_off);
+            }
+            if broken_off.is_some() {
+                continue;
+            }
+            broken_off = match timeout {
+                _ if job.stop.level() == StopLevel::Now => Some(Failure::Stopped),
+                Some(timeout) if is_due => Some(Failure::TimedOut(timeout)),
                 _ => continue,
             };
-            return self.last_words(request.id).ok_or(failure);
+            deadline = Some(self.terminate());
         }
     }
 
@@ -131,10 +158,13 @@ impl Process {
         self.answers
     }
 
-    /// A whole answer that only lacks the end of its line.
-    fn last_words(&mut self, id: u64) -> Option<Answer> {
-        match Said::parse(&std::mem::take(&mut self.received), id) {
-            Ok(Said::Answer(answer)) => Some(answer),
+    /// A whole answer that only lacks the end of its line, or a whole object that may be one.
+    fn last_words(&mut self, id: u64) -> Option<std::result::Result<Answer, Failure>> {
+        match self.take_received(self.received.len()).say(id) {
+            Ok(Said::Answer(answer)) => Some(Ok(answer)),
+            Err(Nonsense::Unreadable(answer)) if JsonObject::is_whole(&answer.raw) => {
+                Some(Err(Failure::Unreadable(answer)))
+            }
             _ => None,
         }
     }
@@ -145,8 +175,8 @@ impl Process {
             Nonsense::NoAnswer(problem) => Failure::NoAnswer(problem),
             Nonsense::Unreadable(mut answer) => {
                 if !self.received.is_empty() {
-                    answer.raw.push('\n');
-                    answer.raw += &String::from_utf8_lossy(&self.received);
+                    answer.raw.push(b'\n');
+                    answer.raw.extend_from_slice(&self.received);
                 }
                 Failure::Unreadable(answer)
             }
@@ -197,18 +227,38 @@ impl Process {
     }
 
     /// The next whole line that is not blank.
-    fn next_line(&mut self) -> Option<Vec<u8>> {
+    fn next_line(&mut self) -> Option<Line> {
         loop {
-            let end = memchr(b'\n', &self.received)?;
-            let line: Vec<u8> = self.received.drain(..=end).collect();
-            if !line.trim_ascii().is_empty() {
+            let Some(end) = memchr(b'\n', &self.received[self.searched..]) else {
+                self.is_cut |= self.received.len() > MAX_LINE_BYTES;
+                self.received.truncate(MAX_LINE_BYTES);
+                self.searched = self.received.len();
+                return None;
+            };
+            let line = self.take_received(self.searched + end + 1);
+            if !line.bytes.trim_ascii().is_empty() {
                 return Some(line);
             }
         }
     }
 
+    /// Takes a line of this length, its line feed included.
+    fn take_received(&mut self, length: usize) -> Line {
+        let rest = self.received.split_off(length);
+        let mut bytes = std::mem::replace(&mut self.received, rest);
+        self.searched = 0;
+        let is_cut = std::mem::take(&mut self.is_cut) || length > MAX_LINE_BYTES + 1;
+        bytes.truncate(MAX_LINE_BYTES);
+        Line { bytes, is_cut }
+    }
+
     pub(super) fn has_exited(&self) -> bool {
         self.group.exits_within(Duration::ZERO)
+    }
+
+    /// Whether it was asked to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.killed_at.is_some()
     }
 
     /// Tells the process that nothing more will be asked.
@@ -262,13 +312,20 @@ impl Process {
     }
 
     /// SIGTERM for all of its group and, after [`GRACE`], SIGKILL.
-    fn kill(mut self) -> (Ending, String) {
-        let deadline = Instant::now() + GRACE;
-        self.group.terminate();
-        self.group.exits_within(GRACE);
+    pub(super) fn kill(mut self) -> (Ending, String) {
+        let deadline = self.terminate();
+        self.group.exits_within(until(deadline));
         // The others have what is left of the grace; a closed stderr tells that they are gone.
         self.stderr.ends_within(until(deadline));
         self.collect()
+    }
+
+    /// Asks all of its group to end, once; when it is killed.
+    fn terminate(&mut self) -> Instant {
+        *self.killed_at.get_or_insert_with(|| {
+            self.group.terminate();
+            Instant::now() + GRACE
+        })
     }
 
     /// Takes the exit code of a process that ended or is killed now, and what it said since it was
@@ -278,6 +335,36 @@ impl Process {
         self.group.kill();
         let ending = self.group.reap().unwrap_or(Ending::Unknown);
         (ending, self.stderr.take())
+    }
+}
+
+/// What counts of what a process said that may have been broken off: whatever is an answer, and no failure, which
+/// most likely came of that.
+fn heeded(
+    said: std::result::Result<Answer, Failure>,
+    broken_off: Option<Failure>,
+) -> std::result::Result<Answer, Failure> {
+    match (said, broken_off) {
+        (
+            Ok(Answer::Error { .. }) | Err(Failure::NoAnswer(_) | Failure::Ended),
+            Some(broken_off),
+        ) => Err(broken_off),
+        (said, _) => said,
+    }
+}
+
+/// A line that a process sent, or the beginning of one that is too long.
+struct Line {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Line {
+    fn say(&self, id: u64) -> std::result::Result<Said, Nonsense> {
+        match self.is_cut {
+            true => Said::parse_beginning(&self.bytes, id),
+            false => Said::parse(&self.bytes, id),
+        }
     }
 }
 

@@ -4,13 +4,15 @@
 //! still the answer: the work was done, and doing it again would not better it. So it is kept as it came,
 //! and the process is asked further. A line that somebody began as an object but that bears no id is kept
 //! as well; its process is not trusted any more. Any other line is no answer.
+//!
+//! Of a line that is too long the rest is not read: what is whole before is the answer, and it is malformed.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::process::retry_after::Asked;
 use crate::process::retry_on::TRY_AGAIN;
-use crate::process::verdict::Malformed;
+use crate::process::verdict::{Malformed, too_large};
 use crate::run::Ending;
 use crate::sheet::{CsvRecord, JsonObject, Updates};
 use crate::text::Escaped;
@@ -100,27 +102,24 @@ impl Said {
     pub(super) fn parse(line: &[u8], id: u64) -> std::result::Result<Said, Nonsense> {
         let line = line.trim_ascii_end();
         let (mut object, problem) = JsonObject::read(line);
-        let no_answer = |problem: &str| {
-            let (problem, excerpt) = (Escaped::text(problem), excerpt(line));
-            Nonsense::of(format!("sent no valid answer ({problem}): {excerpt}"), line)
-        };
         if let Some(problem) = problem {
-            return Err(no_answer(&problem));
+            return Err(no_answer(&problem, line));
         }
-        match object.take_text("id") {
-            Ok(Some(own)) if own.parse() == Ok(id) => {}
-            Ok(Some(other)) => {
-                let other = Escaped::text(&other).to_string();
-                return Err(Nonsense::NoAnswer(format!(
-                    "answered request {other} instead of {id}"
-                )));
-            }
-            Ok(None) => return Err(no_answer("missing field `id`")),
-            Err(problem) => return Err(no_answer(&problem)),
-        }
+        must_answer(&mut object, id, line)?;
         Ok(Said::understood(object).unwrap_or_else(|problem| {
             Said::Answer(Answer::Malformed(Malformed::new(problem, line)))
         }))
+    }
+
+    /// Reads the beginning of a line that is too long.
+    pub(super) fn parse_beginning(line: &[u8], id: u64) -> std::result::Result<Said, Nonsense> {
+        let mut object = JsonObject::read_beginning(line);
+        must_answer(&mut object, id, line)?;
+        let good = object.take_updates("updates").ok().flatten();
+        Ok(Said::Answer(Answer::Malformed(Malformed {
+            good: Box::new(good.unwrap_or_default()),
+            ..Malformed::new(too_large(line.len() as u64), line)
+        })))
     }
 
     fn understood(mut line: JsonObject) -> std::result::Result<Said, String> {
@@ -155,6 +154,31 @@ impl Said {
     }
 }
 
+/// Refuses what bears another id than that of the request, or none.
+fn must_answer(object: &mut JsonObject, id: u64, line: &[u8]) -> std::result::Result<(), Nonsense> {
+    match object.take_text("id") {
+        Ok(Some(own)) if is_number(&own, id) => Ok(()),
+        Ok(Some(other)) => {
+            let other = Escaped::text(&other).to_string();
+            let problem = format!("answered request {other} instead of {id}");
+            Err(Nonsense::NoAnswer(problem))
+        }
+        Ok(None) => Err(no_answer("missing field `id`", line)),
+        Err(problem) => Err(no_answer(&problem, line)),
+    }
+}
+
+fn no_answer(problem: &str, line: &[u8]) -> Nonsense {
+    let (problem, excerpt) = (Escaped::text(problem), excerpt(line));
+    Nonsense::of(format!("sent no valid answer ({problem}): {excerpt}"), line)
+}
+
+/// Whether a text is this number, as whatever language writes it: 7, 7.0 or 7e0.
+fn is_number(text: &str, number: u64) -> bool {
+    let is_exact = number <= 1 << f64::MANTISSA_DIGITS;
+    text.parse() == Ok(number) || (is_exact && text.parse() == Ok(number as f64))
+}
+
 fn excerpt(line: &[u8]) -> String {
     let line = line.trim_ascii_end();
     let is_whole = line.len() <= EXCERPT_BYTES;
@@ -184,7 +208,7 @@ mod tests {
         match Said::parse(line.as_bytes(), 7) {
             Ok(Said::Answer(Answer::Malformed(malformed))) => {
                 assert!(malformed.problem.contains(problem), "{malformed:?}");
-                assert_eq!(malformed.raw, line);
+                assert_eq!(malformed.raw, line.as_bytes());
             }
             said => panic!("{line}: {said:?}"),
         }
@@ -195,7 +219,7 @@ mod tests {
         match Said::parse(line.as_bytes(), 7) {
             Err(Nonsense::Unreadable(malformed)) => {
                 assert!(malformed.problem.contains(problem), "{malformed:?}");
-                assert_eq!(malformed.raw, line);
+                assert_eq!(malformed.raw, line.as_bytes());
             }
             said => panic!("{line}: {said:?}"),
         }
@@ -303,6 +327,19 @@ mod tests {
         check_malformed(r#"{"id":7,"error":{}}"#, "error must be a text");
         check_unreadable(r#"{"updates":{}}"#, "missing field `id`");
         check_unreadable(r#"{"id":7,"updates":{"A":"#, "EOF while parsing");
+    }
+
+    #[test]
+    fn an_id_is_a_number_however_it_is_written() {
+        for id in ["7", "\"7\"", "7.0", "7e0", "0.7e1", "\"7.0\""] {
+            check(
+                format!("{{\"id\":{id},\"error\":\"x\"}}"),
+                failed("x", None),
+            );
+        }
+        for id in ["7.5", "70", "6.0", "-7", "\"seven\"", "\"nan\""] {
+            check_no_answer(&format!("{{\"id\":{id},\"error\":\"x\"}}"), "instead of 7");
+        }
     }
 
     #[test]

@@ -17,20 +17,22 @@
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use crate::backup::BackupManager;
 use crate::domain::columns::STATUS;
 use crate::domain::{ProcessingStatus, Stage};
 use crate::error::Result;
+use crate::process::large_answers::LargeAnswers;
 use crate::process::poll::until;
 use crate::process::printing::{Printer, has_room_in_time};
 use crate::process::program::{Broken, CannotRun};
 use crate::process::signals::heed_children;
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::not_started;
+use crate::process::verdict::{Malformed, not_started};
 use crate::process::worker::process::{Failure, Process, described};
 use crate::process::worker::protocol::{Answer, Cells, Request};
 use crate::run::ending::Start;
@@ -49,10 +51,11 @@ pub struct WorkerProcesses {
     broken: Broken,
     session_id: String,
     stage: Stage,
+    large_answers: Option<LargeAnswers>,
     timeout: Option<Duration>,
     stagger: Duration,
     recycle_after: Option<NonZeroU32>,
-    slots: Box<[Mutex<Option<Process>>]>,
+    slots: Slots,
     next_start: Mutex<Instant>,
     requests: AtomicU64,
     has_answered: AtomicBool,
@@ -79,10 +82,11 @@ impl WorkerProcesses {
             broken: Broken::default(),
             session_id: session_id.to_owned(),
             stage: Stage::default(),
+            large_answers: None,
             timeout: None,
             stagger: Duration::ZERO,
             recycle_after: None,
-            slots: (0..workers).map(|_| Mutex::default()).collect(),
+            slots: Slots::new(workers),
             next_start: Mutex::new(Instant::now()),
             requests: AtomicU64::new(0),
             has_answered: AtomicBool::new(false),
@@ -93,6 +97,13 @@ impl WorkerProcesses {
     /// For which stage they work: the main one. In their answers STATUS is the stage's.
     pub fn stage(mut self, stage: &Stage) -> Self {
         self.stage = stage.clone();
+        self
+    }
+
+    /// Keeps a large answer that is not one, of a line the first [`MAX_LINE_BYTES`](crate::MAX_LINE_BYTES), beside these
+    /// backups, instead of its beginning alone.
+    pub fn keep_large_answers(mut self, backups: BackupManager) -> Self {
+        self.large_answers = Some(LargeAnswers::beside(backups, &self.session_id));
         self
     }
 
@@ -122,15 +133,14 @@ impl WorkerProcesses {
         self
     }
 
-    /// Asks the process of the job's worker, and says what became of the attempt.
-    ///
-    /// # Panics
-    /// If the pool has more workers than there are processes.
+    /// Asks the process of the job's worker, and says what became of the attempt. A worker beyond those that were
+    /// prepared for gets one, too.
     pub fn run(&self, job: &Job<'_>) -> Outcome {
         if !has_room_in_time(self.printer.as_ref(), job.stop) {
             return Outcome::Stopped;
         }
-        let mut slot = lock(&self.slots[job.worker]);
+        let slot = self.slots.of(job.worker);
+        let mut slot = lock(&slot);
         if let Some(ended) = slot.take_if(|process| process.has_exited()) {
             warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
         }
@@ -160,6 +170,9 @@ impl WorkerProcesses {
         match process.ask(&request, self.timeout, job) {
             Ok(answer) => {
                 process.rest();
+                if let Some(ending) = slot.take_if(|process| process.is_ending()) {
+                    ending.kill();
+                }
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
                 self.outcome(job, answer)
@@ -169,7 +182,7 @@ impl WorkerProcesses {
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
-                self.replaced(job, &failure, (ending, said), is_new)
+                self.replaced(job, failure, (ending, said), is_new)
             }
         }
     }
@@ -177,7 +190,7 @@ impl WorkerProcesses {
     /// Lets every process end: closes their stdin, waits, [`FAREWELL`](crate::FAREWELL) at most, and kills those that
     /// are left.
     pub fn finish(self, stop: &Stop) {
-        let mut processes: Vec<_> = self.slots.into_iter().map(into_inner).collect();
+        let mut processes = self.slots.take_all();
         for process in processes.iter_mut().flatten() {
             process.close_stdin();
         }
@@ -185,6 +198,14 @@ impl WorkerProcesses {
             if let Some(process) = process {
                 process.dismiss(stop, worker);
             }
+        }
+    }
+
+    /// Lets the process of a worker end that the pool has no more ([`Event::Retired`](crate::Event::Retired)).
+    pub fn retire(&self, worker: usize, stop: &Stop) {
+        let retired = lock(&self.slots.of(worker)).take();
+        if let Some(process) = retired {
+            process.dismiss(stop, worker);
         }
     }
 
@@ -200,7 +221,7 @@ impl WorkerProcesses {
     }
 
     fn allowed_failures(&self) -> u32 {
-        FAILED_STARTS.saturating_mul(self.slots.len() as u32)
+        FAILED_STARTS.saturating_mul(self.slots.count() as u32)
     }
 
     /// Starts a process once its turn has come.
@@ -251,18 +272,34 @@ impl WorkerProcesses {
                 wait: asked.said(job.po),
             }),
             Answer::Error { message, .. } => Outcome::Done(Updates::error(one_line(&message))),
-            Answer::Malformed(answer) => Outcome::Done(answer.error("invalid answer")),
+            Answer::Malformed(answer) => {
+                Outcome::Done(self.malformed(job, answer, "invalid answer"))
+            }
         }
+    }
+
+    /// The ERROR of a row whose answer cannot be taken as it is.
+    fn malformed(&self, job: &Job<'_>, mut answer: Malformed, what: &str) -> Updates {
+        *answer.good = answer.good.in_general(&self.stage);
+        let keep = |raw: &[u8]| {
+            Some(
+                self.large_answers
+                    .as_ref()?
+                    .keep_bytes(raw, job.po, job.stop),
+            )
+        };
+        answer.kept(keep).error(what)
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.
     fn replaced(
         &self,
         job: &Job<'_>,
-        failure: &Failure,
+        failure: Failure,
         (ending, said): (Ending, String),
         is_new: bool,
     ) -> Outcome {
+        let is_late = matches!(failure, Failure::TimedOut(_));
         let what = match failure {
             Failure::Stopped => return Outcome::Stopped,
             Failure::TimedOut(timeout) => format!("timed out after {timeout:?}"),
@@ -271,13 +308,14 @@ impl WorkerProcesses {
                 // It has answered, though nobody can tell what.
                 self.has_answered.store(true, Ordering::Relaxed);
                 warn!(worker = job.worker, key = %Escaped::name(job.po), "the worker was replaced, it {}", answer.problem);
-                return Outcome::Done(answer.error("invalid answer, the worker was replaced"));
+                let what = "invalid answer, the worker was replaced";
+                return Outcome::Done(self.malformed(job, answer, what));
             }
             Failure::Ended => format!("the worker ended: {}", described(ending)),
         };
         let message = error_message(&what, &said);
         warn!(worker = job.worker, key = %Escaped::name(job.po), "{message}");
-        if matches!(failure, Failure::TimedOut(_)) {
+        if is_late {
             return Outcome::Done(Updates::error(message));
         }
         if is_new {
@@ -296,6 +334,31 @@ impl WorkerProcesses {
     }
 }
 
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+/// A place for each worker's process.
+struct Slots(Mutex<Vec<Slot>>);
+
+type Slot = Arc<Mutex<Option<Process>>>;
+
+impl Slots {
+    fn new(workers: usize) -> Slots {
+        let mut slots = Vec::new();
+        slots.resize_with(workers, Slot::default);
+        Slots(Mutex::new(slots))
+    }
+
+    fn of(&self, worker: usize) -> Slot {
+        let mut slots = lock(&self.0);
+        let count = slots.len().max(worker + 1);
+        slots.resize_with(count, Slot::default);
+        Arc::clone(&slots[worker])
+    }
+
+    /// The most workers there were.
+    fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    fn take_all(&self) -> Vec<Option<Process>> {
+        lock(&self.0).iter().map(|slot| lock(slot).take()).collect()
+    }
 }

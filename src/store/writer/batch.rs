@@ -13,14 +13,16 @@ use smallvec::SmallVec;
 use crate::csv::{DELIMITERS, RecordIndex};
 use crate::domain::columns::same_column;
 use crate::domain::{
-    InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, ProcessingStatus,
+    InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, ProcessingStatus,
 };
 use crate::error::{Error, Result};
 use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
-use crate::sheet::{CellUpdate, Options, RowUpdate, Schema, Sheet, Shown, WriteOperation};
+use crate::sheet::{CellUpdate, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation};
 use crate::text::{Escaped, Meant, escape, escape_list, looks_like};
+
+use super::letters::Lossy;
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     room: usize,
     /// What is to be said once the frame is durable.
     notes: Vec<Note>,
+    /// Values with letters that the sheet's encoding lacks.
+    lossy: Vec<Lossy>,
 }
 
 /// What a person should know of a result.
@@ -115,6 +119,7 @@ impl Batch {
         let mut schema = sheet.schema();
         let cells = operation.updates.cells(now, options);
         let mut places = self.places(sheet, first, options, operation, &cells, state_stays)?;
+        self.leave_out_what_is_too_long(sheet, &rows, options, operation, &cells, &mut places)?;
         // Only now that nothing is refused any more may the sheet change.
         for (place, cell) in places.iter_mut().zip(&cells) {
             match place {
@@ -147,13 +152,19 @@ impl Batch {
             row.status = to.or_else(|| row.status.take());
         }
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
-        let (mut missing, mut aside, mut spoilt) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missing, mut aside, mut lossy) = (Vec::new(), Vec::new(), Vec::new());
         let encoding = options.encoding;
-        let mut writable = |column: &str, value: Cow<'_, str>| match encoding.can_write(&value) {
-            true => CompactString::from(value),
-            false => {
-                spoilt.push(column.trim().to_owned());
-                encoding.writable(&value).into()
+        let mut writable = |column: &str, value: Cow<'_, str>| {
+            if let Some(letter) = encoding.has_no(&value) {
+                lossy.push(Lossy {
+                    po: po.to_owned(),
+                    column: column.trim().to_owned(),
+                    letter,
+                });
+            }
+            match encoding.can_write(&value) {
+                true => CompactString::from(value),
+                false => encoding.writable(&value).into(),
             }
         };
         for (cell, place) in cells.into_iter().zip(places) {
@@ -178,21 +189,14 @@ impl Batch {
                 Place::None | Place::New(_) => {}
             }
         }
-        if !spoilt.is_empty() {
-            let said = format!(
-                "letters that {} does not have are written as ? ({})",
-                encoding.name(),
-                escape_list(&spoilt)
-            );
-            self.note(po, said);
-        }
+        self.lossy.extend(lossy);
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();
             let names = escape_list(&names);
             let may_be_added = may_be_added(&first.column, &schema);
             let why = match options.add_columns && self.room == 0 && may_be_added {
-                _ if !encoding.can_write(&first.column) => {
+                _ if encoding.has_no(&first.column).is_some() => {
                     format!("{} cannot write the name of the column", encoding.name())
                 }
                 true => format!(
@@ -257,11 +261,11 @@ impl Batch {
             let mut place = place_for(schema, options, operation.is_result, cell);
             if let Place::Own = place {
                 let is_known = own.iter().any(|known| same_column(known, cell.column));
-                let has_room = own.len() < most && schema.columns().len() + own.len() < MAX_FIELDS;
-                match (is_known, has_room) {
-                    (true, _) => {}
-                    (false, true) => own.push(cell.column),
-                    (false, false) => place = Place::Missing,
+                let has_room = || own.len() < most && sheet.has_room_for_columns(own.len() + 1);
+                match is_known {
+                    true => {}
+                    false if has_room() => own.push(cell.column),
+                    false => place = Place::Missing,
                 }
             }
             places.push(match place {
@@ -289,6 +293,76 @@ impl Batch {
             });
         }
         Ok(places)
+    }
+
+    /// Takes the places of cells for which a row has no room; its state comes first. Only what a person or a
+    /// library call asks for is refused.
+    fn leave_out_what_is_too_long(
+        &mut self,
+        sheet: &Sheet,
+        rows: &[RecordIndex],
+        options: &Options,
+        operation: &WriteOperation,
+        cells: &[Cell<'_>],
+        places: &mut [Place<'_>],
+    ) -> Result<()> {
+        let schema = sheet.schema();
+        let known = rows.first().and_then(|row| self.by_row.get(row));
+        let known = known.map_or(&[][..], |&at| &self.rows[at].update.cells);
+        let values = known.iter().map(|cell| cell.value.len());
+        let bytes = values
+            .chain(cells.iter().map(|cell| cell.value.len()))
+            .sum();
+        let overlay = |row| sheet.overlay().row(row).unwrap_or_default();
+        let in_doubt = rows
+            .iter()
+            .filter(|&&row| Room::is_in_doubt(sheet, row, bytes));
+        let rooms = in_doubt.filter_map(|&row| Room::of(sheet, row, &overlay(row), bytes));
+        let mut rooms: SmallVec<[Room<'_>; 1]> = rooms.collect();
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        // Columns that are not there yet are told apart by numbers that no other column has.
+        let new = |at: usize| MAX_FIELDS + at;
+        for (at, cell) in known.iter().enumerate() {
+            let column = schema.position(&cell.column);
+            let column = column.unwrap_or(new(cells.len() + at));
+            rooms
+                .iter_mut()
+                .for_each(|room| room.write(column, &cell.value));
+        }
+        let is_state = |at: &usize| options.stage.has_column(cells[*at].column);
+        let (state, rest): (Vec<usize>, Vec<usize>) = (0..cells.len()).partition(is_state);
+        let mut left_out = Vec::new();
+        for at in state.into_iter().chain(rest) {
+            let Cell { column, value, .. } = &cells[at];
+            let place = match places[at] {
+                Place::At(column) => column,
+                Place::New(_) | Place::Own => new(at),
+                _ => continue,
+            };
+            let is_state = is_state(&at);
+            if rooms.iter().all(|room| room.takes(place, value, is_state)) {
+                rooms.iter_mut().for_each(|room| room.write(place, value));
+            } else if operation.is_result {
+                left_out.push(column.trim().to_owned());
+                places[at] = Place::Aside;
+            } else {
+                return Err(Error::InvalidValue {
+                    po: operation.po_number.clone(),
+                    column: column.trim().to_owned(),
+                    reason: InvalidValue::NoRoom,
+                });
+            }
+        }
+        if !left_out.is_empty() {
+            let said = format!(
+                "cells for which the row has no room go to ….unplaced.csv ({}): a row has at most {MAX_RECORD_BYTES} bytes",
+                escape_list(&left_out)
+            );
+            self.note(&operation.po_number, said);
+        }
+        Ok(())
     }
 
     /// A result whose row is gone waits for the row to come back.
@@ -338,7 +412,7 @@ impl Batch {
 
     /// Adds a column of a result's own, unless the operations before did.
     fn add_column(&mut self, po: &str, column: &str, schema: &Schema, options: &Options) {
-        let name = column.trim();
+        let name = &*options.encoding.writable(column.trim());
         if self.columns.iter().any(|known| same_column(known, name)) {
             return;
         }
@@ -356,6 +430,21 @@ impl Batch {
         self.tell(po, said, is_odd);
         self.columns.push(name.into());
         self.room -= 1;
+    }
+
+    /// What is to be kept beside the backups, and not to be written.
+    pub(super) fn keep_aside(&mut self, rows: Vec<RowUpdate>) {
+        self.unplaced.extend(rows);
+    }
+
+    /// Values with letters that the sheet's encoding lacks, to be said once the frame is durable.
+    pub(super) fn take_lossy(&mut self) -> Vec<Lossy> {
+        std::mem::take(&mut self.lossy)
+    }
+
+    /// What is written to rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &RowUpdate> {
+        self.rows.iter().map(|row| &row.update)
     }
 
     /// What jobs' results write.
@@ -483,7 +572,7 @@ fn place_for<'o>(
         Some(_) => Place::Aside,
         None if is_result
             && options.add_columns
-            && options.encoding.can_write(cell.column)
+            && options.encoding.has_no(cell.column).is_none()
             && may_be_added(cell.column, schema) =>
         {
             Place::Own

@@ -20,14 +20,25 @@ use crate::store::patience::patiently;
 
 use super::Writer;
 use super::batch::Batch;
+use super::typed::Hand;
+
+/// How much is made durable in one frame. In JSON a byte may take six, and a frame of the journal has an end.
+const MAX_BATCH_BYTES: usize = 64 << 20;
 
 impl Writer {
-    /// Makes operations durable, all in one journal frame, and answers each of them.
+    /// Makes operations durable, all in one journal frame unless they are very large, and answers each of them.
     ///
     /// An operation that is refused changes nothing and does not keep the others from being
     /// written. If the journal cannot be written, none of them was applied; if that is for want of
     /// room, each gets a frame of its own, because some of them may find it.
     pub(crate) fn commit(&mut self, operations: &[&WriteOperation]) -> Vec<Result<()>> {
+        let size = |operation: &&WriteOperation| operation.updates.size();
+        if operations.len() > 1 && operations.iter().map(size).sum::<usize>() > MAX_BATCH_BYTES {
+            let (first, second) = operations.split_at(operations.len() / 2);
+            let mut answers = self.commit(first);
+            answers.extend(self.commit(second));
+            return answers;
+        }
         let (answers, error) = match self.commit_together(operations) {
             (answers, Ok(())) => return answers,
             (answers, Err(error)) => (answers, error),
@@ -53,13 +64,21 @@ impl Writer {
     /// The answers that do not depend on the journal, and what came of the frame.
     fn commit_together(&mut self, operations: &[&WriteOperation]) -> (Vec<Result<()>>, Result<()>) {
         match self.begin(operations) {
-            Ok((_held, answers, batch)) => {
+            Ok((_held, answers, mut batch)) => {
                 let sheet = self.sheet.load();
-                self.outside.give_way(batch.results(), &sheet, &self.site);
+                let owed = self.outside.give_way(batch.results(), &sheet, &self.site);
+                batch.keep_aside(owed);
+                let by_hand = self.session.is_some() && operations.iter().all(|it| it.is_by_hand);
+                let by_hand = by_hand.then(|| batch.rows().cloned().collect::<Vec<_>>());
+                let lossy = batch.take_lossy();
                 let (frame, say) = batch.into_frame();
                 let made = frame.map_or(Ok(()), |frame| self.make_durable(frame));
                 if made.is_ok() {
+                    let stage = &self.site.options.stage;
+                    let typed = &mut self.outside.typed;
+                    typed.heard(Hand::Call, by_hand.iter().flatten(), stage);
                     say();
+                    self.letters.tell(lossy, self.site.options.encoding);
                 }
                 (answers, made)
             }

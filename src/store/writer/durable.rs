@@ -11,7 +11,7 @@ use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::error::Result;
 use crate::journal::{Frame, Journal, News, Public, compact, frame};
-use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, merge};
+use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, is_same, merge};
 use crate::store::patience::{RETRIES, again};
 use crate::text::escape;
 
@@ -32,8 +32,9 @@ pub(super) struct Durable {
     /// Results whose row or column is not in the sheet, and cells that must not be written. They are in the
     /// journal too, and go to a copy before it is closed.
     unplaced: Vec<RowUpdate>,
-    /// Those copies.
+    /// Those copies, and what is in them.
     kept: Vec<PathBuf>,
+    kept_rows: Vec<RowUpdate>,
     /// The last frame could not be written after all its retries. The next one is tried only once, and
     /// its failure is not reported again.
     failing: bool,
@@ -59,6 +60,7 @@ impl Durable {
             is_of_session,
             unplaced: Vec::new(),
             kept: Vec::new(),
+            kept_rows: Vec::new(),
             failing: false,
             wrote: false,
             stale: false,
@@ -250,6 +252,10 @@ impl Durable {
         &self.unplaced
     }
 
+    pub(super) fn take_unplaced(&mut self) -> Vec<RowUpdate> {
+        std::mem::take(&mut self.unplaced)
+    }
+
     pub(super) fn add_unplaced(&mut self, unplaced: Vec<RowUpdate>) {
         self.unplaced.extend(unplaced);
     }
@@ -265,13 +271,20 @@ impl Durable {
     }
 
     /// Keeps the results that have no place in the sheet in a copy.
-    fn keep_unplaced(&mut self, site: &Site) -> Result<bool> {
-        let has_some = !self.unplaced.is_empty();
+    pub(super) fn keep_unplaced(&mut self, site: &Site) -> Result<bool> {
+        let mut unplaced = std::mem::take(&mut self.unplaced);
+        let is_kept = |update: &RowUpdate| {
+            let same = |kept: &RowUpdate| kept.po == update.po && kept.cells == update.cells;
+            self.kept_rows.iter().any(same)
+        };
+        unplaced.retain(|update| !is_kept(update));
+        let has_some = !unplaced.is_empty();
         if has_some {
-            let table = as_table(&site.options.key, &self.unplaced);
-            let kept = site.keep_bytes(&table, "unplaced")?;
+            let table = as_table(&site.options.key, &unplaced);
+            let kept = site.keep_bytes(&table, "unplaced");
+            let kept = kept.inspect_err(|_| self.unplaced.clone_from(&unplaced))?;
             tracing::warn!(kept = %escape(&kept.display().to_string()), "what had no place in the sheet is kept beside the backups");
-            self.unplaced.clear();
+            self.kept_rows.extend(unplaced);
             self.kept.push(kept);
         }
         Ok(has_some)
@@ -323,11 +336,18 @@ impl Durable {
         }
         let (mut history, _) = self.history()?;
         let count = self.journal.count();
+        let schema = sheet.schema();
+        history.found_their_places(count.saturating_sub(1), |po, cell| {
+            let column = schema.position(&cell.column);
+            let mut rows = sheet.rows(po);
+            column.is_some_and(|column| {
+                rows.any(|row| is_same(&cell.column, &sheet.shown(row).cell(column), &cell.value))
+            })
+        });
         history.published(public, count, count);
         history.confirmed(count);
         history.settle();
         let sample = Some(Sample::of(sheet));
-        let schema = sheet.schema();
         let added = self.added(&schema).cloned().collect();
         let frames = compact(&history, sample, added, |po, column| {
             schema.position(column).is_some() && sheet.rows(po).next().is_some()

@@ -9,12 +9,14 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::backup::CopyKind;
 use crate::disk::{
     Displaced, Publication, Replacement, SessionLock, Snapshot, Stamp, Target, WriteLock, take,
 };
 use crate::error::Result;
+use crate::journal::{Journal, frame};
 use crate::sheet::render::Next;
-use crate::sheet::{Numbered, Options, number};
+use crate::sheet::{Duplicates, Numbered, Options, Sheet, number};
 use crate::store::first::Shown;
 use crate::store::patience::patiently;
 use crate::store::whole::Settling;
@@ -37,6 +39,7 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
     site.keep_leftovers()?;
     let mut settling = Settling::default();
     let mut backed_up = None;
+    let given = highest_given(&site);
     let numbered = patiently(site.path(), || {
         let _held = lock.acquire()?;
         let (old, metadata) = site.target.open_sheet()?;
@@ -51,7 +54,7 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
             return Ok(None);
         }
         let sheet = Arc::new(read?);
-        let numbered = number::number(&sheet);
+        let numbered = number::number(&sheet, given);
         let next = Next::of(&sheet);
         if numbered.rows == 0 && !next.has_added_columns() {
             return Ok(Some(numbered));
@@ -82,6 +85,32 @@ pub(crate) fn number_rows(path: &Path, options: &Options, session: &str) -> Resu
     }
     session_lock.settle();
     Ok(numbered)
+}
+
+/// The highest number of a row that had a result, though it may be gone: another one with it would get what is kept
+/// of that.
+fn highest_given(site: &Site) -> Option<u64> {
+    let key = &site.options.key;
+    let journal = Journal::peek(&site.target).ok().flatten();
+    let of_journal = journal.filter(|(head, _)| head.key().is_same(key));
+    let of_journal = of_journal.and_then(|(_, frames)| {
+        let history = frame::history(&frames);
+        let without_place = history.unplaced().iter().map(|update| update.po.as_str());
+        number::highest(history.results().chain(without_place))
+    });
+    let options = Options {
+        key: key.clone(),
+        delimiter: Some(b';'),
+        duplicates: Duplicates::All,
+        ..Options::default()
+    };
+    let copies = site.backups.list_copies().unwrap_or_default();
+    let unplaced = copies.iter().filter(|copy| copy.kind == CopyKind::Unplaced);
+    let of_copies = unplaced.filter_map(|copy| {
+        let copy = Sheet::read_without_journal(&copy.path, &options).ok()?;
+        number::highest(copy.all_rows().map(|row| copy.key(row)))
+    });
+    of_copies.max().max(of_journal)
 }
 
 /// Puts an edit that the exchange took out of sight back in its place, in which the numbers are that it lacks.

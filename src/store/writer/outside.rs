@@ -54,10 +54,14 @@ pub(super) struct Outside {
     put_off_since: Option<Instant>,
     /// What others changed in cells in which a result may still come.
     pub(super) typed: Typed,
+    /// The base from before the first edit of the session.
+    pub(super) before_edits: Option<Arc<Sheet>>,
     /// The conflicts that nobody has taken yet.
     conflicts: Vec<Conflict>,
     /// What was found in saves of other programs; the journal learns of it next, before anything else.
     judged: Option<Frame>,
+    /// Whether rows came that are done by the result of another key.
+    pub(super) has_rekeyed: bool,
     /// Since when another sheet has the name; `None` as soon as ours was seen there.
     another_since: Option<Instant>,
 }
@@ -125,8 +129,10 @@ impl Outside {
             missing_since: None,
             put_off_since: None,
             typed: Typed::default(),
+            before_edits: None,
             conflicts: Vec::new(),
             judged: None,
+            has_rekeyed: false,
             another_since: None,
         }
     }
@@ -405,15 +411,21 @@ impl Outside {
         self.conflicts.extend(conflicts);
     }
 
-    /// Results take the place of what others changed meanwhile; that is kept, and named.
+    /// Results take the place of what others changed meanwhile; that is kept, and named. Returns what could not be
+    /// kept.
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
         sheet: &Arc<Sheet>,
         site: &Site,
-    ) {
-        let conflicts = self.typed.give_way(results, sheet, site);
+    ) -> Vec<RowUpdate> {
+        let (conflicts, is_owed) = self.typed.give_way(results, sheet, site);
+        let owed = conflicts.iter().filter(|_| is_owed);
+        let owed =
+            owed.map(|conflict| RowUpdate::aside(&conflict.po, &conflict.column, &conflict.theirs));
+        let owed = owed.collect();
         self.report(conflicts);
+        owed
     }
 
     pub(super) fn take_conflicts(&mut self) -> Vec<Conflict> {

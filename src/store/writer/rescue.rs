@@ -11,7 +11,7 @@ use chrono::Utc;
 use super::Writer;
 use super::batch::Batch;
 use super::site::Site;
-use crate::disk::NewFile;
+use crate::disk::{NewFile, Whereabouts};
 use crate::domain::format_timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, frame};
@@ -46,8 +46,7 @@ impl Writer {
             .into_frame()
             .0
             .unwrap_or_else(|| Frame::of(Vec::new()));
-        // Where that cannot be read, nothing is there for anybody.
-        if is_written || self.durable.is_beside_the_sheet().unwrap_or(false) {
+        if is_written || self.is_journal_to_be_found() {
             return Ok(Rescued {
                 sheet: None,
                 results: keep_rows(&self.site, &frame.rows)?,
@@ -60,6 +59,27 @@ impl Writer {
             sheet: Some(keep(&self.site, "sheet", whole)?),
             results: keep_rows(&self.site, &without_place)?,
         })
+    }
+}
+
+impl Writer {
+    /// Refuses a place to which no path leads: what was written there nobody finds, though it could be written.
+    pub(crate) fn refuse_out_of_reach(&self) -> Result<()> {
+        let target = &*self.site.target;
+        match target.whereabouts() {
+            Whereabouts::There | Whereabouts::Moved(_) => Ok(()),
+            Whereabouts::Nowhere => Err(Error::NotVisible {
+                path: target.path().to_owned(),
+                source: Box::new(Error::io("find", target.folder_path())(
+                    io::ErrorKind::NotFound.into(),
+                )),
+            }),
+        }
+    }
+
+    fn is_journal_to_be_found(&self) -> bool {
+        // Where that cannot be read, nothing is there for anybody.
+        self.refuse_out_of_reach().is_ok() && self.durable.is_beside_the_sheet().unwrap_or(false)
     }
 }
 

@@ -26,6 +26,8 @@ use crate::text::{escape, escape_list};
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
+use super::taken_back::takes_back;
+use super::typed::Hand;
 
 impl Writer {
     /// Takes in what other processes wrote through the journal. `false`: the sheet has to be read anew
@@ -39,7 +41,8 @@ impl Writer {
         if !frames.is_empty() {
             if self.session.is_some() {
                 let stage = &self.site.options.stage;
-                self.outside.typed.heard(frame::updates(&frames), stage);
+                let updates = frame::updates(&frames);
+                self.outside.typed.heard(Hand::Command, updates, stage);
             }
             let unplaced = frame::apply(&self.sheet.load(), &frames);
             self.durable.add_unplaced(unplaced);
@@ -222,13 +225,16 @@ impl Writer {
             let kept = self.site.keep_whole(&old, "replaced")?;
             tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
         }
+        if !suspicious {
+            self.keep_what_is_taken_back(&old, &new, &history);
+        }
         let cut_off = edit.and_then(|edit| edit.cut_off(&new));
         let cut_off = cut_off.map(|record| new.po(record));
         if history.versions().is_empty() {
             // Nothing was written since the log began, or it is of the first format.
             let mut merged = merge::transfer(&old, &new, self.durable.unplaced());
             cut_off.inspect(|po| merged.leave_out(po));
-            merge::log(&merged);
+            merge::log(&merged, &[]);
             self.adopt(new, merged);
             return Ok(true);
         }
@@ -246,6 +252,28 @@ impl Writer {
         let merged = self.took(&history, reading, version.hash, brought);
         self.adopt(new, merged);
         Ok(true)
+    }
+
+    /// Keeps the version with what others have saved while this session goes on, if a save lacks some of that.
+    fn keep_what_is_taken_back(&mut self, old: &Arc<Sheet>, new: &Sheet, history: &History) {
+        if self.session.is_none() {
+            return;
+        }
+        let first = self
+            .outside
+            .before_edits
+            .get_or_insert_with(|| Arc::clone(old));
+        if Arc::ptr_eq(first, old) || !takes_back(first, old, new, history) {
+            return;
+        }
+        match self.site.keep_whole(old, "replaced") {
+            Ok(kept) => {
+                tracing::warn!(%kept, "another program saved the sheet without what had been saved before, while this run went on; the version that has that is kept in a copy")
+            }
+            Err(error) => {
+                tracing::warn!(why = %escape(&error.chain()), "another program saved the sheet without what had been saved before, while this run went on, and no copy of the version that has that could be kept")
+            }
+        }
     }
 
     /// Keeps a copy of a save of which not all was taken over.
@@ -292,9 +320,21 @@ impl Writer {
             lost,
             illegible,
             illegible_lost,
+            rekeyed,
             removed,
         } = brought;
-        merge::log(&merged);
+        let shown = rekeyed.iter().filter_map(|row| row.shows_all_of.as_deref());
+        merge::log(&merged, &shown.collect::<Vec<_>>());
+        if !rekeyed.is_empty() {
+            self.outside.has_rekeyed = true;
+            let status = self.site.options.stage.status();
+            let keys: Vec<String> = rekeyed.into_iter().map(|row| row.key).collect();
+            let copied = match merged.unplaced.iter().any(|row| !row.aside) {
+                true => " a copy has the results of keys that no row has any more;",
+                false => "",
+            };
+            tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done;{copied} tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
+        }
         if !illegible.is_empty() {
             let encoding = self.site.options.encoding.name();
             tracing::warn!(rows = illegible.len(), keys = %escape_list(&illegible), "another program wrote bytes that are no {encoding} into cells of results; they stay as they are");

@@ -1,9 +1,10 @@
-//! Cells that others changed while the session went on: another program in the file, or another process of
-//! tickoff, as `set`, through the journal.
+//! Cells that others changed while the session went on: another program in the file, or a person through tickoff,
+//! with `set` in another process or a call of the library in this one.
 //!
 //! A result that comes later takes the place of what somebody typed there, who cannot have seen it. The
 //! session's backup is older than that, so the version in which it stands is kept first, and both values are
-//! named.
+//! named. A session that goes on after a crash has the backup of the one that was interrupted: what came since then
+//! is found by comparing with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::Stage;
-use crate::domain::columns::same_column;
+use crate::domain::columns::{LAST_PROCESSED, same_column};
+use crate::domain::{Stage, stage_prefix};
+use crate::journal::{Frame, frame};
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
 use crate::text::{Escaped, escape};
 
@@ -31,8 +33,33 @@ pub(super) struct Typed {
 
 struct Value {
     typed: CompactString,
-    /// Whether another process of tickoff wrote it; then it need not stand in the file.
-    is_of_journal: bool,
+    hand: Hand,
+}
+
+/// Who changed a cell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hand {
+    /// Another program, in the file.
+    Program,
+    /// Another process of tickoff.
+    Command,
+    /// This process, by [`CsvHandler::set_record`](crate::CsvHandler::set_record).
+    Call,
+}
+
+impl Hand {
+    /// Whether it is in the journal; then it need not stand in the file.
+    fn is_of_journal(self) -> bool {
+        self != Hand::Program
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Hand::Program => "another program",
+            Hand::Command => "another tickoff command",
+            Hand::Call => "a person",
+        }
+    }
 }
 
 impl Typed {
@@ -78,7 +105,7 @@ impl Typed {
                     let cell = (key.as_ref().into(), name.into());
                     self.cells.entry(cell).or_default().push(Value {
                         typed: (&*typed).into(),
-                        is_of_journal: false,
+                        hand: Hand::Program,
                     });
                     self.is_kept = false;
                 }
@@ -86,9 +113,38 @@ impl Typed {
         }
     }
 
-    /// Notes what another process of tickoff wrote.
+    /// Notes what came while the session went on that was interrupted, and since: `since` are its frames, and `backup`
+    /// the sheet as it was when it began.
+    pub(super) fn came_since(&mut self, backup: &Sheet, now: &Sheet, since: &[Frame]) {
+        self.saw(backup, now);
+        let is_result = |row: &&RowUpdate| {
+            let mut cells = row.cells.iter();
+            cells.any(|cell| stage_prefix(&cell.column, LAST_PROCESSED).is_some())
+        };
+        for row in frame::updates(since).filter(is_result) {
+            for cell in &row.cells {
+                let place = (row.po.clone(), cell.column.clone());
+                if let Some(values) = self.cells.get_mut(&place) {
+                    values.retain(|value| !is_same(&cell.column, &value.typed, &cell.value));
+                }
+            }
+        }
+        let stage = &now.options().stage;
+        for frame in since {
+            // One that tells of a save has what was taken over from it.
+            let hand = match frame.public.is_empty() {
+                true => Hand::Command,
+                false => Hand::Program,
+            };
+            let rows = frame.rows.iter().filter(|row| !is_result(row));
+            self.heard(hand, rows, stage);
+        }
+    }
+
+    /// Notes what the journal tells.
     pub(super) fn heard<'u>(
         &mut self,
+        hand: Hand,
         updates: impl Iterator<Item = &'u RowUpdate>,
         stage: &Stage,
     ) {
@@ -103,22 +159,24 @@ impl Typed {
                 let place = (row.po.clone(), cell.column.clone());
                 self.cells.entry(place).or_default().push(Value {
                     typed: cell.value.clone(),
-                    is_of_journal: true,
+                    hand,
                 });
-                self.is_journal_kept = false;
+                self.is_journal_kept &= !hand.is_of_journal();
+                self.is_kept &= hand.is_of_journal();
             }
         }
     }
 
-    /// Names the cells of results that take the place of what was typed, and keeps the version that has it.
+    /// Names the cells of results that take the place of what was typed, and keeps the version that has it. Where
+    /// no copy can be made, `true`: what was typed is to be kept with what has no place.
     pub(super) fn give_way<'u>(
         &mut self,
         results: impl Iterator<Item = &'u RowUpdate>,
         sheet: &Arc<Sheet>,
         site: &Site,
-    ) -> Vec<Conflict> {
+    ) -> (Vec<Conflict>, bool) {
         if self.cells.is_empty() {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         let mut conflicts = Vec::new();
         let (mut is_of_file, mut is_of_journal) = (false, false);
@@ -136,15 +194,15 @@ impl Typed {
                     if is_same(&cell.column, shown, &cell.value) {
                         continue;
                     }
-                    is_of_file |= !value.is_of_journal;
-                    is_of_journal |= value.is_of_journal;
+                    is_of_file |= !value.hand.is_of_journal();
+                    is_of_journal |= value.hand.is_of_journal();
                     let conflict = Conflict {
                         po: row.po.to_string(),
                         column: cell.column.to_string(),
                         ours: cell.value.to_string(),
                         theirs: shown.to_string(),
                     };
-                    say(&conflict, value.is_of_journal);
+                    say(&conflict, value.hand);
                     conflicts.push(conflict);
                 }
             }
@@ -158,7 +216,7 @@ impl Typed {
             (false, true) => site
                 .keep_bytes(sheet.bytes(), "outside")
                 .map(|kept| escape(&kept.display().to_string())),
-            (false, false) => return conflicts,
+            (false, false) => return (conflicts, false),
         };
         match kept {
             Ok(kept) => {
@@ -167,26 +225,21 @@ impl Typed {
                 tracing::warn!(%kept, "a copy of the sheet with what results take the place of is kept");
             }
             Err(error) => {
-                tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept");
+                tracing::warn!(why = %escape(&error.chain()), "no copy of the sheet with what results take the place of could be kept: that goes to ….unplaced.csv");
+                return (conflicts, true);
             }
         }
-        conflicts
+        (conflicts, false)
     }
 }
 
 /// Names a cell that a result takes the place of.
-fn say(conflict: &Conflict, is_of_journal: bool) {
+fn say(conflict: &Conflict, hand: Hand) {
     let key = Escaped::name(&conflict.po);
     let column = Escaped::name(&conflict.column);
     let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
-    match is_of_journal {
-        true => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another tickoff command changed a cell before its result came; the result takes its place")
-        }
-        false => {
-            tracing::warn!(%key, %column, %kept, %theirs, "another program changed a cell before its result came; the result takes its place")
-        }
-    }
+    let who = hand.name();
+    tracing::warn!(%key, %column, %kept, %theirs, "{who} changed a cell before its result came; the result takes its place");
 }
 
 /// Whether a person who writes there asks for something, and the result that comes is the answer.

@@ -18,3 +18,5 @@ pub(crate) mod regular;
 pub(crate) mod rights;
 #[cfg(feature = "cli")]
 pub(crate) mod signals;
+#[cfg(feature = "cli")]
+pub(crate) mod suspend;

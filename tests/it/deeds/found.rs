@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tickoff::{DEFAULT_CAPACITY, Session, Until, WriteQueue};
 
-use crate::command_line::end;
+use crate::command_line::{Running, end, wait_until};
 use crate::fixture::{TempSheet, rested};
 
 const COLUMNS: &str = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;ATTACHMENTS_FOUND;note\n";
@@ -113,6 +113,63 @@ fn who_saves_an_older_version_after_a_row_was_done_again_is_not_asked() {
     assert_eq!(sheet.cell("PO2", "note"), "mine");
 }
 
+/// The row of a result was gone when it came, and came back: the journal knows the result as one of the sheet's
+/// after the session, too (H9).
+#[test]
+fn a_result_whose_row_came_back_is_not_forgotten_with_the_session() {
+    let sheet = sheet(6);
+    let before = sheet.text();
+    let renamed = before.replace("PO1;", "K1;");
+    let script = "case $TICKOFF_KEY in PO1) : > begun; await go;; PO2) : > third; await end;; esac";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    let waits = |name| wait_until(name, || sheet.folder().join(name).exists());
+    waits("begun");
+    save(&sheet, &renamed);
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    waits("third");
+    save(&sheet, before.replace("n2", "mine"));
+    wait_until("its result is visible", || {
+        sheet.text().contains("PO1;COMPLETED;")
+    });
+    fs::write(sheet.folder().join("end"), "").unwrap();
+    run.end().with(0);
+    save(&sheet, &renamed);
+    end(sheet.tickoff("set").args(["PO0", "note=x"])).with(3);
+    end(sheet.tickoff("recover").arg("--apply")).with(1);
+    assert!(sheet.unplaced().contains("\nPO1;COMPLETED;"));
+}
+
+/// A `set` leaves no time by which one could tell whether the author of another value had seen it (H9).
+#[test]
+fn a_third_value_in_a_cell_that_was_set_is_asked_about() {
+    let sheet = sheet(3);
+    let old = sheet.text();
+    end(sheet.tickoff("set").args(["PO0", "note=set"])).with(0);
+    save(&sheet, old.replace("n0", "mine"));
+    let stderr = end(sheet.tickoff("set").args(["PO1", "note=x"]))
+        .with(3)
+        .stderr;
+    assert!(stderr.contains("recover"), "{stderr}");
+    assert_eq!(sheet.text(), old.replace("n0", "mine"));
+    end(sheet.tickoff("recover").arg("--discard")).with(0);
+    assert_eq!(sheet.cell("PO0", "note"), "mine");
+}
+
+/// Who changed another cell, or a cell of a row whose `set` stands, is not asked.
+#[test]
+fn an_edit_beside_a_cell_that_was_set_is_not_asked_about() {
+    let sheet = sheet(3);
+    end(sheet
+        .tickoff("set")
+        .args(["PO0", "note=set", "STATUS=ERROR"]))
+    .with(0);
+    let set = sheet.text();
+    save(&sheet, set.replace(";set", ";mine").replace("n2", "mine"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    assert_eq!(sheet.cell("PO0", "note"), "mine");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+}
+
 /// A result has the value that the cell had before: who saved without it has not changed it (P3).
 #[test]
 fn a_result_with_the_value_of_before_is_not_taken_away_by_who_cannot_know_it() {
@@ -191,7 +248,7 @@ fn a_sheet_that_follows_one_whose_session_had_no_result_is_worked_on_like_any_ot
     let mut apply = sheet.tickoff("apply");
     apply.arg("--ack").stdin(Stdio::piped());
     let mut child = apply.spawn().unwrap();
-    crate::command_line::wait_until("it has begun", || sheet.has_open_journal());
+    wait_until("it has begun", || sheet.has_open_journal());
     child.kill().unwrap();
     child.wait().unwrap();
     let rows: String = (0..3).map(|at| format!("X{at};;;;;n{at}\n")).collect();
@@ -240,10 +297,10 @@ fn killed(sheet: &TempSheet, result: Option<&str>, is_shown: bool) {
         let before = announced();
         let answer = ask(po);
         assert!(answer.contains("\"durable\":true"), "{answer}");
-        crate::command_line::wait_until("it is about to be visible", || announced() > before);
+        wait_until("it is about to be visible", || announced() > before);
     }
     if is_shown {
-        crate::command_line::wait_until("it is visible", || sheet.text().contains(FIRST));
+        wait_until("it is visible", || sheet.text().contains(FIRST));
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -461,4 +518,34 @@ fn a_prepared_session_puts_its_file_back() {
     drop(queue);
     session.finish().unwrap();
     assert!(!sheet.folder().join("ran").exists());
+}
+
+/// What the older version lacks is what a person has changed since, and no result: it is asked all the same.
+#[test]
+fn an_older_version_that_lacks_an_edit_alone_is_asked_about() {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    let older = sheet.text();
+    save(&sheet, older.replace("COMPLETED", "ERROR"));
+    end(sheet.tickoff("set").args(["PO1", "note=x"])).with(0);
+    save(&sheet, &older);
+    end(sheet.tickoff("set").args(["PO1", "note=y"])).with(3);
+    end(sheet.tickoff("recover").arg("--discard")).with(0);
+    assert_eq!(sheet.text(), older);
+}
+
+/// Whether somebody put an edit back, or had the sheet from before it, nothing tells: no result is missing.
+#[test]
+fn an_edit_of_a_result_that_is_put_back_is_asked_about() {
+    let sheet = sheet(1);
+    result(&sheet, "PO0", &completed(FIRST));
+    let text = sheet.text();
+    save(&sheet, text.replace(";2;", ";7;"));
+    end(&mut sheet.run("-q", "true")).with(0);
+    let back = text.replace("n0", "mine");
+    save(&sheet, &back);
+    end(&mut sheet.run("-q", "true")).with(3);
+    assert_eq!(sheet.text(), back);
+    end(sheet.tickoff("recover").arg("--discard")).with(0);
+    assert_eq!(sheet.text(), back);
 }

@@ -97,10 +97,13 @@ fn the_result_of_a_row_that_is_removed_while_its_command_runs_is_in_a_copy() {
 }
 
 #[test]
-fn a_row_whose_key_is_changed_keeps_its_cells_and_its_result_is_in_a_copy_too() {
+fn a_row_whose_key_is_changed_keeps_its_cells_and_is_named_and_its_result_is_in_a_copy_too() {
+    const NAMED: &str = "rows that had a result have another key now and stay done; a copy has the results of keys that no row has any more; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P77\n";
     for when in [Before, During, Crash] {
         let (scene, ended) = check(when, 1, |text| text.replace("\nP01;", "\nP77;"));
-        assert!(ended.stderr.contains(NO_PLACE), "{ended:?}");
+        // It is not lost: the row shows all of it.
+        assert!(!ended.stderr.contains(NO_PLACE), "{ended:?}");
+        assert_eq!(ended.stderr.matches(NAMED).count(), 1, "{ended:?}");
         let row = &scene.sheet.table()["P77"];
         assert_eq!(
             (&*row["STATUS"], &*row["ATTACHMENTS_FOUND"]),
@@ -110,6 +113,24 @@ fn a_row_whose_key_is_changed_keeps_its_cells_and_its_result_is_in_a_copy_too() 
         scene.check_results(&["P01"]);
         scene.check_copies(&["unplaced"]);
         assert!(lines(&scene.kept("unplaced")[0])[0].starts_with("P01;2;COMPLETED;"));
+        assert_eq!(scene.next().with(0).stderr, "", "it is said once");
+    }
+}
+
+#[test]
+fn a_row_that_comes_for_one_that_goes_has_no_result_to_be_named() {
+    for row in [
+        "P77;;Acme;;;;mine\n",
+        "P77;COMPLETED;Acme;;2020-01-01T00:00:00Z;;mine\n",
+    ] {
+        let replace = |text: &str| {
+            let rows = text.lines().filter(|line| !line.starts_with("P01;"));
+            let rows: String = rows.map(|line| format!("{line}\n")).collect();
+            rows + row
+        };
+        let (_, ended) = check(Before, 1, replace);
+        assert!(ended.stderr.contains(NO_PLACE), "{ended:?}");
+        assert!(!ended.stderr.contains("another key"), "{ended:?}");
     }
 }
 

@@ -192,6 +192,7 @@ fn a_folder_of_what_one_job_said_is_no_strangers_either() {
 #[test]
 fn no_name_of_ours_is_an_output() {
     let names = [
+        ".input.csv.control",
         ".input.csv.lock",
         ".input.csv.session",
         ".input.csv.journal",

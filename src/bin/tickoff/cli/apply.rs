@@ -16,7 +16,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Error, Operation, Options, Session, Until, Updates, WriteQueue, same_column,
+    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Operation, Options, Session, Sheet, Until, Updates,
+    WriteQueue, escape, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
@@ -25,9 +26,6 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
-
-/// The longest line that is taken, in bytes.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// Apply results that another program computed
 ///
@@ -100,6 +98,7 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
             display.report("no line was read: an earlier session's results cannot be written");
         }
     })?;
+    tell_not_utf8(&session.handler().sheet());
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
     let applied = apply(&queue, args, display);
@@ -107,6 +106,17 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let handler = Arc::clone(session.handler());
     session.finish()?;
     Ok(applied?.and(Exit::after(&handler)))
+}
+
+/// Says that there are cells which are no text in the sheet's encoding.
+fn tell_not_utf8(sheet: &Sheet) {
+    if let Some(found) = sheet.not_utf8().filter(|_| sheet.encoding().is_utf8()) {
+        tracing::warn!(
+            "results are written in UTF-8, which other cells are not in, the first in line {}, {}; if the sheet is in another encoding, pass that one: --encoding windows-1252 for a CSV of Excel's in Western Europe",
+            found.line,
+            escape(&found.column)
+        );
+    }
 }
 
 /// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
@@ -219,8 +229,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
     line.clear();
     let read = input
         .by_ref()
-        .take(MAX_LINE_BYTES)
-        .read_until(b'\n', line)? as u64;
+        .take(MAX_LINE_BYTES as u64)
+        .read_until(b'\n', line)?;
     if read == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
         input.skip_until(b'\n')?;
         return Ok(Some(Line::TooLong));
@@ -254,6 +264,7 @@ mod tests {
                 po: po.to_owned(),
                 form: None,
                 close: vec![],
+                more: 0,
             }),
         }
     }
@@ -439,10 +450,7 @@ mod tests {
 
     #[test]
     fn a_line_beyond_the_limit_is_refused_and_the_next_is_applied() {
-        let long = format!(
-            "{{\"po_number\":\"{}\"}}\n",
-            "x".repeat(MAX_LINE_BYTES as usize)
-        );
+        let long = format!("{{\"po_number\":\"{}\"}}\n", "x".repeat(MAX_LINE_BYTES));
         let outcome = outcome(
             &(long + "{\"po_number\":\"P1\",\"updates\":{}}\n"),
             Formulas::Warn,
@@ -450,7 +458,7 @@ mod tests {
         assert_eq!(
             outcome.reports,
             [
-                "line 1: the line is longer than 16777216 bytes",
+                "line 1: the line is longer than 67108864 bytes",
                 "tickoff help apply shows what a line must look like"
             ]
         );

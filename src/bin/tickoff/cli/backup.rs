@@ -120,8 +120,9 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let options = options(sheet, *allow_network_fs)?;
             let backups = manager(&sheet.file, backup)?;
             let made = backups.create_backup_with_results(session, &options)?;
-            print_paths(std::slice::from_ref(&made.backup_path))?;
-            backups.cleanup_after(&made)?;
+            print_paths(std::slice::from_ref(&made.backup.backup_path))?;
+            backups.cleanup_after(&made.backup)?;
+            return Ok(Exit::of_loss(made.lost_results, &made.unplaced));
         }
         BackupCommand::List { file, json, backup } => {
             let backups = manager(file, backup)?;
@@ -151,8 +152,11 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let options = options(sheet, *allow_network_fs)?;
             let backups = manager(&sheet.file, backup)?;
             let chosen = backups.resolve(which)?;
-            backups.restore_from_backup(&chosen, &options)?;
+            let made = backups.restore_from_backup(&chosen, &options)?;
             print_paths(&[chosen])?;
+            return Ok(made.map_or(Exit::Done, |made| {
+                Exit::of_loss(made.lost_results, &made.unplaced)
+            }));
         }
         BackupCommand::Prune {
             file,

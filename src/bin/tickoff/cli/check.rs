@@ -16,7 +16,8 @@ use crate::stdout::{Keyed, json_line, print};
 /// Prints a finding a line, as FILE:LINE:COLUMN: LEVEL: KEY: MESSAGE, and indented by 4 blanks below
 /// it the place in its line, with a caret. An error is what a run refuses the sheet for, its place on
 /// the disk included; if there is one, the exit code is 3. Warnings also tell of what cannot be seen: invisible
-/// characters, names and keys that only look like others, control characters as a row. Where tickoff.toml lists
+/// characters, names and keys that only look like others, control characters as a row, rows that a stray quote has
+/// swallowed. Where tickoff.toml lists
 /// stages, the states of each are looked at, and with --stage those of one. If nothing is found, one line says so,
 /// and what was looked at.
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,12 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
                 .try_for_each(|excerpt| writeln!(out, "{excerpt}"))
         })
     })?;
-    if findings.is_empty() && !args.json {
+    let is_readable = !findings.iter().any(|found| found.level == Level::Error);
+    if is_readable && args.stage.is_named() {
+        Sheet::read(&args.sheet.file, &options)?.refuse_mistyped_stage()?;
+    }
+    let is_good = findings.iter().all(|finding| finding.level == Level::Info);
+    if is_good && !args.json {
         let sheet = Sheet::read(&args.sheet.file, &options)?;
         let good = good(&args.sheet.file, &sheet);
         print(|out| writeln!(out, "{good}"))?;
@@ -137,6 +143,7 @@ fn line(out: &mut (impl Write + ?Sized), path: &Path, finding: &Diagnostic) -> i
     let level = match finding.level {
         Level::Error => "error",
         Level::Warning => "warning",
+        Level::Info => "info",
     };
     let path = escape(&path.to_string_lossy());
     write!(out, "{path}:{}:{}: {level}: ", finding.line, finding.column)?;
@@ -183,6 +190,7 @@ mod tests {
     #[test]
     fn only_errors_make_a_sheet_bad() {
         assert_eq!(exit(&[]), Exit::Done);
+        assert_eq!(exit(&[finding(Level::Info, None)]), Exit::Done);
         assert_eq!(exit(&[finding(Level::Warning, None)]), Exit::Done);
         assert_eq!(
             exit(&[finding(Level::Warning, None), finding(Level::Error, None)]),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
-use tickoff::{Sheet, Updates, escape_name, same_column};
+use tickoff::{Sheet, Updates, escape, escape_name, same_column};
 
 use crate::exit::{Exit, Failure};
 
@@ -94,7 +94,7 @@ impl Judge {
         let counted = found.map(|Found { column, results, first }| {
             format!(
                 "{results} results have a value in {} that would run as a formula in a spreadsheet, the first is that of {}",
-                escape_name(column),
+                shown(column),
                 escape_name(first)
             )
         });
@@ -132,8 +132,17 @@ fn message(po: &str, column: &str) -> String {
     format!(
         "{}: {} would run as a formula in a spreadsheet",
         escape_name(po),
-        escape_name(column)
+        shown(column)
     )
+}
+
+/// So much of a column's name is shown: a job may print anything as one.
+fn shown(column: &str) -> String {
+    const MOST_CHARS: usize = 100;
+    match column.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", escape(&column[..end])),
+        None => escape(column),
+    }
 }
 
 impl Formulas {
@@ -185,6 +194,17 @@ fn is_formula(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_column_s_name_of_many_pages_the_beginning_is_shown() {
+        let long = message("P1", &"=é".repeat(2000));
+        let want = format!(
+            "P1: {}… would run as a formula in a spreadsheet",
+            "=é".repeat(50)
+        );
+        assert_eq!(long, want);
+        assert_eq!(shown("=é"), "=é");
+    }
 
     #[test]
     fn formulas_are_recognised_and_numbers_are_not() {

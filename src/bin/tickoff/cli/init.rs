@@ -78,9 +78,9 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let options = args.backup.put_into(options);
     if let Some(column) = &args.add_key {
         refuse_unwritable("--add-key", column, options.encoding)?;
-        number_rows(args, &options)?;
+        let exit = number_rows(args, &options)?;
         remember(args, &typed)?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     // Only settings with which the sheet can be read, and stages whose columns are tickoff's, are remembered.
     let mut stages = options.stages.iter();
@@ -113,7 +113,7 @@ fn remember(args: &InitArgs, typed: &Settings) -> Result<(), Failure> {
     })
 }
 
-fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
+fn number_rows(args: &InitArgs, options: &Options) -> Result<Exit, Failure> {
     let numbered = Session::number_rows(&args.sheet.file, options)?;
     print(|out| {
         if numbered.added_column {
@@ -129,7 +129,8 @@ fn number_rows(args: &InitArgs, options: &Options) -> Result<(), Failure> {
                 numbered.first + rows as u64 - 1
             ),
         }
-    })
+    })?;
+    Ok(Exit::of_loss(numbered.lost_results, &numbered.unplaced))
 }
 
 fn key_column(name: &str) -> Result<String, String> {

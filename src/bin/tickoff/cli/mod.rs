@@ -20,9 +20,11 @@ mod apply;
 mod backup;
 mod check;
 mod completions;
+mod control;
 mod get;
 mod init;
 mod man;
+mod mistyped;
 mod pending;
 mod recover;
 mod report;
@@ -72,6 +74,7 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
+    Control(control::ControlArgs),
     Report(report::ReportArgs),
     Pending(pending::PendingArgs),
     Get(get::GetArgs),
@@ -88,6 +91,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// The command that was typed; ends the program with what is wrong if there is none.
+    pub fn typed() -> Command {
+        let typed: Vec<_> = std::env::args_os().collect();
+        let args = Args::try_parse_from(&typed);
+        args.unwrap_or_else(|error| mistyped::explained(error, &typed).exit())
+            .command
+    }
+
     /// The stderr that the command is to speak to.
     pub fn display(&self) -> Display {
         match self {
@@ -104,6 +115,7 @@ impl Command {
             Command::Run(args) => run::run(args, display),
             Command::Status(args) => status::run(args),
             Command::Watch(args) => watch::run(args, display),
+            Command::Control(args) => control::run(args),
             Command::Report(args) => report::run(args, display),
             Command::Pending(args) => pending::run(args),
             Command::Get(args) => get::run(args),

@@ -47,6 +47,7 @@ pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
         &args.sheet.in_command("pending"),
     )?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
+    sheet.refuse_mistyped_stage()?;
     let mut pending = sheet
         .select(&args.conditions.put_into(Selection::all()))
         .map_err(slip)?;

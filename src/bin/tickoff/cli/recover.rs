@@ -57,17 +57,24 @@ pub fn run(args: &RecoverArgs) -> Result<Exit, Failure> {
     });
     let handler = Arc::clone(session.handler());
     session.finish()?;
+    let of_rows = match rows {
+        1 => "results of 1 row".to_owned(),
+        _ => format!("results of {rows} rows"),
+    };
     print(|out| match decision {
         Decision::Apply if without_row > 0 => writeln!(
             out,
-            "results of {rows} rows: {} written, {without_row} without a row in the sheet kept in a copy",
+            "{of_rows}: {} written, {without_row} without a row in the sheet kept in a copy",
             rows - without_row
         ),
-        Decision::Apply => writeln!(out, "results of {rows} rows written"),
+        Decision::Apply if rows == 0 => {
+            writeln!(out, "nothing is to be decided: the sheet has all results")
+        }
+        Decision::Apply => writeln!(out, "{of_rows} written"),
         Decision::Discard if rows > 0 => {
             writeln!(
                 out,
-                "results of {rows} rows given up, and kept in a copy: the sheet stays as it is"
+                "{of_rows} given up, and kept in a copy: the sheet stays as it is"
             )
         }
         Decision::Discard => writeln!(out, "the sheet stays as it is"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::Utc;
 use tickoff::escape;
 
-use super::args::{SheetArgs, StageArgs};
+use super::args::{SheetArgs, StageArgs, refuse_unknown_stage};
 use super::status::Stages;
 use crate::exit::{Exit, Failure};
 use crate::report::{Facts, Joblog, Output, StageCounts, html, must_differ, xlsx};
@@ -59,9 +59,7 @@ pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     let counts = counts.collect();
     let (stage, sheet) = match args.stage.is_named() {
         true => {
-            if let Some(error) = stages.sheet.unknown_stage() {
-                tracing::warn!("{error}");
-            }
+            refuse_unknown_stage(&stages.sheet)?;
             (options.stage.clone(), stages.sheet)
         }
         false => stages.foremost(),

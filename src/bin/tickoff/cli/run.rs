@@ -6,7 +6,8 @@ mod rows;
 mod sheet;
 mod standard_input;
 
-// What it does, who follows it, what ends it.
+// What it does, who follows it, what changes it, what ends it.
+mod controls;
 mod interruption;
 mod jobs;
 mod observers;
@@ -14,12 +15,13 @@ mod printed;
 
 mod dry;
 
-use tickoff::{Job, Outcome, Selection, Summary, Updates, WorkerPool};
+use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use controls::Controls;
 use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
@@ -47,12 +49,14 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         let status = session.handler().status(po);
         status.is_some_and(|status| session.handler().is_done(&status))
     });
-    if total == 0 && (args.stage.first().is_some() || selection != Selection::all()) {
-        rows::tell_nothing_to_do(args, display);
+    if total == 0 {
+        let sheet = session.handler().sheet();
+        rows::tell_nothing_to_do(args, &sheet, &selection, display).map_err(slip)?;
     }
     rows::tell_without_key(&session.handler().sheet(), display);
     if total > 0 {
-        rows::tell_not_utf8(&session.handler().sheet(), display);
+        rows::tell_misquoted(&session.handler().sheet());
+        rows::tell_not_utf8(&session.handler().sheet());
     }
     let output = JobOutput::prepare(args, display)?;
     let mut observers = Observers::open(args, display, &session, output.as_ref())?;
@@ -62,15 +66,24 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         session: &session,
         total,
         workers: args.jobs.get(),
+        stop: &interruption.stop,
         interval: args.rate.map(|rate| rate.interval()),
         seed,
     });
+    let control = RunControl::new();
+    let controls = Controls::heed(&session, &control, display);
     let mut pool = WorkerPool::new(args.jobs.get())
         .retries(args.retries)
         .backoff(args.backoff)
         .halt(args.halt)
         .stop(&interruption.stop)
-        .on_event(|event| observers.take(event));
+        .control(&control)
+        .on_event(|event| {
+            observers.take(event);
+            if let Event::Retired(worker) = event {
+                jobs.retire(*worker, &interruption.stop);
+            }
+        });
     if let Some(rate) = args.rate {
         pool = pool.rate(rate);
     }
@@ -79,6 +92,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     }
     let judge = Judge::new(args.write.formulas);
     let ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
+    drop(controls);
     for message in judge.counted() {
         tracing::warn!("{message}");
     }
@@ -117,7 +131,10 @@ fn judged(judge: &Judge, job: &Job<'_>, outcome: Outcome) -> Outcome {
 fn exit(summary: &Summary, of_jobs: Exit, interruption: &Interruption) -> Exit {
     let causes = [
         (
-            summary.pool.errors > 0 || !summary.unplaced.is_empty() || summary.lost_results,
+            summary.pool.errors > 0
+                || !summary.unplaced.is_empty()
+                || summary.lost_results
+                || summary.rekeyed_rows,
             Exit::SomeFailed,
         ),
         (summary.pool.halted, Exit::Halted),

@@ -9,8 +9,9 @@ use crate::stderr::Display;
 
 /// Change cells of a row, whatever its status
 ///
-/// A new STATUS also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is a failure. Columns that
-/// the sheet does not have are refused. It may be used while a run is going. If nothing was ever written
+/// A new STATUS, or that of a stage, also sets LAST_PROCESSED, and clears ERROR_MESSAGE unless it is a
+/// failure. A STATUS of your own, in which tickoff writes nothing, takes any text. Columns that the
+/// sheet does not have are refused. It may be used while a run is going. If nothing was ever written
 /// to the sheet it is backed up before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -6,14 +6,19 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tickoff::{
-    Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage, escape,
+    CsvRecord, Holder, Options, ProcessingProgress, ProcessingStatus, RunningSession, Sheet, Stage,
+    escape,
 };
 
-use super::args::{FailedArgs, SheetArgs, StageArgs};
+use tracing::subscriber::{NoSubscriber, with_default};
+
+use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
+use crate::percent::percents;
+use crate::stderr::board::{Board, Paused};
 use crate::stderr::view::duration;
-use crate::stdout::{json_line, print};
+use crate::stdout::{columns, json_line, print};
 
 /// How many of the commonest errors are shown.
 const ERRORS: usize = 5;
@@ -46,7 +51,7 @@ pub struct StatusArgs {
     stage: StageArgs,
 
     /// Print one JSON object: total, completed, pending, error, no_attachments, other, words,
-    /// last_result, session, not_visible, errors, and stages if tickoff.toml lists some
+    /// last_result, session, not_visible, errors; if tickoff.toml lists stages, over all of them, and stages
     #[arg(long)]
     json: bool,
 }
@@ -59,11 +64,9 @@ pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
         true => Stages::read_one(&args.sheet.file, &options)?,
         false => Stages::read(&args.sheet.file, &options)?,
     };
-    if let Some(error) = stages.sheet.unknown_stage() {
-        tracing::warn!("{error}");
-    }
+    refuse_unknown_stage(&stages.sheet)?;
     let work = Work {
-        session: RunningSession::on(&args.sheet.file)?.map(|session| session.holder),
+        session: RunningSession::on(&args.sheet.file)?.map(AtIt::of),
         not_visible: stages.sheet.not_visible(),
     };
     print(|out| match args.json {
@@ -81,26 +84,29 @@ fn shown(
     now: DateTime<Utc>,
 ) -> io::Result<()> {
     if stages.listed.is_empty() {
-        let state = State::of(&stages.sheet, Some(work), Vec::new());
-        return block(out, &stages.stage, &state, now);
+        let state = State::of(&stages.sheet, Some(work));
+        table(out, &state.progress)?;
+        words(out, stages.stage.status(), &state.words)?;
+        return explanation(out, &state, now);
     }
     for (stage, sheet) in stages.telling() {
         writeln!(out, "stage {stage}")?;
-        block(out, stage, &State::of(sheet, None, Vec::new()), now)?;
+        table(out, &sheet.progress())?;
+        failed_before(out, &sheet.failed_before(stages.before(stage)))?;
+        let state = State::of(sheet, None);
+        words(out, stage.status(), &state.words)?;
+        explanation(out, &state, now)?;
         writeln!(out)?;
     }
     at_it(out, Some(&work))
 }
 
-fn block(
-    out: &mut (impl Write + ?Sized),
-    stage: &Stage,
-    state: &State,
-    now: DateTime<Utc>,
-) -> io::Result<()> {
-    table(out, &state.progress)?;
-    words(out, stage.status(), &state.words)?;
-    explanation(out, state, now)
+/// What cannot be done yet in a stage, if its rows go from one stage to the next.
+fn failed_before(out: &mut (impl Write + ?Sized), failed: &[(&Stage, usize)]) -> io::Result<()> {
+    for (stage, rows) in failed {
+        writeln!(out, "of the pending rows {rows} failed in {stage}")?;
+    }
+    Ok(())
 }
 
 /// A sheet as it is read for one stage, and for each of those that are listed.
@@ -110,22 +116,28 @@ pub struct Stages {
     pub sheet: Sheet,
     /// Those that are listed.
     pub listed: Vec<(Stage, Sheet)>,
+    /// The same in their order, without the sheets.
+    order: Vec<Stage>,
 }
 
 impl Stages {
     /// Reads it for the stage of these options, and for each that they list.
     pub fn read(file: &Path, options: &Options) -> Result<Stages, Failure> {
+        let one = Stages::read_one(file, options)?;
         let read = |stage: &Stage| {
             let options = Options {
                 stage: stage.clone(),
                 ..options.clone()
             };
-            Ok((stage.clone(), Sheet::read(file, &options)?))
+            let read = || Sheet::read(file, &options);
+            // What there is to say of the file was said.
+            Ok((stage.clone(), with_default(NoSubscriber::default(), read)?))
         };
         let listed: Result<_, Failure> = options.stages.iter().map(read).collect();
         Ok(Stages {
             listed: listed?,
-            ..Stages::read_one(file, options)?
+            order: options.stages.clone(),
+            ..one
         })
     }
 
@@ -135,7 +147,14 @@ impl Stages {
             stage: options.stage.clone(),
             sheet: Sheet::read(file, options)?,
             listed: Vec::new(),
+            order: Vec::new(),
         })
+    }
+
+    /// The listed stages before one of them.
+    fn before(&self, stage: &Stage) -> &[Stage] {
+        let place = self.order.iter().position(|listed| listed == stage);
+        &self.order[..place.unwrap_or(0)]
     }
 
     /// Each stage that says something, with the sheet as it is read for it. Where some are listed these are
@@ -162,13 +181,25 @@ impl Stages {
         self.listed.swap_remove(begun.unwrap_or(0))
     }
 
-    /// All of it, for a program.
+    /// All of it, for a program: where stages are listed the whole, and each of them.
     fn states(&self, work: Work) -> State {
-        let listed = self.listed.iter().map(|(stage, sheet)| StageState {
+        if self.listed.is_empty() {
+            return State::of(&self.sheet, Some(work));
+        }
+        let (progress, words) = self.sheet.progress_across(&self.order);
+        let last_results = self.listed.iter().map(|(_, sheet)| sheet.last_processed());
+        let each = self.telling().map(|(stage, sheet)| StageState {
             stage: stage.name().to_owned(),
-            state: State::of(sheet, None, Vec::new()),
+            state: State::of(sheet, None),
         });
-        State::of(&self.sheet, Some(work), listed.collect())
+        State {
+            progress,
+            words,
+            last_result: last_results.max().flatten(),
+            work: Some(work),
+            errors: commonest(self.sheet.failed_across(&self.order)),
+            stages: each.collect(),
+        }
     }
 }
 
@@ -200,7 +231,7 @@ struct State {
     work: Option<Work>,
     /// The commonest first.
     errors: Vec<CommonError>,
-    /// The stages that are listed.
+    /// The stages that are listed, and the main one if tickoff worked on it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stages: Vec<StageState>,
 }
@@ -216,9 +247,37 @@ fn by_word<S: Serializer>(
 #[derive(Serialize)]
 struct Work {
     /// Who works on it now.
-    session: Option<Holder>,
+    session: Option<AtIt>,
     /// How many rows have a result that the file does not show yet.
     not_visible: usize,
+}
+
+/// Who works on it, and how a run is controlled.
+#[derive(Serialize)]
+struct AtIt {
+    #[serde(flatten)]
+    holder: Holder,
+    /// How many jobs there are at a time; `None` of what cannot be controlled.
+    jobs: Option<usize>,
+    running: Option<usize>,
+    paused: Option<Paused>,
+    #[serde(skip)]
+    text: Option<String>,
+}
+
+impl AtIt {
+    fn of(session: RunningSession) -> AtIt {
+        // Half of what it tells, or nothing yet, tells nothing.
+        let board = serde_json::from_str::<Board>(&session.told).ok();
+        let board = board.filter(|board| board.jobs.is_some());
+        AtIt {
+            holder: session.holder,
+            jobs: board.as_ref().and_then(|board| board.jobs),
+            running: board.as_ref().map(Board::running),
+            text: board.as_ref().and_then(Board::control_text),
+            paused: board.and_then(|board| board.paused),
+        }
+    }
 }
 
 /// An error that some rows have.
@@ -232,45 +291,60 @@ struct CommonError {
 }
 
 impl State {
-    fn of(sheet: &Sheet, work: Option<Work>, stages: Vec<StageState>) -> State {
-        let mut errors = Errors::default();
-        for record in sheet.failed_records() {
-            errors.add(&record.po_number, record.error_message.as_deref());
-        }
-        let common = errors.commonest(ERRORS).into_iter();
+    fn of(sheet: &Sheet, work: Option<Work>) -> State {
         State {
             progress: sheet.progress(),
             words: sheet.words(),
             last_result: sheet.last_processed(),
             work,
-            errors: common
-                .map(|group| CommonError {
-                    message: group.message.clone(),
-                    rows: group.rows,
-                    example: group.example.clone(),
-                })
-                .collect(),
-            stages,
+            errors: commonest(sheet.failed_records()),
+            stages: Vec::new(),
         }
     }
 }
 
-/// One status a line, with its count, its share, and a bar.
+fn commonest(failed: impl Iterator<Item = CsvRecord>) -> Vec<CommonError> {
+    let mut errors = Errors::default();
+    for record in failed {
+        errors.add(&record.po_number, record.error_message.as_deref());
+    }
+    let common = errors.commonest(ERRORS).into_iter();
+    common
+        .map(|group| CommonError {
+            message: group.message.clone(),
+            rows: group.rows,
+            example: group.example().to_owned(),
+        })
+        .collect()
+}
+
+/// One status a line, with its count, its share, and a bar; the shares add up.
 pub fn table(out: &mut (impl Write + ?Sized), progress: &ProcessingProgress) -> io::Result<()> {
+    table_within(out, progress, columns().unwrap_or(usize::MAX))
+}
+
+/// The same with bars for which so many columns have room.
+fn table_within(
+    out: &mut (impl Write + ?Sized),
+    progress: &ProcessingProgress,
+    columns: usize,
+) -> io::Result<()> {
     let total = progress.total;
     let width = total.to_string().len();
     writeln!(out, "{:<14}  {total:>width$}", "total")?;
-    for (name, count) in [
+    let counts = [
         ("completed", progress.completed),
         ("pending", progress.pending),
         ("error", progress.error),
         ("no_attachments", progress.no_attachments),
         ("other", progress.other),
-    ] {
-        let share = |of: usize| (count * of).div_ceil(total.max(1));
-        let (percent, bar) = (count * 100 / total.max(1), "█".repeat(share(BAR)));
-        let line = format!("{name:<14}  {count:>width$}  {percent:>3} %  {bar}");
-        writeln!(out, "{}", line.trim_end())?;
+    ];
+    let percents = percents(&counts.map(|(_, count)| count), 0);
+    for ((name, count), percent) in counts.into_iter().zip(percents) {
+        let numbers = format!("{name:<14}  {count:>width$}  {:>3} %", percent.text);
+        let room = columns.saturating_sub(numbers.len() + 3).min(BAR);
+        let bar = "█".repeat((count * room).div_ceil(total.max(1)));
+        writeln!(out, "{}", format!("{numbers}  {bar}").trim_end())?;
     }
     Ok(())
 }
@@ -326,7 +400,12 @@ fn at_it(out: &mut (impl Write + ?Sized), work: Option<&Work>) -> io::Result<()>
     let Some(work) = work else { return Ok(()) };
     match &work.session {
         None => writeln!(out, "session         none is going on")?,
-        Some(holder) => writeln!(out, "session         {holder}")?,
+        Some(at_it) => {
+            writeln!(out, "session         {}", at_it.holder)?;
+            if let Some(text) = &at_it.text {
+                writeln!(out, "jobs            {text}")?;
+            }
+        }
     }
     let rows = match work.not_visible {
         0 => return Ok(()),
@@ -386,14 +465,23 @@ mod tests {
     #[test]
     fn the_counts_stand_under_each_other() {
         assert_eq!(
-            text(|out| table(out, &PROGRESS)),
+            text(|out| table_within(out, &PROGRESS, 80)),
             "total           446\n\
-             completed       120   26 %  ███████████\n\
+             completed       120   27 %  ███████████\n\
              pending         300   67 %  ███████████████████████████\n\
-             error            20    4 %  ██\n\
+             error            20    5 %  ██\n\
              no_attachments    5    1 %  █\n\
-             other             1    0 %  █\n"
+             other             1   <1 %  █\n"
         );
+    }
+
+    #[test]
+    fn in_a_narrow_window_the_bars_have_no_second_line() {
+        for columns in [0, 30, 40, 60] {
+            let table = text(|out| table_within(out, &PROGRESS, columns));
+            let widest = table.lines().map(|line| line.chars().count()).max();
+            assert!(widest.unwrap() < columns.max(28), "{columns}: {table}");
+        }
     }
 
     #[test]
@@ -416,7 +504,7 @@ mod tests {
             other: 0,
         };
         assert!(
-            text(|out| table(out, &empty))
+            text(|out| table_within(out, &empty, 80))
                 .starts_with("total           0\ncompleted       0    0 %\n")
         );
     }

@@ -41,12 +41,16 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         // Half of what it tells, or nothing yet: there is more in a moment.
         if let Ok(board) = serde_json::from_str::<Board>(&session.told) {
             stage.clone_from(&board.stage);
+            let jobs = board.jobs_text();
             if display.is_showing() {
-                display.draw(now, &board, Some(&format!("{holder}")));
+                let title = [Some(holder.to_string()), jobs];
+                let title = title.into_iter().flatten().collect::<Vec<_>>().join("; ");
+                display.draw(now, &board, Some(&title));
             } else if last_line.is_none_or(|last| now - last >= LINE_INTERVAL) {
                 last_line = Some(now);
                 let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-                print(|out| writeln!(out, "{at} {}", view::line(&board, now)))?;
+                let jobs = jobs.map_or(String::new(), |jobs| format!("; {jobs}"));
+                print(|out| writeln!(out, "{at} {}{jobs}", view::line(&board, now)))?;
             }
         }
         thread::sleep(REFRESH);

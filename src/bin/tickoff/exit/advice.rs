@@ -8,14 +8,26 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, ForeignWord, Holder, InvalidValue, KeyCandidates, Problem, Stage,
-    completing_columns, escape, key_candidates, same_column,
+    COLUMNS, Encoding, Error, FileKind, ForeignWord, HeaderLine, Holder, InvalidValue,
+    KeyCandidates, Problem, Stage, close_to, completing_columns, escape, key_candidates,
+    same_column,
 };
 
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let text = match error {
+        Error::Io {
+            source,
+            path,
+            action,
+        } if source.kind() == ErrorKind::NotFound => return on_missing_path(action, path),
+        Error::Io { source, action, .. }
+            if *action == "write the request" && is_full(source.kind()) =>
+        {
+            "make room there, and run the same command again; on the run's terminal the keys p, + and - do the same, and need none"
+        }
         Error::Io { source, .. } => return on_refusal_by_the_system(source.kind()),
+        Error::NotAFile { path } if path.is_dir() => "that is a folder: name the CSV in it",
         Error::NotAFile { .. } => {
             "name the CSV itself; what comes through a pipe has to be saved to a file first"
         }
@@ -27,8 +39,23 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             delimiter,
             encoding,
             close,
+            header,
+            line,
+            excerpt,
             ..
         } => {
+            let shown = excerpt.to_string();
+            if let ([name], [key]) = (&columns[..], &key[..])
+                && is_in_quotes(shown.lines().next().unwrap_or_default())
+                && delimiter_that_gives(key, name).is_some()
+            {
+                return Some(
+                    "the header is in quotes as a whole, and so are the rows, perhaps: each is one cell; save it anew without quotes around the lines".into(),
+                );
+            }
+            if let Some(text) = on_header_line(*header, *line, key, (columns, *delimiter)) {
+                return Some(text.into());
+            }
             let meant = meant(key, missing, columns, close);
             let said = on_missing_key(path, (*delimiter, *encoding), key, columns, &meant);
             return Some(match error.look_alike() {
@@ -41,6 +68,10 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Error::UnknownColumn { .. } if error.look_alike().is_some() => {
             "type that name anew in the sheet's header, or copy it from there"
         }
+        Error::Malformed {
+            problem: Problem::NoCsv(kind),
+            ..
+        } => return on_other_kind(*kind),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
         Error::ForeignColumn {
             is_status, words, ..
@@ -54,6 +85,13 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         } => return Some(on_duplicates(path, (*delimiter, *encoding), key).into()),
         Error::UnknownColumn { column, close, .. } if close.is_empty() => {
             return Some(on_missing_column(column).into());
+        }
+        Error::UnknownPo { po, close, .. } if is_list_of(po, close) => {
+            let each = close
+                .iter()
+                .map(|key| format!(" --only {}", for_a_shell(key)));
+            let each = each.collect::<String>();
+            return Some(format!("name each key by itself, as in run{each}").into());
         }
         Error::InvalidValue {
             reason: InvalidValue::Letter { .. },
@@ -85,7 +123,7 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             );
         }
         Error::NotVisible { .. } => {
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write"
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before"
         }
         Error::Rescued { path, kept, .. } => {
             return Some(
@@ -127,9 +165,58 @@ fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
     )
 }
 
+/// Whether several keys were named in one.
+fn is_list_of(typed: &str, keys: &[String]) -> bool {
+    let is_a_part = |key: &String| typed.len() > key.len() && typed.contains(&**key);
+    keys.len() > 1 && keys.iter().all(is_a_part)
+}
+
+/// How many names of a folder are compared with one that is not there.
+const MAX_NAMES: usize = 10_000;
+
+/// What may have been meant by a name that nothing has.
+fn on_missing_path(action: &str, path: &Path) -> Option<Cow<'static, str>> {
+    let typed = path.to_string_lossy();
+    let shown = |path: &Path| for_a_shell(&path.to_string_lossy());
+    if action == "find the folder" {
+        return Some(format!("make it: mkdir -p {}", shown(path)).into());
+    }
+    if typed == "-" {
+        return Some(
+            "- is the standard input, from which only run reads jobs: name the CSV".into(),
+        );
+    }
+    if typed.starts_with("~/") {
+        return Some(
+            "a shell replaces ~ by your folder outside of quotes alone: leave them away".into(),
+        );
+    }
+    if let Ok(leads_to) = path.read_link() {
+        let leads_to = shown(&leads_to);
+        return Some(format!("that is a link to {leads_to}, which is not there").into());
+    }
+    if typed.contains('\\') && !typed.contains('/') {
+        return Some("folders are separated by / here; in WSL, C:\\ is /mnt/c/".into());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let names = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names = names.flatten().take(MAX_NAMES);
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| !name.starts_with('.'));
+    let close = close_to(path.file_name()?.to_str()?, names);
+    let close: Vec<String> = close.iter().map(|name| for_a_shell(name)).collect();
+    (!close.is_empty()).then(|| format!("did you mean {}?", close.join(" or ")).into())
+}
+
+fn is_full(reason: ErrorKind) -> bool {
+    matches!(reason, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     let text = match reason {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        reason if is_full(reason) => {
             "make room there, or keep fewer backups (--keep), and run the same command again: a run may need 8 times the sheet's size"
         }
         ErrorKind::FileTooLarge => {
@@ -146,6 +233,57 @@ fn on_refusal_by_the_system(reason: ErrorKind) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
+/// What can be done about a line that is not the header.
+fn on_header_line(
+    header: HeaderLine,
+    line: u64,
+    key: &[String],
+    (columns, delimiter): (&[String], u8),
+) -> Option<String> {
+    const FIRST: &str = "only blank lines and sep=; may stand above the header";
+    Some(match header {
+        HeaderLine::Below(below) => {
+            let has = match key.len() {
+                1 => "that column",
+                _ => "those columns",
+            };
+            format!(
+                "line {} has {has}: remove what stands above it; {FIRST}",
+                line + u64::from(below)
+            )
+        }
+        HeaderLine::Title => format!(
+            "line {line} has one text and the rows below it have more: if it is a title or a comment, remove what stands above the header; {FIRST}. If it is the header, name the key: --key COLUMN"
+        ),
+        HeaderLine::Row => {
+            let others = (2..=columns.len().min(3)).map(|number| format!("COLUMN{number}"));
+            let more = (columns.len() > 3).then(|| "…".to_owned());
+            let first = key.first().map(|name| escape(name));
+            let names: Vec<String> = first.into_iter().chain(others).chain(more).collect();
+            let names = names.join(&char::from(delimiter).to_string());
+            let list = match columns {
+                [_] => {
+                    "; or read the list as it is: tickoff run - --output NEW.csv --key COLUMN -- CMD {} <FILE"
+                }
+                _ => "",
+            };
+            format!(
+                "line {line} looks like a row: if there is no header, write one above it, as {names}{list}"
+            )
+        }
+        HeaderLine::Named => {
+            let [header] = columns else { return None };
+            let [key] = key else { return None };
+            let delimiter = delimiter_that_gives(key, header)?;
+            format!(
+                "with the delimiter {delimiter} the header has that column: write sep={delimiter} above it, or remove that line; or pass --delimiter {}",
+                for_a_shell(&delimiter.to_string())
+            )
+        }
+        _ => return None,
+    })
+}
+
 /// Which columns could be the key, and the command that remembers one of them.
 fn on_missing_key(
     path: &Path,
@@ -154,12 +292,6 @@ fn on_missing_key(
     columns: &[String],
     meant: &[String],
 ) -> String {
-    if let [first, rest @ ..] = columns
-        && is_for_excel(first)
-        && rest.iter().all(String::is_empty)
-    {
-        return "the first line is a word to Excel alone: remove it, the header has to be the first".into();
-    }
     if let ([header], [key]) = (columns, key)
         && let Some(delimiter) = delimiter_that_gives(key, header)
     {
@@ -320,10 +452,9 @@ fn from_here(path: &Path) -> String {
     for_a_shell(&shown.unwrap_or(path.to_string_lossy()))
 }
 
-/// `sep=;`, by which Excel is told the delimiter.
-fn is_for_excel(first: &str) -> bool {
-    let name = first.get(..4);
-    name.is_some_and(|name| name.eq_ignore_ascii_case("sep=")) && first.len() <= 5
+fn is_in_quotes(line: &str) -> bool {
+    let line = line.trim();
+    line.len() > 1 && line.starts_with('"') && line.ends_with('"')
 }
 
 /// The character by which a header has to be split so that one of its names is the key.
@@ -332,8 +463,8 @@ fn delimiter_that_gives(key: &str, header: &str) -> Option<char> {
         let name = name.trim().trim_matches('"').trim();
         name.eq_ignore_ascii_case(key.trim())
     };
-    let marks = header.chars().filter(char::is_ascii_punctuation);
-    let mut candidates = marks.filter(|mark| *mark != '"');
+    let is_mark = |c: &char| c.is_ascii_punctuation() && *c != '"' || *c == '\t';
+    let mut candidates = header.chars().filter(is_mark);
     candidates.find(|&mark| header.split(mark).any(is_key))
 }
 
@@ -355,6 +486,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::LoneCarriageReturn => {
             "put the field in quotes if it belongs to the text; if every line ends so, convert the file: tr '\\r' '\\n' < FILE > NEW"
         }
+        Problem::Utf16 => {
+            "in Excel: Save As, CSV UTF-8; or iconv -f UTF-16 -t UTF-8 FILE > NEW.csv (UTF-16LE if it has no byte order mark)"
+        }
         Problem::Nul => {
             "save it as CSV UTF-8 anew, or go back to a good version: tickoff backup list FILE"
         }
@@ -365,14 +499,18 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
             "pass --encoding with the one that the sheet is in, or save it as CSV UTF-8"
         }
         Problem::MarkedUtf8(_) => {
-            "leave --encoding away, or take encoding out of tickoff.toml; --encoding utf-8 wins over that file"
+            "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)"
         }
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
         }
         Problem::NoRoomFor(_) => "remove columns that nobody needs, or split the sheet",
+        Problem::NoRoomForResult => "keep what is so long in a file, and its path in the sheet",
         Problem::TooManyRecords => "split the sheet into several",
         Problem::DuplicateColumn(_) => "rename or remove one of the two columns",
+        Problem::LookAlike { .. } => {
+            "type that name anew in the sheet's header if it is the status column; if it is another one, rename it, or leave it alone with --stage NAME, which keeps what becomes of a row in columns of its own"
+        }
         Problem::JobNotUtf8 => {
             "save the list as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 LIST | tickoff run - …"
         }
@@ -385,6 +523,32 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::JobTooLong => "keep what is long in a file, and give the file's name as the job",
         _ => return None,
     })
+}
+
+fn on_other_kind(kind: FileKind) -> Option<Cow<'static, str>> {
+    let text = match kind {
+        FileKind::Workbook | FileKind::OldWorkbook => {
+            "save the table as CSV: in Excel Save As, CSV UTF-8; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::OpenDocument => {
+            "save the table as CSV: in LibreOffice Save As, Text CSV; or soffice --headless --convert-to csv FILE"
+        }
+        FileKind::Compressed(unpack) => {
+            return Some(format!("unpack it first: {unpack} FILE").into());
+        }
+        FileKind::Database => {
+            "export the table as CSV: sqlite3 -csv -header FILE 'SELECT * FROM TABLE' > NEW.csv"
+        }
+        FileKind::Pdf => {
+            "ask for the table as CSV, or copy it into a spreadsheet and save it as CSV"
+        }
+        FileKind::Markup => {
+            "look at what it says: a page in the place of a download often tells of an error, or of a login"
+        }
+        FileKind::Json => "convert it: jq -r '.[] | [.id, .url] | @csv' FILE, with a header above",
+        _ => return None,
+    };
+    Some(text.into())
 }
 
 fn on_held(sheet: &Path, holder: &Holder) -> String {
@@ -460,6 +624,19 @@ mod tests {
             source: Arc::new(kind.into()),
         };
         check(&error, wanted);
+    }
+
+    #[test]
+    fn who_asks_something_of_a_run_and_lacks_room_is_told_of_the_keys() {
+        let error = Error::Io {
+            action: "write the request",
+            path: ".in.csv.control".into(),
+            source: Arc::new(ErrorKind::StorageFull.into()),
+        };
+        check(
+            &error,
+            "make room there, and run the same command again; on the run's terminal the keys p, + and - do the same, and need none",
+        );
     }
 
     #[test]
@@ -545,6 +722,16 @@ mod tests {
             "SUPPLIER:STATUS:PO_NUMBER\n",
             "with the delimiter : the header has that column: pass --delimiter :",
         );
+    }
+
+    #[test]
+    fn a_header_that_is_in_quotes_as_a_whole_is_told_so() {
+        for delimiter in [";", ",", "\t"] {
+            check_sheet(
+                format!("\"PO_NUMBER{delimiter}STATUS\"\r\n\"P1{delimiter}\"\r\n"),
+                "the header is in quotes as a whole, and so are the rows, perhaps: each is one cell; save it anew without quotes around the lines",
+            );
+        }
     }
 
     #[test]
@@ -656,7 +843,7 @@ mod tests {
                 path: "in.csv".into(),
                 source: source(),
             },
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write",
+            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before",
         );
         check(
             &Error::NotDurable {

@@ -7,6 +7,7 @@ use super::joblog::Joblog;
 use super::suppliers::Suppliers;
 use super::timeline::{Kind, Timeline};
 use crate::errors::Errors;
+use crate::percent::{Percent, percents};
 
 /// What is known about the batch.
 pub struct Facts<'a> {
@@ -84,32 +85,36 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The statuses as words, with the rows in each, and their share of all rows in percent. Words
-    /// that are no status count together as `other`, which is left out if there is none.
+    /// The statuses as words, with the rows in each, and their share of all rows. Words that are no status
+    /// count together as `other`, which is left out if there is none.
     pub fn shares(&self) -> Vec<Share> {
         let progress = &self.progress;
-        let mut from = 0.0;
-        [
+        let counts = [
             ("COMPLETED", "completed", progress.completed),
             ("NO_ATTACHMENTS", "no_attachments", progress.no_attachments),
             ("ERROR", "error", progress.error),
             ("PENDING", "pending", progress.pending),
             ("other", "other", progress.other),
-        ]
-        .into_iter()
-        .filter(|&(word, _, rows)| word != "other" || rows > 0)
-        .map(|(word, class, rows)| {
-            let percent = 100.0 * rows as f64 / progress.total.max(1) as f64;
-            from += percent;
-            Share {
-                word,
-                class,
-                rows,
-                percent,
-                from: from - percent,
-            }
-        })
-        .collect()
+        ];
+        let percents = percents(&counts.map(|(_, _, rows)| rows), 1);
+        let mut from = 0.0;
+        counts
+            .into_iter()
+            .zip(percents)
+            .filter(|((word, _, rows), _)| *word != "other" || *rows > 0)
+            .map(|((word, class, rows), percent)| {
+                let width = 100.0 * rows as f64 / progress.total.max(1) as f64;
+                from += width;
+                Share {
+                    word,
+                    class,
+                    rows,
+                    percent,
+                    width,
+                    from: from - width,
+                }
+            })
+            .collect()
     }
 }
 
@@ -129,9 +134,11 @@ pub struct Share {
     pub class: &'static str,
     /// How many rows.
     pub rows: usize,
-    /// Of all rows.
-    pub percent: f64,
-    /// The sum of those before it.
+    /// Of all rows, rounded so that all add up.
+    pub percent: Percent,
+    /// The same as it is, in percent: how wide it is drawn.
+    pub width: f64,
+    /// The sum of the widths before it.
     pub from: f64,
 }
 

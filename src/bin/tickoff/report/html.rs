@@ -347,15 +347,6 @@ fn thousands(number: &usize) -> String {
     text
 }
 
-/// A share, of which something never reads as nothing, and a part never as all.
-fn percent(share: &Share) -> String {
-    match share.percent {
-        percent if percent > 0.0 && percent < 0.1 => "<0.1 %".to_owned(),
-        percent if percent < 100.0 && percent > 99.9 => ">99.9 %".to_owned(),
-        percent => format!("{percent:.1} %"),
-    }
-}
-
 /// A supplier's name, or what stands for none.
 fn named(name: &str) -> &str {
     if name.is_empty() { "(none)" } else { name }
@@ -455,26 +446,5 @@ mod tests {
         check_rate(11, 100, "6.0 a minute");
         check_rate(2, 1_200, "3.0 an hour");
         check_rate(9, 0, "–");
-    }
-
-    #[track_caller]
-    fn check_percent(rows: usize, of: usize, want: &str) {
-        let share = Share {
-            word: "ERROR",
-            class: "error",
-            rows,
-            percent: 100.0 * rows as f64 / of as f64,
-            from: 0.0,
-        };
-        assert_eq!(percent(&share), want);
-    }
-
-    #[test]
-    fn something_is_never_nothing_and_a_part_never_all() {
-        check_percent(0, 1_000_000, "0.0 %");
-        check_percent(1, 1_000_000, "<0.1 %");
-        check_percent(999_999, 1_000_000, ">99.9 %");
-        check_percent(7, 7, "100.0 %");
-        check_percent(1, 3, "33.3 %");
     }
 }

@@ -68,6 +68,11 @@ impl Output {
         self.path().parent().expect("resolved")
     }
 
+    /// The file, open for reading and writing.
+    pub fn file(&self) -> &File {
+        self.new.file()
+    }
+
     /// Writes to it.
     pub fn writer(&self) -> BufWriter<&File> {
         BufWriter::with_capacity(1 << 16, self.new.file())

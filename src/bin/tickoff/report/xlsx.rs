@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use chrono::Datelike;
@@ -16,6 +16,7 @@ use rust_xlsxwriter::{
     FormatAlign, Workbook, Worksheet, XlsxError,
 };
 use tickoff::{CsvRecord, Sheet, Stage, escape};
+use xxhash_rust::xxh3::Xxh3Default;
 use zip::ZipArchive;
 
 use super::facts::{Facts, position};
@@ -25,6 +26,9 @@ use crate::exit::{Exit, Failure};
 
 /// How the comment in a workbook's properties begins.
 const MADE_BY: &str = "Made by tickoff ";
+
+/// How it goes on in a workbook that has a seal.
+const SEALED: &str = ", sealed";
 
 /// Where a workbook has its properties, and how much of them is read.
 const PROPERTIES: &str = "docProps/core.xml";
@@ -74,8 +78,9 @@ pub fn must_hold(path: &Path, rows: usize) -> Result<(), Failure> {
     }
 }
 
-/// Tells a workbook of ours by its comment, and one that was saved since by when it was modified: that is when
-/// it was created, and every spreadsheet sets it anew.
+/// Tells a workbook of ours by the comment in its properties, and one that was changed since by its seal. One from before
+/// there was a seal tells it by when it was modified: that is when it was created, and every spreadsheet sets it
+/// anew.
 pub fn look(file: &mut File) -> io::Result<Found> {
     let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else {
         return Ok(Found::NoReport);
@@ -85,8 +90,11 @@ pub fn look(file: &mut File) -> io::Result<Found> {
         .by_name(PROPERTIES)
         .map_err(io::Error::from)
         .and_then(|part| part.take(MOST_OF_PROPERTIES).read_to_string(&mut text));
-    Ok(match read {
-        Ok(_) => found(&text),
+    Ok(match read.map(|_| found(&text)) {
+        Ok(Found::AsWritten) if text.contains(SEALED) && !has_its_seal(&mut archive) => {
+            Found::Edited
+        }
+        Ok(found) => found,
         Err(_) => Found::NoReport,
     })
 }
@@ -104,6 +112,31 @@ fn found(properties: &str) -> Found {
         true => Found::Edited,
         false => Found::NoReport,
     }
+}
+
+fn has_its_seal<R: Read + Seek>(archive: &mut ZipArchive<R>) -> bool {
+    seal(archive).is_ok_and(|seal| seal.as_bytes() == archive.comment())
+}
+
+/// A checksum of all files in a workbook, which is the archive's comment. As that of a page it is no proof.
+fn seal<R: Read + Seek>(archive: &mut ZipArchive<R>) -> io::Result<String> {
+    let mut files = Xxh3Default::new();
+    for index in 0..archive.len() {
+        let file = archive.by_index_raw(index)?;
+        files.update(file.name_raw());
+        files.update(&[0]);
+        files.update(&file.size().to_le_bytes());
+        files.update(&file.crc32().to_le_bytes());
+    }
+    Ok(format!("seal {:016x}", files.digest()))
+}
+
+/// Adds the seal to a workbook that is written: the archive ends with the length of its comment, which is none.
+fn add_seal(mut file: &File) -> io::Result<()> {
+    let seal = seal(&mut ZipArchive::new(BufReader::new(file))?)?;
+    file.seek(SeekFrom::End(-2))?;
+    file.write_all(&(seal.len() as u16).to_le_bytes())?;
+    file.write_all(seal.as_bytes())
 }
 
 /// Writes the workbook, and says how many cells were too long for it and are cut.
@@ -132,6 +165,8 @@ fn write_all(output: &Output, sheet: &Sheet, facts: &Facts<'_>) -> io::Result<us
     let mut out = output.writer();
     workbook.save_to_writer(&mut out).map_err(system)?;
     out.flush()?;
+    drop(out);
+    add_seal(output.file())?;
     Ok(cut)
 }
 
@@ -139,7 +174,7 @@ fn properties(facts: &Facts<'_>) -> Result<DocProperties, XlsxError> {
     let made = ExcelDateTime::from_timestamp(facts.made.timestamp())?;
     Ok(DocProperties::new()
         .set_title(escape(&facts.name))
-        .set_comment(format!("{MADE_BY}{}", env!("CARGO_PKG_VERSION")))
+        .set_comment(format!("{MADE_BY}{}{SEALED}", env!("CARGO_PKG_VERSION")))
         .set_creation_datetime(&made))
 }
 
@@ -347,7 +382,7 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
         worksheet.write_string(row, 0, share_of.word)?;
         worksheet.write_number_with_format(row, 1, share_of.rows as f64, &number)?;
         let left = share.clone().set_align(FormatAlign::Left);
-        worksheet.write_number_with_format(row, 2, share_of.percent / 100.0, &left)?;
+        worksheet.write_number_with_format(row, 2, share_of.percent.fraction, &left)?;
     }
     colour(worksheet, (first, row), 0)?;
     row += 1;
@@ -381,7 +416,7 @@ fn summary(worksheet: &mut Worksheet, facts: &Facts<'_>, cut: usize) -> Result<(
     )?;
     for group in facts.errors.commonest(10) {
         row += 1;
-        worksheet.write_string(row, 0, &group.example)?;
+        worksheet.write_string(row, 0, group.example())?;
         worksheet.write_number_with_format(row, 1, group.rows as f64, &number)?;
         worksheet.write_string_with_format(row, 2, &group.message, &wrapped)?;
     }

@@ -6,17 +6,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tickoff::{Event, PoolSummary, Verdict, escape};
+use tickoff::{Change, Control, Event, PoolSummary, Verdict, escape};
 
 use super::waits::Waits;
+use crate::errors::Group;
+use crate::sys::user;
 
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
-
-/// How many of the last errors are kept.
-const LAST_ERRORS: usize = 3;
 
 /// The rate is that of the last quarter of the run, but of at least, and at most, so many seconds:
 /// so it settles as a run goes on and still follows when its pace changes.
@@ -39,14 +38,47 @@ pub struct Board {
     pub rate: Option<f64>,
     /// What each worker does; `None` if nothing.
     pub workers: Vec<Option<Current>>,
-    /// The newest last.
-    pub errors: VecDeque<Failed>,
+    /// Some of its errors, the commonest first.
+    #[serde(default)]
+    pub commonest: Vec<Common>,
     /// What is waited for.
     #[serde(default)]
     pub waits: Waits,
+    /// Whether nothing more is started.
+    #[serde(default)]
+    pub is_stopping: bool,
+    /// Since when nothing is started, and by whom.
+    #[serde(default)]
+    pub paused: Option<Paused>,
+    /// How many jobs run at a time; `None` of a run that cannot be controlled.
+    #[serde(default)]
+    pub jobs: Option<usize>,
+    /// As whom it runs: nobody else but root may control it.
+    #[serde(default)]
+    pub user: Option<u32>,
     /// How many jobs were done, once a second.
     #[serde(skip)]
     samples: VecDeque<(DateTime<Utc>, usize)>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When it began.
+    pub since: DateTime<Utc>,
+    /// Who asked for it.
+    pub by: String,
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.with_timezone(&Local);
+        let form = match since.date_naive() == Local::now().date_naive() {
+            true => "%H:%M:%S",
+            false => "%Y-%m-%d %H:%M:%S",
+        };
+        write!(f, "paused since {} by {}", since.format(form), self.by)
+    }
 }
 
 /// What a worker does.
@@ -62,13 +94,26 @@ pub struct Current {
     pub report: String,
 }
 
-/// A job that failed.
+/// Jobs that failed in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Failed {
-    /// Which.
-    pub po: String,
-    /// Why.
-    pub reason: String,
+pub struct Common {
+    /// How many.
+    pub rows: usize,
+    /// Why, without what varies.
+    pub message: String,
+    /// The key of one.
+    pub example: String,
+}
+
+impl Common {
+    /// Those of a group.
+    pub fn of(group: &Group) -> Common {
+        Common {
+            rows: group.rows,
+            message: shown(&group.message),
+            example: shown(group.example()),
+        }
+    }
 }
 
 impl Board {
@@ -81,8 +126,12 @@ impl Board {
             counts: Counts::default(),
             rate: None,
             workers: vec![None; workers.min(total)],
-            errors: VecDeque::new(),
+            commonest: Vec::new(),
             waits: Waits::default(),
+            is_stopping: false,
+            paused: None,
+            jobs: Some(workers),
+            user: Some(user()),
             samples: VecDeque::from([(now, 0)]),
         }
     }
@@ -105,7 +154,8 @@ impl Board {
                     current.report = shown(text);
                 }
             }
-            Event::ProcessEnded { .. } => {}
+            Event::ProcessEnded { .. } | Event::Retired(_) => {}
+            Event::Controlled(change) => self.control(change),
             Event::Postponed {
                 job, wait, for_all, ..
             } => {
@@ -120,15 +170,6 @@ impl Board {
                 }
                 self.put(result.worker, None);
                 self.counts.add(result.verdict);
-                if result.verdict == Verdict::Error {
-                    self.errors.push_back(Failed {
-                        po: shown(result.po),
-                        reason: shown(result.updates.get("ERROR_MESSAGE").unwrap_or_default()),
-                    });
-                    if self.errors.len() > LAST_ERRORS {
-                        self.errors.pop_front();
-                    }
-                }
             }
         }
     }
@@ -168,6 +209,9 @@ impl Board {
 
     /// For what is waited, and how long.
     pub fn waiting(&self, now: DateTime<Utc>) -> Option<String> {
+        if self.is_stopping {
+            return None;
+        }
         let is_idle = self.workers.iter().all(Option::is_none) && self.counts.sum() < self.total;
         self.waits.text(is_idle, now)
     }
@@ -180,10 +224,59 @@ impl Board {
         if let Some(place) = self.workers.get_mut(worker) {
             *place = current;
         }
+        self.fit_workers();
+    }
+
+    fn control(&mut self, change: &Change) {
+        match change.control {
+            Control::Pause => {
+                self.paused = Some(Paused {
+                    since: change.at,
+                    by: shown(&change.by),
+                });
+            }
+            Control::Continue => self.paused = None,
+            Control::Workers(workers) => self.jobs = Some(workers.get()),
+        }
+        self.fit_workers();
+    }
+
+    /// There is a place for each worker, and beyond them for those that are still busy.
+    fn fit_workers(&mut self) {
+        let Some(jobs) = self.jobs else { return };
+        let busy = self.workers.iter().rposition(Option::is_some);
+        let places = jobs.min(self.total).max(busy.map_or(0, |last| last + 1));
+        self.workers.resize(places, None);
+    }
+
+    /// Whether it is paused, and how many jobs there are; `None` of a run that cannot be controlled.
+    pub fn control_text(&self) -> Option<String> {
+        let jobs = self.jobs_text()?;
+        Some(match (&self.paused, self.running()) {
+            (None, 0) => format!("{jobs}, none running"),
+            (None, running) => format!("{jobs}, {running} running"),
+            (Some(paused), 0) => format!("{paused}; none running, {jobs}"),
+            (Some(paused), 1) => format!("{paused}; 1 job still running, {jobs}"),
+            (Some(paused), running) => format!("{paused}; {running} jobs still running, {jobs}"),
+        })
+    }
+
+    /// How many jobs there are at a time; `None` of a run that cannot be controlled.
+    pub fn jobs_text(&self) -> Option<String> {
+        self.jobs.map(|jobs| match jobs {
+            1 => "1 job at a time".to_owned(),
+            _ => format!("{jobs} jobs at a time"),
+        })
+    }
+
+    /// How many jobs run now.
+    pub fn running(&self) -> usize {
+        self.workers.iter().flatten().count()
     }
 }
 
-fn shown(text: &str) -> String {
+/// A text as it is kept.
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_TEXT_CHARS) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),

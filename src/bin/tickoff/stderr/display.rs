@@ -9,8 +9,9 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use console::Term;
@@ -21,7 +22,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::backlog::Backlog;
 use super::board::Board;
+use super::brief::Brief;
 use super::screen::Screen;
+use super::terminal::Terminal;
 use super::view;
 use crate::sys::Patient;
 
@@ -58,11 +61,9 @@ pub enum Verbosity {
 impl Display {
     /// Stderr as it is.
     pub fn stderr(format: LogFormat, verbosity: Verbosity) -> Self {
-        let is_terminal = io::stderr().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let style = match (verbosity, format) {
             (Verbosity::Quiet, _) => Style::Nothing,
-            (Verbosity::Normal, LogFormat::Human) if is_terminal => Style::Bar,
+            (Verbosity::Normal, LogFormat::Human) if is_terminal() => Style::Bar,
             (Verbosity::Normal, _) => Style::Lines,
         };
         let display = Display::new(style, format, Box::new(Patient(io::stderr())));
@@ -119,7 +120,13 @@ impl Display {
             .with_writer(self.clone());
         // An error means that a log is being taken already, which then stays.
         let taken = match self.0.format {
-            LogFormat::Human => log.with_ansi(self.is_colourful()).try_init(),
+            LogFormat::Human if is_terminal() => {
+                let brief = Brief {
+                    columns: || size().1,
+                };
+                log.with_ansi(is_colourful()).event_format(brief).try_init()
+            }
+            LogFormat::Human => log.with_ansi(false).try_init(),
             LogFormat::Json => log.json().flatten_event(true).try_init(),
         };
         taken.ok();
@@ -145,9 +152,62 @@ impl Display {
         self.0.is_showing.load(Ordering::SeqCst)
     }
 
+    /// Keeps what is typed off the terminal; with keys, if lines change on it, it can be read.
+    pub fn hold_terminal(&self, with_keys: bool) {
+        self.0.terminal.hold(with_keys && self.is_showing());
+    }
+
+    /// Holds the terminal again, should another program have had it.
+    pub fn keep_terminal(&self) {
+        self.0.terminal.keep();
+    }
+
+    /// Gives the terminal back.
+    pub fn release_terminal(&self) {
+        self.0.terminal.release();
+    }
+
+    /// Takes the lines that change away and gives the terminal back while this is done.
+    pub fn lend_terminal(&self, meanwhile: impl FnOnce()) {
+        let was_showing = self.0.is_showing.swap(false, Ordering::SeqCst);
+        self.wipe();
+        self.0.terminal.lend(meanwhile);
+        self.0.is_showing.store(was_showing, Ordering::SeqCst);
+    }
+
+    /// Takes the lines that change away and gives the terminal back, for a program that ends at once.
+    pub fn abandon(&self) {
+        self.0.is_showing.store(false, Ordering::SeqCst);
+        self.wipe();
+        self.0.terminal.release();
+    }
+
+    /// Takes the lines that change away, unless the terminal has stopped reading.
+    fn wipe(&self) {
+        let (wiped, is_wiped) = mpsc::channel();
+        let display = self.clone();
+        let wipe = move || {
+            lock(&display.0.screen).show(Vec::new()).ok();
+            wiped.send(()).ok();
+        };
+        if thread::Builder::new().spawn(wipe).is_ok() {
+            is_wiped.recv_timeout(Duration::from_millis(200)).ok();
+        }
+    }
+
     /// Whether such lines are a part of the log.
     pub(super) fn logs_progress(&self) -> bool {
         self.0.style == Style::Lines
+    }
+
+    /// Whether they are lines of JSON.
+    pub(super) fn logs_json(&self) -> bool {
+        self.logs_progress() && self.is_json()
+    }
+
+    /// How many columns a line may have, if that matters.
+    pub(super) fn columns(&self) -> Option<usize> {
+        (self.0.style == Style::Bar).then(|| size().1)
     }
 
     /// Lets whole lines be written to the same terminal while no display is on it.
@@ -193,6 +253,7 @@ impl Display {
             format,
             is_showing: AtomicBool::new(false),
             screen: Mutex::new(Screen::new(sink, || size().1)),
+            terminal: Terminal::default(),
             backlog: OnceLock::new(),
         }))
     }
@@ -222,11 +283,6 @@ impl Display {
             LogFormat::Human => self.put(format!("{lines}\n").as_bytes()),
             LogFormat::Json => {}
         }
-    }
-
-    fn is_colourful(&self) -> bool {
-        self.0.style == Style::Bar
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 
     /// Writes a message. What cannot be written is lost.
@@ -267,8 +323,18 @@ struct Shared {
     /// terminal, without `screen`, which may wait for a reader. `SeqCst`: the simplest that is right.
     is_showing: AtomicBool,
     screen: Mutex<Screen>,
+    terminal: Terminal,
     /// There if a thread writes.
     backlog: OnceLock<Arc<Backlog>>,
+}
+
+/// Whether a person looks at it, through something that does more than write one line below the other.
+fn is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn is_colourful() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Rows and columns of the terminal.

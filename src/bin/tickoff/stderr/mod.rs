@@ -6,9 +6,12 @@
 
 mod backlog;
 pub mod board;
+mod brief;
 mod display;
 mod progress;
 mod screen;
+mod summary;
+mod terminal;
 pub mod view;
 mod waits;
 

@@ -8,16 +8,28 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tickoff::{Event, PoolSummary, Teller};
+use tickoff::{Event, PoolSummary, Stop, StopLevel, Teller, Verdict};
 use tracing::{info, warn};
 
-use super::board::{Board, Counts};
+use super::board::{Board, Common};
 use super::display::{Display, lock};
-use super::view;
-use crate::sys::Unechoed;
+use super::{summary, view};
+use crate::errors::Errors;
+use crate::sys::has_keys;
 
 /// The shortest time between two lines of progress where there is no bar, and before the first.
 pub const LINE_INTERVAL: TimeDelta = TimeDelta::seconds(10);
+
+/// How many kinds of errors are told apart, so that a run of which every row fails in another way takes no more
+/// memory than that.
+const KINDS_OF_ERRORS: usize = 1000;
+
+/// How many of them are shown while the run goes on.
+const SHOWN_ERRORS: usize = 3;
+
+/// What is said of keys, and for how long.
+const KEYS: &str = "keys: p pauses and goes on, + and - change the number of jobs";
+const KEYS_SHOWN: TimeDelta = TimeDelta::seconds(10);
 
 /// How often the display changes.
 pub const REFRESH: Duration = Duration::from_millis(250);
@@ -26,27 +38,33 @@ pub const REFRESH: Duration = Duration::from_millis(250);
 pub struct Progress {
     told: Arc<Told>,
     ticker: Option<JoinHandle<()>>,
-    /// What is typed would move the display, which then is not where it is taken away.
-    unechoed: Option<Unechoed>,
 }
 
 impl Progress {
     /// Begins to show how a run stands, and to tell it to others.
-    pub fn show(display: &Display, board: Board, teller: Option<Teller>) -> Progress {
+    pub fn show(display: &Display, board: Board, stop: &Stop, teller: Option<Teller>) -> Progress {
         display.begin_showing();
-        let mut progress = Progress::begin(display.clone(), board, teller);
-        if display.is_showing() {
-            progress.unechoed = Unechoed::begin();
-        }
-        progress
+        let with_keys = has_keys();
+        display.hold_terminal(with_keys);
+        let keys = (with_keys && display.is_showing()).then_some(KEYS);
+        Progress::begin(display.clone(), board, stop, teller, keys)
     }
 
-    fn begin(display: Display, board: Board, teller: Option<Teller>) -> Progress {
+    fn begin(
+        display: Display,
+        board: Board,
+        stop: &Stop,
+        teller: Option<Teller>,
+        keys: Option<&'static str>,
+    ) -> Progress {
         let told = Arc::new(Told {
             display,
             teller,
+            stop: stop.clone(),
+            keys,
             last_line: Mutex::new((board.began, 0)),
             board: Mutex::new(board),
+            errors: Mutex::new(Errors::at_most(KINDS_OF_ERRORS)),
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
@@ -57,23 +75,28 @@ impl Progress {
         let ticker = ticker
             .map_err(|error| warn!(%error, "the progress of the run is not shown"))
             .ok();
-        Progress {
-            told,
-            ticker,
-            unechoed: None,
-        }
+        Progress { told, ticker }
     }
 
     /// Takes in what happened; to be called from any thread.
     pub fn take(&self, event: &Event<'_>) {
+        if let Event::Finished(result) = event
+            && result.verdict == Verdict::Error
+        {
+            lock(&self.told.errors).add(result.po, result.updates.get("ERROR_MESSAGE"));
+        }
         lock(&self.told.board).take(event, Utc::now());
     }
 
-    /// Takes the display away and says what the run did.
+    /// Takes the display away and says what the run did. To people nothing is said of one that had nothing to do:
+    /// they were told why.
     pub fn finish(self, summary: &PoolSummary) {
-        let display = self.told.display.clone();
+        let told = Arc::clone(&self.told);
         drop(self);
-        display.say(&summary_line(summary));
+        let had_work = lock(&told.board).total > 0 || summary.processed() > summary.skipped;
+        if had_work || told.display.is_json() {
+            summary::tell(&told.display, summary, &lock(&told.errors));
+        }
     }
 }
 
@@ -87,6 +110,7 @@ impl Drop for Progress {
             ticker.join().ok();
         }
         self.told.display.clear();
+        self.told.display.release_terminal();
     }
 }
 
@@ -94,7 +118,12 @@ impl Drop for Progress {
 struct Told {
     display: Display,
     teller: Option<Teller>,
+    /// That of the run.
+    stop: Stop,
+    /// What is said of keys.
+    keys: Option<&'static str>,
     board: Mutex<Board>,
+    errors: Mutex<Errors>,
     /// When the last line was logged, and how many jobs were done then.
     last_line: Mutex<(DateTime<Utc>, usize)>,
     is_over: Mutex<bool>,
@@ -103,18 +132,21 @@ struct Told {
 
 impl Told {
     fn keep_telling(&self) {
-        let mut last_told = Utc::now();
+        // Whoever looks sees at once that the run can be controlled.
+        let mut last_told = DateTime::<Utc>::MIN_UTC;
+        let mut told = None;
         let mut is_over = lock(&self.is_over);
         while !*is_over {
             let woken = self.over.wait_timeout(is_over, REFRESH);
             is_over = woken.unwrap_or_else(PoisonError::into_inner).0;
             let now = Utc::now();
             self.tick(now);
+            let board = lock(&self.board).clone();
+            let control = Some((board.paused.clone(), board.jobs));
             if let Some(teller) = &self.teller
-                && now - last_told >= TimeDelta::seconds(1)
+                && (told != control || now - last_told >= TimeDelta::seconds(1))
             {
-                last_told = now;
-                let board = lock(&self.board).clone();
+                (last_told, told) = (now, control);
                 teller.tell(&serde_json::to_string(&board).expect("a board is plain data"));
             }
         }
@@ -124,10 +156,15 @@ impl Told {
         let board = {
             let mut board = lock(&self.board);
             board.tick(now);
+            board.is_stopping = self.stop.level() > StopLevel::Continue;
+            let errors = lock(&self.errors);
+            let commonest = errors.commonest(SHOWN_ERRORS).into_iter();
+            board.commonest = commonest.map(Common::of).collect();
             board.clone()
         };
         let display = &self.display;
-        display.draw(now, &board, None);
+        let keys = self.keys.filter(|_| now - board.began < KEYS_SHOWN);
+        display.draw(now, &board, keys);
         if display.logs_progress() {
             let mut last = lock(&self.last_line);
             let done = board.counts.sum();
@@ -137,21 +174,6 @@ impl Told {
             }
         }
     }
-}
-
-fn summary_line(summary: &PoolSummary) -> String {
-    let counts = Counts::from(summary);
-    let mut line = format!("{counts} in {:.1} s", summary.elapsed.as_secs_f64());
-    for (count, what) in [
-        (summary.retried, "attempts repeated"),
-        (summary.not_run, "left for the next run"),
-        (summary.unpersisted.len(), "not recorded"),
-    ] {
-        if count > 0 {
-            line.push_str(&format!("; {count} {what}"));
-        }
-    }
-    line
 }
 
 #[cfg(test)]
@@ -232,7 +254,7 @@ mod tests {
             .with_target(false);
         tracing::subscriber::with_default(log.with_writer(display.clone()).finish(), || {
             // Its ticker logs nothing: it is on another thread.
-            let progress = Progress::show(&display, Board::new(10, 2, at(0)), None);
+            let progress = Progress::show(&display, Board::new(10, 2, at(0)), &Stop::new(), None);
             for &second in seconds {
                 complete(&progress.told, at(second));
                 progress.told.tick(at(second));
@@ -266,30 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_names_what_was_not_done() {
-        let summary = PoolSummary {
-            other: 1,
-            retried: 3,
-            not_run: 5,
-            unpersisted: vec![
-                ("P1".into(), tickoff::Updates::new()),
-                ("P2".into(), tickoff::Updates::new()),
-            ],
-            ..summary()
-        };
-        assert_eq!(
-            summary_line(&summary),
-            "4 done, 1 errors, 0 no attachments, 2 skipped, 1 other in 3.2 s; \
-             3 attempts repeated; 5 left for the next run; 2 not recorded"
-        );
-    }
-
-    #[test]
     fn a_log_line_never_tears_the_bar() {
         let screen = Screen::default();
         let display = display(Style::Bar, &screen);
         display.begin_showing();
-        let progress = Progress::begin(display.clone(), Board::new(3, 2, Utc::now()), None);
+        let board = Board::new(3, 2, Utc::now());
+        let progress = Progress::begin(display.clone(), board, &Stop::new(), None, None);
         complete(&progress.told, Utc::now());
         progress.told.tick(Utc::now());
         for _ in 0..20 {
@@ -320,7 +324,8 @@ mod tests {
         if std::env::var_os("TICKOFF_TEST_LOGS").is_some() {
             let display = Display::stderr(LogFormat::Human, Verbosity::Normal);
             display.take_log();
-            let progress = Progress::show(&display, Board::new(1, 1, Utc::now()), None);
+            let progress =
+                Progress::show(&display, Board::new(1, 1, Utc::now()), &Stop::new(), None);
             tracing::error!("lost");
             return progress.finish(&summary());
         }

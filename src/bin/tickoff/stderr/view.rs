@@ -4,12 +4,17 @@ use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
 use tickoff::escape;
 
-use super::board::{Board, Current};
+use super::board::{Board, Common, Current, Paused};
+use crate::percent::percents;
 
-/// How wide the bar is, in columns.
+/// How wide the bar is at most, and at least, in columns: in a narrow window it leaves room to the numbers.
 const BAR: usize = 24;
+const NARROWEST_BAR: usize = 6;
 
-/// The lines of the display that are not a worker's: title, bar, counts, and the last errors.
+/// From how many rows on a line that is too long is continued in another one.
+const ENOUGH_ROWS: usize = 16;
+
+/// The lines of the display that are not a worker's: title, bar, counts, and the commonest errors.
 const OTHER_LINES: usize = 7;
 
 /// What a terminal of this size shows: no line is wider, and there are fewer lines than rows.
@@ -20,63 +25,94 @@ pub fn lines(
     (rows, columns): (usize, usize),
 ) -> Vec<String> {
     let mut lines: Vec<_> = title.map(str::to_owned).into_iter().collect();
-    lines.extend([bar(board), board.counts.to_string()]);
-    let waiting = board.waiting(now);
-    let other_lines = OTHER_LINES + usize::from(waiting.is_some());
-    lines.extend(waiting);
+    let width = columns.saturating_sub(1);
+    lines.push(bar(board, width));
+    let wrap = |text: String| match rows < ENOUGH_ROWS {
+        true => vec![text],
+        false => wrapped(&text, width),
+    };
+    let paused = board.paused.as_ref().map(Paused::to_string);
+    let texts = [Some(board.counts.to_string()), paused, board.waiting(now)];
+    let texts: Vec<_> = texts.into_iter().flatten().flat_map(wrap).collect();
+    let other_lines = OTHER_LINES + texts.len() - 1;
+    lines.extend(texts);
     let room = rows.saturating_sub(other_lines + 1).max(1);
-    let width = board.workers.len().saturating_sub(1).to_string().len();
+    let digits = board.workers.len().saturating_sub(1).to_string().len();
     let shown = board.workers.iter().enumerate().take(room);
     for (number, current) in shown {
         let doing = current
             .as_ref()
             .map_or("-".to_owned(), |current| doing(current, now));
-        lines.push(format!("  {number:>width$}  {doing}"));
+        lines.push(format!("  {number:>digits$}  {doing}"));
     }
     match board.workers.len().saturating_sub(room) {
         0 => {}
         hidden => lines.push(format!("  … and {hidden} more workers")),
     }
     let room = rows.saturating_sub(lines.len() + 1);
-    let newest = board.errors.len().saturating_sub(room);
-    for failed in board.errors.iter().skip(newest) {
-        lines.push(format!("failed {}: {}", failed.po, failed.reason));
+    // What happened once has a line of its own above the display.
+    let told = |common: &&Common| common.rows > 1 || title.is_some();
+    for common in board.commonest.iter().filter(told).take(room) {
+        let (rows, message) = (common.rows, &common.message);
+        lines.push(of_errors(rows, message, &common.example, width));
     }
     lines
         .iter()
-        .map(|line| truncate_str(line, columns.saturating_sub(1), "…").into_owned())
+        .map(|line| truncate_str(line, width, "…").into_owned())
         .collect()
+}
+
+/// How many rows have an error, and which; its message gives way if there are only so many columns.
+pub fn of_errors(rows: usize, message: &str, examples: &str, columns: usize) -> String {
+    let line = |message: &str| format!("{rows} × {message}, e.g. {examples}");
+    let beside = measure_text_width(&line(""));
+    let room = columns.saturating_sub(beside).max(columns / 3);
+    truncate_str(&line(&truncate_str(message, room, "…")), columns, "…").into_owned()
+}
+
+/// A text in lines that end behind a comma or a semicolon where they would be too long.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in text.split_inclusive([',', ';']) {
+        let line = lines.last_mut().expect("there is one");
+        match line.is_empty() || measure_text_width(line) + measure_text_width(part) <= columns {
+            true => line.push_str(part),
+            false => lines.push(part.trim_start().to_owned()),
+        }
+    }
+    lines
 }
 
 /// What a log shows.
 pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     let (stage, sum) = (stage(board), board.counts.sum());
     let waiting = board.waiting(now);
+    let paused = board.paused.as_ref();
     format!(
-        "{stage}{sum} of {}: {}{}{}",
+        "{stage}{sum} of {}: {}{}{}{}",
         board.total,
         board.counts,
         pace(board),
+        paused.map_or(String::new(), |paused| format!("; {paused}")),
         waiting.map_or(String::new(), |waiting| format!("; {waiting}"))
     )
 }
 
-fn bar(board: &Board) -> String {
+fn bar(board: &Board, columns: usize) -> String {
     let sum = board.counts.sum();
-    let share = match board.total {
-        0 => 1.0,
-        total => sum as f64 / total as f64,
-    };
-    let full = ((share * BAR as f64) as usize).min(BAR);
-    format!(
-        "{}{} {:>3} %  {}{sum}/{}{}",
-        "█".repeat(full),
-        "░".repeat(BAR - full),
-        (share * 100.0) as usize,
+    let shares = percents(&[sum, board.total.saturating_sub(sum)], 0);
+    let numbers = format!(
+        " {:>3} %  {}{sum}/{}{}",
+        shares[0].text,
         stage(board),
         board.total,
         pace(board)
-    )
+    );
+    let room = columns.saturating_sub(measure_text_width(&numbers));
+    let width = room.clamp(NARROWEST_BAR, BAR);
+    let full = (width * sum / board.total.max(1)).min(width);
+    let (full, empty) = ("█".repeat(full), "░".repeat(width - full));
+    format!("{full}{empty}{numbers}")
 }
 
 fn stage(board: &Board) -> String {
@@ -85,6 +121,9 @@ fn stage(board: &Board) -> String {
 }
 
 fn pace(board: &Board) -> String {
+    if board.is_stopping {
+        return "; stopping".to_owned();
+    }
     match (board.rate, board.seconds_left()) {
         (Some(rate), Some(left)) => format!("; {}/s, {} left", decimal(rate), duration(left)),
         _ => String::new(),
@@ -133,11 +172,8 @@ fn doing(current: &Current, now: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use chrono::TimeDelta;
 
-    use super::super::board::Failed;
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -161,10 +197,12 @@ mod tests {
             current("PO15000040", 10, ""),
         ];
         board.rate = Some(12.34);
-        board.errors = VecDeque::from([Failed {
-            po: "PO15000030".to_owned(),
-            reason: "exit 1: 404".to_owned(),
-        }]);
+        let common = |rows, message: &str| Common {
+            rows,
+            message: message.to_owned(),
+            example: "PO15000030".to_owned(),
+        };
+        board.commonest = vec![common(12, "exit 1: 404"), common(1, "exit 1: 500")];
         board
     }
 
@@ -179,9 +217,30 @@ mod tests {
                 "  0  PO15000037  3 s               2 of 3 files",
                 "  1  -",
                 "  2  PO15000040  0 s",
-                "failed PO15000030: exit 1: 404",
+                "12 × exit 1: 404, e.g. PO15000030",
+                "1 × exit 1: 500, e.g. PO15000030",
             ]
         );
+        let of_run = lines(&board(), at(10), None, (24, 80));
+        assert!(
+            of_run.last().unwrap().starts_with("12 × "),
+            "what happened once stands above: {of_run:?}"
+        );
+    }
+
+    #[test]
+    fn the_bar_leaves_room_for_the_numbers_in_a_narrow_window() {
+        let mut board = board();
+        board.counts = serde_json::from_str(
+            r#"{"done":445,"errors":0,"no_attachments":0,"other":0,"skipped":0}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            lines(&board, at(10), None, (24, 40))[0],
+            "███████░ >99 %  445/446; 12/s, 1 s left"
+        );
+        board.total = 123_456;
+        assert!(lines(&board, at(10), None, (24, 40))[0].starts_with("░░░░░░  <1 %  445/"));
     }
 
     #[test]
@@ -201,6 +260,43 @@ mod tests {
         let says = "1 waits for another attempt, the next in 5 s";
         assert_eq!(lines(&board, at(10), None, (24, 80))[2], says);
         assert!(line(&board, at(10)).ends_with(&format!("; {says}")));
+    }
+
+    #[test]
+    fn numbers_that_are_too_wide_are_continued_and_messages_are_cut() {
+        let mut board = board();
+        let wait = std::time::Duration::from_secs(15);
+        board.waits.postponed(wait, false, at(0));
+        board.commonest[0].message = "no answer from the server".to_owned();
+        let lines = lines(&board, at(10), None, (24, 40));
+        assert_eq!(
+            lines[1..5],
+            [
+                "0 done, 0 errors, 0 no attachments,",
+                "0 skipped",
+                "1 waits for another attempt,",
+                "the next in 5 s",
+            ]
+        );
+        let errors = lines.last().unwrap();
+        assert_eq!(errors, "12 × no answer from t…, e.g. PO15000030");
+    }
+
+    #[test]
+    fn a_run_that_stops_waits_for_no_row_and_has_no_rest() {
+        let mut board = board();
+        let wait = std::time::Duration::from_secs(15);
+        board.waits.postponed(wait, false, at(0));
+        board.is_stopping = true;
+        let counts = "0 done, 0 errors, 0 no attachments, 0 skipped";
+        assert_eq!(
+            line(&board, at(10)),
+            format!("0 of 446: {counts}; stopping")
+        );
+        let lines = lines(&board, at(10), None, (24, 80));
+        assert!(lines[0].ends_with(" 0/446; stopping"), "{lines:?}");
+        assert_eq!(lines[1], counts);
+        assert!(lines[2].starts_with("  0  "), "{lines:?}");
     }
 
     #[test]

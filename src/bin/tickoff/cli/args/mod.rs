@@ -5,11 +5,13 @@
 //! exit code 2, before any file is touched.
 
 mod log;
+mod number;
 mod rows;
 mod sheet;
 mod stages;
 
 pub use log::LogArgs;
+pub use number::{jobs, some, some_few, times};
 pub use rows::{Assignment, ConditionArgs, FailedArgs, WordArgs, slip};
 pub use sheet::{BackupArgs, ColumnArgs, SheetArgs, WriteArgs, merged, refuse_unwritable};
-pub use stages::{AfterArgs, CommandOn, StageArgs};
+pub use stages::{AfterArgs, CommandOn, StageArgs, refuse_unknown_stage};

@@ -9,7 +9,7 @@ use tickoff::{
     DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
 };
 
-use crate::cli::args::CommandOn;
+use crate::cli::args::{CommandOn, some};
 use crate::cli::formulas::Formulas;
 use crate::exit::{Exit, Failure, for_a_shell};
 
@@ -119,7 +119,7 @@ pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
 
 /// Refuses the name of a column that is to be added, if the sheet's encoding cannot write it.
 pub fn refuse_unwritable(option: &str, column: &str, encoding: Encoding) -> Result<(), Failure> {
-    if encoding.can_write(column) {
+    if encoding.has_no(column).is_none() {
         return Ok(());
     }
     let message = format!(
@@ -189,7 +189,7 @@ pub struct BackupArgs {
     pub backup_dir: Option<PathBuf>,
 
     /// How many backups are kept
-    #[arg(long, value_name = "N", default_value = KEEP, help_heading = "Backups")]
+    #[arg(long, value_name = "N", value_parser = some, default_value = KEEP, help_heading = "Backups")]
     pub keep: NonZeroUsize,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tickoff::{Options, Selection, Sheet, Stage};
+use tickoff::{Error, Options, Selection, Sheet, Stage};
 
 use crate::exit::{Exit, Failure};
 
@@ -90,6 +90,19 @@ impl AfterArgs {
             }
             _ => Ok(options),
         }
+    }
+}
+
+/// Refuses to tell how a stage stands that the sheet has no column for. One that `tickoff.toml` lists has not begun,
+/// and that is said.
+pub fn refuse_unknown_stage(sheet: &Sheet) -> Result<(), Failure> {
+    match sheet.unknown_stage() {
+        Some(error @ Error::UnknownStage { .. }) => Err(error.into()),
+        Some(not_begun) => {
+            tracing::warn!("{not_begun}");
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

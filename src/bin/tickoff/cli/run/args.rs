@@ -1,18 +1,23 @@
 //! What a run can be asked to do.
 
 use std::ffi::OsString;
-use std::num::{IntErrorKind, NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::UnknownArgumentValueParser;
-use tickoff::{Halt, MAX_JOBS, Rate, RetryOn};
+use tickoff::{Halt, Rate, RetryOn};
 
 use super::printed::Show;
 use crate::cli::args::{
     AfterArgs, BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
+    jobs, some, some_few, times,
 };
+
+/// What who types `--resume` is told.
+const IT_RESUMES: &str =
+    "a run always goes on with the rows that are not done: leave that option away";
 
 /// What who types `--delay` is told.
 const NO_DELAY: &str = "a pace is given as a rate, over all workers: --rate 5/s for a job every 0.2 s, --rate 30/m for one every 2 s";
@@ -55,13 +60,14 @@ pub struct RunArgs {
     #[command(flatten)]
     pub sheet: SheetArgs,
 
-    /// Run N commands at a time
+    /// Run N commands at a time, at most 10,000
     #[arg(
         short,
         long,
         value_name = "N",
-        default_value = "4",
         value_parser = jobs,
+        allow_negative_numbers = true,
+        default_value = "4",
         help_heading = "Running"
     )]
     pub jobs: NonZeroUsize,
@@ -71,7 +77,14 @@ pub struct RunArgs {
     pub timeout: Option<Duration>,
 
     /// Try a job again up to N times when CMD exits with 75
-    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Running")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = times,
+        allow_negative_numbers = true,
+        default_value_t = 3,
+        help_heading = "Running"
+    )]
     pub retries: u32,
 
     /// Try a job again when CMD exits with one of these codes, too: 7, or 7,100-120, or any for every code
@@ -98,6 +111,17 @@ pub struct RunArgs {
         value_parser = UnknownArgumentValueParser::suggest(NO_DELAY)
     )]
     delay: Option<String>,
+
+    /// What other programs have for going on.
+    #[arg(
+        long,
+        alias = "continue",
+        hide = true,
+        num_args = 0..=1,
+        default_missing_value = "",
+        value_parser = UnknownArgumentValueParser::suggest(IT_RESUMES)
+    )]
+    resume: Option<String>,
 
     /// Wait at most this long before the first retry, and twice as long before each further one; a wait is 50
     /// to 100 % of that
@@ -141,6 +165,7 @@ pub struct RunArgs {
     #[arg(
         long,
         value_name = "N",
+        value_parser = some_few,
         requires = "worker_protocol",
         help_heading = "Workers that stay alive"
     )]
@@ -158,7 +183,7 @@ pub struct RunArgs {
     pub retry_failed: bool,
 
     /// Process at most N rows
-    #[arg(long, value_name = "N", help_heading = "What to process")]
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true, help_heading = "What to process")]
     pub limit: Option<NonZeroUsize>,
 
     /// Process them in a random order, of which --limit takes the first
@@ -254,14 +279,6 @@ pub struct RunArgs {
 pub enum WorkerProtocol {
     /// JSON lines.
     Jsonl,
-}
-
-fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    match text.parse::<NonZeroUsize>() {
-        Ok(jobs) if jobs.get() <= MAX_JOBS => Ok(jobs),
-        Err(error) if *error.kind() != IntErrorKind::PosOverflow => Err(error.to_string()),
-        _ => Err(format!("at most {MAX_JOBS} run at a time")),
-    }
 }
 
 fn events_file(text: &str) -> Result<PathBuf, String> {
@@ -405,9 +422,15 @@ mod tests {
 
     #[test]
     fn counts_that_would_mean_nothing_are_refused() {
-        check_refused("tickoff run in.csv -j 0 -- x", "number would be zero");
-        check_refused("tickoff run in.csv --keep 0 -- x", "number would be zero");
-        check_refused("tickoff run in.csv --limit 0 -- x", "number would be zero");
+        check_refused("tickoff run in.csv -j 0 -- x", "it must be a whole number");
+        check_refused(
+            "tickoff run in.csv --keep 0 -- x",
+            "it must be a whole number",
+        );
+        check_refused(
+            "tickoff run in.csv --limit 0 -- x",
+            "it must be a whole number",
+        );
         for halt in ["0", "soon,fail=0", "later,fail=1", "soon"] {
             check_refused(
                 &format!("tickoff run in.csv --halt {halt} -- x"),

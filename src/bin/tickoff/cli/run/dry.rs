@@ -17,6 +17,7 @@ pub fn run(
     display: &Display,
 ) -> Result<Exit, Failure> {
     let sheet = sheet::read_fit(args, jobs)?;
+    sheet.refuse_mistyped_stage()?;
     let columns = sheet.columns_of_a_run();
     jobs::must_fit(args, &columns)?;
     let template = jobs::template(args, &columns)?;
@@ -26,11 +27,12 @@ pub fn run(
             .is_some_and(|status| sheet.is_done(&status))
     });
     rows::tell_without_key(&sheet, display);
-    rows::tell_not_utf8(&sheet, display);
+    rows::tell_misquoted(&sheet);
+    rows::tell_not_utf8(&sheet);
     rows::tell_left_alone(display, &sheet.left_alone(selection).map_err(slip)?);
     let mut selected = sheet.select(selection).map_err(slip)?.peekable();
     if selected.peek().is_none() {
-        rows::tell_nothing_to_do(args, display);
+        rows::tell_nothing_to_do(args, &sheet, selection, display).map_err(slip)?;
     }
     print(|out| {
         selected.try_for_each(|record| {

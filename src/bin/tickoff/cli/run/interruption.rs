@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use tickoff::{Stop, StopLevel, is_ignored};
+use tickoff::{Stop, StopLevel, is_ignored, kill_all, suspend};
 
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
@@ -39,7 +39,8 @@ impl Drop for EndAtOnce {
     }
 }
 
-/// Watches for signals: the first lets running commands finish, the second kills them.
+/// Watches for signals: the first lets running commands finish, the second kills them, the third ends the program at
+/// once. One that stops the program, Ctrl-Z, finds the terminal as it was.
 pub struct Interruption {
     /// What the pool looks at.
     pub stop: Stop,
@@ -53,7 +54,8 @@ impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
     pub fn watch(display: &Display) -> Result<Interruption, Failure> {
         let display = display.clone();
-        let mut signals = Signals::new(heeded()).map_err(failed)?;
+        let stopping = Some(SIGTSTP).filter(|&signal| !is_ignored(signal));
+        let mut signals = Signals::new(heeded().chain(stopping)).map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
             killed: Stop::new(),
@@ -65,17 +67,28 @@ impl Interruption {
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    let is_first =
+                    if signal == SIGTSTP {
+                        display.lend_terminal(suspend);
+                        continue;
+                    }
+                    let before =
                         first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-                    if is_first.is_ok() {
-                        stop.soon();
-                        tracing::warn!(
-                            "stopping: running commands may finish; once more kills them"
-                        );
-                    } else {
-                        stop.now();
-                        killed.now();
-                        display.hurry();
+                    match before {
+                        Ok(_) => {
+                            stop.soon();
+                            tracing::warn!(
+                                "stopping: running commands may finish; once more kills them"
+                            );
+                        }
+                        Err(_) if killed.level() == StopLevel::Continue => {
+                            stop.now();
+                            killed.now();
+                            display.hurry();
+                            tracing::warn!(
+                                "killing the running commands; once more ends tickoff at once"
+                            );
+                        }
+                        Err(first) => end_at_once(first, &display),
                     }
                 }
             })
@@ -91,6 +104,14 @@ impl Interruption {
             signal => exit_of(signal),
         }
     }
+}
+
+/// Ends the program as it is: what is durable is in the journal, and the next run shows it. Nothing of the display
+/// is waited for, whose reader may have stopped reading.
+fn end_at_once(signal: i32, display: &Display) -> ! {
+    kill_all();
+    display.abandon();
+    signal_hook::low_level::exit(exit_of(signal).code().into())
 }
 
 fn heeded() -> impl Iterator<Item = i32> {

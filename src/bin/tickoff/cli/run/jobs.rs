@@ -2,7 +2,7 @@
 
 use tickoff::{
     CannotRun, CommandTemplate, Job, KeptOutput, Outcome, RecordCommand, Rights, Session, Stop,
-    WorkerProcesses,
+    WorkerProcesses, escape,
 };
 
 use super::args::RunArgs;
@@ -63,7 +63,14 @@ impl Jobs {
     ) -> Result<Jobs, Failure> {
         let (id, stage) = (session.id(), args.stage.stage());
         if args.worker_protocol.is_none() {
-            let template = template(args, &session.columns())?;
+            let columns = session.columns();
+            let template = template(args, &columns)?;
+            for (text, placeholder) in template.meant_as_cells(&columns) {
+                let (text, placeholder) = (escape(text), escape(&placeholder));
+                tracing::warn!(
+                    "the command gets {text} as it is, since no shell looks at it: {placeholder} is the cell"
+                );
+            }
             for text in template.left_as_text() {
                 tracing::warn!("the sheet has no column {text}: the command gets it as it is");
             }
@@ -92,6 +99,7 @@ impl Jobs {
         }
         let mut workers = WorkerProcesses::new(&args.cmd, args.jobs.get(), id)?
             .stage(&stage)
+            .keep_large_answers(session.handler().backups()?)
             .stagger(args.stagger);
         if let Some(timeout) = args.timeout {
             workers = workers.timeout(timeout);
@@ -110,6 +118,13 @@ impl Jobs {
         match self {
             Jobs::Commands(command) => command.run(job),
             Jobs::Workers(workers) => workers.run(job),
+        }
+    }
+
+    /// Lets the process end that a worker had, of which the pool has fewer now.
+    pub fn retire(&self, worker: usize, stop: &Stop) {
+        if let Jobs::Workers(workers) = self {
+            workers.retire(worker, stop);
         }
     }
 

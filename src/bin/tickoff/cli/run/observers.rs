@@ -12,7 +12,7 @@ mod lines;
 
 use std::time::Duration;
 
-use tickoff::{Error, Event, Session, Summary};
+use tickoff::{Error, Event, Session, Stop, Summary};
 
 use super::args::RunArgs;
 use super::printed::JobOutput;
@@ -42,6 +42,8 @@ pub struct Beginning<'a> {
     pub total: usize,
     /// How many are processed at a time.
     pub workers: usize,
+    /// What ends it early.
+    pub stop: &'a Stop,
     /// From one start to the next, if there is a rate.
     pub interval: Option<Duration>,
     /// That of their order, if it is a random one.

@@ -8,15 +8,104 @@ use super::args::RunArgs;
 use crate::stderr::Display;
 use crate::stderr::board::Board;
 
-/// Says that no row that is not done is selected.
-pub fn tell_nothing_to_do(args: &RunArgs, display: &Display) {
-    display.say(&match args.stage.first() {
-        Some(first) => format!(
-            "nothing to do: no row that is done in the stage {first}, and not in {}, is among those selected",
-            args.stage.stage()
-        ),
-        None => "nothing to do: no row that is not done is among those selected".to_owned(),
-    });
+/// Says why a run that selects no row has nothing to do.
+pub fn tell_nothing_to_do(
+    args: &RunArgs,
+    sheet: &Sheet,
+    selection: &Selection,
+    display: &Display,
+) -> Result<(), tickoff::Error> {
+    let to_be_done = sheet.select(&Selection::all())?.count();
+    let why = match to_be_done {
+        0 => why_none(args, sheet, selection)?,
+        _ => why_not_selected(args, to_be_done),
+    };
+    display.say(&format!("nothing to do: {why}"));
+    Ok(())
+}
+
+/// Why there is no row that any run in this stage would take.
+fn why_none(
+    args: &RunArgs,
+    sheet: &Sheet,
+    selection: &Selection,
+) -> Result<String, tickoff::Error> {
+    let rows = sheet.progress().total;
+    let words = sheet.words().into_iter();
+    let done: Vec<_> = words.filter(|(word, _)| sheet.is_done(word)).collect();
+    let count = |words: &[(ProcessingStatus, usize)]| words.iter().map(|(_, rows)| rows).sum();
+    let done_rows: usize = count(&done);
+    let stage = match args.stage.stage() {
+        stage if stage.is_main() => String::new(),
+        stage => format!(" in the stage {stage}"),
+    };
+    if rows == 0 {
+        return Ok("the sheet has no row with a key".to_owned());
+    }
+    if done_rows == rows {
+        let words: Vec<_> = done
+            .iter()
+            .map(|(word, rows)| format!("{rows} {}", escape(word.as_str())))
+            .collect();
+        let of_words = match words.len() {
+            1 => String::new(),
+            _ => format!(": {}", words.join(", ")),
+        };
+        return Ok(match rows {
+            1 => format!("the only row is done{stage}"),
+            _ => format!("all {rows} are done{stage}{of_words}"),
+        });
+    }
+    let mut parts = Vec::new();
+    if done_rows > 0 {
+        parts.push(format!("{}{stage}", are(done_rows, "done")));
+    }
+    let left_alone = count(&sheet.left_alone(&Selection::all())?);
+    let waiting = rows.saturating_sub(done_rows + left_alone);
+    if let Some(first) = args.stage.first().filter(|_| waiting > 0) {
+        let verb = if waiting == 1 { "waits" } else { "wait" };
+        parts.push(format!("{waiting} {verb} for the stage {first}"));
+    }
+    if left_alone > 0 {
+        let by = narrowed_by(args);
+        if waiting == 0 && !by.is_empty() && sheet.left_alone(selection)?.is_empty() {
+            return Ok(format!("none of those selected by {by} is to be done"));
+        }
+        parts.push(are(left_alone, "left alone"));
+    }
+    Ok(parts.join(", "))
+}
+
+/// Why none of so many rows is selected.
+fn why_not_selected(args: &RunArgs, to_be_done: usize) -> String {
+    let none = match to_be_done {
+        1 => "the row that is to be done".to_owned(),
+        _ => format!("none of the {to_be_done} that are to be done"),
+    };
+    let not = if to_be_done == 1 { " not" } else { "" };
+    match narrowed_by(args).as_str() {
+        "--retry-failed" => format!("{none} has{not} failed"),
+        by => format!("{none} is{not} selected by {by}"),
+    }
+}
+
+/// The options that select rows.
+fn narrowed_by(args: &RunArgs) -> String {
+    let options = [
+        (!args.only.is_empty(), "--only"),
+        (!args.conditions.is_empty(), "--where"),
+        (args.retry_failed, "--retry-failed"),
+    ];
+    let given = options.iter().filter(|(is_given, _)| *is_given);
+    let names: Vec<_> = given.map(|(_, name)| *name).collect();
+    names.join(" and ")
+}
+
+fn are(rows: usize, what: &str) -> String {
+    match rows {
+        1 => format!("1 is {what}"),
+        _ => format!("{rows} are {what}"),
+    }
 }
 
 /// The seed of the order, if it is to be shuffled; what it is, is said.
@@ -82,7 +171,7 @@ pub fn tell_done(args: &RunArgs, display: &Display, is_done: impl Fn(&str) -> bo
 /// How many rows are named that were running when a run was killed.
 const NAMED: usize = 5;
 
-/// Says which rows were running when a run was killed, as it last told, and have no result: each is to be done
+/// Says which rows were running when a run that was killed last told, and have no result: each is to be done
 /// again, though its job may have done some of it.
 pub fn tell_interrupted(session: &Session, display: &Display) {
     let told = session.told_before().unwrap_or_default();
@@ -119,7 +208,7 @@ pub fn tell_interrupted(session: &Session, display: &Display) {
         named.push(format!("and {} more", running.len() - NAMED));
     }
     display.say(&format!(
-        "{were} running when the last run was killed, and are to be run again: {}",
+        "{were} running up to a second before the last run was killed; to be run again: {}",
         named.join(", ")
     ));
 }
@@ -160,11 +249,20 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
     ));
 }
 
-/// Says that there are cells which are no text, or another text than they look like.
-pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
-    if let Some(message) = sheet.looks_like_utf8() {
-        tracing::warn!("{message}");
+/// Says that there are rows of which a quote has made something else.
+pub fn tell_misquoted(sheet: &Sheet) {
+    if let Some((rows, first)) = sheet.misquoted() {
+        let more = match rows - 1 {
+            0 => String::new(),
+            1 => ", and another row is like it".to_owned(),
+            more => format!(", and {more} more rows are like it"),
+        };
+        tracing::warn!("{first}{more}; tickoff check FILE shows where");
     }
+}
+
+/// Says that there are cells which are no text.
+pub fn tell_not_utf8(sheet: &Sheet) {
     let Some(found) = sheet.not_utf8() else {
         return;
     };
@@ -176,15 +274,15 @@ pub fn tell_not_utf8(sheet: &Sheet, display: &Display) {
     let encoding = sheet.encoding();
     let what_it_is = match encoding.is_utf8() {
         true => {
-            "a command gets its bytes as they are, a worker {\"base64\":…}; if they are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe"
+            "a command gets its bytes as they are, a worker {\"base64\":…}, and results are written in UTF-8 beside them; if they are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe"
         }
         false => {
             "commands and workers get U+FFFD for what is no letter in it; if the sheet is in another encoding, pass that"
         }
     };
-    display.say(&format!(
+    tracing::warn!(
         "{are} not {}, the first in line {}, {column}: {what_it_is}",
         encoding.name(),
         found.line
-    ));
+    );
 }

@@ -45,11 +45,18 @@ pub fn open(
     }
     create_output(&input, copy).map_err(as_usage)?;
     let mut session = Session::open(copy, &options)?;
-    if standard_input::has_jobs(args) {
-        standard_input::remember(args, copy, display)?;
-    }
+    remember(args, copy, display)?;
     jobs::must_fit(args, &session.columns())?;
-    session.take_new_rows(&input)?;
+    let added = session.take_new_rows(&input)?;
+    if added > 0 && args.retry_failed {
+        let are = match added {
+            1 => "1 row is".to_owned(),
+            rows => format!("{rows} rows are"),
+        };
+        display.say(&format!(
+            "{are} new, and not run: --retry-failed takes those that failed; without it they run"
+        ));
+    }
     Ok(session)
 }
 
@@ -139,6 +146,53 @@ pub fn options(args: &RunArgs) -> Result<Options, Failure> {
     options.take_unknown = args.force || !args.only.is_empty();
     options.take_done = args.force;
     Ok(options)
+}
+
+/// Remembers how COPY is read, so that no other command has to be told. What is said of it already stays.
+fn remember(args: &RunArgs, copy: &Path, display: &Display) -> Result<(), Failure> {
+    let typed = args.sheet.settings()?;
+    let read = match standard_input::has_jobs(args) {
+        // A list has no job twice.
+        true => Settings {
+            duplicates: None,
+            ..typed.clone()
+        },
+        false => typed
+            .clone()
+            .or(of_reading(Settings::of(&args.sheet.file)?)),
+    };
+    match read.remember_unsaid(copy) {
+        Ok(lines) => lines.iter().for_each(|line| {
+            display.say(&format!("remembered {} in tickoff.toml", escape(line)));
+        }),
+        // The run can do without.
+        Err(error) => tracing::warn!(
+            "the key is not remembered, so other commands need --key as well: {}",
+            error.chain()
+        ),
+    }
+    let kept = Settings::of(copy)?;
+    if let (Some(kept), Some(typed)) = (&kept.key, &typed.key)
+        && !typed.names().iter().all(|name| kept.contains(name))
+    {
+        tracing::warn!(
+            "tickoff.toml says that the key of {} is {}: commands without --key look for that column",
+            escape(&copy.to_string_lossy()),
+            escape(&kept.title())
+        );
+    }
+    Ok(())
+}
+
+/// Those without which a sheet cannot be read. What its words mean is taken from the input's settings by each run.
+fn of_reading(settings: Settings) -> Settings {
+    Settings {
+        key: settings.key,
+        delimiter: settings.delimiter,
+        encoding: settings.encoding,
+        duplicates: settings.duplicates,
+        ..Settings::default()
+    }
 }
 
 /// Two names of one sheet are a mistake on the command line.

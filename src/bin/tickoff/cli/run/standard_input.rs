@@ -58,35 +58,6 @@ pub fn read(args: &RunArgs, display: &Display) -> Result<Option<Sheet>, Failure>
     Ok(Some(jobs.sheet))
 }
 
-/// Remembers how COPY is read, so that no other command has to be told. What is said of it already stays.
-pub fn remember(args: &RunArgs, copy: &Path, display: &Display) -> Result<(), Failure> {
-    let typed = Settings {
-        duplicates: None,
-        ..args.sheet.settings()?
-    };
-    match typed.remember_unsaid(copy) {
-        Ok(lines) => lines.iter().for_each(|line| {
-            display.say(&format!("remembered {} in tickoff.toml", escape(line)));
-        }),
-        // The run can do without.
-        Err(error) => tracing::warn!(
-            "the key is not remembered, so other commands need --key as well: {}",
-            error.chain()
-        ),
-    }
-    let kept = Settings::of(copy)?;
-    if let (Some(kept), Some(typed)) = (&kept.key, &typed.key)
-        && !typed.names().iter().all(|name| kept.contains(name))
-    {
-        tracing::warn!(
-            "tickoff.toml says that the key of {} is {}: commands without --key look for that column",
-            escape(&copy.to_string_lossy()),
-            escape(&kept.title())
-        );
-    }
-    Ok(())
-}
-
 /// Where the jobs and their results are kept is on the command line; under which column, there or in its settings.
 fn must_be_told(args: &RunArgs) -> Result<&Path, Failure> {
     let kept = args.output.as_deref().map(Settings::of).transpose()?;

@@ -32,7 +32,8 @@ impl Observer for Shown {
         let mut board = Board::new(run.total, run.workers, Utc::now());
         board.waits = Waits::new(run.interval);
         board.stage = (!stage.is_main()).then(|| stage.name().to_owned());
-        self.progress = Some(Progress::show(&self.display, board, run.session.teller()));
+        let teller = run.session.teller();
+        self.progress = Some(Progress::show(&self.display, board, run.stop, teller));
     }
 
     fn take(&self, event: &Event<'_>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
-use tickoff::{Error, Event, Job, JobResult, Rights, Session, Summary, Verdict};
+use tickoff::{Change, Control, Error, Event, Job, JobResult, Rights, Session, Summary, Verdict};
 
 use super::lines::Lines;
 use super::{Beginning, Observer};
@@ -42,6 +42,17 @@ impl EventLog {
         let mut line = Vec::new();
         json_line(&mut line, &and(head, fields)).expect("memory takes what is written to it");
         self.lines.add(&line);
+    }
+
+    fn controlled(&self, change: &Change) {
+        let by = &change.by;
+        match change.control {
+            Control::Pause => self.add("run_paused", json!({ "by": by })),
+            Control::Continue => self.add("run_continued", json!({ "by": by })),
+            Control::Workers(workers) => {
+                self.add("workers_changed", json!({ "workers": workers, "by": by }));
+            }
+        }
     }
 }
 
@@ -84,7 +95,8 @@ impl Observer for EventLog {
             }
             Event::BrokenOff(job) => self.add("attempt_broken_off", of(job)),
             Event::Finished(result) => self.add("po_finished", finished(result)),
-            Event::ProcessEnded { .. } => {}
+            Event::Controlled(change) => self.controlled(change),
+            Event::ProcessEnded { .. } | Event::Retired(_) => {}
         }
     }
 

@@ -4,8 +4,10 @@
 //! them: a process that was ended because of its time, or by a stop, has -1 and 15. One that could not be
 //! started has the code with which a shell exits then.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use signal_hook::consts::SIGTERM;
@@ -26,8 +28,8 @@ pub struct JobLog {
     template: CommandTemplate,
     /// How many attempts began.
     begun: AtomicU64,
-    /// Which of them each worker is at. Written and read by that worker alone.
-    present: Box<[AtomicU64]>,
+    /// Which of them each worker is at.
+    present: Mutex<BTreeMap<usize, u64>>,
 }
 
 impl JobLog {
@@ -44,8 +46,12 @@ impl JobLog {
             )?,
             template: jobs::template(args, &session.columns())?,
             begun: AtomicU64::new(0),
-            present: (0..args.jobs.get()).map(|_| AtomicU64::new(0)).collect(),
+            present: Mutex::default(),
         })
+    }
+
+    fn present(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,10 +60,10 @@ impl Observer for JobLog {
         match event {
             Event::Started(job) => {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-                self.present[job.worker].store(number, Ordering::Relaxed);
+                self.present().insert(job.worker, number);
             }
             Event::ProcessEnded { job, process } => {
-                let number = self.present[job.worker].load(Ordering::Relaxed);
+                let number = self.present().get(&job.worker).copied().unwrap_or_default();
                 let command = self.template.command_line(job.po, job.record.as_ref());
                 self.lines
                     .add(line(number, job, process, &command).as_bytes());

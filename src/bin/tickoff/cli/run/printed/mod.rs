@@ -7,6 +7,7 @@
 mod form;
 mod outlet;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,7 +45,7 @@ struct Shared {
     show: Show,
     outlet: Outlet,
     /// What each worker's job has printed, and is not shown yet.
-    workers: Box<[Mutex<Group>]>,
+    workers: Mutex<BTreeMap<usize, Arc<Mutex<Group>>>>,
 }
 
 /// What one job printed.
@@ -75,7 +76,7 @@ impl JobOutput {
         Ok(Some(JobOutput(Arc::new(Shared {
             show,
             outlet: Outlet::open(display)?,
-            workers: (0..args.jobs.get()).map(|_| Mutex::default()).collect(),
+            workers: Mutex::default(),
         }))))
     }
 
@@ -88,7 +89,8 @@ impl JobOutput {
     pub fn drain(&self, killed: &Stop) {
         if self.0.show == Show::Grouped {
             // What workers that stay alive printed behind their last job.
-            for worker in 0..self.0.workers.len() {
+            let workers: Vec<_> = lock(&self.0.workers).keys().copied().collect();
+            for worker in workers {
                 self.0.close(worker, &name(worker));
             }
         }
@@ -105,7 +107,8 @@ impl Printer for Shared {
                 self.push(key, stream, Bytes::Lines(lines.to_vec()));
             }
             Show::Grouped | Show::Failed => {
-                let mut group = lock(&self.workers[worker]);
+                let group = self.group(worker);
+                let mut group = lock(&group);
                 let output = &mut group.outputs[stream as usize];
                 let spool = output.get_or_insert_with(Spool::new);
                 if let Err(error) = spool.add(lines) {
@@ -140,15 +143,19 @@ impl Observer for JobOutput {
         };
         match is_shown || self.0.show == Show::Grouped {
             true => self.0.close(worker, key),
-            false => *lock(&self.0.workers[worker]) = Group::default(),
+            false => *lock(&self.0.group(worker)) = Group::default(),
         }
     }
 }
 
 impl Shared {
+    fn group(&self, worker: usize) -> Arc<Mutex<Group>> {
+        Arc::clone(lock(&self.workers).entry(worker).or_default())
+    }
+
     /// Shows what a worker's job has printed.
     fn close(&self, worker: usize, key: &str) {
-        let group = std::mem::take(&mut *lock(&self.workers[worker]));
+        let group = std::mem::take(&mut *lock(&self.group(worker)));
         for (stream, output) in STREAMS.into_iter().zip(group.outputs) {
             if let Some(spool) = output {
                 self.show(key.to_owned(), stream, spool);
@@ -197,6 +204,6 @@ impl Spool {
 }
 
 /// The values behind these locks are never left half changed.
-fn lock(group: &Mutex<Group>) -> MutexGuard<'_, Group> {
-    group.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
