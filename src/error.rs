@@ -122,7 +122,7 @@ pub enum Error {
     #[error(
         "{}: {} stands in several rows, on lines {}",
         Escaped::path(path),
-        Escaped::key(po),
+        Escaped::name(po),
         Lines(lines)
     )]
     DuplicatePo {
@@ -165,7 +165,7 @@ pub enum Error {
     /// The key of an update is not in the sheet. Nothing was changed.
     #[error(
         "no row has the key {}{}{}",
-        Escaped::key(po),
+        Escaped::name(po),
         NotOfTheForm(form),
         MeantKey { wanted: po, close, more: *more }
     )]
@@ -182,7 +182,7 @@ pub enum Error {
     /// A column of an update is not in the sheet and may not be added. Nothing was changed.
     #[error(
         "no column {} in the sheet, which has {}{}",
-        Escaped::text(column),
+        Escaped::name(column),
         escape_list(columns),
         Meant { wanted: column, columns, close }
     )]
@@ -230,7 +230,7 @@ pub enum Error {
         column: String,
     },
     /// A value that may not be written. Nothing was changed.
-    #[error("{}: {} {reason}", Escaped::key(po), Escaped::text(column))]
+    #[error("{}: {} {reason}", Escaped::name(po), Escaped::name(column))]
     InvalidValue {
         /// The key of the update.
         po: String,
@@ -240,7 +240,7 @@ pub enum Error {
         reason: InvalidValue,
     },
     /// A result may not take a row from one status to the other. Nothing was changed.
-    #[error("{}: a result may not change {from} to {to}", Escaped::key(po))]
+    #[error("{}: a result may not change {from} to {to}", Escaped::name(po))]
     Transition {
         /// The key of the update.
         po: String,
@@ -267,7 +267,7 @@ pub enum Error {
     },
     /// An update could not be written to the journal: it would not survive a crash.
     /// It was not applied.
-    #[error("the result of {} could not be made durable", Escaped::key(po))]
+    #[error("the result of {} could not be made durable", Escaped::name(po))]
     NotDurable {
         /// The key of the update.
         po: String,
@@ -352,6 +352,15 @@ pub enum Error {
         Escaped::path(path)
     )]
     SameFile {
+        /// The output.
+        path: PathBuf,
+    },
+    /// An output has a name that tickoff keeps for a file of its own.
+    #[error(
+        "{} is a name that tickoff keeps for itself: name another file",
+        Escaped::path(path)
+    )]
+    OwnName {
         /// The output.
         path: PathBuf,
     },

@@ -91,11 +91,15 @@ impl Read for FromStart<'_> {
 fn grant_what_the_source_grants(source: &File, copy: &File) -> io::Result<()> {
     let metadata = source.metadata()?;
     let owner = rights::is_root().then(|| metadata.uid());
-    let mask = match rights::set_owner(copy, owner, Some(metadata.gid())) {
-        _ if acl::is_on(source) => 0o600,
-        Ok(()) => 0o666,
-        Err(error) if refused::is_not_permitted(&error) => 0o606,
+    let mode = metadata.mode();
+    let same = match rights::set_owner(copy, owner, Some(metadata.gid())) {
+        _ if acl::is_on(source) => mode & 0o600,
+        Ok(()) => mode & 0o666,
+        // Those of the group are others now.
+        Err(error) if refused::is_not_permitted(&error) => mode & 0o600 | mode >> 3 & mode & 0o006,
         Err(error) => return Err(error),
     };
-    rights::set_mode(copy, metadata.mode() & mask)
+    // What the folder gives by default is more than the source has.
+    acl::remove(copy)?;
+    rights::set_mode(copy, same)
 }

@@ -88,7 +88,7 @@ impl BackupManager {
         name: impl Fn(u32) -> String,
     ) -> Result<u32> {
         let backup = made.backup_path.file_name().unwrap_or_default();
-        let source = open::to_read(folder, &backup.to_string_lossy())
+        let source = open::to_read(folder, &*backup.to_string_lossy())
             .map_err(Error::io("open", &made.backup_path))?;
         let first = self.folder.join(name(0));
         let mut staged = stage(folder, &first)?;

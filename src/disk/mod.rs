@@ -15,6 +15,7 @@ mod settled;
 mod snapshot;
 pub(crate) mod staged;
 pub(crate) mod target;
+mod trusted;
 mod version;
 
 pub use new_file::NewFile;
@@ -29,4 +30,5 @@ pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open
 pub(crate) use snapshot::{Snapshot, scratch_file};
 pub(crate) use staged::Staged;
 pub(crate) use target::{Target, Whereabouts, open_file, sibling_name};
+pub(crate) use trusted::Trusted;
 pub(crate) use version::{ContentHash, Look, Rest, Stamp, Version, hash_bytes, hash_file};

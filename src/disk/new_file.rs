@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::disk::rights::Rights;
 use crate::disk::staged::{self, Staged};
+use crate::disk::trusted::{Place, Trusted};
 use crate::error::{Error, Result};
-use crate::sys::open;
 
 /// How much of its name a file's temporary names begin with, so that they fit where the name does.
 const MAX_BEGINNING_BYTES: usize = 160;
@@ -20,30 +21,48 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file that is to have this path, with this mode less the umask, and removes what is left
-    /// of earlier ones whose makers were killed.
+    /// Begins a file that is to have this path, for those who have the sheet whose rights these are, and removes
+    /// what is left of earlier ones whose makers were killed. A link is followed: what it names is to be replaced.
     ///
     /// # Errors
-    /// [`Error::NotAFile`] if the path names none; [`Error::Io`] if it cannot be made.
-    pub fn create(path: &Path, mode: u32) -> Result<NewFile> {
-        let name = name_in(path)?;
-        let folder_path = folder_of(path);
-        let folder = open::folder(folder_path).map_err(|error| {
-            let action = match error.kind() {
-                std::io::ErrorKind::NotFound => "find the folder",
-                _ => "open",
-            };
-            Error::io(action, folder_path)(error)
-        })?;
-        let beginning = beginning(name);
-        staged::remove_abandoned(&folder, folder_path, &beginning);
+    /// [`Error::NotAFile`] if the path names none; [`Error::Unsuitable`] if a link of somebody else leads there, or
+    /// a file of theirs has the name; [`Error::OwnName`]; [`Error::Io`] if it cannot be made.
+    pub fn create(path: &Path, rights: &Rights) -> Result<NewFile> {
+        let new = NewFile::begin(path, 0o600, Some(rights.owner()))?;
+        rights.give(new.file()).map_err(Error::io("create", path))?;
+        Ok(new)
+    }
+
+    /// As [`NewFile::create`], for this user alone.
+    ///
+    /// # Errors
+    /// As [`NewFile::create`].
+    pub(crate) fn private(path: &Path) -> Result<NewFile> {
+        NewFile::begin(path, 0o600, None)
+    }
+
+    /// As [`NewFile::create`], with the rights that any new file of this user gets.
+    ///
+    /// # Errors
+    /// As [`NewFile::create`].
+    pub(crate) fn like_any(path: &Path) -> Result<NewFile> {
+        NewFile::begin(path, 0o666, None)
+    }
+
+    fn begin(path: &Path, mode: u32, owner: Option<u32>) -> Result<NewFile> {
+        let (folder, name, path) = match Trusted::for_output(owner).place(path)? {
+            Place::Name { folder, name, path } => (folder, name, path),
+            Place::Descriptor(path) => return Err(Error::NotAFile { path }),
+        };
+        let beginning = beginning(&name);
+        staged::remove_abandoned(&folder, folder_of(&path), &beginning);
         Ok(NewFile {
-            path: path.to_owned(),
-            staged: Staged::begin(folder, &beginning, mode).map_err(Error::io("create", path))?,
+            staged: Staged::begin(folder, &beginning, mode).map_err(Error::io("create", &path))?,
+            path,
         })
     }
 
-    /// The path it is to have.
+    /// The path it is to have, without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -130,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page");
         std::fs::write(&path, "old").unwrap();
-        let new = NewFile::create(&path, 0o600).unwrap();
+        let new = NewFile::private(&path).unwrap();
         new.file().write_all(b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         new.replace().unwrap();
@@ -143,9 +162,9 @@ mod tests {
     fn a_file_that_is_there_is_not_replaced_by_one_that_is_published() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy");
-        assert!(NewFile::create(&path, 0o600).unwrap().publish().unwrap());
+        assert!(NewFile::private(&path).unwrap().publish().unwrap());
         std::fs::write(&path, "theirs").unwrap();
-        assert!(!NewFile::create(&path, 0o600).unwrap().publish().unwrap());
+        assert!(!NewFile::private(&path).unwrap().publish().unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
         assert_eq!(names(folder.path()), ["copy"]);
     }
@@ -155,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ä".repeat(127));
         std::fs::write(&path, "old").unwrap();
-        NewFile::create(&path, 0o600).unwrap().replace().unwrap();
+        NewFile::private(&path).unwrap().replace().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
@@ -170,7 +189,7 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(name), "half of").unwrap();
         }
-        NewFile::create(&path, 0o600).unwrap().replace().unwrap();
+        NewFile::private(&path).unwrap().replace().unwrap();
         assert_eq!(
             names(folder.path()),
             [".page.notes.tmp", ".pages.0123456789abcdef.tmp", "page"]

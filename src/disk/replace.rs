@@ -34,7 +34,8 @@ use crate::disk::version::{ContentHash, Look, Stamp, Version, hash_bytes, hash_f
 use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
 use crate::sys::refused::is_unsupported;
-use crate::sys::{attributes, names, open, rights, room};
+use crate::sys::{acl, attributes, names, open, rights, room};
+use crate::text::escape;
 
 /// How much is written at once.
 const BUFFER: usize = 256 << 10;
@@ -339,7 +340,7 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
             Ok(Some(abandoned)) => abandoned,
             Ok(None) => continue,
             Err(error) => {
-                tracing::warn!(%error, %name, "a file with the name of a temporary one is left alone");
+                tracing::warn!(%error, name = %escape(name), "a file with the name of a temporary one is left alone");
                 continue;
             }
         };
@@ -439,6 +440,8 @@ fn copy_metadata(target: &Target, old: &File, new: &File) -> Result<Rights> {
     if (from.uid(), from.gid()) != (to.uid(), to.gid()) {
         rights::set_owner(new, Some(from.uid()), Some(from.gid())).map_err(failed())?;
     }
+    // A list that the folder gives by default would open the file to more people than the old one.
+    acl::remove(new).map_err(failed())?;
     rights::set_mode(new, from.mode() & 0o7777).map_err(failed())?;
     attributes::copy(old, new).map_err(failed())?;
     Ok(rights_in(&from))

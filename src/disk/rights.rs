@@ -1,22 +1,27 @@
 //! Who may read what is made of a sheet: those who may read the sheet.
 //!
-//! A file begins private, and is then given to those who have the sheet. Who may not give it to the sheet's group
+//! A file begins private, and is then given to those who have the sheet, by its mode and by its access control
+//! list; a list that the folder around it gives by default is taken away. Who may not give it to the sheet's group
 //! leaves the group's permissions away.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::disk::trusted::{Place, Trusted};
 use crate::error::{Error, Result};
-use crate::sys::{refused, rights};
+use crate::sys::acl::{self, Acl};
+use crate::sys::{open, refused, rights};
 
-/// Owner, group and permissions of a sheet, for what is kept beside it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Owner, group, permissions and access control list of a sheet, for what is kept beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     owner: u32,
     group: u32,
     mode: u32,
+    /// With one, the mode's bits of the group are not the group's rights.
+    acl: Option<Acl>,
 }
 
 impl Rights {
@@ -25,9 +30,7 @@ impl Rights {
     /// # Errors
     /// [`Error::Io`] if it cannot be found.
     pub fn of(sheet: impl AsRef<Path>) -> Result<Rights> {
-        let sheet = sheet.as_ref();
-        let metadata = std::fs::metadata(sheet).map_err(Error::io("read", sheet))?;
-        let of_sheet = Rights::of_file(&metadata);
+        let of_sheet = Rights::of_place(sheet.as_ref())?;
         Ok(Rights {
             mode: of_sheet.mode & !rights::umask(),
             ..of_sheet
@@ -35,34 +38,93 @@ impl Rights {
     }
 
     /// Those of a sheet, for files of ours beside it, whatever the umask is.
-    pub(crate) fn of_file(file: &Metadata) -> Rights {
-        Rights {
-            owner: file.uid(),
-            group: file.gid(),
-            mode: file.mode(),
-        }
+    pub(crate) fn of_place(sheet: &Path) -> Result<Rights> {
+        let metadata = std::fs::metadata(sheet).map_err(Error::io("read", sheet))?;
+        Ok(Rights {
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            mode: metadata.mode(),
+            acl: Acl::of(sheet).map_err(Error::io("read", sheet))?,
+        })
     }
 
     pub(crate) fn owner(&self) -> u32 {
         self.owner
     }
 
-    /// Opens a file for adding to it. One that is made by this is for those who have the sheet; one that is there
-    /// stays as it is, whatever it is.
+    /// Opens a file for adding to it, without waiting for a reader. One that is made by this is for those who have
+    /// the sheet; one that is there keeps its rights.
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn append(&self, options: &OpenOptions, path: &Path) -> io::Result<File> {
-        let mut options = options.clone();
-        options.append(true).mode(0o600);
-        match options.clone().create_new(true).open(path) {
+    /// [`Error::Unsuitable`] if it, or a link that leads to it, is neither ours nor root's nor of the sheet's owner;
+    /// [`Error::OwnName`]; [`Error::Io`].
+    pub fn append(&self, path: &Path) -> Result<File> {
+        let trusted = Trusted::for_output(Some(self.owner));
+        let place = trusted.place(path).map_err(|error| match error {
+            Error::Io { action, source, .. } if action != "find the folder" => Error::Io {
+                action: "open",
+                path: path.to_owned(),
+                source,
+            },
+            error => error,
+        })?;
+        let file = self.append_at(&place).map_err(Error::io("open", path))?;
+        trusted.judge_opened(&file, &place)?;
+        Ok(file)
+    }
+
+    /// Opens a file for reading, as it was opened for adding to it.
+    ///
+    /// # Errors
+    /// As [`Rights::append`].
+    pub fn read(&self, path: &Path) -> Result<File> {
+        let place = Trusted::for_output(Some(self.owner)).place(path)?;
+        let file = match &place {
+            Place::Descriptor(path) => open::path_to_read(path),
+            Place::Name { folder, name, .. } => open::to_read(folder, name),
+        };
+        file.map_err(Error::io("open", path))
+    }
+
+    /// Refuses an output that somebody else put there, or a link that leads to it.
+    ///
+    /// # Errors
+    /// As [`Rights::append`].
+    pub(crate) fn refuse_strangers(&self, path: &Path) -> Result<()> {
+        Trusted::for_output(Some(self.owner)).place(path).map(drop)
+    }
+
+    /// Where a folder for outputs is, or is to be made, without links.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
+    pub(crate) fn place_of_folder(&self, path: &Path) -> Result<PathBuf> {
+        Trusted::for_output(Some(self.owner)).folder_path(path)
+    }
+
+    /// Refuses a folder for outputs that somebody else put there, or a link in its place.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`]; [`Error::Io`].
+    pub(crate) fn refuse_strangers_folder(&self, path: &Path) -> Result<()> {
+        match self.place_of_folder(path)? == path {
+            true => Trusted::for_output(Some(self.owner)).folder(path).map(drop),
+            false => Err(Error::io("open", path)(io::ErrorKind::NotADirectory.into())),
+        }
+    }
+
+    fn append_at(&self, place: &Place) -> io::Result<File> {
+        let (folder, name) = match place {
+            Place::Descriptor(path) => return open::descriptor_to_append(path),
+            Place::Name { folder, name, .. } => (folder, name),
+        };
+        match open::create_to_append(folder, name) {
             Ok(file) => {
                 self.give(&file)?;
                 Ok(file)
             }
-            // A link that leads nowhere is there, too.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                options.create(true).open(path)
+                open::to_append(folder, name)
             }
             failed => failed,
         }
@@ -83,14 +145,16 @@ impl Rights {
         Ok(file)
     }
 
-    /// Makes a folder that is not there yet, which those may enter and list who may read the sheet.
+    /// Makes a folder that is not there yet, which those may enter and list who may read the sheet; where an access
+    /// control list tells who they are, its owner alone.
     ///
     /// # Errors
     /// Those of the system.
     pub fn create_folder(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)?;
         let folder = File::open(path)?;
-        let bits = self.give_owner(&folder)?;
+        let (bits, _) = self.give_owner(&folder)?;
+        let bits = if self.acl.is_none() { bits } else { 0 };
         // What it has from the folder around it stays: its group for what is made in it.
         let special = folder.metadata()?.mode() & 0o7000;
         rights::set_mode(&folder, special | bits | (bits & 0o444) >> 2 | 0o700)
@@ -98,17 +162,28 @@ impl Rights {
 
     /// Gives a file that was made private to those who have the sheet.
     pub(crate) fn give(&self, file: &File) -> io::Result<()> {
-        let bits = self.give_owner(file)?;
+        let (bits, has_group) = self.give_owner(file)?;
+        let bits = match &self.acl {
+            None => bits,
+            Some(acl) if has_group && acl.give(file).is_ok() => bits,
+            Some(_) => 0,
+        };
         rights::set_mode(file, bits | 0o600)
     }
 
-    /// Gives a file the sheet's owner and group as far as we may, and returns the permissions that it can have.
-    fn give_owner(&self, file: &File) -> io::Result<u32> {
+    /// Gives a file the sheet's owner and group as far as we may, and nobody else anything. Returns the permissions
+    /// that its mode can have, and whether it has the group.
+    fn give_owner(&self, file: &File) -> io::Result<(u32, bool)> {
+        acl::remove(file)?;
         let owned = rights::set_owner(file, Some(self.owner), Some(self.group))
             .or_else(|_| rights::set_owner(file, None, Some(self.group)));
         match owned {
-            Ok(()) => Ok(self.mode & 0o666),
-            Err(error) if refused::is_not_permitted(&error) => Ok(self.mode & 0o606),
+            Ok(()) => Ok((self.mode & 0o666, true)),
+            // Those of the group are others now.
+            Err(error) if refused::is_not_permitted(&error) => Ok((
+                self.mode & 0o600 | self.mode >> 3 & self.mode & 0o006,
+                false,
+            )),
             Err(error) => Err(error),
         }
     }

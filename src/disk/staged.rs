@@ -31,6 +31,7 @@ use std::path::PathBuf;
 
 use crate::disk::target::read_folder;
 use crate::sys::{flock, inode, names, open, private_file, refused};
+use crate::text::escape;
 
 /// How often another name is tried when a clean-up was quicker than the lock.
 const MAX_NAMES: u32 = 100;
@@ -161,7 +162,8 @@ impl<F: Borrow<File>> Staged<F> {
         match has_name(&self.file, self.folder.borrow(), name)? {
             true => Ok(()),
             false => Err(io::Error::other(format!(
-                "another file has taken the temporary name {name}"
+                "another file has taken the temporary name {}",
+                escape(name)
             ))),
         }
     }
@@ -170,7 +172,7 @@ impl<F: Borrow<File>> Staged<F> {
     fn give_up_name(&mut self) {
         if let Some(name) = self.name.take() {
             if let Err(error) = remove_if_still(&self.file, self.folder.borrow(), &name) {
-                tracing::warn!(%error, %name, "a temporary file is left behind");
+                tracing::warn!(%error, name = %escape(&name), "a temporary file is left behind");
             }
             self.let_go();
         }

@@ -4,6 +4,7 @@
 //! journal. Our own files are opened without following symlinks and refused when they are not
 //! regular files or belong to a stranger; they take mode and group from the sheet.
 
+use std::ffi::OsStr;
 use std::fs::{DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::rights::Rights;
 use crate::error::{Error, Result};
+use crate::sys::place::Filesystem;
 use crate::sys::{open, place, rights};
+use crate::text::escape;
 
 /// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
 /// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
@@ -53,7 +56,7 @@ impl Target {
         // It is not opened for that: another program may hold a lease on it.
         let sheet = std::fs::metadata(&target.path).map_err(Error::io("open", &target.path))?;
         target.refuse_other_than_file(&sheet)?;
-        target.take_rights_of(&sheet);
+        target.rights = Rights::of_place(&target.path)?;
         Ok(target)
     }
 
@@ -91,7 +94,7 @@ impl Target {
 
     /// The place of a sheet that may be missing; the files beside it then get the rights of another
     /// file, if there is one.
-    pub(crate) fn open_or_missing(path: &Path, like: Option<&Metadata>) -> Result<Target> {
+    pub(crate) fn open_or_missing(path: &Path, like: Option<&Rights>) -> Result<Target> {
         if path.exists() {
             return Target::open(path);
         }
@@ -105,15 +108,21 @@ impl Target {
         })?;
         let mut target = Target::at(folder.join(name))?;
         if let Some(like) = like {
-            target.take_rights_of(like);
+            target.rights = like.clone();
         }
         Ok(target)
     }
 
     /// The same place, whose files beside it get the rights of another file.
-    pub(crate) fn with_rights_of(mut self, file: &Metadata) -> Target {
-        self.take_rights_of(file);
+    pub(crate) fn with_rights(mut self, rights: Rights) -> Target {
+        self.rights = rights;
         self
+    }
+
+    /// The rights of the sheet, if there is one.
+    pub(crate) fn rights_now(&self) -> Result<Option<Rights>> {
+        let found = self.metadata()?.map(|_| Rights::of_place(&self.path));
+        found.transpose()
     }
 
     fn at(path: PathBuf) -> Result<Target> {
@@ -145,10 +154,6 @@ impl Target {
             folder_path,
             rights: Rights::default(),
         })
-    }
-
-    fn take_rights_of(&mut self, file: &Metadata) {
-        self.rights = Rights::of_file(file);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -245,8 +250,7 @@ impl Target {
                 path: path.to_owned(),
             });
         }
-        let us = rights::user();
-        if ours.uid() != us && ours.uid() != 0 && ours.uid() != self.rights.owner() {
+        if !self.is_trusted(ours.uid()) {
             return Err(Error::Unsuitable {
                 path: path.to_owned(),
                 problem: format!(
@@ -256,6 +260,11 @@ impl Target {
             });
         }
         Ok(())
+    }
+
+    /// Whether files beside the sheet may be this user's.
+    pub(crate) fn is_trusted(&self, user: u32) -> bool {
+        [0, rights::user(), self.rights.owner()].contains(&user)
     }
 
     /// Makes the names in the folder durable.
@@ -275,12 +284,23 @@ impl Target {
             })
         };
         let read = || Error::io("read", &self.path);
-        if let Some(name) = place::network_filesystem(&self.folder).map_err(read())?
-            && !allow_network_fs
-        {
-            return refuse(format!(
-                "is on the network filesystem {name}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk"
-            ));
+        match place::filesystem(&self.folder).map_err(read())? {
+            Filesystem::Network(name) if !allow_network_fs => {
+                return refuse(format!(
+                    "is on the network filesystem {}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk",
+                    escape(&name)
+                ));
+            }
+            Filesystem::Untold if !allow_network_fs => {
+                return refuse(
+                    "is on FUSE, and without /proc nobody tells what is behind it: mount /proc, copy it to a local disk, or pass --allow-network-fs at your own risk"
+                        .into(),
+                );
+            }
+            _ => {}
+        }
+        if let Some(has) = place::forbidding_attribute(&self.folder_path).map_err(read())? {
+            return refuse(format!("lies in a folder that is {has}"));
         }
         let Some(metadata) = self.metadata()? else {
             return self.refuse_read_only_folder();
@@ -291,6 +311,9 @@ impl Target {
                     .into(),
             );
         }
+        if let Some(has) = place::forbidding_attribute(&self.path).map_err(read())? {
+            return refuse(format!("is {has}"));
+        }
         if !rights::is_root() && metadata.uid() != rights::user() {
             return refuse(format!(
                 "belongs to another user (uid {}), which replacing it would change: work on a copy",
@@ -298,6 +321,17 @@ impl Target {
             ));
         }
         self.refuse_read_only_folder()
+    }
+
+    /// What is less than promised here, to be said before anything runs.
+    pub(crate) fn not_promised(&self) -> Option<String> {
+        match place::filesystem(&self.folder) {
+            Ok(Filesystem::Unseen(name)) => Some(format!(
+                "is on {}, where nobody tells who writes to it from the other side: an edit there that is not saved by renaming may be lost if a result is written at that moment; save when no run goes on",
+                escape(&name)
+            )),
+            _ => None,
+        }
     }
 
     fn refuse_read_only_folder(&self) -> Result<()> {
@@ -365,6 +399,23 @@ fn not_opened(path: &Path) -> impl FnOnce(io::Error) -> Error {
 /// The name of a file of ours beside a sheet of this name.
 pub(crate) fn sibling_name(sheet: &str, extension: &str) -> String {
     format!(".{sheet}.{extension}")
+}
+
+/// What our files beside a sheet are called.
+const EXTENSIONS: [&str; 5] = ["control", "journal", "link", "lock", "session"];
+/// The name of the settings of the sheets in a folder.
+pub(crate) const SETTINGS: &str = "tickoff.toml";
+
+/// Whether a name in a folder is that of a file of ours: of the settings, or beside a file that is there.
+pub(crate) fn is_kept_name(folder: &Path, name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let sheet = name.strip_prefix('.').and_then(|rest| {
+        let (sheet, extension) = rest.rsplit_once('.')?;
+        EXTENSIONS.contains(&extension).then_some(sheet)
+    });
+    name == SETTINGS || sheet.is_some_and(|sheet| folder.join(sheet).symlink_metadata().is_ok())
 }
 
 /// What is in a folder; an interrupting signal does not make this fail.

@@ -23,5 +23,7 @@ pub(crate) const MAX_NAME_CHARS: usize = 255;
 pub const MAX_RESULT_BYTES: u64 = 64 << 20;
 /// The most bytes that are read of a line: of what a worker answers, or `apply` is given.
 pub const MAX_LINE_BYTES: usize = MAX_RESULT_BYTES as usize;
+/// The most jobs at a time: each takes a thread, and a process with its descriptors.
+pub const MAX_JOBS: usize = 10_000;
 /// The longest wait that a command or worker may ask for with `retry_after`.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);

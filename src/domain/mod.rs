@@ -24,7 +24,7 @@ pub use header_line::HeaderLine;
 pub use holder::Holder;
 pub use key::KeyColumns;
 pub use limits::{
-    MAX_ADDED_COLUMNS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS,
+    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS,
 };
 pub use problem::{InvalidValue, Problem};
 pub use stage::{InvalidStage, Stage};

@@ -324,7 +324,7 @@ impl RecordCommand {
                     return Outcome::Done(updates);
                 }
                 if is_odd {
-                    let (key, column) = (Escaped::text(po), Escaped::text(column));
+                    let (key, column) = (Escaped::name(po), Escaped::name(column));
                     warn!(%key, %column, "{NO_UNICODE}");
                 }
                 Outcome::Done(updates.set(column, text))

@@ -36,12 +36,13 @@ impl KeptOutput {
     /// Makes the folder unless it is there. What is made is for those who have the sheet whose rights these are.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
     pub fn in_folder(path: impl AsRef<Path>, rights: Rights) -> Result<KeptOutput> {
         let path = path.as_ref();
-        make(path, rights).map_err(Error::io("create", path))?;
-        // Commands may be started in another folder than this process is in.
-        let folder = fs::canonicalize(path).map_err(Error::io("find", path))?;
+        // Without links, and absolute: commands may be started in another folder than this process is in.
+        let folder = rights.place_of_folder(path)?;
+        make(&folder, &rights).map_err(Error::io("create", path))?;
+        rights.refuse_strangers_folder(&folder)?;
         Ok(KeptOutput { folder, rights })
     }
 
@@ -51,12 +52,16 @@ impl KeptOutput {
         match self.rights.create_folder(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Work that is done is not given up for a folder that somebody removed.
-                make(&self.folder, self.rights)?;
+                make(&self.folder, &self.rights)?;
                 self.rights.create_folder(&folder)?;
                 tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
             }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) => set_aside(&folder)?,
+            Err(_) => {
+                let judged = self.rights.refuse_strangers_folder(&folder);
+                judged.map_err(io::Error::other)?;
+                set_aside(&folder)?;
+            }
             Ok(()) => {}
         }
         Ok(Files {
@@ -67,7 +72,7 @@ impl KeptOutput {
 }
 
 /// Makes a folder unless it is there, and those around it.
-fn make(path: &Path, rights: Rights) -> io::Result<()> {
+fn make(path: &Path, rights: &Rights) -> io::Result<()> {
     if let Some(around) = path.parent() {
         fs::create_dir_all(around)?;
     }

@@ -168,7 +168,7 @@ impl ResultFile {
             return Ok(None);
         };
         for note in notes {
-            warn!(key = %Escaped::text(po), "{note}");
+            warn!(key = %Escaped::name(po), "{note}");
         }
         Ok(Some(updates))
     }

@@ -73,7 +73,7 @@ impl Asked {
     /// Says what is to be known, and tells how long to wait.
     pub(super) fn said(self, po: &str) -> Wait {
         if let Some(note) = self.note {
-            warn!(key = %Escaped::text(po), "{note}");
+            warn!(key = %Escaped::name(po), "{note}");
         }
         self.wait
     }

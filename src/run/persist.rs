@@ -56,7 +56,7 @@ impl<'a> Recorder<'a> {
             Ok(()) if self.was_taken_meanwhile(po, updates) => (Verdict::Skipped, persisted),
             Ok(()) => (verdict, persisted),
             Err(refused) => {
-                error!(key = %Escaped::text(po), error = %refused.chain(), "its result is not recorded");
+                error!(key = %Escaped::name(po), error = %refused.chain(), "its result is not recorded");
                 if matches!(
                     refused,
                     Error::NotDurable { .. } | Error::QueueStopped | Error::WriterDied { .. }

@@ -436,7 +436,7 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
         }
         let whole_millis = wait - Duration::from_nanos((wait.subsec_nanos() % 1_000_000).into());
         info!(
-            key = %Escaped::text(job.po),
+            key = %Escaped::name(job.po),
             reason = %Escaped::text(reason),
             "attempt {} is to be repeated in {whole_millis:?}{}",
             task.attempt,
@@ -484,9 +484,9 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
         match verdict {
             Verdict::Error => {
                 let reason = updates.get(ERROR_MESSAGE).unwrap_or_default();
-                warn!(key = %Escaped::key(po), reason = %Escaped::text(reason), attempts, "failed");
+                warn!(key = %Escaped::name(po), reason = %Escaped::text(reason), attempts, "failed");
             }
-            _ => debug!(key = %Escaped::text(po), ?verdict, attempts, ?duration, "processed"),
+            _ => debug!(key = %Escaped::name(po), ?verdict, attempts, ?duration, "processed"),
         }
         let processed = {
             let mut summary = lock(&self.summary);

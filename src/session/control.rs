@@ -111,13 +111,20 @@ pub struct Asked {
 }
 
 impl RunningSession {
-    /// Asks something of this session on that sheet, in somebody's name. What is asked of a session that does not
-    /// look for [requests](Requests) stays unheeded.
+    /// Asks something of this session on that sheet, in somebody's name. The request is readable for this user alone,
+    /// so root gives it to the user of the session, if that is known. What is asked of a session that does not look for
+    /// [requests](Requests) stays unheeded.
     ///
     /// # Errors
     /// [`Error::Io`] if nothing can be written beside the sheet; [`Error::Unsuitable`] if something else is there
-    /// under that name, or another request that is not taken.
-    pub fn ask(&self, path: impl AsRef<Path>, control: Control, by: &str) -> Result<Asked> {
+    /// under that name, a stranger's, or another request that is not taken.
+    pub fn ask(
+        &self,
+        path: impl AsRef<Path>,
+        control: Control,
+        by: &str,
+        user: Option<u32>,
+    ) -> Result<Asked> {
         let target = Target::open(path.as_ref())?;
         let message = Message {
             tickoff_control: control,
@@ -131,7 +138,8 @@ impl RunningSession {
         let path = target.sibling(NAME);
         let began = Instant::now();
         loop {
-            let written = write(&target, &text).map_err(Error::io("write the request", &path))?;
+            let written =
+                write(&target, &text, user).map_err(Error::io("write the request", &path))?;
             if let Some(file) = written {
                 return Ok(Asked { target, file });
             }
@@ -156,10 +164,11 @@ impl Drop for Asked {
 }
 
 /// `None` if something has the name.
-fn write(target: &Target, text: &str) -> io::Result<Option<File>> {
-    let mut staged = Staged::begin(target.folder(), &target.sibling_name(""), 0o644)?;
-    // The run's user reads what root writes, whatever root's umask is.
-    rights::set_mode(staged.file(), 0o644)?;
+fn write(target: &Target, text: &str, user: Option<u32>) -> io::Result<Option<File>> {
+    let mut staged = Staged::begin(target.folder(), &target.sibling_name(""), 0o600)?;
+    if rights::is_root() {
+        rights::set_owner(staged.file(), user, None)?;
+    }
     staged.file().write_all(text.as_bytes())?;
     let published = staged.publish(target.sibling_name(NAME))?;
     let file = staged.file().try_clone()?;
@@ -182,6 +191,9 @@ fn make_room(target: &Target, session: &Holder, began: Instant) -> Result<()> {
         None => refuse(
             "has the name of a file of tickoff's and is none, and stays as it is: move it away if it is yours, or remove it",
         ),
+        Some(_) if is_strangers(target, &file)? => {
+            refuse("belongs to another user, who can ask nothing of the run: remove it")
+        }
         Some(other) if other.session != *session => {
             remove(target, &file).map_err(Error::io("remove", target.sibling(NAME)))
         }
@@ -190,6 +202,13 @@ fn make_room(target: &Target, session: &Holder, began: Instant) -> Result<()> {
             "is a request that the run has not taken yet: remove it if the run takes none, or wait if it is stopped",
         ),
     }
+}
+
+fn is_strangers(target: &Target, file: &File) -> Result<bool> {
+    let there = file
+        .metadata()
+        .map_err(Error::io("read", target.sibling(NAME)))?;
+    Ok(!target.is_trusted(there.uid()))
 }
 
 fn read(mut file: &File) -> Option<Message> {
@@ -249,7 +268,9 @@ mod tests {
         let requests = session.requests().unwrap();
         assert_eq!(heeded(&requests), None);
         let eight = Control::Workers(NonZeroUsize::new(8).unwrap());
-        let asked = running(&sheet).ask(&sheet, eight, "ada@host").unwrap();
+        let asked = running(&sheet)
+            .ask(&sheet, eight, "ada@host", None)
+            .unwrap();
         assert!(!asked.is_taken());
         let request = Request {
             control: eight,
@@ -259,7 +280,7 @@ mod tests {
         assert!(asked.is_taken());
         assert_eq!(heeded(&requests), None);
         assert!(!folder.path().join(".in.csv.control").exists());
-        drop(running(&sheet).ask(&sheet, Control::Pause, "ada"));
+        drop(running(&sheet).ask(&sheet, Control::Pause, "ada", None));
         assert_eq!(heeded(&requests), None, "it was taken back");
     }
 
@@ -267,7 +288,9 @@ mod tests {
     fn a_request_that_is_not_applied_is_not_taken() {
         let (_folder, sheet, session) = session();
         let requests = session.requests().unwrap();
-        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada").unwrap();
+        let asked = running(&sheet)
+            .ask(&sheet, Control::Pause, "ada", None)
+            .unwrap();
         requests.heed(|_| false);
         assert!(!asked.is_taken());
         assert!(heeded(&requests).is_some() && asked.is_taken());
@@ -276,7 +299,9 @@ mod tests {
     #[test]
     fn a_request_to_a_session_that_is_over_does_nothing_to_the_next_one() {
         let (folder, sheet, session) = session();
-        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada").unwrap();
+        let asked = running(&sheet)
+            .ask(&sheet, Control::Pause, "ada", None)
+            .unwrap();
         let left = folder.path().join(".in.csv.control");
         let text = std::fs::read(&left).unwrap();
         drop((asked, session));
@@ -287,7 +312,7 @@ mod tests {
         assert!(!left.exists());
 
         std::fs::write(&left, &text).unwrap();
-        let asked = running(&sheet).ask(&sheet, Control::Continue, "ada");
+        let asked = running(&sheet).ask(&sheet, Control::Continue, "ada", None);
         assert_eq!(heeded(&requests).unwrap().control, Control::Continue);
         drop(asked);
     }
@@ -299,11 +324,55 @@ mod tests {
         std::fs::write(&theirs, "volume=11\n").unwrap();
         let requests = session.requests().unwrap();
         assert_eq!(heeded(&requests), None);
-        let refused = running(&sheet).ask(&sheet, Control::Pause, "ada");
+        let refused = running(&sheet).ask(&sheet, Control::Pause, "ada", None);
         assert!(
             matches!(refused, Err(Error::Unsuitable { .. })),
             "{refused:?}"
         );
         assert_eq!(std::fs::read(&theirs).unwrap(), b"volume=11\n");
+    }
+
+    #[test]
+    fn a_request_is_readable_for_nobody_but_the_sessions_user() {
+        let (folder, sheet, _session) = session();
+        let user = rights::is_root().then_some(4321);
+        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada", user);
+        let there = folder.path().join(".in.csv.control").metadata().unwrap();
+        assert_eq!(there.mode() & 0o7777, 0o600);
+        assert_eq!(there.uid(), user.unwrap_or(rights::user()));
+        drop(asked);
+        assert!(!folder.path().join(".in.csv.control").exists());
+    }
+
+    #[test]
+    fn a_request_of_a_strangers_is_neither_heeded_nor_removed() {
+        if !rights::is_root() {
+            eprintln!("SKIPPED: a file cannot be given away here, which takes root");
+            return;
+        }
+        let (folder, sheet, session) = session();
+        let requests = session.requests().unwrap();
+        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada", Some(4321));
+        assert_eq!(heeded(&requests), None);
+        assert!(folder.path().join(".in.csv.control").exists());
+        let refused = running(&sheet).ask(&sheet, Control::Pause, "ada", None);
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains("belongs to another user"), "{said}");
+        assert!(!asked.unwrap().is_taken());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_request_is_not_followed() {
+        let (folder, sheet, session) = session();
+        let asked = running(&sheet).ask(&sheet, Control::Pause, "ada", None);
+        let name = folder.path().join(".in.csv.control");
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::rename(&name, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &name).unwrap();
+        assert_eq!(heeded(&session.requests().unwrap()), None);
+        let refused = running(&sheet).ask(&sheet, Control::Pause, "ada", None);
+        assert!(refused.is_err(), "{refused:?}");
+        assert!(name.is_symlink() && elsewhere.exists());
+        drop(asked);
     }
 }

@@ -12,6 +12,7 @@ use toml_edit::{Document, Key, TableLike};
 
 use super::table::{NAMES, Name, Settings, Wrong};
 use crate::csv::grammar;
+use crate::disk::target::SETTINGS;
 use crate::disk::{Snapshot, Version, take_open};
 use crate::error::{Error, Result};
 use crate::sheet::Options;
@@ -19,7 +20,6 @@ use crate::store::patience::patiently;
 use crate::sys::{regular, rights};
 use crate::text::{Excerpt, close_to};
 
-const NAME: &str = "tickoff.toml";
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 /// Writable by everybody.
@@ -96,7 +96,7 @@ impl Place {
         });
         let canonical = canonical.ok()?;
         Some(Place {
-            path: canonical.with_file_name(NAME),
+            path: canonical.with_file_name(SETTINGS),
             sheet: canonical.file_name()?.to_str()?.to_owned(),
             owner: canonical.metadata().ok().map(|sheet| sheet.uid()),
         })

@@ -16,7 +16,9 @@ use super::comments::Comments;
 use super::file::{BY_OTHERS, Place, Taken};
 use super::table::{NAMES, Settings, line};
 use crate::disk::replace::leftovers;
-use crate::disk::{Displaced, Publication, Replacement, Staged, Target, Version, WriteLock};
+use crate::disk::{
+    Displaced, Publication, Replacement, Rights, Staged, Target, Version, WriteLock,
+};
 use crate::error::{Error, Result};
 use crate::store::patience::patiently;
 use crate::sys::rights;
@@ -53,9 +55,9 @@ impl Settings {
         if self.new_beside(&place.read()?, kept).is_empty() {
             return Ok(Vec::new());
         }
-        let like = std::fs::metadata(sheet).map_err(Error::io("read", sheet))?;
+        let like = Rights::of_place(sheet)?;
         // The lock is there for all who may have the sheet, whoever has the file of settings.
-        let target = Target::open_or_missing(&place.path, None)?.with_rights_of(&like);
+        let target = Target::open_or_missing(&place.path, None)?.with_rights(like);
         let target = Arc::new(target);
         if target.path() != place.path {
             return Err(place.unsuitable("was replaced by a link: remove it".into()));

@@ -36,7 +36,7 @@ use crate::sheet::room::Room;
 use crate::sheet::row_of::RowOf;
 use crate::sheet::shown::{Shown, is_illegible, text};
 use crate::sheet::table::Sheet;
-use crate::text::{escape, escape_list};
+use crate::text::{Escaped, escape, escape_list};
 
 /// A cell that tickoff and another program both changed. tickoff's value is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -458,8 +458,8 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
 pub(crate) fn log(merged: &Merged, shown: &[&str]) {
     for conflict in &merged.conflicts {
         tracing::warn!(
-            key = %escape(&conflict.po),
-            column = %escape(&conflict.column),
+            key = %Escaped::name(&conflict.po),
+            column = %Escaped::name(&conflict.column),
             kept = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
             "another program changed a cell that holds a result; the result is kept"

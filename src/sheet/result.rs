@@ -79,7 +79,7 @@ impl Updates {
 
 fn say(po: &str, columns: &[String], what: &str) {
     if !columns.is_empty() {
-        warn!(key = %Escaped::text(po), columns = %escape_list(columns), "{what}");
+        warn!(key = %Escaped::name(po), columns = %escape_list(columns), "{what}");
     }
 }
 

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::backup::{BackupManager, BackupMetadata, is_automatic};
-use crate::disk::{Target, read_holder};
-use crate::error::{Error, Result};
+use crate::disk::{Rights, Target, read_holder};
+use crate::error::Result;
 use crate::journal::Journal;
 use crate::sheet::Options;
 use crate::store::handler::CsvHandler;
@@ -123,7 +123,7 @@ impl BackupManager {
 /// The session that goes on with the sheet, and those that died before they were done with it.
 fn sessions_at_work(sheet: &Path) -> Result<Vec<String>> {
     let folder = sheet.parent().expect("a canonical file has a folder");
-    let like = folder.metadata().map_err(Error::io("read", folder))?;
+    let like = Rights::of_place(folder)?;
     let target = Target::open_or_missing(sheet, Some(&like))?;
     let holder = target
         .open_sibling_to_read("session")?

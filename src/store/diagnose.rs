@@ -27,6 +27,9 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
     if let Err(error) = fitness::refuse_for_a_run(&target, options) {
         findings.push(of_place(Level::Error, error.chain()));
     }
+    if let Some(problem) = target.not_promised() {
+        findings.push(of_place(Level::Warning, format!("the sheet {problem}")));
+    }
     if target.has_hard_links()? {
         let message = "the sheet has several hard links; the others keep the old version";
         findings.push(of_place(Level::Warning, message.to_owned()));

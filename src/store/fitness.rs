@@ -11,9 +11,9 @@ use std::path::Path;
 
 use crate::backup::BackupManager;
 use crate::csv::Malformed;
-use crate::disk::{Replacement, Target, refuse_foreign_session};
+use crate::disk::{Replacement, Rights, Target, refuse_foreign_session};
 use crate::domain::{MAX_FIELDS, MAX_RESULT_ROW_BYTES, Problem};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sheet::{Options, Sheet};
 use crate::store::patience::patiently;
 
@@ -25,9 +25,7 @@ impl Sheet {
     /// [`Error::Unsuitable`], [`Error::NotAFile`], [`Error::Io`] and [`Error::Backup`] for the place;
     /// [`Error::ForeignColumn`]; [`Error::Malformed`] if the columns that a run adds have no room.
     pub fn refuse_unfit(&self, place: &Path) -> Result<()> {
-        let like = self
-            .file()
-            .map(|file| std::fs::metadata(file).map_err(Error::io("read", file)));
+        let like = self.file().map(Rights::of_place);
         let target = Target::open_or_missing(place, like.transpose()?.as_ref())?;
         refuse_for_a_run(&target, self.options())?;
         self.refuse_foreign_status()?;

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::link::{self, Leads, Link};
-use crate::disk::{ContentHash, Target, WriteGuard, WriteLock, is_held};
+use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, is_held};
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame, seen_or_meant};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, is_same, text};
@@ -122,7 +122,7 @@ pub(crate) fn took_links_place(
     let Some(led_to) = link::link_before(target) else {
         return Ok(None);
     };
-    let like = target.metadata()?;
+    let like = target.rights_now()?;
     let led_to = target.folder_path().join(led_to);
     let Ok(place) = Target::open_or_missing(&led_to, like.as_ref()) else {
         return Ok(None);
@@ -160,7 +160,7 @@ pub(crate) fn gone(path: &Path) -> Option<Error> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let like = std::fs::metadata(folder.unwrap_or(Path::new("."))).ok()?;
+    let like = Rights::of_place(folder.unwrap_or(Path::new("."))).ok()?;
     let place = Target::open_or_missing(path, Some(&like)).ok()?;
     let history = frame::history(&Journal::peek(&place).ok()??.1);
     let journal = escape(&Journal::path_beside(&place).display().to_string());
@@ -194,14 +194,14 @@ pub(crate) fn look_for(
     sheet: &Sheet,
     hash: ContentHash,
 ) -> Result<Option<LeftBehind>> {
-    let Some(like) = target.metadata()? else {
+    let Some(like) = target.rights_now()? else {
         return Ok(None);
     };
     for name in Journal::names_of_others(target)? {
         let path = target.folder_path().join(name);
         // One that has a link's name was left there by what had that name before.
         let place = match Target::of_link(&path) {
-            Some(link) => Ok(link.with_rights_of(&like)),
+            Some(link) => Ok(link.with_rights(like.clone())),
             None => Target::open_or_missing(&path, Some(&like)),
         };
         let Ok(place) = place else { continue };

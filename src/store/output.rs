@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::disk::NewFile;
+use crate::disk::{NewFile, Rights};
 use crate::error::{Error, Result};
 use crate::sheet::Sheet;
 use crate::store::left_behind;
@@ -20,23 +20,23 @@ use crate::store::left_behind;
 ///
 /// # Errors
 /// [`Error::SameFile`] if both are one file; [`Error::Unsuitable`] if there is none, and a journal beside its name
-/// has results; [`Error::Io`]. There is no half copy.
+/// has results, or if somebody else put it there, or a link to it; [`Error::OwnName`]; [`Error::Io`]. There is no
+/// half copy.
 pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
     if let Some(refused) = left_behind::gone(copy).filter(|_| !copy.exists()) {
         return Err(refused);
     }
     let Some(file) = input.file() else {
         return match copy.exists() {
-            true => Ok(()),
-            false => create(copy, input, 0o666),
+            true => Rights::default().refuse_strangers(copy),
+            false => fill(NewFile::like_any(copy)?, input),
         };
     };
     match refuse_same_file(file, copy) {
         Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            let like = std::fs::metadata(file).map_err(Error::io("read", file))?;
-            create(copy, input, like.mode() & 0o666 | 0o600)
+            fill(NewFile::create(copy, &Rights::of(file)?)?, input)
         }
-        there => there,
+        there => there.and_then(|()| Rights::of(file)?.refuse_strangers(copy)),
     }
 }
 
@@ -57,9 +57,8 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
 
 /// Makes a sheet that is not there, with the contents of another one. If somebody else is quicker, theirs is
 /// the copy.
-fn create(path: &Path, input: &Sheet, mode: u32) -> Result<()> {
-    let new = NewFile::create(path, mode)?;
+fn fill(new: NewFile, input: &Sheet) -> Result<()> {
     let written = new.file().write_all(input.bytes());
-    written.map_err(Error::io("create", path))?;
+    written.map_err(Error::io("create", new.path()))?;
     new.publish().map(drop)
 }

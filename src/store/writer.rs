@@ -59,7 +59,8 @@ use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
 use crate::store::whole::Settling;
 use crate::store::{fitness, left_behind};
-use crate::text::{escape, escape_list};
+use crate::sys::place;
+use crate::text::{Escaped, escape, escape_list};
 
 use durable::Durable;
 use letters::Letters;
@@ -124,6 +125,14 @@ impl Writer {
         decision: Option<Decision>,
     ) -> Result<(Writer, Recovery)> {
         fitness::refuse_place(&target, options)?;
+        if let Some(problem) = target.not_promised() {
+            tracing::warn!("{} {problem}", Escaped::path(target.path()));
+        }
+        if session.is_some() && !place::tells_of_processes() {
+            tracing::warn!(
+                "there is no /proc: who holds a lock, and what commands leave behind, is not seen"
+            );
+        }
         if target.has_hard_links()? {
             tracing::warn!(path = %escape(&target.path().display().to_string()), "the sheet has several hard links; the others keep the old version");
         }

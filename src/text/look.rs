@@ -89,9 +89,16 @@ impl fmt::Display for Invisible {
 fn is_invisible(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,
-        c if c.is_control() => true,
-        c if c.is_ascii() => false,
         '\u{a0}' | '\u{2007}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{2800}' => true,
+        c => c.is_control() || is_of_direction(c) || has_no_shape(c),
+    }
+}
+
+/// Whether nothing at all is shown of it, not even room: zero-width characters, fillers, and the tags in which a
+/// whole text can hide.
+pub(super) fn has_no_shape(c: char) -> bool {
+    match c {
+        c if c.is_ascii() => false,
         '\u{206a}'..='\u{206f}' | '\u{fff9}'..='\u{fffc}' | '\u{e0001}' => true,
         c => c.identifier_type() == Some(IdentifierType::Default_Ignorable),
     }
@@ -111,7 +118,7 @@ fn is_of_direction(c: char) -> bool {
 
 /// Whether a character stands where it belongs: Persian and Hindi, for two, and emoji are written with joiners, emoji
 /// and Han with variation selectors, and some flags with tags.
-fn belongs(text: &str, at: usize, c: char) -> bool {
+pub(super) fn belongs(text: &str, at: usize, c: char) -> bool {
     const FLAG: char = '\u{1f3f4}';
     let has_joiners = |c: char| matches!(c, '\u{590}'..='\u{1dff}' | '\u{2190}'..);
     let has_variations =
@@ -325,7 +332,7 @@ impl fmt::Display for MeantKey<'_> {
             Some((key, difference)) => write!(
                 f,
                 ": the key {} looks like it, but they differ in {difference}",
-                Escaped::key(key)
+                Escaped::name(key)
             ),
             None => write!(f, "{}", DidYouMean::one_of(self.close, self.more)),
         }
@@ -499,7 +506,7 @@ mod tests {
         };
         assert_eq!(
             ask("STATUS", &["STATE", "STATUS\u{200b}"]),
-            ": the column STATUS\u{200b} has an invisible character U+200B (a zero-width space) at its end"
+            ": the column STATUS\\u{200b} has an invisible character U+200B (a zero-width space) at its end"
         );
         assert_eq!(
             ask("status", &["STATE", "STАTUS"]),

@@ -15,7 +15,7 @@ mod near;
 pub(crate) mod shell;
 mod shorten;
 
-pub use escape::escape;
+pub use escape::{escape, escape_name};
 pub use excerpt::Excerpt;
 pub use message::MAX_ERROR_CHARS;
 pub use near::close_to;

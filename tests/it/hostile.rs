@@ -2,9 +2,12 @@
 //! or time, files planted under the names that tickoff uses, and permissions that would let others
 //! read what only the sheet's readers may.
 
+mod filesystems;
+mod growth;
 mod planted;
 mod readers;
 mod sizes;
+mod strangers;
 mod terminal;
 
 use std::process::Command;

@@ -553,6 +553,7 @@ mod options {
     fn values_that_cannot_be_meant_are_usage_errors_before_any_file_is_touched() {
         for options in [
             "--jobs 0",
+            "--jobs 1000000000",
             "--limit 0",
             "--timeout 0s",
             "--timeout 5",

@@ -26,11 +26,11 @@ fn an_invisible_character_in_a_name_or_key_is_shown_by_its_code_point_and_place(
     check(
         "PO_NUMBER;no\u{200b}te;a\u{a0}b;\"c\"\"\u{202e}\"\nPO1\u{feff};\n\"P\u{ad}O2\";\nPO3\u{a0};\n",
         &[
-            "1:13: warning: the column no\u{200b}te has an invisible character U+200B (a zero-width space) inside",
+            "1:13: warning: the column no\\u{200b}te has an invisible character U+200B (a zero-width space) inside",
             "1:20: warning: the column a\u{a0}b has an invisible character U+00A0 (a no-break space) inside",
             "1:28: warning: the column c\"\\u{202e} has an invisible character U+202E (it changes the direction of writing) at its end",
-            "2:4: warning: PO1\u{feff}: the key has an invisible character U+FEFF (a byte order mark) at its end",
-            "3:3: warning: P\u{ad}O2: the key has an invisible character U+00AD (a soft hyphen) inside",
+            "2:4: warning: PO1\\u{feff}: the key has an invisible character U+FEFF (a byte order mark) at its end",
+            "3:3: warning: P\\u{ad}O2: the key has an invisible character U+00AD (a soft hyphen) inside",
             "4:4: warning: PO3: the key has an invisible character U+00A0 (a no-break space) at its end",
         ],
     );
@@ -68,8 +68,8 @@ fn keys_that_differ_in_what_does_not_show_are_named_with_both_lines() {
             "3:1: warning: PO1: the key looks like PO 1 of line 2 and is another one: they differ in blanks",
             "4:1: warning: РО1: the key looks like PO 1 of line 2 and is another one: they differ in Р U+0420 (Cyrillic)",
             "5:1: warning: PO１: the key looks like PO 1 of line 2 and is another one: they differ in the form of １ U+FF11",
-            "8:1: warning: PO\u{200b}2: the key looks like PO2 of line 6 and is another one: they differ in an invisible character U+200B (a zero-width space)",
-            "8:3: warning: PO\u{200b}2: the key has an invisible character U+200B (a zero-width space) inside",
+            "8:1: warning: PO\\u{200b}2: the key looks like PO2 of line 6 and is another one: they differ in an invisible character U+200B (a zero-width space)",
+            "8:3: warning: PO\\u{200b}2: the key has an invisible character U+200B (a zero-width space) inside",
         ],
     );
 }
@@ -79,10 +79,10 @@ fn a_key_is_compared_with_each_that_it_looks_like() {
     check(
         "PO_NUMBER\nPOl\nPO1\n\u{200b}\n;\nPO\u{ad}1\n",
         &[
-            "4:1: warning: \u{200b}: the key has an invisible character U+200B (a zero-width space) at its start",
+            "4:1: warning: \\u{200b}: the key has an invisible character U+200B (a zero-width space) at its start",
             "5:1: warning: the row has no key; it is kept and never processed",
-            "6:1: warning: PO\u{ad}1: the key looks like PO1 of line 3 and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
-            "6:3: warning: PO\u{ad}1: the key has an invisible character U+00AD (a soft hyphen) inside",
+            "6:1: warning: PO\\u{ad}1: the key looks like PO1 of line 3 and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
+            "6:3: warning: PO\\u{ad}1: the key has an invisible character U+00AD (a soft hyphen) inside",
         ],
     );
 }
@@ -196,7 +196,7 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
     ] {
         let ended = end(&mut command).with(3);
         let told = ended.stdout + &ended.stderr;
-        let reason = "the column PO_NUMBER\u{200b} has an invisible character U+200B (a zero-width space) at its end";
+        let reason = "the column PO_NUMBER\\u{200b} has an invisible character U+200B (a zero-width space) at its end";
         assert!(told.contains(reason), "{told}");
     }
     let contents = "PO_NUMBER;Nаme;Kind\u{a0}of\nP1;;\n";

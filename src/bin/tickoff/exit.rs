@@ -88,7 +88,9 @@ impl Exit {
             | Error::StageNotBegun { .. }
             | Error::InvalidValue { .. }
             | Error::Transition { .. } => Exit::SomeFailed,
-            Error::UnknownStatus { .. } | Error::UnknownStage { .. } => Exit::Usage,
+            Error::UnknownStatus { .. } | Error::UnknownStage { .. } | Error::OwnName { .. } => {
+                Exit::Usage
+            }
             Error::SessionHeld { .. } | Error::LockTimeout { .. } | Error::Busy { .. } => {
                 Exit::Held
             }

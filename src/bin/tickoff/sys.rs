@@ -1,14 +1,12 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fstat};
+use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::process::{geteuid, getpgrp};
 use rustix::system::uname;
@@ -45,12 +43,6 @@ pub fn user_name() -> String {
 /// What this machine calls itself.
 pub fn host() -> String {
     uname().nodename().to_string_lossy().into_owned()
-}
-
-/// Opens a FIFO without waiting for its other end, and lets reads and writes fail where they would
-/// wait.
-pub fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.custom_flags(OFlags::NONBLOCK.bits() as i32)
 }
 
 /// Whether a FIFO could not be opened for writing because nobody has it open for reading.

@@ -270,7 +270,7 @@ impl WorkerProcesses {
         match answer {
             Answer::Done { updates, notes } => {
                 for note in notes {
-                    warn!(key = %Escaped::text(job.po), "{note}");
+                    warn!(key = %Escaped::name(job.po), "{note}");
                 }
                 let updates = updates.in_general(&self.stage);
                 Outcome::Done(match updates.new_status() {
@@ -321,14 +321,14 @@ impl WorkerProcesses {
             Failure::Unreadable(answer) => {
                 // It has answered, though nobody can tell what.
                 self.has_answered.store(true, Ordering::Relaxed);
-                warn!(worker = job.worker, key = %Escaped::text(job.po), "the worker was replaced, it {}", answer.problem);
+                warn!(worker = job.worker, key = %Escaped::name(job.po), "the worker was replaced, it {}", answer.problem);
                 let what = "invalid answer, the worker was replaced";
                 return Outcome::Done(self.malformed(job, answer, what));
             }
             Failure::Ended => format!("the worker ended: {}", described(ending)),
         };
         let message = error_message(&what, &said);
-        warn!(worker = job.worker, key = %Escaped::text(job.po), "{message}");
+        warn!(worker = job.worker, key = %Escaped::name(job.po), "{message}");
         if is_late {
             return Outcome::Done(Updates::error(message));
         }

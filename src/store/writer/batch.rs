@@ -20,7 +20,7 @@ use crate::journal::Frame;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation};
-use crate::text::{Meant, escape, escape_list, looks_like};
+use crate::text::{Escaped, Meant, escape, escape_list, looks_like};
 
 use super::letters::Lossy;
 
@@ -465,8 +465,8 @@ impl Batch {
         let say = move || {
             for Note { po, said, is_odd } in self.notes {
                 match is_odd {
-                    true => tracing::warn!(key = %escape(&po), "{said}"),
-                    false => tracing::info!(key = %escape(&po), "{said}"),
+                    true => tracing::warn!(key = %Escaped::name(&po), "{said}"),
+                    false => tracing::info!(key = %Escaped::name(&po), "{said}"),
                 }
             }
         };

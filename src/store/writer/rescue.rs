@@ -100,7 +100,7 @@ fn keep(
     let session = &site.session_id;
     for n in 0..MAX_NAMES {
         let path = std::env::temp_dir().join(format!("{RESCUED}{session}.{label}-{n}.csv"));
-        let new = NewFile::create(&path, 0o600)?;
+        let new = NewFile::private(&path)?;
         let mut out = io::BufWriter::new(new.file());
         fill(&mut out)
             .and_then(|()| out.flush())

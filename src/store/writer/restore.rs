@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::backup::BackupMetadata;
-use crate::disk::{Publication, SessionLock, Snapshot, Target, WriteLock, open_file, take};
+use crate::disk::{Publication, Rights, SessionLock, Snapshot, Target, WriteLock, open_file, take};
 use crate::error::{Error, Result};
 use crate::sheet::render::Next;
 use crate::sheet::{Options, Sheet};
@@ -59,7 +59,7 @@ pub(crate) fn restore_unreadable(
     backup: &Path,
 ) -> Result<Option<BackupMetadata>> {
     let source = patiently(backup, || open_file(backup).map(Some))?;
-    let like = source.metadata().map_err(Error::io("read", backup))?;
+    let like = Rights::of_place(backup)?;
     let target = Arc::new(Target::open_or_missing(path, Some(&like))?);
     let lock = WriteLock::open(&target)?;
     let held = lock.acquire()?;

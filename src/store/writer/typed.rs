@@ -17,7 +17,7 @@ use crate::domain::columns::{LAST_PROCESSED, same_column};
 use crate::domain::{Stage, stage_prefix};
 use crate::journal::{Frame, frame};
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
-use crate::text::escape;
+use crate::text::{Escaped, escape};
 
 use super::site::Site;
 
@@ -235,8 +235,8 @@ impl Typed {
 
 /// Names a cell that a result takes the place of.
 fn say(conflict: &Conflict, hand: Hand) {
-    let key = escape(&conflict.po);
-    let column = escape(&conflict.column);
+    let key = Escaped::name(&conflict.po);
+    let column = Escaped::name(&conflict.column);
     let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
     let who = hand.name();
     tracing::warn!(%key, %column, %kept, %theirs, "{who} changed a cell before its result came; the result takes its place");

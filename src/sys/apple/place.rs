@@ -8,12 +8,25 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{fstatfs, getpath};
 
-/// The network filesystem that a file lies on, if it does: one that the system does not call local, by
-/// the names of mount(8).
-pub(crate) fn network_filesystem(file: &File) -> io::Result<Option<&'static str>> {
+/// What a file lies on, as far as that decides what is promised. The variants are those of other systems, too.
+#[allow(dead_code)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filesystem {
+    /// A disk of this system.
+    Disk,
+    /// Local, and changed by others than this system sees.
+    Unseen(String),
+    /// On other hosts, by its name.
+    Network(String),
+    /// Nobody tells.
+    Untold,
+}
+
+/// One that the system does not call local is a network's; the names are those of mount(8).
+pub(crate) fn filesystem(file: &File) -> io::Result<Filesystem> {
     let statfs = fstatfs(file)?;
     if statfs.f_flags & libc::MNT_LOCAL as u32 != 0 {
-        return Ok(None);
+        return Ok(Filesystem::Disk);
     }
     let name: Vec<u8> = statfs
         .f_fstypename
@@ -21,13 +34,24 @@ pub(crate) fn network_filesystem(file: &File) -> io::Result<Option<&'static str>
         .map(|&character| character as u8)
         .take_while(|&byte| byte != 0)
         .collect();
-    Ok(Some(match name.as_slice() {
+    let name = match name.as_slice() {
         b"nfs" => "NFS",
         b"smbfs" => "SMB",
         b"afpfs" => "AFP",
         b"webdav" => "WebDAV",
         _ => "of another host",
-    }))
+    };
+    Ok(Filesystem::Network(name.into()))
+}
+
+/// What forbids that a file is replaced; who may not finds out when it is rehearsed.
+pub(crate) fn forbidding_attribute(_path: &Path) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
+
+/// Whether the system tells of processes and locks, by its own calls.
+pub(crate) fn tells_of_processes() -> bool {
+    true
 }
 
 /// The path that an open folder has by now; `None` if it has none.

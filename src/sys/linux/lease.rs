@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
+use super::place;
 use crate::sys::poor::{Gift, lacks};
 
 /// From fcntl(2); libc does not have it for every system.
@@ -34,7 +35,8 @@ pub(crate) enum Leased<'a> {
 impl<'a> Lease<'a> {
     /// Asks for a lease on a file that was opened for reading only.
     pub(crate) fn take(file: &'a File) -> Leased<'a> {
-        if lacks(Gift::Lease) {
+        // FUSE grants one, and knows nothing of who writes on the other side.
+        if lacks(Gift::Lease) || !place::sees_all_writers(file) {
             return Leased::Unsupported;
         }
         // The default signal for a broken lease, SIGIO, kills a process that does not handle it.

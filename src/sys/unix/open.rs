@@ -4,6 +4,7 @@
 //! that took a file's name would stop whoever opens it, and a write lease of somebody else's is noticed
 //! this way. For reading and writing a regular file O_NONBLOCK means nothing.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -16,7 +17,7 @@ use rustix::path::Arg;
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 
 /// Opens a file that is there for reading.
-pub(crate) fn to_read(folder: &File, name: &str) -> io::Result<File> {
+pub(crate) fn to_read(folder: &File, name: impl Arg + Copy) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | ALWAYS;
     at(folder, name, flags, Mode::empty())
 }
@@ -31,6 +32,24 @@ pub(crate) fn path_to_read(path: &Path) -> io::Result<File> {
 pub(crate) fn to_write(folder: &File, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | ALWAYS;
     at(folder, name, flags, Mode::empty())
+}
+
+/// Opens a file that is there for adding to it.
+pub(crate) fn to_append(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | ALWAYS;
+    at(folder, name, flags, Mode::empty())
+}
+
+/// Opens what a path of this process's descriptors means for adding to it.
+pub(crate) fn descriptor_to_append(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    at(CWD, path, flags, Mode::empty())
+}
+
+/// Creates a file for adding to it that nobody else can read; a name that somebody has is `AlreadyExists`.
+pub(crate) fn create_to_append(folder: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | ALWAYS;
+    at(folder, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
 /// Creates a file for reading and writing, with this mode less the umask; a name that somebody has is

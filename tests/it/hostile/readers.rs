@@ -141,3 +141,101 @@ fn a_user_outside_the_sheets_group_opens_nothing_to_others() {
         );
     }
 }
+
+const ACCESS: &str = "system.posix_acl_access";
+
+/// An access control list, as Linux keeps it: for the owner everything, for the user 4321, the group and others
+/// these, and as the mask.
+fn acl(user: u16, group: u16, mask: u16, others: u16) -> Vec<u8> {
+    let nobody = u32::MAX;
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, bits, id) in [
+        (1_u16, 6_u16, nobody),
+        (2, user, 4321),
+        (4, group, nobody),
+        (0x10, mask, nobody),
+        (0x20, others, nobody),
+    ] {
+        list.extend(tag.to_le_bytes());
+        list.extend(bits.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+/// A path, its mode and its list.
+type Made = (String, u32, Option<Vec<u8>>);
+
+/// Runs over a sheet with such a list, or none, in a folder with such a default, and gives all that was made.
+fn made_with_lists(folders: Option<Vec<u8>>, sheets: Option<Vec<u8>>) -> Option<Vec<Made>> {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+    set_mode(sheet.path(), 0o640);
+    if let Some(list) = &folders
+        && xattr::set(sheet.folder(), "system.posix_acl_default", list).is_err()
+    {
+        eprintln!("SKIPPED: this filesystem has no access control lists");
+        return None;
+    }
+    if let Some(list) = &sheets
+        && xattr::set(sheet.path(), ACCESS, list).is_err()
+    {
+        eprintln!("SKIPPED: this filesystem has no access control lists");
+        return None;
+    }
+    let run = |options: &str| {
+        let mut run = after("umask 022", &sheet.run(options, "echo said"));
+        Running::start(&mut run).end().with(0);
+    };
+    run("-j 1 --limit 1 --joblog log --events events --results results");
+    run("--output copy.csv");
+    let mut init = sheet.tickoff("init");
+    let init = after("umask 022", init.args(["--done", "COMPLETED"]));
+    Running::start(&mut { init }).end().with(0);
+    let mut report = sheet.tickoff("report");
+    let report = after(
+        "umask 022",
+        report.args(["--html", "page", "--xlsx", "book"]),
+    );
+    Running::start(&mut { report }).end().with(0);
+
+    let mut made = Vec::new();
+    let mut folders = vec![sheet.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                folders.push(entry.path());
+                if entry.file_name() == "backup" {
+                    continue;
+                }
+            }
+            let path = sheet.without_folder(&entry.path().display().to_string());
+            let list = xattr::get(entry.path(), ACCESS).unwrap();
+            made.push((path, metadata.mode() & 0o777, list));
+        }
+    }
+    assert!(made.len() > 14, "{made:?}");
+    Some(made)
+}
+
+#[test]
+fn a_list_that_the_folder_gives_by_default_opens_nothing() {
+    for (path, mode, list) in made_with_lists(Some(acl(6, 6, 6, 6)), None).unwrap_or_default() {
+        assert_eq!(list, None, "{path}");
+        let is_folder = path.ends_with("results") || path.ends_with("results/P1");
+        let allowed = if is_folder { 0o750 } else { 0o640 };
+        assert_eq!(mode & !allowed, 0, "{path}: {mode:o}");
+    }
+}
+
+#[test]
+fn the_mask_of_a_sheets_list_is_not_taken_for_the_groups_rights() {
+    // The user 4321 may read it, its group may not.
+    let sheets = acl(4, 0, 4, 0);
+    for (path, mode, list) in made_with_lists(None, Some(sheets.clone())).unwrap_or_default() {
+        match list {
+            Some(list) => assert_eq!(list, sheets, "{path}"),
+            None => assert_eq!(mode & 0o077, 0, "{path}: {mode:o}"),
+        }
+    }
+}

@@ -6,8 +6,7 @@ use crate::hostile::survive;
 
 /// A title change, a cleared screen, an 8-bit control, the bidirectional controls, a bell, a
 /// backspace, and a line break with a forged message.
-const EVIL: &str =
-    "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{200f}\u{8}\ntickoff: all is well";
+const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{200f}\u{8}\u{200b}\u{e0041}\ntickoff: all is well";
 
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
@@ -16,7 +15,11 @@ fn quoted(text: &str) -> String {
 /// Written out anew, and not taken from the crate.
 fn is_harmful(c: char) -> bool {
     let is_bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\n') || is_bidi
+    let has_no_shape = matches!(
+        c,
+        '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    );
+    (c.is_control() && c != '\n') || is_bidi || has_no_shape
 }
 
 #[track_caller]
@@ -165,4 +168,22 @@ fn formulas_are_written_with_a_warning_or_refused() {
         let kept = sheet.unplaced();
         assert_eq!(kept, "PO_NUMBER;note\nP1;=2\n");
     }
+}
+
+#[test]
+fn a_key_of_a_megabyte_in_a_result_does_not_fill_the_log() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;\n");
+    let script = r#"k=$(head -c 900000 /dev/zero | tr '\0' k); printf '{"%s":"=1"}' "$k" > "$TICKOFF_RESULT""#;
+    let ended = end(&mut sheet.run("", script));
+    assert!(ended.stderr.len() < 8_000, "{} bytes", ended.stderr.len());
+    assert!(!sheet.cell("P1", "STATUS").is_empty(), "{ended:?}");
+}
+
+#[test]
+fn what_has_no_shape_in_a_name_is_shown() {
+    let sheet =
+        TempSheet::new("PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP\u{e0041}\u{200b}1;;;\n");
+    let ended = end(&mut sheet.run("", "exit 1")).with(1);
+    assert!(ended.stderr.contains("P\\u{e0041}\\u{200b}1"), "{ended:?}");
+    assert!(!ended.stderr.contains('\u{e0041}'), "{ended:?}");
 }

@@ -110,7 +110,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
         ));
     }
     let by = format!("{}@{}", user_name(), host());
-    let asked = session.ask(file, control, &by)?;
+    let asked = session.ask(file, control, &by, board.user)?;
     let began = Instant::now();
     loop {
         thread::sleep(EVERY);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
-use tickoff::{Sheet, Updates, escape, same_column};
+use tickoff::{Sheet, Updates, escape, escape_name, same_column};
 
 use crate::exit::{Exit, Failure};
 
@@ -95,7 +95,7 @@ impl Judge {
             format!(
                 "{results} results have a value in {} that would run as a formula in a spreadsheet, the first is that of {}",
                 shown(column),
-                escape(first)
+                escape_name(first)
             )
         });
         counted.collect()
@@ -131,7 +131,7 @@ impl Judge {
 fn message(po: &str, column: &str) -> String {
     format!(
         "{}: {} would run as a formula in a spreadsheet",
-        escape(po),
+        escape_name(po),
         shown(column)
     )
 }
@@ -155,7 +155,7 @@ impl Formulas {
         let message = format!(
             "{} of the jobs would run as a formula in a spreadsheet, the first is {}",
             found.count() + 1,
-            escape(&first)
+            escape_name(&first)
         );
         match self {
             Formulas::Warn => tracing::warn!("{message}"),
@@ -179,13 +179,14 @@ fn is_status(column: &str) -> bool {
     column.trim().eq_ignore_ascii_case("STATUS")
 }
 
-/// As OWASP lists the beginnings of formulas; but a signed number and a lone sign are harmless.
+/// As OWASP lists the beginnings of formulas, in full width too; but a signed number and a lone sign are harmless.
 fn is_formula(value: &str) -> bool {
-    match value.as_bytes() {
-        [b'=' | b'@' | b'\t' | b'\r', ..] => true,
-        [b'+' | b'-', rest @ ..] => !rest
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',')),
+    let mut characters = value.chars();
+    match characters.next() {
+        Some('=' | '@' | '\t' | '\r' | '＝' | '＠') => true,
+        Some('+' | '-' | '＋' | '－') => {
+            !characters.all(|c| matches!(c, '0'..='9' | '０'..='９' | '.' | ',' | '．' | '，'))
+        }
         _ => false,
     }
 }
@@ -214,10 +215,24 @@ mod tests {
             "-2+3",
             "\t=1",
             "\r=1",
+            "＝1+1",
+            "＠SUM(A1)",
+            "＋cmd",
+            "－2+3",
         ] {
             assert!(is_formula(formula), "{formula:?}");
         }
-        for plain in ["", "a=b", "-", "-5", "+1,234.50", "1-2", "PO@example"] {
+        for plain in [
+            "",
+            "a=b",
+            "-",
+            "-5",
+            "+1,234.50",
+            "1-2",
+            "PO@example",
+            "－５",
+            "ａ＝b",
+        ] {
             assert!(!is_formula(plain), "{plain:?}");
         }
     }

@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tickoff::{Error, NewFile, Sheet, escape};
+use tickoff::{Error, NewFile, Rights, Sheet, escape};
 
 use crate::exit::{Exit, Failure};
 
@@ -34,6 +34,8 @@ pub enum Found {
     AsWritten,
 }
 
+const IS_KEPT: &str = "is a name that tickoff keeps for itself";
+
 /// Tells what a file is, for one kind of report.
 pub type Look = fn(&mut File) -> io::Result<Found>;
 
@@ -46,13 +48,14 @@ impl Output {
         sheet: &Sheet,
         joblog: Option<&Path>,
     ) -> Result<Output, Failure> {
-        let path = resolve(path)?;
-        refuse_what_must_stay(&path, look, sheet, joblog)?;
-        let sheet_mode = std::fs::metadata(sheet.path())
-            .map_err(|error| failure("read", sheet.path().to_owned(), error))?
-            .mode();
-        let new = NewFile::create(&path, sheet_mode & 0o666 | 0o600);
-        new.map(|new| Output { new, look }).map_err(not_written)
+        let rights = Rights::of(sheet.path())?;
+        let new = NewFile::create(path, &rights).map_err(|error| match error {
+            Error::OwnName { path } => refusal(&path, IS_KEPT),
+            Error::NotAFile { path } => refusal(&path, "names no file"),
+            error => not_written(error),
+        })?;
+        refuse_what_must_stay(new.path(), look, sheet, joblog)?;
+        Ok(Output { new, look })
     }
 
     /// Its name to be, canonical.
@@ -98,31 +101,6 @@ pub fn must_differ(a: Option<&Output>, b: Option<&Output>) -> Result<(), Failure
     }
 }
 
-/// The file that a name stands for, whether it is there or not.
-fn resolve(path: &Path) -> Result<PathBuf, Failure> {
-    match path.canonicalize() {
-        Ok(path) => return Ok(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(failure("open", path.to_owned(), error)),
-    }
-    let Some(name) = path.file_name() else {
-        return Err(refusal(path, "names no file"));
-    };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    match folder.canonicalize() {
-        Ok(folder) => Ok(folder.join(name)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::Sheet(Error::Io {
-            action: "find the folder",
-            path: folder.to_owned(),
-            source: Arc::new(error),
-        })),
-        Err(error) => Err(failure("open", folder.to_owned(), error)),
-    }
-}
-
 fn refuse_what_must_stay(
     path: &Path,
     look: Look,
@@ -153,7 +131,7 @@ fn refuse_what_must_stay(
     };
     let kept = format!(".{}.", of_sheet(sheet.path()));
     if path.parent() == sheet.path().parent() && of_sheet(path).starts_with(&kept) {
-        return Err(refusal(path, "is a name that tickoff keeps for itself"));
+        return Err(refusal(path, IS_KEPT));
     }
     Ok(())
 }

@@ -3,8 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 
-/// The most workers.
-const MAX_JOBS: usize = 10_000;
+use tickoff::MAX_JOBS;
 
 /// How many commands run at a time.
 pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {

@@ -6,7 +6,7 @@
 //! reader that does not keep up holds the run up for a second altogether, not longer. A file that somebody
 //! removed begins anew, and that is said. Where a line can say how many are lost, it comes before the next one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,22 +67,10 @@ impl Lines {
                 source: Arc::new(error),
             })
         };
-        let file = match open(path, rights) {
+        let file = match rights.append(path) {
             Ok(file) => Some(file),
-            Err(error) if sys::has_no_reader(&error) => None,
-            Err(error) => {
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                return Err(match folder {
-                    Some(folder) if !folder.exists() => Failure::Sheet(Error::Io {
-                        action: "find the folder",
-                        path: folder.to_owned(),
-                        source: Arc::new(error),
-                    }),
-                    _ => failed(error),
-                });
-            }
+            Err(Error::Io { source, .. }) if sys::has_no_reader(&source) => None,
+            Err(error) => return Err(Failure::Sheet(error)),
         };
         let mut rest = head.to_vec();
         if let Some(file) = &file
@@ -90,7 +78,7 @@ impl Lines {
             && metadata.is_file()
             && metadata.len() > 0
         {
-            let (has_mark, is_torn) = ends(path, mark).map_err(failed)?;
+            let (has_mark, is_torn) = ends(rights.read(path)?, mark).map_err(failed)?;
             if !has_mark {
                 return Err(Failure::Other(
                     Exit::Usage,
@@ -138,7 +126,7 @@ impl Lines {
         let notice = self.notice.as_ref().filter(|_| state.lost > 0);
         let notice = notice.map(|notice| notice(state.lost));
         let lines = [notice.as_deref().unwrap_or_default(), line].concat();
-        let written = state.write(&self.path, self.rights, &lines);
+        let written = state.write(&self.path, &self.rights, &lines);
         match &written {
             Ok(()) if notice.is_some() => state.lost = 0,
             Err(_) if !line.is_empty() => state.lost += 1,
@@ -168,9 +156,10 @@ impl State {
         metadata.is_some_and(|metadata| metadata.is_file() && metadata.nlink() == 0)
     }
 
-    fn write(&mut self, path: &Path, rights: Rights, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, path: &Path, rights: &Rights, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(open(path, rights)?);
+            let opened = rights.append(path).map_err(as_io)?;
+            self.file = Some(opened);
         }
         self.flush()?;
         self.rest = line.to_vec();
@@ -222,13 +211,19 @@ impl State {
     }
 }
 
-fn open(path: &Path, rights: Rights) -> io::Result<File> {
-    rights.append(sys::nonblocking(&mut OpenOptions::new()), path)
+/// The system's reason, or ours.
+fn as_io(error: Error) -> io::Error {
+    match error {
+        Error::Io { source, .. } => match source.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    }
 }
 
 /// Whether a file begins with `mark`, and whether its last line has no end.
-fn ends(path: &Path, mark: &[u8]) -> io::Result<(bool, bool)> {
-    let mut file = File::open(path)?;
+fn ends(mut file: File, mark: &[u8]) -> io::Result<(bool, bool)> {
     let mut head = Vec::new();
     (&mut file).take(mark.len() as u64).read_to_end(&mut head)?;
     let mut last = [0];
@@ -240,6 +235,8 @@ fn ends(path: &Path, mark: &[u8]) -> io::Result<(bool, bool)> {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+
+    use rustix::fs::{Mode, OFlags};
 
     use super::*;
 
@@ -271,8 +268,8 @@ mod tests {
     }
 
     fn reader(path: &Path) -> File {
-        let mut options = OpenOptions::new();
-        sys::nonblocking(options.read(true)).open(path).unwrap()
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        rustix::fs::open(path, flags, Mode::empty()).unwrap().into()
     }
 
     fn is_lossy(lines: &Lines) -> bool {
