@@ -19,7 +19,5 @@ mod unfinished;
 
 pub(crate) use compact::compact;
 pub(crate) use encoded::seen_or_meant;
-#[cfg(feature = "fuzzing")]
-pub(crate) use frame::Head;
-pub(crate) use frame::{Frame, Public};
+pub(crate) use frame::{Frame, Head, Public};
 pub(crate) use log::{Journal, Left, News};

@@ -5,9 +5,10 @@
 //! its folder, by its contents. It is one of the versions that the journal made public, or has its keys where
 //! nothing has the old name; a copy is not taken for the sheet that it was made of. Whether it is the same
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
-//! version showed: all others went along.
+//! version showed, or that an older version lacks: all others went along. An older version shows a time of a result
+//! that this journal gave it. One that shows none may be what a copy was made of, that was worked on and is gone.
 //!
-//! A journal of which all was shown stays where it is, though a sheet under another name be the very version that it
+//! A journal of which all is shown stays where it is, though a sheet under another name be the very version that it
 //! made public. Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
 //! lacks the results, and only the journal beside it tells so. The price is a question about a later file that has the
 //! old name and the same keys; its answer loses nothing.
@@ -22,10 +23,13 @@ use std::sync::Arc;
 
 use crate::disk::link::{self, Leads, Link};
 use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, is_held};
+use crate::domain::columns::LAST_PROCESSED;
+use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame, seen_or_meant};
-use crate::sheet::{Duplicates, History, Options, Past, Sheet, is_same, text};
-use crate::store::standing::standing;
+use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
+use crate::store::renamed_key::is_renamed;
+use crate::store::standing::{Standing, cell, standing};
 use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
 
@@ -197,6 +201,8 @@ pub(crate) fn look_for(
     let Some(like) = target.rights_now()? else {
         return Ok(None);
     };
+    // Of the names that a sheet had one after the other, the journal of the last tells what became of it.
+    let (mut older, mut is_whole) = (None, false);
     for name in Journal::names_of_others(target)? {
         let path = target.folder_path().join(name);
         // One that has a link's name was left there by what had that name before.
@@ -209,7 +215,7 @@ pub(crate) fn look_for(
         let Ok(Some((head, frames))) = Journal::peek(&place) else {
             continue;
         };
-        if !head.key().is_same(&options.key) {
+        if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
             continue;
         }
         let frames = frames.into_iter();
@@ -217,16 +223,30 @@ pub(crate) fn look_for(
             .map(|frame| seen_or_meant(frame, options.encoding))
             .collect();
         let history = frame::history(&frames);
-        let rows = waiting(&history, Some((sheet, hash)));
-        if rows > 0 && is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?
-        {
-            return Ok(Some(LeftBehind {
-                place: Arc::new(place),
-                rows,
-            }));
+        let waiting = waiting(&history, Some((sheet, hash)));
+        let rows = match waiting {
+            0 => match standing_elsewhere(&frames, &history, sheet, hash) {
+                Elsewhere::Unknown => continue,
+                Elsewhere::Whole => {
+                    is_whole = true;
+                    continue;
+                }
+                Elsewhere::Older(rows) => rows,
+            },
+            rows => rows,
+        };
+        let is_left = is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?;
+        if !is_left {
+            continue;
         }
+        let place = Arc::new(place);
+        let left = LeftBehind { place, rows };
+        if waiting > 0 {
+            return Ok(Some(left));
+        }
+        older.get_or_insert(left);
     }
-    Ok(None)
+    Ok(older.filter(|_| !is_whole))
 }
 
 impl LeftBehind {
@@ -287,6 +307,76 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
             || missing().next().is_some() && !unseen().any(has_gone_on)
     });
     rows.count()
+}
+
+/// How a sheet stands to the journal of another name, of which all was public.
+enum Elsewhere {
+    /// Nothing in it is of this journal: it may be what a copy was made of that was worked on and is gone.
+    Unknown,
+    /// It shows what this journal gave it, and lacks nothing.
+    Whole,
+    /// It shows a time that this journal gave it, and whoever saved it cannot have known the results of so many rows.
+    Older(usize),
+}
+
+fn standing_elsewhere(
+    frames: &[Frame],
+    history: &History,
+    sheet: &Sheet,
+    hash: ContentHash,
+) -> Elsewhere {
+    let held = |past: &Past, shown: &str| {
+        let mut earlier = past.earlier();
+        earlier.any(|it| is_same(&past.column, it, shown))
+    };
+    let is_last = |past: &Past, shown: &str| is_same(&past.column, &past.last, shown);
+    let is_time = |past: &Past| stage_prefix(&past.column, LAST_PROCESSED).is_some();
+    let shown = |po: &str, past: &Past| cell(sheet, history, po, &past.column);
+    let is_trace = |&(po, past): &(&str, &Past)| {
+        let mut before = past.before.iter();
+        shown(po, past).is_some_and(|shown| {
+            (is_last(past, &shown) || held(past, &shown))
+                && !shown.trim().is_empty()
+                && !before.any(|it| is_same(&past.column, it, &shown))
+        })
+    };
+    let mut traces = history.cells().filter(is_trace).peekable();
+    if traces.peek().is_none() {
+        return Elsewhere::Unknown;
+    }
+    let has_time = traces.any(|(_, past)| is_time(past));
+    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
+    let reading = match standing(frames, history, sheet, hash, is_of_session) {
+        Standing::Current(_) => return Elsewhere::Whole,
+        Standing::Anew => return Elsewhere::Unknown,
+        Standing::Asked(question) if question.is_another => return Elsewhere::Unknown,
+        Standing::Asked(question) => question.reading,
+        Standing::Saved(reading) => reading,
+    };
+    let lacks = |po: &str, past: &Past| {
+        !past.is_outside
+            && shown(po, past).is_some_and(|shown| {
+                let verdict = reading.verdict(past, &shown);
+                matches!(verdict, Verdict::Ours | Verdict::Unclear)
+                    && held(past, &shown)
+                    && !is_last(past, &shown)
+            })
+    };
+    // What was done again under a later name has a time of which this journal does not know.
+    let is_done_again = |po: &str, past: &Past| {
+        is_time(past)
+            && shown(po, past).is_some_and(|shown| {
+                !shown.trim().is_empty() && !held(past, &shown) && !is_last(past, &shown)
+            })
+    };
+    let rows = history.rows().filter(|(po, row)| {
+        row.iter().any(|past| lacks(po, past)) && !row.iter().any(|past| is_done_again(po, past))
+    });
+    match rows.count() {
+        0 => Elsewhere::Whole,
+        rows if has_time => Elsewhere::Older(rows),
+        _ => Elsewhere::Unknown,
+    }
 }
 
 /// Whether a sheet has the contents that a journal knows, and what lies beside that journal has not.

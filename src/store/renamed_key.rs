@@ -3,7 +3,7 @@
 use crate::disk::Target;
 use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
-use crate::journal::{Journal, frame};
+use crate::journal::{Frame, Head, Journal, frame};
 use crate::sheet::Sheet;
 use crate::text::shell::command_line;
 
@@ -16,15 +16,11 @@ pub(crate) fn key_before(target: &Target, sheet: &Sheet) -> Result<Option<KeyCol
     let Some((head, frames)) = Journal::peek(target)? else {
         return Ok(None);
     };
-    let (was, is) = (head.key(), &sheet.options().key);
-    let gone = was.names().iter().filter(|name| !is.contains(name));
-    let gone: Vec<&String> = gone.collect();
-    let is_there = |name: &&String| sheet.schema().position(name).is_some();
-    if gone.is_empty() || !head.is_known() || gone.iter().any(is_there) {
+    if !is_gone(&head, sheet) {
         return Ok(None);
     }
-    let has_same_length = was.names().len() == is.names().len();
-    if has_same_length && frame::sample(&frames).is_some_and(|sample| sample.is_kin_of(sheet)) {
+    let (was, is) = (head.key(), &sheet.options().key);
+    if is_renamed(&head, &frames, sheet) {
         return Ok(Some(was));
     }
     let journal = Journal::path_beside(target);
@@ -40,4 +36,20 @@ pub(crate) fn key_before(target: &Target, sheet: &Sheet) -> Result<Option<KeyCol
             Named(was.names()),
         ),
     })
+}
+
+/// Whether the key of a journal has another name in a sheet, and the same keys.
+pub(crate) fn is_renamed(head: &Head, frames: &[Frame], sheet: &Sheet) -> bool {
+    let has_same_length = head.key().names().len() == sheet.options().key.names().len();
+    let is_kin = || frame::sample(frames).is_some_and(|sample| sample.is_kin_of(sheet));
+    is_gone(head, sheet) && has_same_length && is_kin()
+}
+
+/// Whether a sheet has none of the names that its key had and has no more.
+fn is_gone(head: &Head, sheet: &Sheet) -> bool {
+    let (was, is) = (head.key(), &sheet.options().key);
+    let gone = was.names().iter().filter(|name| !is.contains(name));
+    let gone: Vec<&String> = gone.collect();
+    let is_there = |name: &&String| sheet.schema().position(name).is_some();
+    !gone.is_empty() && head.is_known() && !gone.iter().any(is_there)
 }

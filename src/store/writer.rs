@@ -47,7 +47,7 @@ use chrono::{DateTime, Utc};
 use crate::backup::BackupManager;
 use crate::disk::link;
 use crate::disk::{
-    Replacement, SessionLock, Snapshot, Stamp, Target, WriteLock, is_in_session, take,
+    Replacement, SessionLock, Snapshot, Stamp, Target, WriteGuard, WriteLock, is_in_session, take,
 };
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
@@ -166,22 +166,10 @@ impl Writer {
         if let Ok(sheet) = &read {
             site.options.key = sheet.options().key.clone();
         }
-        let bytes = read.as_ref().map_or(&[][..], Sheet::bytes);
-        let opened = Journal::open(&site.target, site.options.form(), bytes, &held);
-        let (mut journal, mut left, mut frames) = match (opened, &read) {
-            (Err(error), Ok(sheet)) => {
-                // Who is in a session with the old name is not given another journal.
-                let is_free = session_lock.is_some() || !is_in_session(&site.target, &held)?;
-                let Some(key) = key_before(&site.target, sheet)?.filter(|_| is_free) else {
-                    return Err(error);
-                };
-                let form = (&key, site.options.encoding);
-                let (mut journal, left, frames) = Journal::open(&site.target, form, bytes, &held)?;
-                journal.rename_key(&site.options.key, &frames)?;
-                tracing::warn!(was = %escape_list(key.names()), is = %escape_list(site.options.key.names()), "the key column has another name, and the same keys: the results of its rows are taken over");
-                (journal, left, frames)
-            }
-            (opened, _) => opened?,
+        let has_session = session_lock.is_some();
+        let (mut journal, mut left, mut frames) = match &read {
+            Ok(sheet) => open_journal(&site, sheet, has_session, &held)?,
+            Err(_) => Journal::open(&site.target, site.options.form(), &[], &held)?,
         };
         let sheet = read?;
         if let Some(refused) =
@@ -200,8 +188,7 @@ impl Writer {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
-            (journal, left, frames) =
-                Journal::open(&site.target, site.options.form(), sheet.bytes(), &held)?;
+            (journal, left, frames) = open_journal(&site, &sheet, has_session, &held)?;
         }
         sheet.warn_of_utf8();
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
@@ -498,6 +485,33 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The journal beside a sheet, though its key column has another name there.
+fn open_journal(
+    site: &Site,
+    sheet: &Sheet,
+    has_session: bool,
+    held: &WriteGuard,
+) -> Result<(Journal, Option<Left>, Vec<Frame>)> {
+    let key = &site.options.key;
+    let open = |key| {
+        let form = (key, site.options.encoding);
+        Journal::open(&site.target, form, sheet.bytes(), held)
+    };
+    let error = match open(key) {
+        Err(error) => error,
+        opened => return opened,
+    };
+    // Who is in a session with the old name is not given another journal.
+    let is_free = has_session || !is_in_session(&site.target, held)?;
+    let Some(was) = key_before(&site.target, sheet)?.filter(|_| is_free) else {
+        return Err(error);
+    };
+    let (mut journal, left, frames) = open(&was)?;
+    journal.rename_key(key, &frames)?;
+    tracing::warn!(was = %escape_list(was.names()), is = %escape_list(key.names()), "the key column has another name, and the same keys: the results of its rows are taken over");
+    Ok((journal, left, frames))
 }
 
 /// A new version of the sheet, with the rights of another file.

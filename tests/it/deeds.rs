@@ -134,6 +134,8 @@ impl World {
             Killed => {
                 self.begin(dice)?;
                 self.kill();
+                // What was public by then somebody may have seen.
+                self.observe()?;
                 self.check_results()
             }
             Save => self.save(false, dice),

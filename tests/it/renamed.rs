@@ -165,3 +165,39 @@ fn a_name_whose_sheet_is_gone_names_its_journal() {
         );
     }
 }
+
+/// Under its new name a sheet has no remembered key either: the person names it, and is asked like anybody.
+#[test]
+fn a_renamed_sheet_whose_key_column_was_renamed_too_is_known() {
+    let keyed = ["--key", "ORDER"];
+    let renamed = || {
+        let sheet = killed();
+        let text = sheet.text().replace("PO_NUMBER", "ORDER");
+        std::fs::write(sheet.folder().join("orders.csv"), text).unwrap();
+        std::fs::remove_file(sheet.path()).unwrap();
+        crate::fixture::rested(&sheet.folder().join("orders.csv"));
+        sheet
+    };
+    let sheet = renamed();
+    for (command, rest, code) in [
+        ("run", &["--", "touch", "ran"][..], 3),
+        ("set", &["PO0", "Priority=x"], 3),
+        ("status", &[], 0),
+    ] {
+        let ended = end(on_orders(&sheet, command, &keyed).args(rest)).with(code);
+        let told = sheet.without_folder(&ended.stderr);
+        assert!(told.contains(ASKED), "{command}: {told}");
+    }
+    assert!(!sheet.folder().join("ran").exists());
+    end(on_orders(&sheet, "recover", &keyed).arg("--apply")).with(0);
+    assert_eq!(completed(&sheet), 2);
+    assert!(!sheet.folder().join(".input.csv.journal").exists());
+    end(on_orders(&sheet, "run", &keyed).args(["-q", "--", "true"])).with(0);
+    assert_eq!(completed(&sheet), 4);
+
+    let sheet = renamed();
+    end(on_orders(&sheet, "recover", &keyed).arg("--discard")).with(0);
+    assert_eq!(completed(&sheet), 0);
+    let mut copies = sheet.backup_names().into_iter();
+    assert!(copies.any(|name| name.contains(".discarded.")));
+}

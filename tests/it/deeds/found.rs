@@ -549,3 +549,105 @@ fn an_edit_of_a_result_that_is_put_back_is_asked_about() {
     end(sheet.tickoff("recover").arg("--discard")).with(0);
     assert_eq!(sheet.text(), back);
 }
+
+/// A sheet of which somebody saved an older version, and that has the other name since.
+fn saved_from_an_older_version_and_renamed() -> (TempSheet, std::path::PathBuf) {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    let older = sheet.text();
+    killed_later(&sheet, "PO1");
+    save(&sheet, older.replace("PO0;COMPLETED", "PO0;PENDING"));
+    let renamed = sheet.folder().join("renamed.csv");
+    fs::rename(sheet.path(), &renamed).unwrap();
+    (sheet, renamed)
+}
+
+/// A session has a result that everybody can see, and is killed.
+fn killed_later(sheet: &TempSheet, po: &str) {
+    let mut apply = sheet.tickoff("apply");
+    apply.arg("--ack").stdin(Stdio::piped());
+    let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = child.stdin.take().unwrap();
+    let updates = format!(r#"{{"STATUS":"COMPLETED","LAST_PROCESSED":"{SECOND}"}}"#);
+    writeln!(lines, r#"{{"po_number":"{po}","updates":{updates}}}"#).unwrap();
+    wait_until("it is visible", || sheet.text().contains(SECOND));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn on(path: &std::path::Path, command: &str, arguments: &[&str]) -> crate::command_line::Ended {
+    end(crate::command_line::tickoff()
+        .arg(command)
+        .arg(path)
+        .args(arguments))
+}
+
+/// The result was public, and is missing because the save is older: that is so under another name as well (H9, H10).
+#[test]
+fn an_older_version_that_was_saved_and_renamed_is_asked_about() {
+    let (sheet, renamed) = saved_from_an_older_version_and_renamed();
+    for name in ["Renamed.csv", "renamed.txt", "again.csv"] {
+        let to = sheet.folder().join(name);
+        fs::rename(&renamed, &to).unwrap();
+        let asked = on(&to, "set", &["PO2", "note=x"]).with(3);
+        assert!(asked.stderr.contains("for 1 row"), "{asked:#?}");
+        fs::rename(&to, &renamed).unwrap();
+    }
+    on(&renamed, "recover", &["--apply"]).with(0);
+    let text = fs::read_to_string(&renamed).unwrap();
+    assert!(text.contains("PO0;PENDING"), "{text}");
+    assert!(text.contains("PO1;COMPLETED"), "{text}");
+    assert_eq!(on(&renamed, "status", &[]).with(0).stderr, "");
+}
+
+#[test]
+fn what_it_lacks_can_be_given_up() {
+    let (sheet, renamed) = saved_from_an_older_version_and_renamed();
+    let before = fs::read_to_string(&renamed).unwrap();
+    on(&renamed, "recover", &["--discard"]).with(0);
+    assert_eq!(fs::read_to_string(&renamed).unwrap(), before);
+    let copies = sheet.backup_names().into_iter();
+    let copies: Vec<String> = copies.filter(|it| it.contains(".discarded.")).collect();
+    let [copy] = &copies[..] else {
+        panic!("{copies:?}")
+    };
+    let copy = fs::read_to_string(sheet.backups().join(copy)).unwrap();
+    assert!(copy.contains("PO1"), "{copy}");
+    assert_eq!(on(&renamed, "set", &["PO2", "note=x"]).with(0).stderr, "");
+}
+
+/// Nothing is lost with a copy that was worked on to try it, and that is gone.
+#[test]
+fn a_sheet_of_which_a_copy_was_worked_on_is_not_asked_about() {
+    let sheet = sheet(3);
+    let trial = sheet.folder().join("trial.csv");
+    fs::copy(sheet.path(), &trial).unwrap();
+    rested(&trial);
+    on(&trial, "run", &["-q", "--", "true"]).with(0);
+    fs::remove_file(&trial).unwrap();
+    save(&sheet, sheet.text().replace("PO0;", "PO0;COMPLETED"));
+    assert_eq!(end(&mut sheet.run("-q", "true")).with(0).stderr, "");
+}
+
+/// Whoever worked on the sheet under a name in between had seen all that the first journal has.
+#[test]
+fn a_row_that_was_put_back_under_a_second_name_is_not_asked_about_under_a_third() {
+    let sheet = sheet(3);
+    result(&sheet, "PO0", &completed(FIRST));
+    result(&sheet, "PO1", &completed(SECOND));
+    let second = sheet.folder().join("second.csv");
+    fs::rename(sheet.path(), &second).unwrap();
+    on(&second, "set", &["PO2", "STATUS=COMPLETED"]).with(0);
+    let text = fs::read_to_string(&second).unwrap();
+    let put_back = format!("PO1;COMPLETED;{SECOND};;2;");
+    assert!(text.contains(&put_back), "{text}");
+    fs::write(&second, text.replace(&put_back, "PO1;;;;;")).unwrap();
+    rested(&second);
+    on(&second, "set", &["PO0", "note=x"]).with(0);
+    let third = sheet.folder().join("third.csv");
+    fs::rename(&second, &third).unwrap();
+    assert_eq!(on(&third, "set", &["PO0", "note=y"]).with(0).stderr, "");
+    let copy = sheet.folder().join("copy.csv");
+    let run = ["-q", "--output", copy.to_str().unwrap(), "--", "true"];
+    assert_eq!(on(&third, "run", &run).with(0).stderr, "");
+}

@@ -386,14 +386,22 @@ impl World {
     /// The sheet gets another name in its folder.
     pub fn rename(&mut self, dice: &mut Rng) -> Check {
         self.end()?;
-        // Of what was public it is thought that it went along: who takes an older version back and renames it
-        // before tickoff has seen that is not asked.
+        // Of what was public it is thought that it went along. Who takes an older version back and renames it
+        // before tickoff has seen that is asked if the version shows a time of a result.
         let waits = self.has_waiting();
         let old = self.path();
+        let table = self.table()?;
+        let is_older = self.model.wants.iter().any(|(at, want)| match want {
+            Want::Result { value, .. } | Want::Either { result: value, .. } => {
+                let shown = table.get(&at.0, &at.1).unwrap_or("");
+                table.row(&at.0).is_some() && !is_same(&at.1, shown, value)
+            }
+            Want::Edit { .. } => false,
+        });
         self.name = format!("orders{}.csv", self.next());
         fs::rename(old, self.path()).unwrap();
         self.tell(format!("  to {}, results wait: {waits}", self.name));
-        self.is_renamed_since |= !waits && self.is_interrupted;
+        self.is_renamed_since |= !waits && (self.is_interrupted || is_older);
         match waits || self.is_renamed_since {
             true => self.model.may_ask.push("it was renamed"),
             false => self.model.forget(),

@@ -20,7 +20,8 @@
 //! - A save from before the journal that there is: what it shows instead of the journal's first version may be
 //!   taken for a change.
 //! - A sheet that was taken back to an older version and renamed, or followed by another one, before tickoff has
-//!   seen it: of what was public once it is thought that it went along.
+//!   seen it: of what was public once it is thought that it went along, if no time of a result of that journal
+//!   stands in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
