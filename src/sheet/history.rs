@@ -348,6 +348,12 @@ impl History {
         judged.into_iter()
     }
 
+    /// Whether these contents were public, or are those of a save that was judged.
+    pub(crate) fn knows(&self, hash: ContentHash) -> bool {
+        let is_public = |version: &PublicVersion| version.hash == hash && !version.has_failed;
+        self.judged.iter().any(|(_, judged)| *judged == hash) || self.versions.iter().any(is_public)
+    }
+
     /// Whether this save was judged, and no later version has these contents. One that had been public before is
     /// an older version again as soon as another one has taken its place.
     pub(crate) fn was_judged(&self, hash: ContentHash) -> bool {

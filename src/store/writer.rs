@@ -22,6 +22,7 @@ mod durable;
 mod letters;
 mod number;
 mod outside;
+mod overtaken;
 mod rescue;
 mod restore;
 mod site;
@@ -211,6 +212,7 @@ impl Writer {
             was_renamed.is_some(),
             is_beside_a_session,
         )?;
+        writer.hold_public();
         drop(held);
         let recovery = Recovery {
             // Nobody goes on with one that was begun anew.
@@ -348,6 +350,13 @@ impl Writer {
         self.visible.is_behind()
     }
 
+    /// From now on an edit of the public file is found though another file takes its name.
+    fn hold_public(&mut self) {
+        if self.session.is_some() {
+            self.outside.hold(&self.site.target);
+        }
+    }
+
     /// The conflicts with other programs since they were taken last.
     pub(crate) fn take_conflicts(&mut self) -> Vec<Conflict> {
         self.outside.take_conflicts()
@@ -425,6 +434,7 @@ impl Writer {
         }
         let _held = self.lock.acquire()?;
         self.catch_up()?;
+        self.outside.hold(&self.site.target);
         Ok(match self.outside.has_another_stayed() {
             true => Kept::AnotherSheet,
             false => Kept::Ours,

@@ -210,7 +210,8 @@ impl Writer {
     /// Takes in what other programs did to the public file. `None`: not yet.
     fn take_in_outside(&mut self) -> Result<Option<Public>> {
         self.outside.look_at_watched(&self.site)?;
-        if !self.merge_displaced()? {
+        self.hold_public();
+        if !self.merge_overtaken()? || !self.merge_displaced()? {
             return Ok(None);
         }
         let target = &self.site.target;
@@ -276,6 +277,7 @@ impl Writer {
         let public = self.outside.public().hash;
         self.durable.announce(next, rewrite.upto, &sheet, public)?;
         let published = self.outside.publish(replacement, replaces, &sheet)?;
+        self.hold_public();
         // It may have displaced an edit, and is public all the same.
         if self.outside.public().hash == next {
             self.durable.confirm();

@@ -21,6 +21,7 @@ use crate::sheet::{Conflict, RowUpdate, Sheet};
 use crate::store::patience::patiently;
 use crate::sys::lease::{Lease, Leased};
 
+use super::overtaken::{Lost, Overtaken};
 use super::site::Site;
 use super::typed::Typed;
 
@@ -45,9 +46,11 @@ pub(super) struct Outside {
     /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
     /// begins.
     displaced: Vec<Unmerged>,
-    /// Displaced files that somebody may still be writing to, where there are no leases; each for
-    /// [`GRACE`].
+    /// Files without a name that somebody may still be writing to: where there are no leases, each for [`GRACE`];
+    /// where somebody has it open, until it is closed.
     watched: Vec<Watched>,
+    /// Files that lost the name to other programs' saves.
+    pub(super) overtaken: Overtaken,
     /// Since when no file has the sheet's name; `None` as soon as one was seen there.
     missing_since: Option<Instant>,
     /// Since when checkpoints have been put off for another program; `None` as soon as one was not.
@@ -126,6 +129,7 @@ impl Outside {
             rest: Rest::default(),
             displaced: Vec::new(),
             watched: Vec::new(),
+            overtaken: Overtaken::default(),
             missing_since: None,
             put_off_since: None,
             typed: Typed::default(),
@@ -179,6 +183,21 @@ impl Outside {
     pub(super) fn set_public(&mut self, version: Version) {
         self.public = version;
         self.is_doubted = false;
+        self.overtaken.knows(&version);
+    }
+
+    /// Holds the file that has the sheet's name.
+    pub(super) fn hold(&mut self, target: &Target) {
+        self.overtaken.look(target, &self.public);
+    }
+
+    /// Watches a file without a name, in which this version is.
+    pub(super) fn watch(&mut self, file: File, version: Version) {
+        self.watched.push(Watched {
+            file,
+            version,
+            since: Instant::now(),
+        });
     }
 
     /// Whether another program changed the public file.
@@ -296,14 +315,21 @@ impl Outside {
     /// [says so](Outside::set_public). Whoever exchanges, the displaced file is watched from here on.
     pub(super) fn exchange(&mut self, replacement: Replacement<'_>) -> Result<Publication> {
         let publication = replacement.publish(&mut self.public)?;
+        let replaced = self.public;
+        self.overtaken.knows(&replaced);
         Ok(match publication {
             Publication::Done(version, watch) => {
-                self.watched.extend(watch.map(|file| Watched {
-                    file,
-                    version: self.public,
-                    since: Instant::now(),
-                }));
+                self.overtaken.was_replaced(replaced.stamp.inode);
+                if let Some(file) = watch {
+                    self.watch(file, replaced);
+                }
                 Publication::Done(version, None)
+            }
+            Publication::Displaced(version, edit) => {
+                if edit.in_place {
+                    self.overtaken.was_replaced(replaced.stamp.inode);
+                }
+                Publication::Displaced(version, edit)
             }
             others => others,
         })
@@ -370,11 +396,14 @@ impl Outside {
         }
     }
 
-    /// Keeps a copy of what somebody wrote to a displaced file where no lease tells of it, once that has
-    /// been watched for long enough. It is too old to be merged: others may have gone on from the version
+    /// Keeps a copy of what somebody wrote to a file without a name, once that has been watched for long
+    /// enough. It is too old to be merged: others may have gone on from the version
     /// that displaced it.
     pub(super) fn look_at_watched(&mut self, site: &Site) -> Result<()> {
-        let is_over = |watched: &mut Watched| watched.since.elapsed() >= GRACE;
+        let is_over = |watched: &mut Watched| {
+            watched.since.elapsed() >= GRACE
+                && !matches!(Lease::take(&watched.file), Leased::Refused)
+        };
         let over: Vec<Watched> = self.watched.extract_if(.., is_over).collect();
         over.iter().try_for_each(|watched| watched.keep_edit(site))
     }
@@ -390,10 +419,22 @@ impl Outside {
             let kept = site.keep(&unmerged.edit.file, "outside")?;
             tracing::warn!(%kept, "another program is still writing to a version of the sheet that was replaced; a copy of what it has written so far is kept");
         }
+        while let Some(lost) = self.overtaken.next() {
+            if lost.is_changed(site.path())? {
+                self.keep_lost(&lost, site)?;
+            }
+        }
         for watched in std::mem::take(&mut self.watched) {
             std::thread::sleep(GRACE.saturating_sub(watched.since.elapsed()));
             watched.keep_edit(site)?;
         }
+        Ok(())
+    }
+
+    /// Keeps what others saved in a file that lost the name, where nothing goes on from it.
+    pub(super) fn keep_lost(&self, lost: &Lost, site: &Site) -> Result<()> {
+        let kept = site.keep(&lost.file, "outside")?;
+        tracing::warn!(%kept, "another program put its version of the sheet in the place of one to which somebody was still writing; a copy of what was written is kept");
         Ok(())
     }
 

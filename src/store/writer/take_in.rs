@@ -26,8 +26,28 @@ use crate::text::{escape, escape_list};
 
 use super::Writer;
 use super::outside::{Unmerged, is_suspicious};
+use super::overtaken::{Lost, Verdict};
 use super::taken_back::takes_back;
 use super::typed::Hand;
+
+/// Where an outside version was found.
+#[derive(Clone, Copy)]
+enum Found<'f> {
+    /// Under the sheet's name.
+    Public,
+    /// In the file that we displaced.
+    Displaced(&'f Unmerged),
+    /// In a file that has lost the name to a later save.
+    Overtaken(&'f Lost),
+}
+
+/// What came of a file that has lost the name to a later save.
+enum Lately {
+    Waits,
+    Done,
+    /// This version of it was dealt with, and somebody may write on.
+    Open(Version),
+}
 
 impl Writer {
     /// Takes in what other processes wrote through the journal. `false`: the sheet has to be read anew
@@ -98,7 +118,7 @@ impl Writer {
             return Ok(false);
         };
         let age = self.outside.age(&stamp);
-        if self.merge_version(snapshot, &version, file, age, None)? {
+        if self.merge_version(snapshot, &version, file, age, Found::Public)? {
             self.outside.set_public(version);
             // Under the same hold of the lock, so that the journal has the versions in their order.
             self.tell_what_was_judged()?;
@@ -144,7 +164,8 @@ impl Writer {
         let metadata = edit.file.metadata();
         let stamp = Stamp::of(&metadata.map_err(Error::io("read", self.site.path()))?);
         let version = Version::new(stamp, hash_bytes(&snapshot), SystemTime::UNIX_EPOCH);
-        if !self.merge_version(snapshot, &version, &edit.file, age, Some(unmerged))? {
+        let found = Found::Displaced(unmerged);
+        if !self.merge_version(snapshot, &version, &edit.file, age, found)? {
             return Ok(false);
         }
         let new = self.sheet.load_full();
@@ -162,17 +183,69 @@ impl Writer {
         Ok(true)
     }
 
+    /// Judges what others saved in files that lost the name to a later save, as if they still had it. `false`:
+    /// somebody is writing to one.
+    pub(super) fn merge_overtaken(&mut self) -> Result<bool> {
+        while let Some(mut lost) = self.outside.overtaken.next() {
+            match self.merge_lost(&mut lost) {
+                Ok(Lately::Waits) => {
+                    self.outside.overtaken.put_back(lost);
+                    return Ok(false);
+                }
+                Ok(Lately::Done) => {}
+                Ok(Lately::Open(version)) => self.outside.watch(lost.file, version),
+                Err(error) => {
+                    self.outside.overtaken.put_back(lost);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn merge_lost(&mut self, lost: &mut Lost) -> Result<Lately> {
+        let (snapshot, version, is_open) = match lost.verdict(&self.site.target)? {
+            Verdict::Wait => return Ok(Lately::Waits),
+            Verdict::Drop => return Ok(Lately::Done),
+            Verdict::Watch(version) => return Ok(Lately::Open(version)),
+            Verdict::Keep(version) => {
+                self.outside.keep_lost(lost, &self.site)?;
+                return Ok(Lately::Open(version));
+            }
+            Verdict::Judge {
+                snapshot,
+                version,
+                is_open,
+            } => (snapshot, version, is_open),
+        };
+        // Another process may have taken it in.
+        if !self.durable.history()?.0.knows(version.hash) {
+            let found = Found::Overtaken(lost);
+            if self.merge_version(snapshot, &version, &lost.file, Duration::MAX, found)? {
+                self.outside.set_public(version);
+                self.tell_what_was_judged()?;
+            }
+        }
+        Ok(match is_open {
+            true => Lately::Open(version),
+            false => Lately::Done,
+        })
+    }
+
     /// Makes an outside version the base and brings everything that tickoff wrote to it; or keeps a
-    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later. `edit` is
-    /// the displaced file that it was in.
+    /// copy of it, if it cannot be a base. `false`: it may be half written, try again later.
     fn merge_version(
         &mut self,
         snapshot: Snapshot,
         version: &Version,
         file: &File,
         age: Duration,
-        edit: Option<&Unmerged>,
+        found: Found<'_>,
     ) -> Result<bool> {
+        let edit = match found {
+            Found::Displaced(unmerged) => Some(unmerged),
+            Found::Public | Found::Overtaken(_) => None,
+        };
         let old = self.sheet.load_full();
         let built = self.site.build(snapshot);
         let suspicious = is_suspicious(&built, &old);
@@ -202,12 +275,12 @@ impl Writer {
             && new.progress().total > 0
             && sample.is_some_and(|sample| !sample.is_kin_of(new))
         {
-            if edit.is_none() {
+            if let Found::Public = found {
                 return self.outside.is_another_sheet(&self.site).map(|()| false);
             }
             let kept = self.site.keep(file, "outside")?;
             tracing::warn!(%kept, "another sheet took the name while this one was written; a copy of it is kept");
-            return Ok(true);
+            return Ok(matches!(found, Found::Displaced(_)));
         }
         self.visible.fall_behind();
         if suspicious {
@@ -216,6 +289,9 @@ impl Writer {
                 .as_ref()
                 .map_or_else(Error::chain, |_| "it has fewer rows".into());
             tracing::warn!(%why, %kept, "another program wrote a suspicious version of the sheet; a copy is kept");
+            if let Found::Overtaken(_) = found {
+                return Ok(false);
+            }
         }
         let (Ok(new), Some(reading)) = (built, reading) else {
             return Ok(true);
@@ -228,7 +304,11 @@ impl Writer {
         if !suspicious {
             self.keep_what_is_taken_back(&old, &new, &history);
         }
-        let cut_off = edit.and_then(|edit| edit.cut_off(&new));
+        let cut_off = match found {
+            Found::Public => None,
+            Found::Displaced(edit) => edit.cut_off(&new),
+            Found::Overtaken(lost) => lost.cut_off(&new),
+        };
         let cut_off = cut_off.map(|record| new.po(record));
         if history.versions().is_empty() {
             // Nothing was written since the log began, or it is of the first format.

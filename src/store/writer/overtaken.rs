@@ -1,0 +1,189 @@
+//! What others saved in a file that has lost the sheet's name to a later save before it was taken in.
+//!
+//! Who writes in place is waited for, and another program may rename its own version over that file
+//! meanwhile: then no name leads to what was written any more. So a session holds the file that has the name open,
+//! and compares it once another one has the name. An edit in it is judged like one that was found under the name,
+//! before the later save is.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use crate::csv::RecordIndex;
+use crate::disk::{
+    Rest, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp, Target, Version, hash_bytes, hash_file,
+};
+use crate::error::{Error, Result};
+use crate::sheet::{Sheet, merge};
+use crate::sys::lease::{Lease, Leased};
+
+#[derive(Default)]
+pub(super) struct Overtaken {
+    held: Option<Held>,
+    /// Those that are not judged yet, the oldest first.
+    waiting: VecDeque<Lost>,
+}
+
+/// The file that had the sheet's name when it was looked at last.
+struct Held {
+    file: File,
+    inode: u64,
+    /// What was known to be in it last; `None` if it was never taken in.
+    known: Option<Version>,
+}
+
+/// A file that has lost the sheet's name.
+pub(super) struct Lost {
+    pub(super) file: File,
+    /// What was known to be in it last.
+    known: Option<Version>,
+    since: Instant,
+    rest: Rest,
+}
+
+/// What is to be done with a file that has lost the name.
+pub(super) enum Verdict {
+    /// Somebody is still writing to it.
+    Wait,
+    /// Nobody wrote to it.
+    Drop,
+    /// Nobody wrote to it, and somebody has it open.
+    Watch(Version),
+    /// It is to be judged, and watched if somebody has it open.
+    Judge {
+        snapshot: Snapshot,
+        version: Version,
+        is_open: bool,
+    },
+    /// Somebody writes on and on: what is there is kept.
+    Keep(Version),
+}
+
+impl Overtaken {
+    /// Looks which file has the sheet's name, and holds it. `public` is the version that is known.
+    pub(super) fn look(&mut self, target: &Target, public: &Version) {
+        self.knows(public);
+        let now = match target.open_sheet() {
+            Ok((file, metadata)) => Some((file, metadata.ino())),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            // Who takes it in comes upon that, too.
+            Err(_) => return,
+        };
+        let inode = now.as_ref().map(|(_, inode)| *inode);
+        if self.held.as_ref().map(|held| held.inode) == inode {
+            return;
+        }
+        let before = std::mem::replace(
+            &mut self.held,
+            now.map(|(file, inode)| Held {
+                file,
+                inode,
+                known: None,
+            }),
+        );
+        self.knows(public);
+        self.waiting.extend(before.map(|held| Lost {
+            file: held.file,
+            known: held.known,
+            since: Instant::now(),
+            rest: Rest::default(),
+        }));
+    }
+
+    /// This version was taken in, or written.
+    pub(super) fn knows(&mut self, version: &Version) {
+        if let Some(held) = &mut self.held
+            && held.inode == version.stamp.inode
+        {
+            held.known = Some(*version);
+        }
+    }
+
+    /// We replaced this file, and know what became of it.
+    pub(super) fn was_replaced(&mut self, inode: u64) {
+        if self.held.as_ref().is_some_and(|held| held.inode == inode) {
+            self.held = None;
+        }
+    }
+
+    /// The one that lost the name first.
+    pub(super) fn next(&mut self) -> Option<Lost> {
+        self.waiting.pop_front()
+    }
+
+    /// It could not be judged yet.
+    pub(super) fn put_back(&mut self, lost: Lost) {
+        self.waiting.push_front(lost);
+    }
+}
+
+impl Lost {
+    /// The record in which it may have been cut off, if somebody wrote to it in place.
+    pub(super) fn cut_off(&self, version: &Sheet) -> Option<RecordIndex> {
+        self.known.and_then(|_| merge::cut_off(version))
+    }
+
+    /// Whether there is anything in it that was not taken in.
+    pub(super) fn is_changed(&self, path: &Path) -> Result<bool> {
+        let metadata = self.file.metadata().map_err(Error::io("read", path))?;
+        let stamp = Stamp::of(&metadata);
+        let unchanged = self.unchanged(&stamp).map_err(Error::io("read", path))?;
+        let is_elsewhere = metadata.nlink() > 0 && stamp.was_written_last();
+        Ok(unchanged.is_none() && !is_elsewhere && stamp.size > 0)
+    }
+
+    pub(super) fn verdict(&mut self, target: &Target) -> Result<Verdict> {
+        let read = || Error::io("read", target.path());
+        let metadata = self.file.metadata().map_err(read())?;
+        let stamp = Stamp::of(&metadata);
+        let has_a_name = metadata.nlink() > 0;
+        let (is_open, is_final) = match Lease::take(&self.file) {
+            Leased::Held(_) => (false, true),
+            Leased::Refused => (true, false),
+            Leased::Unsupported => (!has_a_name, false),
+        };
+        if let Some(known) = self.unchanged(&stamp).map_err(read())? {
+            return Ok(match is_open && !has_a_name {
+                true => Verdict::Watch(known),
+                false => Verdict::Drop,
+            });
+        }
+        // What is written to a file that has another name by now is that file's.
+        if has_a_name && stamp.was_written_last() {
+            return Ok(Verdict::Drop);
+        }
+        let rested = self.rest.of_data(&stamp);
+        let is_over = self.since.elapsed() >= SETTLE_SUSPICIOUS;
+        if !is_final && !is_over {
+            return Ok(Verdict::Wait);
+        }
+        if stamp.size == 0 && !is_open {
+            return Ok(Verdict::Drop);
+        }
+        let looked_at = SystemTime::now();
+        let snapshot = Snapshot::copy(target, &self.file)?;
+        let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
+        let is_whole = Stamp::of(&self.file.metadata().map_err(read())?) == stamp;
+        Ok(match is_final || rested >= SETTLE && is_whole {
+            true => Verdict::Judge {
+                snapshot,
+                version,
+                is_open: is_open && !has_a_name,
+            },
+            false => Verdict::Keep(version),
+        })
+    }
+
+    /// What is known to be in it, if it still is.
+    fn unchanged(&self, stamp: &Stamp) -> io::Result<Option<Version>> {
+        let Some(known) = self.known else {
+            return Ok(None);
+        };
+        let is_known = known.is_in(&self.file)?
+            || stamp.size == known.stamp.size && hash_file(&self.file)? == known.hash;
+        Ok(is_known.then_some(known))
+    }
+}
