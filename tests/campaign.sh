@@ -9,6 +9,7 @@
 #     thin         100 full thin disks (root)
 #     editors      20,000 outside edits of each kind
 #     deeds        10,000 histories of what people and tickoff do to a sheet
+#     soak         an hour of hostile jobs, sixteen at a time, and signals at any moment (root, for all of it)
 #     poor         the first three and editors in poorer systems: 20,000 states, every fault, 2,000 kills
 #                  and 2,000 edits of each kind without all that can be lacking, and fewer without each
 #     hostile      fields and files of 300 MB
@@ -19,8 +20,8 @@
 #     fuzz         50,000,000 executions over all targets
 #     planted      every planted bug is caught
 #
-# Each step prints its seed into its log, target/campaign/STEP.log. states, kills, power, editors, deeds and
-# poor go on where they were stopped. Exits with 1 if one failed.
+# Each step prints its seed into its log, target/campaign/STEP.log. states, kills, power, editors, deeds, soak
+# and poor go on where they were stopped. Exits with 1 if one failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=$PWD/target/campaign
@@ -84,6 +85,7 @@ step power env TICKOFF_POWER_CUTS=750 "${it[@]}" --nocapture power::
 step thin env TICKOFF_THIN_DISKS=100 "${it[@]}" --nocapture thin_disk::
 step editors env TICKOFF_EDITS=20000 "${it[@]}" --nocapture editors::
 step deeds env TMPDIR="$memory" TICKOFF_DEEDS=10000 "${it[@]}" --nocapture deeds::
+step soak env TICKOFF_SOAK=3600 "${it[@]}" --nocapture soak::
 step poor poor
 step hostile env TICKOFF_HOSTILE_MB=300 "${it[@]}" --nocapture hostile::
 step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \

@@ -123,6 +123,92 @@ fn a_process_that_is_stopped() {
 }
 
 #[test]
+fn a_daemon_that_leaves_all_behind() {
+    let daemon = "exec sh STAY 0<&- 1>&- 2>&- 3<&-";
+    check(&format!(
+        "(cd / && umask 0 && env -i setsid sh -c '(cd / && {daemon}) &' &)"
+    ));
+}
+
+#[test]
+fn a_name_like_the_list_of_processes() {
+    check("ln -s $(command -v sh) ') Z 1 1 1'; (setsid sh -c 'exec \"./$0\" STAY' ') Z 1 1 1' &)");
+}
+
+/// The same, once something got away, by a second signal: what begins slowly has time for it.
+#[track_caller]
+fn check_at_second_signal(script: &str) {
+    let sheet = TempSheet::pending(1);
+    let run = Running::start(&mut sheet.run("", &escape(&sheet, script)));
+    wait_until("it got away", || !pids(&sheet).is_empty());
+    run.signal(Signal::INT);
+    run.wait_until_it_says("stopping");
+    run.signal(Signal::INT);
+    run.end().with(130);
+    assert_eq!(survivors(&sheet), [""; 0], "{script}");
+}
+
+fn has_python() -> bool {
+    let is_there = Command::new("python3").arg("-V").output().is_ok();
+    if !is_there {
+        eprintln!("SKIPPED: what starts a process in such a way takes python3");
+    }
+    is_there
+}
+
+#[test]
+fn a_thread_that_starts_a_process_and_ends() {
+    if has_python() {
+        let start = "subprocess.Popen(['setsid', 'sh', 'STAY'])";
+        check_at_second_signal(&format!(
+            "python3 -c \"
+import subprocess, threading, time
+threading.Thread(target=lambda: {start}).start()
+threading.Thread(target=lambda: ({start}, time.sleep(1000))).start()
+time.sleep(1000)\" &"
+        ));
+    }
+}
+
+/// PR_SET_CHILD_SUBREAPER, as a supervisor has it.
+#[test]
+fn a_parent_that_adopts_orphans_itself() {
+    if has_python() {
+        check_at_second_signal(
+            "setsid python3 -c \"
+import ctypes, subprocess, time
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
+subprocess.call(['sh', '-c', '(env -i setsid sh STAY &)'])
+time.sleep(1000)\" &",
+        );
+    }
+}
+
+#[test]
+fn a_container_of_its_own() {
+    if !can_unshare(&["--pid", "--fork"]) {
+        return;
+    }
+    let folder = "${0%/*}";
+    // Its own number is another one in there.
+    let inside = format!(
+        "read -r pid _ < /proc/self/stat; echo $pid >> {folder}/pids; while [ -e {folder} ]; do sleep 0.05; done"
+    );
+    check_at_second_signal(&format!(
+        "(env -i setsid unshare --pid --fork sh -c '{inside}' STAY &)"
+    ));
+}
+
+fn can_unshare(options: &[&str]) -> bool {
+    let can = Command::new("unshare").args(options).arg("true").output();
+    let can = can.is_ok_and(|can| can.status.success());
+    if !can {
+        eprintln!("SKIPPED: no PID namespace can be made here, which takes root");
+    }
+    can
+}
+
+#[test]
 fn what_ends_at_sigterm_by_itself_is_given_time_for_it() {
     let sheet = TempSheet::pending(1);
     let tidies = "setsid sh -c 'trap \"sleep 0.2; echo tidy > tidied; exit\" TERM; echo $$ >> pids; while [ -e $PWD ]; do sleep 0.02; done' > /dev/null 2>&1 &";
@@ -232,9 +318,7 @@ fn what_ends_meanwhile_is_reaped() {
 #[test]
 fn the_first_process_of_a_container_reaps_too() {
     let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    let can = Command::new("unshare").args(unshare).arg("true").output();
-    if !can.is_ok_and(|can| can.status.success()) {
-        eprintln!("SKIPPED: no PID namespace can be made here, which takes root");
+    if !can_unshare(&unshare) {
         return;
     }
     let sheet = TempSheet::pending(1);

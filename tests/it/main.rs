@@ -118,6 +118,8 @@ mod samples;
 mod settings;
 #[cfg(feature = "cli")]
 mod signals;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod soak;
 #[cfg(feature = "cli")]
 mod stages;
 #[cfg(feature = "cli")]

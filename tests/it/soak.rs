@@ -1,0 +1,612 @@
+//! Hostile jobs, sixteen at a time: they fork, stop, print, fill a disk, eat memory and kill who started them,
+//! while signals come at any moment.
+//!
+//! The campaign is `tests/campaign.sh soak`, an hour, which goes on where it was stopped; without it one sheet is
+//! processed. `TICKOFF_SEED` replays the choices of one round. What a job does is in `soak/job.sh`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::campaign::progress;
+use crate::command_line::is_alive;
+use crate::fixture::TempSheet;
+
+/// Key → column → value.
+type Table = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Each deed, and how its row's message begins if it is a failure.
+const DEEDS: [(&str, &str); 34] = [
+    ("plain", ""),
+    ("slow", ""),
+    ("fork", ""),
+    ("session", ""),
+    ("orphan", ""),
+    ("daemon", ""),
+    ("nohup", ""),
+    ("group", ""),
+    ("stranger", ""),
+    ("deaf", ""),
+    ("still", ""),
+    ("tree", ""),
+    ("namespace", ""),
+    ("many", ""),
+    ("prints", ""),
+    ("unended", ""),
+    ("closed", ""),
+    ("huge", ""),
+    ("full", ""),
+    ("memory", ""),
+    ("hoards", "exit 4"),
+    ("again", ""),
+    ("fails", "exit 3: it failed"),
+    ("signalled", "killed by signal 11"),
+    ("killed", "killed by signal 9"),
+    ("orphaned", "killed by signal 9"),
+    ("stopped", "timed out"),
+    ("hangs", "timed out"),
+    ("stubborn", "timed out"),
+    ("spreads", "timed out"),
+    ("ends", ""),
+    ("kills", ""),
+    ("plain", ""),
+    ("slow", ""),
+];
+const JOBS: usize = 16;
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// So long a run may go on after a signal.
+const AFTER_A_SIGNAL: Duration = Duration::from_secs(10);
+/// What a run may hold while nothing is just being done: four descriptors for each job, and what does not depend on
+/// how many there are.
+const DESCRIPTORS: usize = 4 * JOBS + 40;
+const THREADS: usize = JOBS + 16;
+
+#[test]
+fn hostile_jobs_lose_no_result_and_leave_nothing_behind() {
+    let mut campaign = progress("", "TICKOFF_SOAK", 1).short_from("TICKOFF_SOAK", 1);
+    let mut seen = Seen::default();
+    campaign.each_round(|random, left| {
+        let begun = Instant::now();
+        let (rows, blows) = match left {
+            1 => (2 * DEEDS.len(), 1),
+            _ => (random.usize(100..500), random.usize(1..6)),
+        };
+        soak(random, rows, blows, &mut seen);
+        begun.elapsed().as_secs().max(1)
+    });
+    println!("{seen}");
+}
+
+/// What came of it, for people.
+#[derive(Default)]
+struct Seen {
+    rows: usize,
+    jobs: usize,
+    results: usize,
+    signals: usize,
+    kills: usize,
+    longest: Duration,
+    descriptors: usize,
+    threads: usize,
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "{} rows, {} jobs, {} results handed over, {} signals, the longest end {:.1} s, {} kills, at most {} descriptors and {} threads",
+            self.rows,
+            self.jobs,
+            self.results,
+            self.signals,
+            self.longest.as_secs_f64(),
+            self.kills,
+            self.descriptors,
+            self.threads
+        )
+    }
+}
+
+/// What a person or the system does to a part of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Blow {
+    Signal(Signal),
+    Twice(Signal),
+    Kill,
+}
+
+impl Blow {
+    fn choose(random: &mut fastrand::Rng) -> Blow {
+        let signal = [Signal::INT, Signal::TERM, Signal::HUP][random.usize(..3)];
+        match random.usize(..5) {
+            0 | 1 => Blow::Signal(signal),
+            2 | 3 => Blow::Twice(signal),
+            _ => Blow::Kill,
+        }
+    }
+}
+
+/// One sheet, processed by parts of a run of which all but the last get a blow.
+fn soak(random: &mut fastrand::Rng, rows: usize, blows: usize, seen: &mut Seen) {
+    let place = Place::new(random, rows);
+    let original = place.sheet.table();
+    let mut handed_over = BTreeSet::new();
+    let mut number = 0;
+    loop {
+        let blow = (number < blows).then(|| Blow::choose(random));
+        let part = Part::run(&place, number, blow, random, seen);
+        let log = place.log(number);
+        seen.jobs += log.lines.iter().filter(|line| line.verb == "start").count();
+        for line in &log.lines {
+            assert!(
+                !handed_over.contains(&line.key),
+                "{} was handed over, and is run again in part {number}",
+                line.key
+            );
+        }
+        if part.is_orderly() {
+            place.check_that_nothing_is_left();
+        } else {
+            place.clear_after_a_kill();
+        }
+        let table = match part.is_orderly() {
+            true => place.sheet.table(),
+            false => place.durable(),
+        };
+        for line in log.handed_over(part.breaks_off()) {
+            let row = &table[&line.key];
+            if line.verb == "huge" {
+                check_is_kept(row, &line.key);
+            } else if check_is_there(row, line, number, &part.said) {
+                handed_over.insert(line.key.clone());
+                seen.results += 1;
+            }
+        }
+        if blow.is_none() {
+            assert!(
+                matches!(part.status.code(), Some(0 | 1)),
+                "{part:?}: {}",
+                part.said
+            );
+            check_rows(&original, &table);
+            seen.rows += rows;
+            return;
+        }
+        number += 1;
+    }
+}
+
+/// A result that a job handed over; `false` if its time was over at that very moment.
+fn check_is_there(row: &BTreeMap<String, String>, line: &Line, number: usize, said: &str) -> bool {
+    let took = line.end.unwrap_or_default() - line.begun;
+    if row["ERROR_MESSAGE"].starts_with("timed out") && took > TIMEOUT.as_secs_f64() / 2.0 {
+        return false;
+    }
+    let cells = (row["STATUS"].as_str(), row["SUPPLIER"].as_str());
+    assert_eq!(
+        cells,
+        ("COMPLETED", format!("by {number}").as_str()),
+        "{line:?}, {row:?}: {said}"
+    );
+    true
+}
+
+/// An answer that is too large for a cell.
+fn check_is_kept(row: &BTreeMap<String, String>, key: &str) {
+    let message = &row["ERROR_MESSAGE"];
+    if message.starts_with("timed out") {
+        return;
+    }
+    let file = message
+        .split(' ')
+        .find(|word| word.contains(".answer"))
+        .unwrap_or_else(|| panic!("{key}: {message}"));
+    let length = fs::metadata(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(length.len(), 2_000_009, "{key}: {message}");
+}
+
+/// Every row is decided, as its deed has it, and has its other cells.
+fn check_rows(original: &Table, table: &Table) {
+    assert!(original.keys().eq(table.keys()));
+    for (key, row) in table {
+        assert_eq!(row["COUPA_URL"], original[key]["COUPA_URL"]);
+        assert_ne!(row["LAST_PROCESSED"], "", "{key}");
+        let deed = key.split('-').next();
+        let (_, failure) = DEEDS.iter().find(|(name, _)| Some(*name) == deed).unwrap();
+        let message = &row["ERROR_MESSAGE"];
+        let is_expected = match row["STATUS"].as_str() {
+            "COMPLETED" => failure.is_empty(),
+            "ERROR" if message.starts_with("timed out") => true,
+            "ERROR" if failure.is_empty() => {
+                // It could not write its result on the full disk.
+                message.starts_with("exit 1") || deed == Some("huge")
+            }
+            "ERROR" => message.starts_with(failure),
+            _ => false,
+        };
+        assert!(is_expected, "{key}: {row:?}");
+    }
+}
+
+/// Where it takes place.
+struct Place {
+    sheet: TempSheet,
+    /// What jobs and the test use.
+    outside: tempfile::TempDir,
+    /// The folder for temporary files, on a disk that is soon full.
+    small: Option<TempSheet>,
+}
+
+impl Place {
+    fn new(random: &mut fastrand::Rng, rows: usize) -> Place {
+        let mut keys: Vec<_> = (0..rows)
+            .map(|row| format!("{}-{row}", DEEDS[row % DEEDS.len()].0))
+            .collect();
+        random.shuffle(&mut keys);
+        let rows = keys.iter().map(|key| {
+            let note = random.u32(..);
+            format!("{key};;;;;;{note}\n")
+        });
+        let header =
+            "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE;RAW_ANSWER;COUPA_URL\n";
+        let sheet = TempSheet::new(header.to_owned() + &rows.collect::<String>());
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("job.sh"), include_str!("soak/job.sh")).unwrap();
+        let sleep = ["/bin/sleep", "/usr/bin/sleep"].into_iter();
+        let sleep = sleep.map(Path::new).find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(sleep, outside.path().join("nap")).unwrap();
+        let small = TempSheet::on_small_disk("48m", "");
+        if let Some(small) = &small {
+            fs::remove_file(small.path()).unwrap();
+        }
+        fs::create_dir(outside.path().join("tmp")).unwrap();
+        Place {
+            sheet,
+            outside,
+            small,
+        }
+    }
+
+    /// The sheet with what only the journal has.
+    fn durable(&self) -> Table {
+        let read = tickoff::Sheet::read(self.sheet.path(), &tickoff::Options::default()).unwrap();
+        let rows = read.records().map(|record| {
+            let cells = record.cells();
+            let cells = cells.map(|(column, value)| (column.to_owned(), value.to_owned()));
+            (record.po_number.clone(), cells.collect())
+        });
+        rows.collect()
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let outside = self.outside.path().join("tmp");
+        self.small
+            .as_ref()
+            .map_or(outside, |small| small.folder().to_owned())
+    }
+
+    fn log_path(&self, part: usize) -> PathBuf {
+        self.outside.path().join(format!("log-{part}"))
+    }
+
+    fn log(&self, part: usize) -> Log {
+        let text = fs::read_to_string(self.log_path(part)).unwrap_or_default();
+        Log {
+            lines: text.lines().map(Line::read).collect(),
+        }
+    }
+
+    /// The program on this sheet.
+    fn command(&self, part: usize, show: &str, is_lethal: bool) -> Command {
+        let options = format!(
+            "-j {JOBS} --timeout {}s --retries 1 --backoff 50ms --kill-leftovers --show {show} --",
+            TIMEOUT.as_secs()
+        );
+        let outside = self.outside.path();
+        let mut command = self.sheet.tickoff("run");
+        command
+            .args(options.split(' '))
+            .arg("sh")
+            .arg(outside.join("job.sh"))
+            .env("MARK", outside)
+            .env("NAP", outside.join("nap"))
+            .env("LOG", self.log_path(part))
+            .env("PART", part.to_string())
+            .env("SMALL", self.temporary())
+            .env("TMPDIR", self.temporary())
+            .env("LETHAL", if is_lethal { "yes" } else { "" });
+        if self.small.is_none() {
+            command.env_remove("SMALL");
+        }
+        command
+    }
+
+    /// The processes of this place, by its path in what they were started with: some have no environment.
+    fn processes(&self) -> Vec<(Pid, String)> {
+        let mark = self.outside.path().to_str().unwrap().as_bytes();
+        let has_mark = |file: PathBuf| {
+            let bytes = fs::read(file).unwrap_or_default();
+            bytes.windows(mark.len()).any(|window| window == mark)
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse().ok()) else {
+                continue;
+            };
+            if has_mark(entry.path().join("cmdline")) || has_mark(entry.path().join("environ")) {
+                let status = fs::read_to_string(entry.path().join("status"));
+                found.push((Pid::from_raw(pid).unwrap(), status.unwrap_or_default()));
+            }
+        }
+        found
+    }
+
+    fn check_that_nothing_is_left(&self) {
+        let left = self.processes();
+        self.end_processes();
+        assert!(left.is_empty(), "processes are left: {left:#?}");
+        assert_eq!(self.sheet.leftovers(), [""; 0]);
+        let temporary = names(&self.temporary());
+        assert!(temporary.is_empty(), "{temporary:?}");
+        let known = |name: &String| name.ends_with(".csv");
+        assert!(names(&self.sheet.backups()).iter().all(known));
+    }
+
+    /// Nobody ends what a killed run started. The folder that it left is an old one for the next run.
+    fn clear_after_a_kill(&self) {
+        self.end_processes();
+        for name in names(&self.temporary()) {
+            assert!(name.starts_with("tickoff-results-"), "{name}");
+            let old = SystemTime::now() - Duration::from_secs(600);
+            let folder = File::open(self.temporary().join(name)).unwrap();
+            folder.set_modified(old).unwrap();
+        }
+    }
+
+    fn end_processes(&self) {
+        loop {
+            let found = self.processes();
+            if found.is_empty() {
+                return;
+            }
+            for (pid, _) in found {
+                kill_process(pid, Signal::KILL).ok();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.end_processes();
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+/// One part of a run, which has ended.
+struct Part {
+    status: ExitStatus,
+    /// The signals that reached it.
+    signals: usize,
+    said: String,
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} after {} signals", self.status, self.signals)
+    }
+}
+
+impl Part {
+    fn run(
+        place: &Place,
+        number: usize,
+        blow: Option<Blow>,
+        random: &mut fastrand::Rng,
+        seen: &mut Seen,
+    ) -> Part {
+        let show = ["lines", "grouped", "failed", "none"][random.usize(..4)];
+        let said = place.outside.path().join(format!("said-{number}"));
+        let mut run = Watched(
+            place
+                .command(number, show, blow.is_some() && random.usize(..3) == 0)
+                .stdout(Stdio::null())
+                .stderr(File::create(&said).unwrap())
+                .spawn()
+                .unwrap(),
+        );
+        let mut held = Held::default();
+        let moment = Instant::now() + Duration::from_millis(random.u64(..3_500));
+        let mut ended = run.wait_until(blow.map(|_| moment), &mut held);
+        let mut signals = 0;
+        if let (None, Some(blow)) = (ended, blow) {
+            let begun = Instant::now();
+            match blow {
+                Blow::Kill => {
+                    run.0.kill().unwrap();
+                    seen.kills += 1;
+                }
+                Blow::Signal(signal) => {
+                    run.signal(signal);
+                    signals = 1;
+                }
+                Blow::Twice(signal) => {
+                    run.signal(signal);
+                    signals = 1;
+                    let second = begun + Duration::from_millis(random.u64(..500));
+                    ended = run.wait_until(Some(second), &mut held);
+                    if ended.is_none() {
+                        run.signal(signal);
+                        signals = 2;
+                    }
+                }
+            }
+            seen.signals += signals;
+            ended = ended.or_else(|| run.wait_until(Some(begun + AFTER_A_SIGNAL), &mut held));
+            assert!(
+                ended.is_some(),
+                "it goes on {AFTER_A_SIGNAL:?} after {blow:?}: {}",
+                fs::read_to_string(&said).unwrap_or_default()
+            );
+            seen.longest = seen.longest.max(begun.elapsed());
+        }
+        let part = Part {
+            status: ended.expect("it is waited for"),
+            signals,
+            said: fs::read_to_string(&said).unwrap_or_default(),
+        };
+        held.check(seen);
+        part
+    }
+
+    /// Whether it came to an end of its own, and not by `kill -9`.
+    fn is_orderly(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        match (self.status.code(), self.status.signal()) {
+            (Some(0 | 1 | 130 | 143), _) => true,
+            (_, Some(9)) => false,
+            // A signal that came before the program listened to any.
+            (_, Some(1 | 2 | 15)) => self.said.is_empty(),
+            _ => panic!("{self:?}: {}", self.said),
+        }
+    }
+
+    /// Whether jobs were broken off that were about to hand over a result.
+    fn breaks_off(&self) -> bool {
+        self.signals > 1 || !self.is_orderly()
+    }
+}
+
+/// A run; killed if the test fails meanwhile.
+struct Watched(Child);
+
+impl Watched {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits for the end, or for this moment, and looks what it holds meanwhile.
+    fn wait_until(&mut self, moment: Option<Instant>, held: &mut Held) -> Option<ExitStatus> {
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Some(status);
+            }
+            if moment.is_some_and(|moment| Instant::now() >= moment) {
+                return None;
+            }
+            held.look(self.0.id());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// How many descriptors and threads a process had, again and again.
+#[derive(Default)]
+struct Held {
+    descriptors: Vec<usize>,
+    threads: Vec<usize>,
+}
+
+impl Held {
+    fn look(&mut self, pid: u32) {
+        let count = |list: &str| {
+            fs::read_dir(format!("/proc/{pid}/{list}")).map_or(0, |entries| entries.count())
+        };
+        let (descriptors, threads) = (count("fd"), count("task"));
+        if is_alive(&pid.to_string()) {
+            self.descriptors.push(descriptors);
+            self.threads.push(threads);
+        }
+    }
+
+    /// What is lost with each of some jobs is held in all of the second half of the time; what a worker holds for a
+    /// moment, while it looks for processes, is not.
+    fn check(mut self, seen: &mut Seen) {
+        for (held, most, name, seen) in [
+            (
+                &mut self.descriptors,
+                DESCRIPTORS,
+                "descriptors",
+                &mut seen.descriptors,
+            ),
+            (&mut self.threads, THREADS, "threads", &mut seen.threads),
+        ] {
+            if held.len() < 100 {
+                continue;
+            }
+            held.drain(..held.len() / 2);
+            held.sort_unstable();
+            let usual = held.get(held.len() / 4).copied().unwrap_or_default();
+            *seen = (*seen).max(usual);
+            assert!(usual <= most, "it holds {usual} {name}");
+        }
+    }
+}
+
+/// What the jobs of a part wrote.
+struct Log {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    worker: String,
+    /// `start`, or what was handed over: `done`, `huge`.
+    verb: String,
+    key: String,
+    /// In seconds since the system's start.
+    begun: f64,
+    end: Option<f64>,
+}
+
+impl Line {
+    fn read(line: &str) -> Line {
+        let words: Vec<_> = line.split(' ').collect();
+        let [worker, verb, key, begun, end] = words[..] else {
+            panic!("{line:?}")
+        };
+        Line {
+            worker: worker.to_owned(),
+            verb: verb.to_owned(),
+            key: key.to_owned(),
+            begun: begun.parse().unwrap(),
+            end: end.parse().ok(),
+        }
+    }
+}
+
+impl Log {
+    /// What jobs handed over for sure. If some were broken off, the last one of a worker may have been among them.
+    fn handed_over(&self, breaks_off: bool) -> Vec<&Line> {
+        let mut last = BTreeMap::new();
+        for (number, line) in self.lines.iter().enumerate() {
+            last.insert(&line.worker, number);
+        }
+        let lines = self.lines.iter().enumerate();
+        lines
+            .filter(|(number, line)| {
+                line.verb != "start" && !(breaks_off && last[&line.worker] == *number)
+            })
+            .map(|(_, line)| line)
+            .collect()
+    }
+}
