@@ -13,9 +13,15 @@ use serde_json::Value;
 
 use crate::fixture::TempSheet;
 
+/// The program under test: the one that cargo built, or that which `TICKOFF_PROGRAM` names, as a release is
+/// tested.
+pub fn program() -> String {
+    std::env::var("TICKOFF_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tickoff").to_owned())
+}
+
 /// The program, without what the environment could add to what it says.
 pub fn tickoff() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tickoff"));
+    let mut program = Command::new(program());
     program
         .env_remove("RUST_LOG")
         .env_remove("COLUMNS")
@@ -44,7 +50,7 @@ impl TempSheet {
         program
             .args(options.split_whitespace())
             .args(["--", "sh", "-c", &(FUNCTIONS.to_owned() + script)])
-            .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"));
+            .env("TICKOFF", self::program());
         program
     }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::command_line::{Running, end, wait_until};
+use crate::command_line::{Running, end, program, wait_until};
 use crate::fixture::TempSheet;
 
 fn example(name: &str) -> PathBuf {
@@ -214,7 +214,7 @@ fn another_programs_results_are_applied_and_acknowledged() {
     let mut results = Command::new("python3");
     results
         .arg(example("results.py"))
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .arg(sheet.path());
     let ended = end(&mut results).with(0);
     assert_eq!(ended.stdout, "446 of 446 results are durable\n");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::command_line::{Running, end, wait_until};
+use crate::command_line::{Running, end, program, wait_until};
 use crate::fixture::TempSheet;
 
 /// A run in PID and host name namespaces of its own, where it is process 1 or close to it; `None` where
@@ -20,7 +20,7 @@ fn run_in_a_container(sheet: &TempSheet) -> Option<Running> {
     run.args(unshare)
         .args(["sh", "-c"])
         .arg("hostname other; exec \"$0\" run input.csv -j1 -- sh -c 'touch begun; while [ ! -e go ]; do sleep 0.01; done'")
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .current_dir(sheet.folder());
     let run = Running::start(&mut run);
     wait_until("its job runs", || sheet.folder().join("begun").exists());
@@ -67,7 +67,7 @@ fn one_container_sees_the_run_of_another() {
     let mut status = Command::new("unshare");
     status
         .args(["-p", "-f", "--mount-proc", "--kill-child"])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .args(["status", "input.csv", "--json"])
         .current_dir(sheet.folder());
     let seen = end(&mut status).with(0).json();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tickoff::{Options, Session};
 
-use crate::command_line::{end, wait_until};
+use crate::command_line::{end, program, wait_until};
 use crate::fixture::TempSheet;
 use crate::poor::lacks;
 
@@ -67,7 +67,7 @@ fn with_delays(sheet: &TempSheet, command: &[&str], call: &str, delays: &str) ->
         .arg(sheet.folder().join("trace"))
         .args(["-e", &format!("trace={call}")])
         .args(["-e", &format!("inject={call}:{delays}")])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .args(command)
         .current_dir(sheet.folder())
         .stderr(Stdio::null());
@@ -123,7 +123,7 @@ fn an_edit_in_place_right_behind_our_own_version_is_found_by_the_next_rewrite() 
         .args(["-f", "-qq", "-o"])
         .arg(sheet.folder().join("trace"))
         .args(["-e", "trace=fsync", "-e", "inject=fsync:delay_exit=80000"])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .args(["run", "input.csv", "-q", "-j1", "--", "sh", "-c"])
         .arg("[ $TICKOFF_PO = A ] || while [ ! -e go ]; do sleep 0.01; done")
         .current_dir(sheet.folder());

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::command_line::end;
+use crate::command_line::{end, program};
 use crate::fixture::TempSheet;
 
 #[track_caller]
@@ -154,7 +154,7 @@ fn nobody_may_read_what_is_kept_who_may_not_read_the_sheet() {
         let script = "umask 022; rm -f ev; exec \"$TICKOFF\" run input.csv --results new/res --joblog log --events ev -- sh -c 'rm ev'";
         end(std::process::Command::new("sh")
             .args(["-c", script])
-            .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"))
+            .env("TICKOFF", program())
             .current_dir(sheet.folder()))
         .with(0);
         for (name, want) in [
@@ -195,7 +195,7 @@ fn nobody_may_read_more_than_the_umask_says() {
         "umask 077; exec \"$TICKOFF\" run input.csv --results res --joblog log --events ev -- echo";
     end(std::process::Command::new("sh")
         .args(["-c", script])
-        .env("TICKOFF", env!("CARGO_BIN_EXE_tickoff"))
+        .env("TICKOFF", program())
         .current_dir(sheet.folder()))
     .with(0);
     for (path, mode) in [

@@ -9,7 +9,7 @@ use std::thread;
 
 use tickoff::{Duplicates, Options, ProcessingStatus};
 
-use crate::command_line::{Ended, Running, bytes, end, tickoff, wait_until};
+use crate::command_line::{Ended, Running, bytes, end, program, tickoff, wait_until};
 use crate::fixture::TempSheet;
 
 const CUSTOMERS: &str = "name,id,STATUS\nAda,7,\nBob,8,NO_ATTACHMENTS\n";
@@ -507,8 +507,7 @@ fn a_sheet_without_the_key_column_is_answered_with_the_command_that_names_it() {
     let mut check = sheet.tickoff("check");
     let check = end(check.args(["--delimiter", "|"])).with(3);
     assert!(check.stderr.trim_end().ends_with(command), "{check:?}");
-    let program = env!("CARGO_BIN_EXE_tickoff");
-    let script = command.replacen("tickoff", program, 1);
+    let script = command.replacen("tickoff", &program(), 1);
     let mut shell = Command::new("sh");
     end(shell.args(["-c", &script]).current_dir(sheet.folder())).with(0);
     assert_eq!(end(&mut sheet.tickoff("pending")).with(0).stdout, "7\n8\n");

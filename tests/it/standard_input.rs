@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::command_line::{Running, end, tickoff, wait_until};
+use crate::command_line::{Running, end, program, tickoff, wait_until};
 use crate::fixture::TempSheet;
 
 /// A job that notes its key, between `<` and `>`, and has a result without the time in it.
@@ -561,7 +561,7 @@ fn a_million_jobs_fit_into_a_little_memory() {
     let list: String = (0..1_000_000).map(|job| format!("job-{job}\n")).collect();
     let mut run = Command::new("sh");
     run.args(["-c", "ulimit -v 300000; exec \"$@\"", "sh"])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .args(["run", "-", "--key", "url", "--output"])
         .arg(sheet.path())
         .args(["--dry-run", "--limit", "1", "--", "echo", "{}"]);

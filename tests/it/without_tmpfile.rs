@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::command_line::{Running, end, tickoff, wait_until};
+use crate::command_line::{Running, end, program, tickoff, wait_until};
 use crate::fixture::TempSheet;
 
 fn poor(mut command: Command) -> Command {
@@ -18,7 +18,7 @@ fn set_in_a_container(sheet: &TempSheet, po: &str, call: &str, delay: &str) -> R
         .args(["-p", "-f", "--mount-proc", "strace", "-f", "-qq"])
         .args(["-o", "/dev/null", "-e", &format!("trace={call}")])
         .args(["-e", &format!("inject={call}:{delay}")])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .arg("set")
         .arg(sheet.path())
         .args([po, "note=set"]);
