@@ -1,5 +1,6 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
