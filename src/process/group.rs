@@ -235,10 +235,12 @@ impl Group {
             .all(|process| process.pid() == leader)
     }
 
-    /// Ends what a leader that ended by itself left behind, if that is wanted.
+    /// Ends what a leader that ended by itself left behind, if that is wanted. All of it was adopted by then.
     pub(super) fn end_leftovers(&self) {
-        let adopted = self.adopted.as_ref();
-        if !adopted.is_some_and(|adopted| adopted.kills_leftovers()) || self.is_alone() {
+        let leader = self.leader.id();
+        let adopted = self.adopted.iter();
+        let mut adopted = adopted.filter(|adopted| adopted.kills_leftovers());
+        if adopted.all(|adopted| adopted.of(leader).is_empty()) {
             return;
         }
         self.ask_to_end();

@@ -81,7 +81,7 @@ impl Orphans {
             running: Mutex::default(),
             kills_leftovers,
             has_broken_off: AtomicBool::new(false),
-            before: adopted().iter().map(Process::identity).collect(),
+            before: adopted(|_| false).iter().map(Process::identity).collect(),
             told: Mutex::default(),
         });
         let (until, ended) = channel::<()>();
@@ -161,11 +161,9 @@ impl Adopted {
 
     /// Our children that are no jobs, and that we had not before.
     fn orphans(&self) -> Vec<Process> {
-        let mut children = adopted();
         let running = lock(&self.running);
-        children.retain(|child| {
-            !running.contains_key(&child.pid()) && !self.before.contains(&child.identity())
-        });
+        let mut children = adopted(|pid| running.contains_key(&pid));
+        children.retain(|child| !self.before.contains(&child.identity()));
         children
     }
 

@@ -234,6 +234,23 @@ fn a_second_signal_reaches_what_got_away_and_nothing_of_other_jobs() {
 }
 
 #[test]
+fn a_third_signal_reaches_what_got_away_as_well() {
+    let sheet = TempSheet::pending(1);
+    let deaf = "(setsid sh -c 'trap \"\" TERM; . STAY' &); sh STAY & trap '' TERM";
+    let run = Running::start(&mut sheet.run("-j 1", &escape(&sheet, deaf)));
+    wait_until("it got away", || pids(&sheet).len() == 2);
+    run.signal(Signal::INT);
+    run.wait_until_it_says("once more kills them");
+    run.signal(Signal::INT);
+    run.wait_until_it_says("once more ends tickoff at once");
+    run.signal(Signal::INT);
+    run.end().with(130);
+    wait_until("all are gone", || {
+        !pids(&sheet).iter().any(|pid| is_alive(pid))
+    });
+}
+
+#[test]
 fn a_timeout_of_one_job_leaves_what_others_started() {
     let sheet = TempSheet::pending(2);
     let got_away = escape(&sheet, "(setsid sh STAY &)");

@@ -236,6 +236,20 @@ fn a_job_that_is_killed_while_the_run_stops_keeps_its_state() {
 }
 
 #[test]
+fn what_a_job_left_that_is_killed_while_the_run_stops_counts() {
+    let sheet = TempSheet::pending(2);
+    let script = "echo >> log; trap 'echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT; exit 143' TERM; await go; kill -TERM $$";
+    let run = Running::start(&mut sheet.run("-j 1", script));
+    wait_until("a job runs", || sheet.lines("log").len() == 1);
+    run.signal(Signal::INT);
+    run.wait_until_it_says(STOPPING);
+    let_go(&sheet);
+    run.end().with(130);
+    assert_eq!(sheet.cell("PO0", "STATUS"), "NO_ATTACHMENTS");
+    assert_eq!(sheet.cell("PO1", "STATUS"), "PENDING");
+}
+
+#[test]
 fn a_job_that_is_stopped_is_named() {
     let sheet = TempSheet::pending(1);
     let script = "sh -c 'echo $$ > pids; kill -STOP $$; exit 3'";

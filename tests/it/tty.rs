@@ -1,8 +1,7 @@
 //! `run --tty`: a command has the terminal, as from a shell.
 
 use std::fs;
-
-use rustix::process::{Pid, Signal, kill_process};
+use std::process::Command;
 
 use crate::command_line::{end, wait_until};
 use crate::fixture::TempSheet;
@@ -59,16 +58,45 @@ fn ctrl_z_stops_the_run_as_well_and_both_go_on_together() {
     let sheet = TempSheet::pending(1);
     let script = "echo $PPID > run; read answer < /dev/tty; echo $answer > got";
     let script = format!("{HAVE_IT}; {script}");
-    let mut run = Terminal::start(&sheet.run("-j 1 --tty", &script), 80);
+    let inner = sheet.run("-j 1 --tty", &script);
+    let mut shell = Command::new("sh");
+    shell
+        .args([
+            "-mc",
+            "\"$0\" \"$@\"; touch stopped; until [ -e on ]; do sleep 0.01; done; fg > /dev/null",
+        ])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(sheet.folder());
+    let mut run = Terminal::start(&shell, 80);
     wait_until("the command runs", || sheet.lines("run").len() == 1);
-    let pid = sheet.lines("run").concat();
     run.press(b"\x1a");
-    wait_until("the run is stopped", || state(&pid) == "T");
-    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::CONT).unwrap();
+    wait_until("the shell has the terminal", || {
+        sheet.folder().join("stopped").exists()
+    });
+    let pid = sheet.lines("run").concat();
+    assert_eq!(state(&pid), "T");
+    fs::write(sheet.folder().join("on"), "").unwrap();
     wait_until("the run goes on", || state(&pid) != "T");
     run.press(b"yes\n");
     run.end(0);
     assert_eq!(sheet.lines("got"), ["yes"]);
+}
+
+/// As under ssh without a shell, or in a container.
+#[test]
+fn ctrl_z_where_nobody_could_let_the_run_go_on_stops_nothing_for_long() {
+    let sheet = TempSheet::pending(1);
+    let script = "echo >> begun; read answer < /dev/tty; echo $answer > got";
+    let script = format!("{HAVE_IT}; {script}");
+    let mut run = Terminal::start(&sheet.run("-j 1 --tty", &script), 80);
+    wait_until("the command runs", || sheet.lines("begun").len() == 1);
+    run.press(b"\x1a");
+    wait_until("the answer is read", || {
+        run.press(b"yes\n");
+        !sheet.lines("got").is_empty()
+    });
+    run.end(0);
 }
 
 #[test]
@@ -92,7 +120,7 @@ fn there_must_be_a_terminal_and_one_command_at_a_time() {
         "tickoff: --tty gives the terminal to one command at a time: add -j 1\n"
     );
     let run = sheet.run("--tty -j 1", "true");
-    let mut without = std::process::Command::new("setsid");
+    let mut without = Command::new("setsid");
     without
         .arg("--wait")
         .arg(run.get_program())

@@ -84,7 +84,7 @@ impl Process {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid()));
         let threads = threads.into_iter().flatten().flatten();
         threads
-            .flat_map(|thread| children_in(&thread.path().join("children")))
+            .flat_map(|thread| children_in(&thread.path().join("children"), |_| true))
             .collect()
     }
 
@@ -114,16 +114,20 @@ impl Process {
     }
 }
 
-/// The children of this process's first thread: what it adopted, and what that thread started.
-pub(crate) fn adopted() -> Vec<Process> {
+/// The children of this process's first thread, but those that are known: what it adopted, and what that thread
+/// started.
+pub(crate) fn adopted(is_known: impl Fn(i32) -> bool) -> Vec<Process> {
     let pid = getpid().as_raw_nonzero();
-    children_in(format!("/proc/self/task/{pid}/children").as_ref())
+    let list = format!("/proc/self/task/{pid}/children");
+    children_in(list.as_ref(), |pid| !is_known(pid))
 }
 
-fn children_in(list: &std::path::Path) -> Vec<Process> {
+fn children_in(list: &std::path::Path, is_wanted: impl Fn(i32) -> bool) -> Vec<Process> {
     let pids = fs::read_to_string(list).unwrap_or_default();
     let pids = pids.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.filter_map(Process::open).collect()
+    pids.filter(|&pid| is_wanted(pid))
+        .filter_map(Process::open)
+        .collect()
 }
 
 /// Whether this process is the first of its container, to which every orphan there comes.

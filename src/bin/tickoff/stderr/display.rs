@@ -69,8 +69,14 @@ impl Display {
         }
     }
 
-    /// Stderr as it is, without lines that change.
-    pub fn of_lines(format: LogFormat, verbosity: Verbosity) -> Self {
+    /// Stderr as it is, on a terminal that jobs have: without lines that change, and its modes are left alone.
+    pub fn beside_jobs(format: LogFormat, verbosity: Verbosity) -> Self {
+        let display = Display::of_lines(format, verbosity);
+        display.0.terminal.leave();
+        display
+    }
+
+    fn of_lines(format: LogFormat, verbosity: Verbosity) -> Self {
         let style = match verbosity {
             Verbosity::Quiet => Style::Nothing,
             Verbosity::Normal => Style::Lines,

@@ -17,13 +17,22 @@ struct State {
     /// Whether it is to be held, and with keys.
     wanted: Option<bool>,
     held: Option<Unechoed>,
+    /// Whether it is left to others.
+    is_left: bool,
 }
 
 impl Terminal {
-    /// Holds it from now on.
+    /// Holds it from now on, unless it is left to others.
     pub(super) fn hold(&self, with_keys: bool) {
-        lock(&self.0).wanted = Some(with_keys);
+        let mut state = lock(&self.0);
+        state.wanted = Some(with_keys).filter(|_| !state.is_left);
+        drop(state);
         self.keep();
+    }
+
+    /// Leaves it to others for good.
+    pub(super) fn leave(&self) {
+        lock(&self.0).is_left = true;
     }
 
     /// Holds it again, if it was lost meanwhile: another program had it, or a shell gave it its own modes.
@@ -42,7 +51,8 @@ impl Terminal {
 
     /// Gives it back for good.
     pub(super) fn release(&self) {
-        *lock(&self.0) = State::default();
+        let mut state = lock(&self.0);
+        (state.wanted, state.held) = (None, None);
     }
 
     /// Gives it back while this is done, during which nobody takes it.

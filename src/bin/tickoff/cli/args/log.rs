@@ -28,7 +28,7 @@ impl LogArgs {
 
     /// The same, without lines that change: jobs have the terminal.
     pub fn display_beside_jobs(&self) -> Display {
-        Display::of_lines(self.log_format, self.verbosity())
+        Display::beside_jobs(self.log_format, self.verbosity())
     }
 
     fn verbosity(&self) -> Verbosity {
