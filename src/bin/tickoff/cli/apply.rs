@@ -3,12 +3,13 @@
 //! Every line gets one answer, in the order of the lines, once its result is durable; nothing is
 //! answered that a crash could take back. One thread reads and submits, the other waits and answers,
 //! so that a program that sends without pause fills the queue and shares its syncs, while one that
-//! waits for each answer gets it at once. Between the two there is no limit: with one, a program
-//! that sends everything before it reads its first answer would block us, and we would block it.
+//! waits for each answer gets it at once. Between the two there is much room: a program that sends
+//! everything before it reads its first answer blocks us only when that is full, and we block it.
 //! What waits there is only what that program has not read yet.
 
 mod answer;
 mod request;
+mod room;
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
+use room::Room;
 
 /// Apply results that another program computed
 ///
@@ -39,7 +41,8 @@ use request::Request;
 /// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
-/// po_number, key and durable; if durable is false, error says why.
+/// po_number, key and durable; if durable is false, error says why. Answers that nobody reads wait, up to 32 MiB;
+/// then no further line is read until somebody does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -123,11 +126,12 @@ fn tell_not_utf8(sheet: &Sheet) {
 /// was not refused is durable.
 fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
+    let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let exit = pump(
         io::stdin().lock(),
-        answers,
+        (answers, &room),
         &judge,
         |column| {
             let columns = queue.handler().columns();
@@ -150,7 +154,10 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
 /// Submits each line while, on another thread, what was submitted before is waited for.
 fn pump<O: Send>(
     mut input: impl BufRead,
-    answers: Answers<impl Write + Send, impl Fn(String) + Send>,
+    (answers, room): (
+        Answers<impl Write + Send, impl Fn(String) + Send>,
+        &Arc<Room>,
+    ),
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
@@ -179,13 +186,20 @@ fn pump<O: Send>(
             let mut warnings = std::mem::take(&mut line.notes);
             let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
+            let mut next = Submitted {
+                number,
+                line,
+                warnings,
+                outcome,
+                place: None,
+            };
+            next.place = Some(room.take(next.bytes(), || {
+                tracing::warn!(
+                    "32 MiB of answers wait: no further line is read until somebody reads them"
+                );
+            }));
             submitted
-                .send(Submitted {
-                    number,
-                    line,
-                    warnings,
-                    outcome,
-                })
+                .send(next)
                 .expect("answering goes on until this is dropped");
             if over {
                 break Ok(());
@@ -285,9 +299,12 @@ mod tests {
         let submitted = Mutex::new(Vec::new());
         let exit = pump(
             lines.as_bytes(),
-            Answers::new(Some(&mut answers), |message| {
-                reports.lock().unwrap().push(message)
-            }),
+            (
+                Answers::new(Some(&mut answers), |message| {
+                    reports.lock().unwrap().push(message)
+                }),
+                &Room::of(room::MOST),
+            ),
             &Judge::new(formulas),
             |_| true,
             |po, updates| {
@@ -507,7 +524,7 @@ mod tests {
         };
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
-            Answers::new(Some(to), |_| {}),
+            (Answers::new(Some(to), |_| {}), &Room::of(room::MOST)),
             &Judge::new(Formulas::Warn),
             |_| true,
             |po, _| {
@@ -544,7 +561,7 @@ mod tests {
                 let answers = Answers::new(Some(answers), |_| {});
                 let exit = pump(
                     BufReader::new(requests),
-                    answers,
+                    (answers, &Room::of(room::MOST)),
                     &Judge::new(Formulas::Warn),
                     |_| true,
                     |po, _| submit_known(po),
