@@ -284,20 +284,9 @@ impl Target {
             })
         };
         let read = || Error::io("read", &self.path);
-        match place::filesystem(&self.folder).map_err(read())? {
-            Filesystem::Network(name) if !allow_network_fs => {
-                return refuse(format!(
-                    "is on the network filesystem {}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk",
-                    escape(&name)
-                ));
-            }
-            Filesystem::Untold if !allow_network_fs => {
-                return refuse(
-                    "is on FUSE, and without /proc nobody tells what is behind it: mount /proc, copy it to a local disk, or pass --allow-network-fs at your own risk"
-                        .into(),
-                );
-            }
-            _ => {}
+        let filesystem = place::filesystem(&self.folder).map_err(read())?;
+        if let Some(problem) = untrusted(&filesystem).filter(|_| !allow_network_fs) {
+            return refuse(problem);
         }
         if let Some(has) = place::forbidding_attribute(&self.folder_path).map_err(read())? {
             return refuse(format!("lies in a folder that is {has}"));
@@ -325,13 +314,7 @@ impl Target {
 
     /// What is less than promised here, to be said before anything runs.
     pub(crate) fn not_promised(&self) -> Option<String> {
-        match place::filesystem(&self.folder) {
-            Ok(Filesystem::Unseen(name)) => Some(format!(
-                "is on {}, where nobody tells who writes to it from the other side: an edit there that is not saved by renaming may be lost if a result is written at that moment; save when no run goes on",
-                escape(&name)
-            )),
-            _ => None,
-        }
+        unseen(&place::filesystem(&self.folder).ok()?)
     }
 
     fn refuse_read_only_folder(&self) -> Result<()> {
@@ -366,6 +349,32 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(Some).map_err(Error::io("read", &self.path)),
         }
+    }
+}
+
+/// Why nothing is written on a filesystem unless the user insists, and what to do.
+fn untrusted(filesystem: &Filesystem) -> Option<String> {
+    match filesystem {
+        Filesystem::Network(name) => Some(format!(
+            "is on the network filesystem {}, where locks and replacing cannot be trusted: copy it to a local disk, or pass --allow-network-fs at your own risk",
+            escape(name)
+        )),
+        Filesystem::Untold => Some(
+            "is on FUSE, and without /proc nobody tells what is behind it: mount /proc, copy it to a local disk, or pass --allow-network-fs at your own risk"
+                .into(),
+        ),
+        Filesystem::Disk | Filesystem::Unseen(_) => None,
+    }
+}
+
+/// What is less than promised on a filesystem, and what to do.
+fn unseen(filesystem: &Filesystem) -> Option<String> {
+    match filesystem {
+        Filesystem::Unseen(name) => Some(format!(
+            "is on {}, where nobody tells who writes to it from the other side: an edit there that is not saved by renaming may be lost if a result is written at that moment; save when no run goes on",
+            escape(name)
+        )),
+        _ => None,
     }
 }
 
@@ -457,4 +466,33 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
     File::open(parent)
         .and_then(|folder| folder.sync_all())
         .map_err(Error::io("sync", parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_filesystem_that_is_no_disk_is_named_with_what_to_do() {
+        for (filesystem, names) in [
+            (
+                Filesystem::Network("Lustre".into()),
+                "is on the network filesystem Lustre, ",
+            ),
+            (Filesystem::Untold, "is on FUSE, and without /proc "),
+        ] {
+            let said = untrusted(&filesystem).unwrap();
+            assert!(said.starts_with(names), "{said}");
+            assert!(said.contains("copy it to a local disk, or pass --allow-network-fs"));
+            assert_eq!(unseen(&filesystem), None);
+        }
+        let docker = Filesystem::Unseen("fuse.grpcfuse".into());
+        assert_eq!(untrusted(&docker), None);
+        let said = unseen(&docker).unwrap();
+        assert!(
+            said.starts_with("is on fuse.grpcfuse, ") && said.ends_with("save when no run goes on")
+        );
+        assert_eq!(untrusted(&Filesystem::Disk), None);
+        assert_eq!(unseen(&Filesystem::Disk), None);
+    }
 }

@@ -8,6 +8,8 @@
 mod command;
 mod ends;
 mod group;
+#[cfg(test)]
+mod growth;
 mod kept_output;
 mod large_answers;
 mod orphans;

@@ -325,6 +325,7 @@ mod tests {
     use super::*;
     use crate::domain::ProcessingStatus;
     use crate::process::command::RecordCommand;
+    use crate::process::growth;
     use crate::process::sample::{check, check_error, command, job, run, shell};
     use crate::run::{Outcome, Stop};
     use crate::sheet::Updates;
@@ -459,5 +460,17 @@ mod tests {
         assert!(matches!(command.run(&job("P1", &stop)), Outcome::Done(_)));
         let want = Outcome::Done(Updates::status(ProcessingStatus::Completed));
         assert_eq!(command.run(&job("P2", &stop)), want);
+    }
+
+    #[test]
+    fn a_result_costs_as_much_as_it_is_long() {
+        growth::check(500, |size| {
+            let json = growth::cells(size);
+            assert!(understood(json.as_bytes()).is_ok());
+            assert!(!cells_in_beginning(&json.as_bytes()[..json.len() - 1]).is_empty());
+            let lines: String = (0..size).map(|n| format!("column {n}={n}\n")).collect();
+            assert!(understood(lines.as_bytes()).is_ok());
+            assert!(understood("note=again\n".repeat(size).as_bytes()).is_ok());
+        });
     }
 }

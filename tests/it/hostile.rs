@@ -9,6 +9,7 @@ mod readers;
 mod sizes;
 mod strangers;
 mod terminal;
+mod unread;
 
 use std::process::Command;
 

@@ -76,3 +76,31 @@ fn one_container_sees_the_run_of_another() {
     run.end().with(0);
     assert_eq!(end(&mut status).json()["session"], json!(null));
 }
+
+#[test]
+fn a_run_is_watched_from_another_container_to_its_end() {
+    let sheet = TempSheet::pending(1);
+    let Some(run) = run_in_a_container(&sheet) else {
+        return;
+    };
+    let mut watch = Command::new("unshare");
+    watch
+        .args(["-p", "-f", "--mount-proc", "--kill-child"])
+        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .args(["watch", "input.csv"])
+        .current_dir(sheet.folder());
+    let inside = Running::start(&mut watch);
+    let outside = Running::start(&mut sheet.tickoff("watch"));
+    for watch in [&inside, &outside] {
+        wait_until("it is shown", || watch.stdout().contains("0 of 1: "));
+    }
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+    for watch in [inside, outside] {
+        let ended = watch.end().with(0);
+        assert!(
+            ended.stdout.contains("no session is going on\n"),
+            "{ended:?}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 mod process;
 mod protocol;
+mod received;
 mod stderr;
 mod workers;
 

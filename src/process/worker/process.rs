@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memchr::memchr;
 use tracing::warn;
 
 use crate::domain::MAX_LINE_BYTES;
@@ -20,6 +19,7 @@ use crate::process::printing::Printer;
 use crate::process::signals::{is_of_the_stop, killed_by};
 use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
+use crate::process::worker::received::Received;
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
 use crate::sheet::JsonObject;
@@ -51,12 +51,7 @@ pub(super) struct Process {
     /// Closed when the process is to end by itself.
     stdin: Option<PipeWriter>,
     stdout: PipeReader,
-    /// Of a line that is too long no more than its beginning.
-    received: Vec<u8>,
-    /// Up to where it has no line feed.
-    searched: usize,
-    /// More was received of the line than is kept.
-    is_cut: bool,
+    received: Received,
     stderr: Stderr,
     /// How many requests it has answered.
     answers: u32,
@@ -86,9 +81,7 @@ impl Process {
             group,
             stdin: Some(stdin),
             stdout,
-            received: Vec::new(),
-            searched: 0,
-            is_cut: false,
+            received: Received::default(),
             stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
             killed_at: None,
@@ -117,7 +110,7 @@ impl Process {
                     return Err(broken_off.unwrap_or(failure));
                 }
             };
-            while let Some(line) = self.next_line() {
+            while let Some(line) = self.received.next_line() {
                 let said = match line.say(request.id) {
                     Ok(Said::Progress(text)) => {
                         job.report(&text);
@@ -128,7 +121,8 @@ impl Process {
                 };
                 return heeded(said, broken_off);
             }
-            if self.received.len() > MAX_RAW_BYTES && !JsonObject::is_begun(&self.received) {
+            let begun = self.received.bytes();
+            if begun.len() > MAX_RAW_BYTES && !JsonObject::is_begun(begun) {
                 let failure = Failure::NoAnswer(format!(
                     "sent a line longer than {MAX_RAW_BYTES} bytes that is no JSON object"
                 ));
@@ -164,7 +158,7 @@ impl Process {
 
     /// A whole answer that only lacks the end of its line, or a whole object that may be one.
     fn last_words(&mut self, id: u64) -> Option<std::result::Result<Answer, Failure>> {
-        match self.take_received(self.received.len()).say(id) {
+        match self.received.take_all().say(id) {
             Ok(Said::Answer(answer)) => Some(Ok(answer)),
             Err(Nonsense::Unreadable(answer)) if JsonObject::is_whole(&answer.raw) => {
                 Some(Err(Failure::Unreadable(answer)))
@@ -178,9 +172,9 @@ impl Process {
         match nonsense {
             Nonsense::NoAnswer(problem) => Failure::NoAnswer(problem),
             Nonsense::Unreadable(mut answer) => {
-                if !self.received.is_empty() {
+                if !self.received.bytes().is_empty() {
                     answer.raw.push(b'\n');
-                    answer.raw.extend_from_slice(&self.received);
+                    answer.raw.extend_from_slice(self.received.bytes());
                 }
                 Failure::Unreadable(answer)
             }
@@ -214,7 +208,7 @@ impl Process {
                     break;
                 }
                 Ok(length) => {
-                    self.received.extend_from_slice(&chunk[..length]);
+                    self.received.add(&chunk[..length]);
                     if !is_over {
                         break;
                     }
@@ -223,37 +217,11 @@ impl Process {
                 Err(error) if may_pass(&error) => continue,
                 Err(error) => return Err(error),
             }
-            if self.received.len() > MAX_LINE_BYTES {
+            if self.received.bytes().len() > MAX_LINE_BYTES {
                 break;
             }
         }
         Ok(is_over)
-    }
-
-    /// The next whole line that is not blank.
-    fn next_line(&mut self) -> Option<Line> {
-        loop {
-            let Some(end) = memchr(b'\n', &self.received[self.searched..]) else {
-                self.is_cut |= self.received.len() > MAX_LINE_BYTES;
-                self.received.truncate(MAX_LINE_BYTES);
-                self.searched = self.received.len();
-                return None;
-            };
-            let line = self.take_received(self.searched + end + 1);
-            if !line.bytes.trim_ascii().is_empty() {
-                return Some(line);
-            }
-        }
-    }
-
-    /// Takes a line of this length, its line feed included.
-    fn take_received(&mut self, length: usize) -> Line {
-        let rest = self.received.split_off(length);
-        let mut bytes = std::mem::replace(&mut self.received, rest);
-        self.searched = 0;
-        let is_cut = std::mem::take(&mut self.is_cut) || length > MAX_LINE_BYTES + 1;
-        bytes.truncate(MAX_LINE_BYTES);
-        Line { bytes, is_cut }
     }
 
     pub(super) fn has_exited(&self) -> bool {
@@ -379,21 +347,6 @@ fn heeded(
             Some(broken_off),
         ) => Err(broken_off),
         (said, _) => said,
-    }
-}
-
-/// A line that a process sent, or the beginning of one that is too long.
-struct Line {
-    bytes: Vec<u8>,
-    is_cut: bool,
-}
-
-impl Line {
-    fn say(&self, id: u64) -> std::result::Result<Said, Nonsense> {
-        match self.is_cut {
-            true => Said::parse_beginning(&self.bytes, id),
-            false => Said::parse(&self.bytes, id),
-        }
     }
 }
 

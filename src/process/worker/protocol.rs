@@ -195,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::process::growth;
     use crate::run::Wait;
 
     #[track_caller]
@@ -361,5 +362,17 @@ mod tests {
             }
             said => panic!("{said:?}"),
         }
+    }
+
+    #[test]
+    fn a_line_costs_as_much_as_it_is_long() {
+        growth::check(500, |size| {
+            let line = format!("{{\"id\":7,\"updates\":{}}}", growth::cells(size));
+            assert!(Said::parse(line.as_bytes(), 7).is_ok());
+            let beginning = &line.as_bytes()[..line.len() - 2];
+            assert!(Said::parse_beginning(beginning, 7).is_ok());
+            let blank = " ".repeat(20 * size);
+            assert!(Said::parse(blank.as_bytes(), 7).is_err());
+        });
     }
 }

@@ -32,6 +32,10 @@ pub(crate) fn filesystem(file: &File) -> io::Result<Filesystem> {
             None => Filesystem::Untold,
         });
     }
+    Ok(by_magic(kind))
+}
+
+fn by_magic(kind: u64) -> Filesystem {
     let name = match kind {
         0x6969 => "NFS",
         0xff53_4d42 => "CIFS",
@@ -48,10 +52,10 @@ pub(crate) fn filesystem(file: &File) -> io::Result<Filesystem> {
         0x4750_4653 => "GPFS",
         0x1983_0326 => "BeeGFS",
         // Docker Desktop's, over its FUSE.
-        0x6a65_6a63 => return Ok(Filesystem::Unseen("fakeowner".into())),
-        _ => return Ok(Filesystem::Disk),
+        0x6a65_6a63 => return Filesystem::Unseen("fakeowner".into()),
+        _ => return Filesystem::Disk,
     };
-    Ok(Filesystem::Network(name.into()))
+    Filesystem::Network(name.into())
 }
 
 /// Whether whoever writes to a file is seen by this kernel, so that a lease tells of them.
@@ -204,6 +208,31 @@ mod tests {
             network("FUSE of https://dav.example/x"),
         );
         check("- fuse.other host:/x", network("other"));
+    }
+
+    /// As linux/magic.h and the makers of the others have them.
+    #[test]
+    fn what_is_on_other_hosts_is_told_by_its_number() {
+        for (kind, name) in [
+            (0x6969, "NFS"),
+            (0xff53_4d42, "CIFS"),
+            (0xfe53_4d42, "SMB2"),
+            (0x0102_1997, "9P"),
+            (0x786f_4256, "vboxsf (a shared folder of VirtualBox)"),
+            (0x7c7c_6673, "prl_fs (a shared folder of Parallels)"),
+            (0x0bd0_0bd0, "Lustre"),
+            (0x4750_4653, "GPFS"),
+            (0x1983_0326, "BeeGFS"),
+        ] {
+            assert_eq!(by_magic(kind), Filesystem::Network(name.into()), "{kind:x}");
+        }
+        for (disk, kind) in [
+            ("ext4", 0xef53),
+            ("xfs", 0x5846_5342),
+            ("tmpfs", 0x0102_1994),
+        ] {
+            assert_eq!(by_magic(kind), Filesystem::Disk, "{disk}");
+        }
     }
 
     #[test]

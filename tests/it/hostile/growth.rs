@@ -1,5 +1,5 @@
-//! What comes from elsewhere costs as much as it is long: the readers of settings, journal,
-//! session text and header are fed with sizes that double,
+//! What comes from elsewhere costs as much as it is long: the readers of settings, journal, session text, header
+//! and lines of `apply` are fed with sizes that double, as those of results and of workers' lines are beside them,
 //! and its cost may only double. The cost is counted in instructions, which are the same on a busy machine.
 
 use std::fs;
@@ -25,7 +25,10 @@ fn instructions(sheet: &TempSheet, arguments: &[&str]) -> Option<u64> {
         .args(arguments)
         .env_remove("RUST_LOG")
         .current_dir(sheet.folder())
-        .stdin(Stdio::null());
+        .stdin(match fs::File::open(sheet.folder().join("lines")) {
+            Ok(lines) => lines.into(),
+            Err(_) => Stdio::null(),
+        });
     let Ok(output) = counted.output() else {
         eprintln!("SKIPPED: nothing counts instructions here, which takes valgrind");
         return None;
@@ -103,5 +106,32 @@ fn a_journal() {
         let mut apply = sheet.tickoff("apply");
         apply.stdin(fs::File::open(sheet.folder().join("lines")).unwrap());
         crate::command_line::end(&mut apply).with(0);
+    });
+}
+
+/// Cells of columns that nobody knows, as an object.
+fn cells(size: usize) -> String {
+    let cells: Vec<_> = (0..size)
+        .map(|n| format!("\"column {n}\":\"{n}\""))
+        .collect();
+    format!("{{{}}}", cells.join(","))
+}
+
+#[test]
+fn a_line_of_apply() {
+    check(250, &["apply", "input.csv", "-q"], |sheet, size| {
+        let line = format!("{{\"po_number\":\"P1\",\"updates\":{}}}\n", cells(size));
+        write(sheet, "lines", &line);
+    });
+}
+
+#[test]
+fn blank_and_refused_lines_of_apply() {
+    check(200, &["apply", "input.csv", "-q"], |sheet, size| {
+        write(
+            sheet,
+            "lines",
+            &"\n{\"po_number\":\"P9\",\"updates\":{}}\n".repeat(size),
+        );
     });
 }

@@ -3,9 +3,9 @@
 //! Every line gets one answer, in the order of the lines, once its result is durable; nothing is
 //! answered that a crash could take back. One thread reads and submits, the other waits and answers,
 //! so that a program that sends without pause fills the queue and shares its syncs, while one that
-//! waits for each answer gets it at once. Between the two is a large [`Room`](room::Room), so that a
-//! program may send very much before it reads its first answer, and one that never reads costs no
-//! more memory than that.
+//! waits for each answer gets it at once. Between the two there is much room: a program that sends
+//! everything before it reads its first answer blocks us only when that is full, and we block it.
+//! What waits there is only what that program has not read yet.
 
 mod answer;
 mod request;
@@ -27,7 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
-use room::{EACH, ROOM, Room};
+use room::Room;
 
 /// Apply results that another program computed
 ///
@@ -41,7 +41,8 @@ use room::{EACH, ROOM, Room};
 /// backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
-/// po_number, key and durable; if durable is false, error says why.
+/// po_number, key and durable; if durable is false, error says why. Answers that nobody reads wait, up to 32 MiB;
+/// then no further line is read until somebody does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -125,11 +126,12 @@ fn tell_not_utf8(sheet: &Sheet) {
 /// was not refused is durable.
 fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
+    let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let exit = pump(
         io::stdin().lock(),
-        answers,
+        (answers, &room),
         &judge,
         |column| {
             let columns = queue.handler().columns();
@@ -152,7 +154,10 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
 /// Submits each line while, on another thread, what was submitted before is waited for.
 fn pump<O: Send>(
     mut input: impl BufRead,
-    answers: Answers<impl Write + Send, impl Fn(String) + Send>,
+    (answers, room): (
+        Answers<impl Write + Send, impl Fn(String) + Send>,
+        &Arc<Room>,
+    ),
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
@@ -161,7 +166,7 @@ fn pump<O: Send>(
     std::thread::scope(|scope| {
         let (submitted, to_answer) = channel();
         let answering = scope.spawn(move || answers.give(to_answer, wait));
-        let room = Room::of(ROOM);
+        let room = Room::of(room::MOST);
         let mut bytes = Vec::new();
         let mut number = 0;
         let read = loop {
@@ -181,22 +186,21 @@ fn pump<O: Send>(
             };
             let mut warnings = std::mem::take(&mut line.notes);
             let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
-            let texts = [
-                line.po_number.as_deref(),
-                line.operation_id.as_ref().map(|id| id.get()),
-            ];
-            let texts = texts.into_iter().flatten();
-            let texts = texts.chain(warnings.iter().map(|text| &**text));
-            let size = EACH + texts.map(str::len).sum::<usize>();
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
+            let mut next = Submitted {
+                number,
+                line,
+                warnings,
+                outcome,
+                place: None,
+            };
+            next.place = Some(room.take(next.bytes(), || {
+                tracing::warn!(
+                    "32 MiB of answers wait: no further line is read until somebody reads them"
+                );
+            }));
             submitted
-                .send(Submitted {
-                    number,
-                    line,
-                    warnings,
-                    outcome,
-                    taken: room.take(size),
-                })
+                .send(next)
                 .expect("answering goes on until this is dropped");
             if over {
                 break Ok(());
@@ -296,9 +300,12 @@ mod tests {
         let submitted = Mutex::new(Vec::new());
         let exit = pump(
             lines.as_bytes(),
-            Answers::new(Some(&mut answers), |message| {
-                reports.lock().unwrap().push(message)
-            }),
+            (
+                Answers::new(Some(&mut answers), |message| {
+                    reports.lock().unwrap().push(message)
+                }),
+                &Room::of(room::MOST),
+            ),
             &Judge::new(formulas),
             |_| true,
             |po, updates| {
@@ -518,7 +525,7 @@ mod tests {
         };
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
-            Answers::new(Some(to), |_| {}),
+            (Answers::new(Some(to), |_| {}), &Room::of(room::MOST)),
             &Judge::new(Formulas::Warn),
             |_| true,
             |po, _| {
@@ -555,7 +562,7 @@ mod tests {
                 let answers = Answers::new(Some(answers), |_| {});
                 let exit = pump(
                     BufReader::new(requests),
-                    answers,
+                    (answers, &Room::of(room::MOST)),
                     &Judge::new(Formulas::Warn),
                     |_| true,
                     |po, _| submit_known(po),

@@ -52,6 +52,10 @@ impl Output {
         let new = NewFile::create(path, &rights).map_err(|error| match error {
             Error::OwnName { path } => refusal(&path, IS_KEPT),
             Error::NotAFile { path } => refusal(&path, "names no file"),
+            error @ Error::Io {
+                action: "find the folder",
+                ..
+            } => Failure::Sheet(error),
             error => not_written(error),
         })?;
         refuse_what_must_stay(new.path(), look, sheet, joblog)?;

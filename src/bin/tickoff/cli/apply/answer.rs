@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tickoff::Error;
 
 use super::request::Request;
-use super::room::Taken;
+use super::room::Place;
 use crate::exit::{Exit, Failure, advice};
 use crate::stdout::json_line;
 
@@ -51,7 +51,7 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
             line,
             warnings,
             outcome,
-            taken,
+            place,
         } in lines
         {
             let outcome = outcome.and_then(|operation| Ok(wait(&operation)?));
@@ -59,7 +59,7 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
                 (self.report)(format!("line {number}: {message}"));
             }
             self.answer(number, &line, outcome.err());
-            drop(taken);
+            drop(place);
         }
         match self.lost {
             Some(error) => Err(Failure::Output(error)),
@@ -108,8 +108,25 @@ pub struct Submitted<O> {
     pub warnings: Vec<String>,
     /// What to wait for.
     pub outcome: Result<O, Refusal>,
-    /// The room that it takes until it is answered.
-    pub taken: Taken,
+    /// Its place among those that wait.
+    pub place: Option<Place>,
+}
+
+impl<O> Submitted<O> {
+    /// How much memory it takes, at most.
+    pub fn bytes(&self) -> usize {
+        /// Of itself, and of what is waited for.
+        const ALONE: usize = 512;
+        let id = self
+            .line
+            .operation_id
+            .as_ref()
+            .map_or(0, |id| id.get().len());
+        let key = self.line.po_number.as_ref().map_or(0, String::capacity);
+        let warnings: usize = self.warnings.iter().map(String::capacity).sum();
+        let refusal = self.outcome.as_ref().err();
+        ALONE + id + key + warnings + refusal.map_or(0, |refusal| refusal.message.capacity())
+    }
 }
 
 /// Why a line has no result in the sheet.

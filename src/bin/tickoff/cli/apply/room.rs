@@ -1,77 +1,96 @@
-//! Room for lines that are not answered yet.
-//!
-//! Whoever sends lines may not read the answers for a while. What waits for it is bounded: when there is no room, no
-//! further line is read.
+//! Room for what waits to be answered. Who finds none waits, and reads no further.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// How many bytes may wait: some 100,000 lines.
-pub const ROOM: usize = 32 << 20;
+/// How much waits at most, in bytes: some 50,000 short lines.
+pub const MOST: usize = 32 << 20;
+/// How long nothing has to be answered before that is said.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a line takes beside its texts, about.
-pub const EACH: usize = 256;
-
-/// So many bytes, which lines take and give back.
+/// Room that several places share.
 pub struct Room {
-    size: usize,
+    most: usize,
     taken: Mutex<usize>,
-    given_back: Condvar,
+    freed: Condvar,
 }
 
-/// What a line has taken; given back when it is dropped.
-pub struct Taken {
+/// A place in it, given back when it is dropped.
+pub struct Place {
     room: Arc<Room>,
-    size: usize,
+    bytes: usize,
 }
 
 impl Room {
-    pub fn of(size: usize) -> Arc<Room> {
+    /// Room for so many bytes.
+    pub fn of(most: usize) -> Arc<Room> {
         Arc::new(Room {
-            size,
+            most,
             taken: Mutex::default(),
-            given_back: Condvar::new(),
+            freed: Condvar::new(),
         })
     }
 
-    /// Waits until there is room for so many bytes. A line that is larger than all of it has it alone.
-    pub fn take(self: &Arc<Room>, size: usize) -> Taken {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |taken: &mut usize| *taken > 0 && *taken + size > self.size;
-        let taken = self.given_back.wait_while(taken, is_full);
-        *taken.unwrap_or_else(PoisonError::into_inner) += size;
-        Taken {
-            room: Arc::clone(self),
-            size,
+    /// Takes a place, once there is room for it. What is larger than all of it gets all of it. `stalled` is called if
+    /// nothing becomes free for a while.
+    pub fn take(self: &Arc<Room>, bytes: usize, stalled: impl FnOnce()) -> Place {
+        let mut stalled = Some(stalled);
+        let mut taken = self.lock();
+        while *taken > 0 && *taken + bytes > self.most {
+            let before = *taken;
+            let waited = self.freed.wait_timeout(taken, PATIENCE);
+            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if *taken == before
+                && let Some(stalled) = stalled.take()
+            {
+                stalled();
+            }
         }
+        *taken += bytes;
+        Place {
+            room: Arc::clone(self),
+            bytes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Taken {
+impl Drop for Place {
     fn drop(&mut self) {
-        let taken = self.room.taken.lock();
-        *taken.unwrap_or_else(PoisonError::into_inner) -= self.size;
-        self.room.given_back.notify_all();
+        *self.room.lock() -= self.bytes;
+        self.room.freed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
 
     #[test]
-    fn who_finds_no_room_waits_until_some_is_given_back() {
+    fn who_finds_no_room_waits_until_there_is_some() {
         let room = Room::of(10);
-        let first = room.take(30);
-        let waiting = thread::spawn({
-            let room = Arc::clone(&room);
-            move || drop((room.take(6), room.take(4)))
+        let first = room.take(6, || unreachable!());
+        let _second = room.take(4, || unreachable!());
+        let (says, said) = channel();
+        thread::scope(|scope| {
+            let third = scope.spawn(|| drop(room.take(1, || says.send(()).unwrap())));
+            said.recv().unwrap();
+            assert!(!third.is_finished());
+            drop(first);
         });
-        thread::sleep(Duration::from_millis(50));
-        assert!(!waiting.is_finished());
-        drop(first);
-        waiting.join().unwrap();
+        assert_eq!(*room.lock(), 4);
+    }
+
+    #[test]
+    fn what_is_larger_than_the_room_has_it_alone() {
+        let room = Room::of(10);
+        drop(room.take(1 << 20, || unreachable!()));
+        assert_eq!(*room.lock(), 0);
     }
 }
