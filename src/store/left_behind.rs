@@ -201,9 +201,11 @@ struct Other {
     history: History,
 }
 
-/// The journals of other names in a sheet's folder, if their key is the sheet's.
+/// The journals of other names in a sheet's folder, if their key is the sheet's: all, or of the names at which nothing
+/// lies any more.
 fn others<'s>(
     target: &'s Target,
+    is_gone: bool,
     like: &'s Metadata,
     options: &'s Options,
     sheet: &'s Sheet,
@@ -216,6 +218,9 @@ fn others<'s>(
             Some(link) => link.with_rights_of(like),
             None => Target::open_or_missing(&path, Some(like)).ok()?,
         };
+        if is_gone && place.metadata().ok()?.is_some() {
+            return None;
+        }
         // What cannot be read has something to say to whoever opens that sheet.
         let (head, frames) = Journal::peek(&place).ok()??;
         if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
@@ -246,7 +251,7 @@ pub(crate) fn look_for(
     };
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it.
     let (mut older, mut is_whole) = (None, false);
-    for other in others(target, &like, options, sheet)? {
+    for other in others(target, false, &like, options, sheet)? {
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
             0 => match standing_elsewhere(&other, sheet, hash) {
@@ -287,10 +292,7 @@ pub(crate) fn beside_another(
     };
     let mut public: Vec<ContentHash> = vec![hash];
     public.extend(history.versions().iter().map(|version| version.hash));
-    for other in others(target, &like, options, sheet)? {
-        if other.place.metadata()?.is_some() {
-            continue;
-        }
+    for other in others(target, true, &like, options, sheet)? {
         let rows = waiting(&other.history, Some((sheet, &public)));
         // What shows no time of its results may be what a copy was made of that was worked on and is gone.
         let is_its = is_anew || traces(&other.history, sheet).any(is_time);

@@ -377,7 +377,10 @@ impl World {
         for (po, column, value) in now.cells() {
             let was = before.get(&po, &column);
             let place = cell(&po, &column);
+            // A hand was quicker than the version that took the place of its save, and is merged only now.
+            let last = self.model.latest().table.get(&po, &column);
             let is_explained = was == Some(value.as_str())
+                || last == Some(value.as_str())
                 || (was.is_none() && value.is_empty())
                 || self
                     .model
