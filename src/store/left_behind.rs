@@ -13,10 +13,13 @@
 //! lacks the results, and only the journal beside it tells so. The price is a question about a later file that has the
 //! old name and the same keys; its answer loses nothing.
 //!
+//! A name beside which a journal lies already, that of an earlier sheet or of the same one when it had this name before,
+//! keeps a sheet from its own: that is said with what to do, where the sheet shows that it is of the other journal.
+//!
 //! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
 //! that is said, and nothing is done with the file (`disk/link.rs`).
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -191,6 +194,51 @@ pub(crate) fn results_beside(place: &Target) -> usize {
     log.map_or(0, |(_, frames)| frame::history(&frames).results().count())
 }
 
+/// The journal of another name in a sheet's folder.
+struct Other {
+    place: Target,
+    frames: Vec<Frame>,
+    history: History,
+}
+
+/// The journals of other names in a sheet's folder, if their key is the sheet's: all, or of the names at which nothing
+/// lies any more.
+fn others<'s>(
+    target: &'s Target,
+    is_gone: bool,
+    like: &'s Rights,
+    options: &'s Options,
+    sheet: &'s Sheet,
+) -> Result<impl Iterator<Item = Other> + 's> {
+    let names = Journal::names_of_others(target)?.into_iter();
+    Ok(names.filter_map(move |name| {
+        let path = target.folder_path().join(name);
+        // One that has a link's name was left there by what had that name before.
+        let place = match Target::of_link(&path) {
+            Some(link) => link.with_rights(like.clone()),
+            None => Target::open_or_missing(&path, Some(like)).ok()?,
+        };
+        if is_gone && place.metadata().ok()?.is_some() {
+            return None;
+        }
+        // What cannot be read has something to say to whoever opens that sheet.
+        let (head, frames) = Journal::peek(&place).ok()??;
+        if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
+            return None;
+        }
+        let frames = frames.into_iter();
+        let frames: Vec<Frame> = frames
+            .map(|frame| seen_or_meant(frame, options.encoding))
+            .collect();
+        let history = frame::history(&frames);
+        Some(Other {
+            place,
+            frames,
+            history,
+        })
+    }))
+}
+
 /// Looks for the journal of a sheet that has none.
 pub(crate) fn look_for(
     target: &Target,
@@ -203,29 +251,10 @@ pub(crate) fn look_for(
     };
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it.
     let (mut older, mut is_whole) = (None, false);
-    for name in Journal::names_of_others(target)? {
-        let path = target.folder_path().join(name);
-        // One that has a link's name was left there by what had that name before.
-        let place = match Target::of_link(&path) {
-            Some(link) => Ok(link.with_rights(like.clone())),
-            None => Target::open_or_missing(&path, Some(&like)),
-        };
-        let Ok(place) = place else { continue };
-        // What cannot be read has something to say to whoever opens that sheet.
-        let Ok(Some((head, frames))) = Journal::peek(&place) else {
-            continue;
-        };
-        if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
-            continue;
-        }
-        let frames = frames.into_iter();
-        let frames: Vec<Frame> = frames
-            .map(|frame| seen_or_meant(frame, options.encoding))
-            .collect();
-        let history = frame::history(&frames);
-        let waiting = waiting(&history, Some((sheet, hash)));
+    for other in others(target, false, &like, options, sheet)? {
+        let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
-            0 => match standing_elsewhere(&frames, &history, sheet, hash) {
+            0 => match standing_elsewhere(&other, sheet, hash) {
                 Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
                     is_whole = true;
@@ -235,11 +264,10 @@ pub(crate) fn look_for(
             },
             rows => rows,
         };
-        let is_left = is_of(&frames, &history, sheet, hash, &place, options)? && !is_used(&place)?;
-        if !is_left {
+        if !is_of(&other, sheet, hash, options)? || is_used(&other.place)? {
             continue;
         }
-        let place = Arc::new(place);
+        let place = Arc::new(other.place);
         let left = LeftBehind { place, rows };
         if waiting > 0 {
             return Ok(Some(left));
@@ -247,6 +275,49 @@ pub(crate) fn look_for(
         older.get_or_insert(left);
     }
     Ok(older.filter(|_| !is_whole))
+}
+
+/// What is to be said of a sheet that left its journal behind, and got a name beside which another one lies: that
+/// of a sheet before it (`is_anew`), or its own of a time when it had this name.
+pub(crate) fn beside_another(
+    target: &Target,
+    options: &Options,
+    sheet: &Sheet,
+    history: &History,
+    hash: ContentHash,
+    is_anew: bool,
+) -> Result<Option<Error>> {
+    let Some(like) = target.rights_now()? else {
+        return Ok(None);
+    };
+    let mut public: Vec<ContentHash> = vec![hash];
+    public.extend(history.versions().iter().map(|version| version.hash));
+    for other in others(target, true, &like, options, sheet)? {
+        let rows = waiting(&other.history, Some((sheet, &public)));
+        // What shows no time of its results may be what a copy was made of that was worked on and is gone.
+        let is_its = is_anew || traces(&other.history, sheet).any(is_time);
+        if rows == 0 || !is_its || !is_of(&other, sheet, hash, options)? || is_used(&other.place)? {
+            continue;
+        }
+        let (from, beside) = (
+            Journal::path_beside(&other.place),
+            Journal::path_beside(target),
+        );
+        let mut aside = beside.as_os_str().to_owned();
+        aside.push(".other");
+        return Ok(Some(Error::Unsuitable {
+            problem: format!(
+                "was called {} when it was worked on, and {} was left there with results for {} that it does not show; the journal beside it knows nothing of them: mv -n {} and run tickoff recover {} --apply, which writes them, or --discard, which gives them up and keeps them in a copy",
+                Escaped::text(other.place.name()),
+                escape(&from.display().to_string()),
+                rows_text(rows),
+                command_line([beside.as_os_str(), &aside].into_iter()),
+                command_line([target.path()].into_iter()),
+            ),
+            path: target.path().to_owned(),
+        }));
+    }
+    Ok(None)
 }
 
 impl LeftBehind {
@@ -272,9 +343,10 @@ impl LeftBehind {
     }
 }
 
-/// How many keys have a value that no public version showed, and that the sheet, whose hash this is, does not show.
+/// How many keys have a value that no public version showed, and that the sheet does not show. The hashes are of
+/// contents that are known to have been public.
 /// A row that shows what it never held before has been shown and gone on with, whatever became of it since.
-fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
+fn waiting(history: &History, sheet: Option<(&Sheet, &[ContentHash])>) -> usize {
     let shown = |po: &str, column: &str| {
         let (sheet, _) = sheet?;
         let row = sheet.rows(po).next()?;
@@ -282,10 +354,10 @@ fn waiting(history: &History, sheet: Option<(&Sheet, ContentHash)>) -> usize {
         Some(text(sheet.base_cell(row, column_at)))
     };
     // One that was only announced may never have taken the name, unless the sheet is it or a later one.
-    let hash = sheet.map(|(_, hash)| hash);
+    let public = sheet.map_or(&[][..], |(_, public)| public);
     let was_public = |version: usize| {
         let mut since = history.versions()[version..].iter();
-        since.any(|it| !it.has_failed && (it.is_confirmed || Some(it.hash) == hash))
+        since.any(|it| !it.has_failed && (it.is_confirmed || public.contains(&it.hash)))
     };
     let rows = history.rows().filter(|(po, row)| {
         let has_gone_on = |past: &Past| {
@@ -319,32 +391,37 @@ enum Elsewhere {
     Older(usize),
 }
 
-fn standing_elsewhere(
-    frames: &[Frame],
-    history: &History,
-    sheet: &Sheet,
-    hash: ContentHash,
-) -> Elsewhere {
+fn is_time(past: &Past) -> bool {
+    stage_prefix(&past.column, LAST_PROCESSED).is_some()
+}
+
+/// The cells of a sheet that show what they did not before a journal's results, and did since.
+fn traces<'s>(history: &'s History, sheet: &'s Sheet) -> impl Iterator<Item = &'s Past> {
+    let cells = history.cells().filter(|(po, past)| {
+        let is = |value: &str, shown: &str| is_same(&past.column, value, shown);
+        cell(sheet, history, po, &past.column).is_some_and(|shown| {
+            let mut written = past.earlier().chain([past.last.as_str()]);
+            !shown.trim().is_empty()
+                && written.any(|value| is(value, &shown))
+                && !past.before.iter().any(|before| is(before, &shown))
+        })
+    });
+    cells.map(|(_, past)| past)
+}
+
+fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewhere {
+    let (frames, history) = (&other.frames, &other.history);
+    let mut traces = traces(history, sheet).peekable();
+    if traces.peek().is_none() {
+        return Elsewhere::Unknown;
+    }
+    let has_time = traces.any(is_time);
     let held = |past: &Past, shown: &str| {
         let mut earlier = past.earlier();
         earlier.any(|it| is_same(&past.column, it, shown))
     };
     let is_last = |past: &Past, shown: &str| is_same(&past.column, &past.last, shown);
-    let is_time = |past: &Past| stage_prefix(&past.column, LAST_PROCESSED).is_some();
     let shown = |po: &str, past: &Past| cell(sheet, history, po, &past.column);
-    let is_trace = |&(po, past): &(&str, &Past)| {
-        let mut before = past.before.iter();
-        shown(po, past).is_some_and(|shown| {
-            (is_last(past, &shown) || held(past, &shown))
-                && !shown.trim().is_empty()
-                && !before.any(|it| is_same(&past.column, it, &shown))
-        })
-    };
-    let mut traces = history.cells().filter(is_trace).peekable();
-    if traces.peek().is_none() {
-        return Elsewhere::Unknown;
-    }
-    let has_time = traces.any(|(_, past)| is_time(past));
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
     let reading = match standing(frames, history, sheet, hash, is_of_session) {
         Standing::Current(_) => return Elsewhere::Whole,
@@ -380,14 +457,12 @@ fn standing_elsewhere(
 }
 
 /// Whether a sheet has the contents that a journal knows, and what lies beside that journal has not.
-fn is_of(
-    frames: &[Frame],
-    history: &History,
-    sheet: &Sheet,
-    hash: ContentHash,
-    place: &Target,
-    options: &Options,
-) -> Result<bool> {
+fn is_of(other: &Other, sheet: &Sheet, hash: ContentHash, options: &Options) -> Result<bool> {
+    let Other {
+        place,
+        frames,
+        history,
+    } = other;
     let is_known = history
         .versions()
         .iter()

@@ -158,6 +158,13 @@ fn show(
     let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
     let standing = standing(frames, &history, sheet, hash, is_of_session);
+    if !is_of_session && !matches!(standing, Standing::Asked(_)) {
+        let is_anew = matches!(standing, Standing::Anew);
+        let refused = left_behind::beside_another(target, options, sheet, &history, hash, is_anew)?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
     if !matches!(standing, Standing::Anew | Standing::Asked(_)) {
         frame::add_waiting_columns(sheet, frames);
     }

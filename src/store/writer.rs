@@ -244,6 +244,15 @@ impl Writer {
         let public = self.outside.public().hash;
         let is_of_session = self.durable.is_of_session();
         let standing = standing(frames, &history, &sheet, public, is_of_session);
+        if !was_renamed && !is_beside_a_session && !matches!(standing, Standing::Asked(_)) {
+            let (target, options) = (&self.site.target, &self.site.options);
+            let is_anew = matches!(standing, Standing::Anew);
+            let refused =
+                left_behind::beside_another(target, options, &sheet, &history, public, is_anew)?;
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
+        }
         let is_as_left = matches!(standing, Standing::Current(_));
         if !matches!(standing, Standing::Anew) {
             sheet.know(&history);

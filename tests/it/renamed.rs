@@ -9,6 +9,12 @@ use crate::fixture::TempSheet;
 /// A sheet whose session was killed while the results of PO1 and PO2 were durable and not visible.
 pub fn killed() -> TempSheet {
     let sheet = TempSheet::pending(4);
+    kill(&sheet);
+    assert!(!sheet.text().contains("COMPLETED"));
+    sheet
+}
+
+fn kill(sheet: &TempSheet) {
     let mut apply = sheet.tickoff("apply");
     apply.args(["--ack", "--quiet"]).stdin(Stdio::piped());
     let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
@@ -31,8 +37,6 @@ pub fn killed() -> TempSheet {
     child.kill().unwrap();
     child.wait().unwrap();
     drop(open);
-    assert!(!sheet.text().contains("COMPLETED"));
-    sheet
 }
 
 const ASKED: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there: its journal has results for 2 rows that it does not show: tickoff recover DIR/orders.csv --apply writes them, --discard gives them up and keeps them in a copy";
@@ -200,4 +204,67 @@ fn a_renamed_sheet_whose_key_column_was_renamed_too_is_known() {
     assert_eq!(completed(&sheet), 0);
     let mut copies = sheet.backup_names().into_iter();
     assert!(copies.any(|name| name.contains(".discarded.")));
+}
+
+const BESIDE_ANOTHER: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there with results for 2 rows that it does not show; the journal beside it knows nothing of them: mv -n DIR/.orders.csv.journal DIR/.orders.csv.journal.other and run tickoff recover DIR/orders.csv --apply, which writes them";
+
+/// Whoever gives a sheet the name of an earlier one, or its own of before, does not lose its results to the journal
+/// that lies beside that name.
+#[test]
+fn a_sheet_that_gets_a_name_with_a_journal_is_told_what_to_do() {
+    let another = killed();
+    std::fs::write(
+        another.folder().join("orders.csv"),
+        "PO_NUMBER;STATUS\nX1;\nX2;\n",
+    )
+    .unwrap();
+    let set_before = |sheet: &TempSheet, po: &str| {
+        crate::fixture::rested(&sheet.folder().join("orders.csv"));
+        end(&mut on_orders(sheet, "set", &[po, "STATUS=COMPLETED"])).with(0);
+    };
+    set_before(&another, "X1");
+    rename(&another);
+
+    let itself = TempSheet::pending(4);
+    rename(&itself);
+    set_before(&itself, "PO0");
+    std::fs::rename(itself.folder().join("orders.csv"), itself.path()).unwrap();
+    end(itself.tickoff("set").args(["PO3", "STATUS=COMPLETED"])).with(0);
+    kill(&itself);
+    rename(&itself);
+
+    for (sheet, done) in [(another, 0), (itself, 2)] {
+        let before = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
+        for (command, arguments, code) in [
+            ("run", &["--", "touch", "ran"][..], 3),
+            ("set", &["PO0", "Priority=x"], 3),
+            ("recover", &["--apply"], 3),
+            ("status", &[], 0),
+        ] {
+            let ended = end(&mut on_orders(&sheet, command, arguments)).with(code);
+            let told = sheet.without_folder(&ended.stderr);
+            assert!(told.contains(BESIDE_ANOTHER), "{command}: {told}");
+        }
+        assert!(!sheet.folder().join("ran").exists());
+        let after = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
+        assert!(before == after);
+        let journal = |name: &str| sheet.folder().join(format!(".orders.csv.journal{name}"));
+        std::fs::rename(journal(""), journal(".other")).unwrap();
+        end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
+        assert_eq!(completed(&sheet), done + 2);
+        end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+        assert_eq!(completed(&sheet), 4);
+    }
+}
+
+/// Nothing is asked of a sheet whose copy was worked on to try it, and removed.
+#[test]
+fn a_sheet_that_was_worked_on_is_not_told_of_a_copy_of_it_that_was_killed() {
+    let sheet = killed();
+    std::fs::copy(sheet.path(), sheet.folder().join("orders.csv")).unwrap();
+    crate::fixture::rested(&sheet.folder().join("orders.csv"));
+    end(&mut on_orders(&sheet, "set", &["PO0", "STATUS=COMPLETED"])).with(0);
+    std::fs::remove_file(sheet.path()).unwrap();
+    let ended = end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+    assert_eq!(ended.stderr, "");
 }

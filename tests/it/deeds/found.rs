@@ -555,24 +555,11 @@ fn saved_from_an_older_version_and_renamed() -> (TempSheet, std::path::PathBuf) 
     let sheet = sheet(3);
     result(&sheet, "PO0", &completed(FIRST));
     let older = sheet.text();
-    killed_later(&sheet, "PO1");
+    result(&sheet, "PO1", &completed(SECOND));
     save(&sheet, older.replace("PO0;COMPLETED", "PO0;PENDING"));
     let renamed = sheet.folder().join("renamed.csv");
     fs::rename(sheet.path(), &renamed).unwrap();
     (sheet, renamed)
-}
-
-/// A session has a result that everybody can see, and is killed.
-fn killed_later(sheet: &TempSheet, po: &str) {
-    let mut apply = sheet.tickoff("apply");
-    apply.arg("--ack").stdin(Stdio::piped());
-    let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = child.stdin.take().unwrap();
-    let updates = format!(r#"{{"STATUS":"COMPLETED","LAST_PROCESSED":"{SECOND}"}}"#);
-    writeln!(lines, r#"{{"po_number":"{po}","updates":{updates}}}"#).unwrap();
-    wait_until("it is visible", || sheet.text().contains(SECOND));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 fn on(path: &std::path::Path, command: &str, arguments: &[&str]) -> crate::command_line::Ended {

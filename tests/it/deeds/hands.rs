@@ -273,6 +273,14 @@ impl World {
             return Ok(());
         }
         let now = self.view()?;
+        let journals = self.journals();
+        let is_begun = journals.contains(&self.folder.join(format!(".{}.journal", self.name)));
+        let lacks_time = now.keys().iter().any(|po| {
+            let time = |table: &Table| table.get(po, "LAST_PROCESSED").unwrap_or("").to_owned();
+            !time(&now).is_empty() && saved.row(po).is_some() && time(&saved).is_empty()
+        });
+        let is_older = open < self.model.latest_number() || lacks_time;
+        self.has_left_journal |= !is_begun && !journals.is_empty() && is_older;
         self.model.saved(open, &saved, &now);
         match in_place {
             true => {

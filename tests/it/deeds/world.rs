@@ -36,8 +36,9 @@ pub struct World {
     /// about, and which version that is the model does not know; if nothing is asked, it is thought that all went
     /// along.
     pub is_renamed_since: bool,
-    /// Whether that was so once: the journal of the first name still lies there, and may be asked about whenever the
-    /// sheet shows less than it knows.
+    /// Whether that was so once, or an older version was saved after the sheet was renamed and before it was worked on:
+    /// the journal of the first name still lies there, and may be asked about whenever the sheet shows less than it
+    /// knows.
     pub has_left_journal: bool,
     /// Where the folder is mounted, if it is.
     mounted: Option<PathBuf>,
@@ -174,7 +175,7 @@ impl World {
         }
     }
 
-    fn journals(&self) -> Vec<PathBuf> {
+    pub fn journals(&self) -> Vec<PathBuf> {
         let names = fs::read_dir(&self.folder).unwrap();
         let paths = names.map(|entry| entry.unwrap().path());
         let is_journal = |path: &PathBuf| path.to_string_lossy().ends_with(".journal");
@@ -376,7 +377,10 @@ impl World {
         for (po, column, value) in now.cells() {
             let was = before.get(&po, &column);
             let place = cell(&po, &column);
+            // A hand was quicker than the version that took the place of its save, and is merged only now.
+            let last = self.model.latest().table.get(&po, &column);
             let is_explained = was == Some(value.as_str())
+                || last == Some(value.as_str())
                 || (was.is_none() && value.is_empty())
                 || self
                     .model

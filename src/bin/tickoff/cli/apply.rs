@@ -166,7 +166,6 @@ fn pump<O: Send>(
     std::thread::scope(|scope| {
         let (submitted, to_answer) = channel();
         let answering = scope.spawn(move || answers.give(to_answer, wait));
-        let room = Room::of(room::MOST);
         let mut bytes = Vec::new();
         let mut number = 0;
         let read = loop {
