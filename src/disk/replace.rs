@@ -217,6 +217,7 @@ impl<'t> Replacement<'t> {
         let target = self.target;
         let failed = |error| Error::io("replace", target.path())(error);
         self.tell(expected.hash)?;
+        *made = self.staged.open_to_read().ok();
         let (public, metadata) = target.open_sheet()?;
         let lease = match Lease::take(&public) {
             Leased::Held(lease) => Some(lease),
@@ -227,7 +228,6 @@ impl<'t> Replacement<'t> {
         if !is_expected || Stamp::of(&metadata).inode != expected.stamp.inode {
             return Ok(Publication::Edited);
         }
-        *made = self.staged.open_to_read().ok();
         let name = match self.staged.exchange(target.name()) {
             Ok(name) => Some(name),
             Err(error) if is_unsupported(&error) => {
