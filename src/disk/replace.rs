@@ -205,10 +205,20 @@ impl<'t> Replacement<'t> {
     }
 
     /// Puts the new version in the place of `expected`. The caller holds the write lock.
-    pub(crate) fn publish(mut self, expected: &mut Version) -> Result<Publication> {
+    pub(crate) fn publish(self, expected: &mut Version) -> Result<Publication> {
+        self.publish_and_hold(expected, &mut None)
+    }
+
+    /// The same; `made` gets the new version, open for reading only, before anybody else can write to it.
+    pub(crate) fn publish_and_hold(
+        mut self,
+        expected: &mut Version,
+        made: &mut Option<File>,
+    ) -> Result<Publication> {
         let target = self.target;
         let failed = |error| Error::io("replace", target.path())(error);
         self.tell(expected.hash)?;
+        *made = self.staged.open_to_read().ok();
         let (public, metadata) = target.open_sheet()?;
         let lease = match Lease::take(&public) {
             Leased::Held(lease) => Some(lease),

@@ -83,6 +83,12 @@ impl<F: Borrow<File>> Staged<F> {
         &self.file
     }
 
+    /// The same file for reading only, by the name that it has.
+    pub(crate) fn open_to_read(&self) -> io::Result<File> {
+        let name = self.name.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        open::to_read(self.folder(), name)
+    }
+
     /// Whether others could open it by now.
     pub(crate) fn has_a_name(&self) -> bool {
         self.name.is_some()

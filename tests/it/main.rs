@@ -87,6 +87,8 @@ mod numbering;
 #[cfg(feature = "cli")]
 mod oracle;
 #[cfg(feature = "cli")]
+mod overtaken;
+#[cfg(feature = "cli")]
 mod pace;
 #[cfg(feature = "cli")]
 mod placeholders;

@@ -247,3 +247,128 @@ fn a_handler_that_has_to_read_anew_does_not_take_over_a_half_written_sheet() {
         assert_eq!(sheet.cell(po, "STATUS"), "COMPLETED", "{po}");
     }
 }
+
+const KEYED: &str = "PO_NUMBER;STATUS;note\nP1;;\nP2;;\nP3;;\nP4;;\n";
+
+fn by(key: &str) -> Options {
+    Options {
+        key: key.into(),
+        ..Options::default()
+    }
+}
+
+/// Gives the key column another name, as another program does, with an edit.
+fn rename_key(sheet: &TempSheet) {
+    let text = sheet.text().replace("PO_NUMBER", "Order");
+    save(sheet, &text.replace("P4;;", "P4;;theirs"));
+}
+
+#[track_caller]
+fn refused_for_its_key(error: &Error) {
+    let chain = error.chain();
+    let told = "holds results by the key column Order: use --key Order";
+    assert!(chain.contains(told), "{chain}");
+}
+
+#[test]
+fn a_save_with_another_name_for_the_key_column_is_kept_beside_a_handler_that_writes_on() {
+    let sheet = TempSheet::new(KEYED);
+    let handler = sheet.open();
+    handler.update_record("P1", [("note", "one")]).unwrap();
+    rename_key(&sheet);
+    handler.update_record("P2", [("note", "two")]).unwrap();
+    assert_eq!(
+        sheet.text(),
+        "PO_NUMBER;STATUS;note\nP1;;one\nP2;;two\nP3;;\nP4;;\n"
+    );
+    let kept = sheet.backup_names();
+    let [copy] = &kept[..] else {
+        panic!("{kept:?}");
+    };
+    let kept = std::fs::read_to_string(sheet.backups().join(copy)).unwrap();
+    assert_eq!(kept, "Order;STATUS;note\nP1;;one\nP2;;\nP3;;\nP4;;theirs\n");
+}
+
+#[test]
+fn a_handler_is_refused_once_another_one_goes_on_with_a_renamed_key_column() {
+    let sheet = TempSheet::new(KEYED);
+    let handler = Arc::new(sheet.open());
+    handler.update_record("P1", [("note", "one")]).unwrap();
+    rename_key(&sheet);
+    let other = CsvHandler::open_with(sheet.path(), &by("Order")).unwrap();
+    other.update_record("P3", [("note", "three")]).unwrap();
+    let error = handler.update_record("P2", [("note", "two")]).unwrap_err();
+    assert!(matches!(error, Error::NotDurable { .. }), "{error:?}");
+    refused_for_its_key(&error);
+    // Nothing of the refused one is seen here either.
+    assert_eq!(handler.record("P2").unwrap().get("note"), Some(""));
+    let queue = WriteQueue::new(handler, 16);
+    queue.start_writer_thread().unwrap();
+    let operation = queue.submit_write("P2", [("note", "two")]).unwrap();
+    refused_for_its_key(&queue.wait(&operation, Until::Durable).unwrap_err());
+    other.finish().unwrap();
+    assert_eq!(
+        sheet.text(),
+        "Order;STATUS;note\nP1;;one\nP2;;\nP3;;three\nP4;;theirs\n"
+    );
+    assert_eq!(sheet.backup_names(), [""; 0]);
+}
+
+#[test]
+fn what_was_acknowledged_before_the_key_column_was_renamed_is_written_under_its_new_name() {
+    let sheet = TempSheet::new(KEYED);
+    let queue = WriteQueue::new(Arc::new(sheet.open()), 16);
+    queue.start_writer_thread().unwrap();
+    let editor = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let operation = queue.submit_write("P1", [("note", "one")]).unwrap();
+    queue.wait(&operation, Until::Durable).unwrap();
+    rename_key(&sheet);
+    let other = CsvHandler::open_with(sheet.path(), &by("Order")).unwrap();
+    other.update_record("P3", [("note", "three")]).unwrap();
+    drop(editor);
+    refused_for_its_key(&queue.flush().unwrap_err());
+    assert_eq!(
+        sheet.text(),
+        "Order;STATUS;note\nP1;;one\nP2;;\nP3;;three\nP4;;theirs\n"
+    );
+}
+
+#[test]
+fn a_session_keeps_its_sheet_when_somebody_renames_the_key_column_and_another_one_is_refused() {
+    let sheet = TempSheet::new(KEYED);
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    session.prepare(4).unwrap();
+    rename_key(&sheet);
+    let refused = CsvHandler::open_with(sheet.path(), &by("Order")).map(drop);
+    let told = "holds results by the key column PO_NUMBER: use --key PO_NUMBER";
+    assert!(refused.unwrap_err().chain().contains(told));
+    let handler = session.handler();
+    handler.update_record("P2", [("note", "two")]).unwrap();
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("P2", "note"), "two");
+    let is_kept = |name: &String| {
+        let copy = std::fs::read_to_string(sheet.backups().join(name)).unwrap();
+        copy.starts_with("Order;") && copy.contains("theirs")
+    };
+    assert!(sheet.backup_names().iter().any(is_kept));
+}
+
+/// Another column has the key's name: the rows have other keys, and none of the results is theirs.
+#[test]
+fn no_result_is_written_to_a_row_that_another_column_gave_its_key() {
+    let sheet = TempSheet::new("PO_NUMBER;note;alt\nP1;;A1\nP2;;A2\nP3;;A3\nP4;;A4\n");
+    let queue = WriteQueue::new(Arc::new(sheet.open()), 16);
+    queue.start_writer_thread().unwrap();
+    queue.submit_write("P1", [("note", "one")]).unwrap();
+    queue.flush().unwrap();
+    let before = sheet.text();
+    let other = before.replacen("PO_NUMBER;note;alt", "alt;note;PO_NUMBER", 1);
+    save(&sheet, &other);
+    let operation = queue.submit_write("P2", [("note", "two")]).unwrap();
+    queue.wait(&operation, Until::Durable).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(sheet.text(), other);
+    save(&sheet, &before);
+    queue.flush().unwrap();
+    assert_eq!(sheet.text(), before.replace("P2;;", "P2;two;"));
+}

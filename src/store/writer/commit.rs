@@ -22,8 +22,9 @@ use super::Writer;
 use super::batch::Batch;
 use super::typed::Hand;
 
-/// How much is made durable in one frame. In JSON a byte may take six, and a frame of the journal has an end.
-const MAX_BATCH_BYTES: usize = 64 << 20;
+/// How much is made durable in one frame. In JSON a byte may take six, and a frame of the journal that is longer than
+/// 1 GiB is not read again.
+const MAX_BATCH_BYTES: usize = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 
 impl Writer {
     /// Makes operations durable, all in one journal frame unless they are very large, and answers each of them.
@@ -126,5 +127,50 @@ impl Writer {
         self.durable.add_unplaced(unplaced);
         self.visible.fall_behind();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Target;
+    use crate::journal::Journal;
+    use crate::sheet::{Options, Updates};
+
+    #[test]
+    fn a_batch_that_is_too_long_for_one_frame_is_made_durable_in_several_in_its_order() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let path = folder.path().join("in.csv");
+        std::fs::write(&path, "PO_NUMBER;STATUS;note\nP1;;\nP2;;\nP3;;\n").unwrap();
+        let target = Arc::new(Target::open(&path).unwrap());
+        let options = Options::default();
+        let (mut writer, _) = Writer::open(Arc::clone(&target), &options, None, None).unwrap();
+        let long = |letter: &str| letter.repeat(MAX_BATCH_BYTES * 2 / 5);
+        let notes = [("P1", "a"), ("P2", "b"), ("P3", "c"), ("P1", "d")];
+        let operations = notes
+            .map(|(po, letter)| WriteOperation::new(po, Updates::from([("note", long(letter))])));
+        let answers = writer.commit(&operations.iter().collect::<Vec<_>>());
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+
+        let (_, frames) = Journal::peek(&target).unwrap().unwrap();
+        let written: Vec<usize> = frames
+            .iter()
+            .map(|frame| {
+                let cells = frame.rows.iter().flat_map(|row| &row.cells);
+                cells.map(|cell| cell.value.len()).sum()
+            })
+            .filter(|bytes| *bytes > 0)
+            .collect();
+        assert_eq!(written, [2 * long("a").len(); 2]);
+        assert_eq!(
+            writer
+                .sheet()
+                .load()
+                .record("P1")
+                .unwrap()
+                .get("note")
+                .unwrap(),
+            long("d")
+        );
     }
 }

@@ -314,21 +314,20 @@ impl Outside {
     /// Exchanges the public version with a new one, which is not known until somebody
     /// [says so](Outside::set_public). Whoever exchanges, the displaced file is watched from here on.
     pub(super) fn exchange(&mut self, replacement: Replacement<'_>) -> Result<Publication> {
-        let publication = replacement.publish(&mut self.public)?;
+        let mut made = None;
+        let publication = replacement.publish_and_hold(&mut self.public, &mut made)?;
         let replaced = self.public;
-        self.overtaken.knows(&replaced);
         Ok(match publication {
             Publication::Done(version, watch) => {
-                self.overtaken.was_replaced(replaced.stamp.inode);
+                self.overtaken.replaced(&replaced, true, made, &version);
                 if let Some(file) = watch {
                     self.watch(file, replaced);
                 }
                 Publication::Done(version, None)
             }
             Publication::Displaced(version, edit) => {
-                if edit.in_place {
-                    self.overtaken.was_replaced(replaced.stamp.inode);
-                }
+                self.overtaken
+                    .replaced(&replaced, edit.in_place, made, &version);
                 Publication::Displaced(version, edit)
             }
             others => others,

@@ -76,15 +76,17 @@ impl Overtaken {
         if self.held.as_ref().map(|held| held.inode) == inode {
             return;
         }
-        let before = std::mem::replace(
-            &mut self.held,
-            now.map(|(file, inode)| Held {
-                file,
-                inode,
-                known: None,
-            }),
-        );
+        let now = now.map(|(file, inode)| Held {
+            file,
+            inode,
+            known: None,
+        });
+        self.has_the_name(now);
         self.knows(public);
+    }
+
+    fn has_the_name(&mut self, now: Option<Held>) {
+        let before = std::mem::replace(&mut self.held, now);
         self.waiting.extend(before.map(|held| Lost {
             file: held.file,
             known: held.known,
@@ -102,11 +104,21 @@ impl Overtaken {
         }
     }
 
-    /// We replaced this file, and know what became of it.
-    pub(super) fn was_replaced(&mut self, inode: u64) {
-        if self.held.as_ref().is_some_and(|held| held.inode == inode) {
-            self.held = None;
+    /// We put a version, which is the one that was `made`, in the place of another one; of a file in which it `was`
+    /// itself we know what became.
+    pub(super) fn replaced(&mut self, it: &Version, was: bool, made: Option<File>, by: &Version) {
+        if self.held.is_none() {
+            return;
         }
+        self.knows(it);
+        let now = made.map(|file| Held {
+            file,
+            inode: by.stamp.inode,
+            known: Some(*by),
+        });
+        self.held
+            .take_if(|held| was && held.inode == it.stamp.inode);
+        self.has_the_name(now);
     }
 
     /// The one that lost the name first.
