@@ -63,9 +63,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const AFTER_A_SIGNAL: Duration = Duration::from_secs(10);
 /// A run that takes longer does not end.
 const HANGS: Duration = Duration::from_secs(600);
-/// What a run may hold when its last jobs run: three descriptors for each of those, and what does not depend on how
-/// many there were.
-const DESCRIPTORS: usize = 3 * JOBS + 16;
+/// What a run may hold besides three descriptors for each running job, however many jobs there were.
+const DESCRIPTORS: usize = 22;
 const THREADS: usize = JOBS + 12;
 
 #[test]
@@ -101,7 +100,7 @@ impl std::fmt::Display for Seen {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             out,
-            "{} rows, {} jobs, {} results handed over, {} signals, the longest end {:.1} s, {} kills, at most {} descriptors and {} threads",
+            "{} rows, {} jobs, {} results handed over, {} signals, the longest end {:.1} s, {} kills, at most {} other descriptors and {} threads",
             self.rows,
             self.jobs,
             self.results,
@@ -560,7 +559,7 @@ impl Drop for Watched {
     }
 }
 
-/// How many descriptors and threads a process had, again and again.
+/// How many descriptors, without those for running jobs, and threads a process had, again and again.
 #[derive(Default)]
 struct Held {
     descriptors: Vec<usize>,
@@ -572,9 +571,10 @@ impl Held {
         let count = |list: &str| {
             fs::read_dir(format!("/proc/{pid}/{list}")).map_or(0, |entries| entries.count())
         };
+        let jobs = jobs(pid);
         let (descriptors, threads) = (count("fd"), count("task"));
         if is_alive(&pid.to_string()) {
-            self.descriptors.push(descriptors);
+            self.descriptors.push(descriptors.saturating_sub(3 * jobs));
             self.threads.push(threads);
         }
     }
@@ -587,6 +587,15 @@ impl Held {
         assert!(descriptors <= DESCRIPTORS, "{descriptors} descriptors");
         assert!(threads <= THREADS, "{threads} threads");
     }
+}
+
+/// The children of all threads but the first, which has the adopted ones.
+fn jobs(pid: u32) -> usize {
+    let threads = names(Path::new(&format!("/proc/{pid}/task")));
+    let others = threads.iter().filter(|thread| **thread != pid.to_string());
+    let lists = others.map(|thread| format!("/proc/{pid}/task/{thread}/children"));
+    let lists = lists.map(|list| fs::read_to_string(list).unwrap_or_default());
+    lists.map(|list| list.split_whitespace().count()).sum()
 }
 
 /// What the lower quarter of the last quarter does not exceed.
