@@ -19,7 +19,7 @@
 //! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
 //! that is said, and nothing is done with the file (`disk/link.rs`).
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
