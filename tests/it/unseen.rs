@@ -250,8 +250,15 @@ fn a_column_that_is_not_found_is_answered_with_the_one_that_looks_like_it() {
 fn check_overlooked(name: &str, options: &str, reason: &str) {
     let contents = format!("PO_NUMBER;{name}\nP1;COMPLETED\nP2;\n;x\n");
     let sheet = TempSheet::new(&contents);
+    let shown: String = name
+        .chars()
+        .map(|c| match c {
+            '\u{ad}' | '\u{200b}' | '\u{fe0f}' => c.escape_unicode().to_string(),
+            c => c.to_string(),
+        })
+        .collect();
     let said = format!(
-        "no column {}, and one that looks so, by which 1 row is done, would be overlooked: the column {name} {reason}",
+        "no column {}, and one that looks so, by which 1 row is done, would be overlooked: the column {shown} {reason}",
         if options.is_empty() {
             "STATUS"
         } else {
@@ -345,7 +352,7 @@ fn a_column_that_is_added_beside_one_that_looks_like_it_is_named_before_anything
         let [time, message] = warned[..] else {
             panic!("{command}: {ended:?}");
         };
-        assert!(time.ends_with("WARN the column LAST_PROCESSED is added at the end: the column LAST_PROCESSED\u{200b} has an invisible character U+200B (a zero-width space) at its end"), "{time}");
+        assert!(time.ends_with("WARN the column LAST_PROCESSED is added at the end: the column LAST_PROCESSED\\u{200b} has an invisible character U+200B (a zero-width space) at its end"), "{time}");
         assert!(message.ends_with("WARN the column ERROR_MESSAGE is added at the end: the column ＥＲＲＯＲ＿ＭＥＳＳＡＧＥ looks like it, but they differ in the form of Ｅ U+FF25"), "{message}");
         assert_eq!(sheet.cell("P1", "STАTUS"), "x");
     }
@@ -354,7 +361,7 @@ fn a_column_that_is_added_beside_one_that_looks_like_it_is_named_before_anything
     assert!(
         ended
             .stderr
-            .contains("WARN the column STATUS is added at the end: the column STATUS\u{200b} has"),
+            .contains("WARN the column STATUS is added at the end: the column STATUS\\u{200b} has"),
         "{ended:?}"
     );
 }
@@ -380,8 +387,8 @@ fn beside_an_error_in_the_header_all_else_is_told_that_can_be_read() {
         no_key[1..],
         [
             "1:9: warning: the column note is there twice, as column 2 and 3: the first counts where a name fits both",
-            "1:14: warning: the column LAST\u{ad}_PROCESSED looks like LAST_PROCESSED and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
-            "1:18: warning: the column LAST\u{ad}_PROCESSED has an invisible character U+00AD (a soft hyphen) inside",
+            "1:14: warning: the column LAST\\u{ad}_PROCESSED looks like LAST_PROCESSED and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
+            "1:18: warning: the column LAST\\u{ad}_PROCESSED has an invisible character U+00AD (a soft hyphen) inside",
             "2:6: warning: sold is none of the known statuses; a run leaves the row alone",
             "3:2: warning: the cell is not UTF-8; it is kept as it is",
             "4:1: error: a quote opens here and is never closed",
