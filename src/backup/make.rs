@@ -73,12 +73,8 @@ impl BackupManager {
                 path: self.sheet.clone(),
             });
         }
-        Origin {
-            original_path: self.sheet.clone(),
-            record_count,
-            size_bytes,
-        }
-        .write(staged.file());
+        self.origin(Some(record_count), size_bytes)
+            .write(staged.file());
 
         let n = self.publish(&mut staged, &first, |n| {
             self.names.backup(named(n), session_id)
@@ -150,9 +146,21 @@ impl BackupManager {
         };
         let first = self.folder.join(name(0));
         let mut staged = stage(&folder, &first)?;
-        copy::copy(source, granting, &self.sheet, staged.file(), &first)?;
+        let size_bytes = copy::copy(source, granting, &self.sheet, staged.file(), &first)?;
+        self.origin(None, size_bytes).write(staged.file());
         let n = self.publish(&mut staged, &first, name)?;
         Ok(self.folder.join(name(n)))
+    }
+
+    /// What a copy that is made now says of itself.
+    pub(super) fn origin(&self, record_count: Option<usize>, size_bytes: u64) -> Origin {
+        Origin {
+            original_path: self.sheet.clone(),
+            sheet_folder: self.sheet_folder,
+            is_own_folder: Some(self.is_beside_its_sheet()),
+            record_count,
+            size_bytes,
+        }
     }
 
     /// Syncs a filled copy, gives it the first of the names that is free, and syncs the folder.

@@ -8,6 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::attribution::FolderId;
 use super::name::Pattern;
 use crate::error::{Error, Result};
 use crate::text::escape;
@@ -23,6 +24,7 @@ pub const DEFAULT_KEEP: usize = 5;
 pub struct BackupManager {
     /// Canonical.
     pub(super) sheet: PathBuf,
+    pub(super) sheet_folder: Option<FolderId>,
     /// Absolute; it may not be there yet.
     pub(super) folder: PathBuf,
     pub(super) names: Pattern,
@@ -54,6 +56,7 @@ impl BackupManager {
             None => default_folder(&sheet),
         };
         Ok(BackupManager {
+            sheet_folder: sheet.parent().and_then(FolderId::of),
             sheet,
             folder,
             names,
@@ -79,9 +82,10 @@ impl BackupManager {
         escape(&self.sheet.file_name().unwrap_or_default().to_string_lossy())
     }
 
-    /// Whether the folder is the sheet's own, which no other sheet of its name can share.
+    /// Whether the folder is the sheet's own: the one beside it, and no link to another.
     pub(super) fn is_beside_its_sheet(&self) -> bool {
-        self.folder == default_folder(&self.sheet)
+        let folder = self.folder.canonicalize();
+        folder.as_ref().unwrap_or(&self.folder) == &default_folder(&self.sheet)
     }
 
     pub(crate) fn problem(&self, problem: String) -> Error {
@@ -153,6 +157,8 @@ mod tests {
         std::fs::create_dir(place.path("new")).unwrap();
         std::fs::rename(place.path("input.csv"), place.path("new/input.csv")).unwrap();
         let moved = BackupManager::new(place.path("new/input.csv"), shared, 5).unwrap();
-        assert_eq!(sessions(&moved), ["a"]);
+        // By name alone: nothing tells it from another sheet of its name.
+        assert!(sessions(&moved).is_empty());
+        assert!(moved.resolve("a").is_ok());
     }
 }

@@ -33,12 +33,17 @@ pub struct KeptCopy {
     pub created_at: DateTime<Utc>,
     /// How long it is.
     pub size_bytes: u64,
+    /// Whether it is of this sheet. Else it lies in a folder that sheets of one name can share, and it cannot be told
+    /// whether it is of this one.
+    pub is_certain: bool,
 }
 
 /// What a copy holds that was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum CopyKind {
+    /// A backup or an original, if it cannot be told whether it is of this sheet.
+    Backup,
     /// What another program saved, and the sheet did not take over, or not all of it.
     Outside,
     /// The sheet as it was before another program took rows away.

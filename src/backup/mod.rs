@@ -6,6 +6,7 @@
 //!
 //! This room never knows what was changed: no updates, no journal, no session beyond its id.
 
+mod attribution;
 mod copy;
 mod count;
 mod folder;

@@ -17,7 +17,6 @@ use super::make::{MAX_NAMES, stage};
 use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::name::ORIGINAL;
-use super::origin::Origin;
 use crate::error::{Error, Result};
 use crate::sys::{names, open};
 
@@ -93,12 +92,8 @@ impl BackupManager {
         let first = self.folder.join(name(0));
         let mut staged = stage(folder, &first)?;
         copy::copy(&source, &source, &made.backup_path, staged.file(), &first)?;
-        Origin {
-            original_path: self.sheet.clone(),
-            record_count: made.record_count,
-            size_bytes: made.size_bytes,
-        }
-        .write(staged.file());
+        self.origin(Some(made.record_count), made.size_bytes)
+            .write(staged.file());
         self.publish(&mut staged, &first, name)
     }
 }
@@ -107,6 +102,7 @@ impl BackupManager {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
+    use super::super::origin::Origin;
     use super::super::place::{CSV, Place, sessions};
     use super::*;
 
@@ -148,7 +144,7 @@ mod tests {
         assert_eq!(std::fs::read(&kept).unwrap(), CSV.as_bytes());
         assert_eq!(
             Origin::read(&kept).map(|origin| origin.record_count),
-            Origin::read(&made.backup_path).map(|_| 2)
+            Origin::read(&made.backup_path).map(|_| Some(2))
         );
     }
 

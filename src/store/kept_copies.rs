@@ -43,6 +43,7 @@ impl BackupManager {
                 kind: CopyKind::of_journal(why)?,
                 created_at,
                 size_bytes: entry.metadata().ok()?.len(),
+                is_certain: true,
             })
         });
         Ok(found.collect())
@@ -65,6 +66,7 @@ impl BackupManager {
                 kind: CopyKind::Rescued,
                 created_at: metadata.modified().unwrap_or(std::time::UNIX_EPOCH).into(),
                 size_bytes: metadata.len(),
+                is_certain: true,
             })
         });
         found.collect()
