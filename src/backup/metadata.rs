@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::name::without_number;
+
 /// What is known of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupMetadata {
@@ -63,7 +65,7 @@ pub enum CopyKind {
 impl CopyKind {
     /// By the label in the name of a copy beside the backups.
     pub(super) fn of_label(label: &str) -> Option<CopyKind> {
-        Some(match label {
+        Some(match without_number(label) {
             "outside" => CopyKind::Outside,
             "replaced" => CopyKind::Replaced,
             "unplaced" => CopyKind::Unplaced,

@@ -25,4 +25,4 @@ mod usable;
 
 pub use manager::{BackupManager, DEFAULT_KEEP};
 pub use metadata::{BackupMetadata, CopyKind, KeptCopy};
-pub(crate) use name::{SET, is_automatic};
+pub(crate) use name::{SET, is_automatic, label_of_copy};

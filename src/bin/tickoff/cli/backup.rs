@@ -67,7 +67,8 @@ Example:
 
     /// Put a backup in the sheet's place, after backing up what it replaces
     ///
-    /// So `restore FILE latest` a second time undoes the first.
+    /// So `restore FILE latest` a second time undoes the first. A copy that holds results alone is refused: they are
+    /// written to the sheet by `apply`.
     #[command(after_help = "\
 Examples:
   tickoff backup restore orders.csv
