@@ -158,14 +158,15 @@ impl BackupManager {
     }
 
     fn entries_named(&self, parse: impl Fn(&str) -> Named) -> Result<Vec<Entry>> {
-        if self.find_folder()?.is_none() {
+        let here = self.here();
+        if here.find_folder()?.is_none() {
             return Ok(Vec::new());
         }
-        let listing = target::read_folder(&self.folder).map_err(Error::io("read", &self.folder))?;
-        let is_own_folder = self.is_beside_its_sheet();
+        let listing = target::read_folder(&here.folder).map_err(Error::io("read", &here.folder))?;
+        let is_own_folder = here.is_beside_its_sheet();
         let mut entries: Vec<Entry> = listing
             .iter()
-            .filter_map(|entry| self.recognise(entry, &parse, is_own_folder))
+            .filter_map(|entry| here.recognise(entry, &parse, is_own_folder))
             .collect();
         let now = Utc::now();
         entries.sort_by(|a, b| b.age(now).cmp(&a.age(now)));
@@ -203,9 +204,10 @@ impl BackupManager {
     }
 
     pub(super) fn describe_all(&self, entries: Vec<Entry>) -> Result<Vec<BackupMetadata>> {
+        let here = self.here();
         entries
             .into_iter()
-            .map(|entry| self.describe(entry))
+            .map(|entry| here.describe(entry))
             .collect()
     }
 

@@ -5,8 +5,10 @@
 //! listed by name (`list.rs`), retired by age (`retention.rs`), and found by what a person calls it
 //! (`resolve.rs`).
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::attribution::FolderId;
 use super::name::Pattern;
@@ -25,6 +27,8 @@ pub struct BackupManager {
     /// Canonical.
     pub(super) sheet: PathBuf,
     pub(super) sheet_folder: Option<FolderId>,
+    /// The sheet's folder, which may be renamed; `None` if it may not be read.
+    pub(super) held: Option<Arc<File>>,
     /// Absolute; it may not be there yet.
     pub(super) folder: PathBuf,
     pub(super) names: Pattern,
@@ -57,6 +61,10 @@ impl BackupManager {
         };
         Ok(BackupManager {
             sheet_folder: sheet.parent().and_then(FolderId::of),
+            held: sheet
+                .parent()
+                .and_then(|folder| File::open(folder).ok())
+                .map(Arc::new),
             sheet,
             folder,
             names,
@@ -64,12 +72,13 @@ impl BackupManager {
         })
     }
 
-    /// The sheet, by its canonical path.
+    /// The sheet, by its canonical path when this was made.
     pub fn sheet(&self) -> &Path {
         &self.sheet
     }
 
-    /// The folder the backups are in, which may not be there yet.
+    /// The folder the backups were in when this was made, which may not be there yet. If the sheet's folder is renamed,
+    /// backups are made and found where it is then.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -10,6 +10,7 @@ mod attribution;
 mod copy;
 mod count;
 mod folder;
+mod here;
 mod list;
 mod make;
 mod manager;

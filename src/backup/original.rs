@@ -43,16 +43,17 @@ impl BackupManager {
 
     /// Keeps a backup that was just made as the original, too. When this returns, that is durable.
     pub(crate) fn keep_original(&self, made: &BackupMetadata) -> Result<PathBuf> {
-        let folder = self.create_folder()?;
+        let here = self.here();
+        let folder = here.create_folder()?;
         let name = |n: u32| {
             let time = made.created_at + TimeDelta::seconds(n.into());
-            self.names.copy(time, &made.session_id, ORIGINAL)
+            here.names.copy(time, &made.session_id, ORIGINAL)
         };
-        let n = match self.link_original(&folder, made, name)? {
+        let n = match here.link_original(&folder, made, name)? {
             Some(n) => n,
-            None => self.copy_original(&folder, made, name)?,
+            None => here.copy_original(&folder, made, name)?,
         };
-        Ok(self.folder.join(name(n)))
+        Ok(here.folder.join(name(n)))
     }
 
     /// The number of the name that it has now; `None` if it cannot have two.

@@ -67,8 +67,9 @@ impl BackupManager {
     ///
     /// As [`BackupManager::list`].
     pub fn list_copies(&self) -> Result<Vec<KeptCopy>> {
-        let mut found = self.copies_in_folder()?;
-        found.extend(self.journals_set_aside()?);
+        let here = self.here();
+        let mut found = here.copies_in_folder()?;
+        found.extend(here.journals_set_aside()?);
         found.extend(self.rescued());
         found.sort_by(|a, b| (b.created_at, &b.path).cmp(&(a.created_at, &a.path)));
         Ok(found)
