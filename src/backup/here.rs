@@ -3,7 +3,7 @@
 //! The folder is held open, and tells where it is. A path that was right when the work began would lead nowhere: the
 //! folder would be made anew under its old name, and what is kept there would be found by nobody.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::manager::BackupManager;
 use crate::disk::{Whereabouts, target};
@@ -18,6 +18,14 @@ impl BackupManager {
         match whereabouts {
             Whereabouts::Moved(folder) => self.moved_to(&folder),
             Whereabouts::There | Whereabouts::Nowhere => self.clone(),
+        }
+    }
+
+    /// Where a file is by now that was in the folder of backups.
+    pub(crate) fn path_here(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.folder) {
+            Ok(name) => self.here().folder.join(name),
+            Err(_) => path.to_owned(),
         }
     }
 
@@ -63,6 +71,8 @@ mod tests {
         let made = manager.create_backup("a").unwrap();
         manager.keep_original(&made).unwrap();
         rename(place.path(old), place.path(new)).unwrap();
+        let now = manager.path_here(&made.backup_path);
+        assert!(now.starts_with(place.path(want)) && now.exists(), "{now:?}");
         for session in ["b", "c"] {
             let made = manager.create_backup(session).unwrap();
             assert!(made.backup_path.starts_with(place.path(want)), "{made:?}");

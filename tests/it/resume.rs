@@ -447,6 +447,12 @@ fn what_a_run_keeps_after_its_folder_was_renamed_lies_beside_the_sheet() {
         echo "OUT=r1 $TICKOFF_PO" > "$TICKOFF_RESULT""#;
     let ended = end(sheet.run("-j 1", script).env("FOLDER", &folder)).with(1);
     assert!(!folder.exists(), "it was made anew");
+    let (_, before) = ended
+        .stderr
+        .split_once("the sheet as it was before: ")
+        .unwrap();
+    let before = std::path::Path::new(before.lines().next().unwrap());
+    assert!(before.starts_with(&moved) && before.exists(), "{before:?}");
     let listed = end(crate::command_line::tickoff()
         .args(["backup", "list"])
         .arg(moved.join("input.csv")))
