@@ -1,10 +1,9 @@
 //! The backups of a sheet that are in the folder.
 //!
 //! Only what is certainly an old backup of this very sheet counts: a regular file whose name has the exact
-//! shape (`name.rs`), and which does not tell that it came from another sheet. A shared folder may hold
-//! backups of two sheets of the same name; therefore each carries, where the filesystem has extended
-//! attributes, the path of its sheet and its number of records (`origin.rs`). Elsewhere, two such sheets
-//! need a folder each.
+//! shape (`name.rs`), and of which there is evidence that it came from this sheet (`attribution.rs`). For that
+//! each carries, where the filesystem has extended attributes, where its sheet was, and its number of records
+//! (`origin.rs`).
 //!
 //! The newest is told by the date in the name, which stays when a folder is copied; where two have the same,
 //! by when they were written. A date after now is evidence of a clock that was wrong, or of somebody who
@@ -18,10 +17,12 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::attribution::Attribution;
 use super::count;
 use super::make::MAX_NAMES;
 use super::manager::BackupManager;
 use super::metadata::{BackupMetadata, CopyKind, KeptCopy};
+use super::name::{SET, is_automatic};
 use super::origin::Origin;
 use crate::disk::target;
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) session_id: String,
     metadata: Metadata,
     pub(super) origin: Option<Origin>,
+    /// Whether it is of this sheet; else that cannot be told.
+    is_certain: bool,
 }
 
 impl Entry {
@@ -47,12 +50,23 @@ impl Entry {
         let written = self.metadata.modified().ok();
         (can_be_true, self.created_at, written, &self.path)
     }
+
+    fn kept(self, kind: CopyKind) -> KeptCopy {
+        KeptCopy {
+            kind,
+            path: self.path,
+            created_at: self.created_at,
+            size_bytes: self.metadata.len(),
+            is_certain: self.is_certain,
+        }
+    }
 }
 
 impl BackupManager {
     /// The backups of this sheet, newest first. A folder that is not there holds none.
     ///
-    /// Of two in the same second the one written later is the newer; one that is dated after now is older
+    /// One of which it cannot be told whether it is of this sheet or of another of its name is not among them
+    /// ([`BackupManager::list_copies`]). Of two in the same second the one written later is the newer; one that is dated after now is older
     /// than all others. Where the number of records was not kept with a backup, or its size has changed
     /// since, they are counted anew.
     ///
@@ -64,7 +78,8 @@ impl BackupManager {
         self.describe_all(self.entries()?)
     }
 
-    /// The newest backup that was made for this session.
+    /// The newest backup that was made for this session. One by whose id a run called itself is found also where
+    /// it cannot be told of which sheet it is: no other sheet had that run.
     ///
     /// # Errors
     ///
@@ -75,39 +90,65 @@ impl BackupManager {
     }
 
     fn of_session(&self, session_id: &str) -> Result<impl Iterator<Item = Entry>> {
-        let entries = self.entries()?.into_iter();
-        Ok(entries.filter(move |entry| entry.session_id == session_id))
+        let is_of_a_run = is_automatic(session_id) && session_id != SET;
+        let entries = self.entries_named(|name| self.names.parse(name))?;
+        Ok(entries.into_iter().filter(move |entry| {
+            entry.session_id == session_id && (entry.is_certain || is_of_a_run)
+        }))
     }
 
-    /// What is in the folder under a backup's name, newest first.
+    /// What is in the folder under a backup's name and of this sheet, newest first.
     pub(super) fn entries(&self) -> Result<Vec<Entry>> {
-        self.entries_named(|name| self.names.parse(name))
+        let (certain, _) = self.split_by_certainty(|name| self.names.parse(name))?;
+        Ok(certain)
     }
 
-    /// What is in the folder under an original's name, newest first.
+    /// What is in the folder under a backup's name, if it cannot be told whether it is of this sheet.
+    pub(super) fn uncertain_entries(&self) -> Result<Vec<Entry>> {
+        let (_, uncertain) = self.split_by_certainty(|name| self.names.parse(name))?;
+        Ok(uncertain)
+    }
+
+    /// What is in the folder under an original's name and of this sheet, newest first.
     pub(super) fn original_entries(&self) -> Result<Vec<Entry>> {
-        self.entries_named(|name| self.names.parse_original(name))
+        let (certain, _) = self.split_by_certainty(|name| self.names.parse_original(name))?;
+        Ok(certain)
     }
 
-    /// What was kept in the folder besides backups.
+    /// What is in the folder under an original's name, if it cannot be told whether it is of this sheet.
+    pub(super) fn uncertain_original_entries(&self) -> Result<Vec<Entry>> {
+        let (_, uncertain) = self.split_by_certainty(|name| self.names.parse_original(name))?;
+        Ok(uncertain)
+    }
+
+    fn split_by_certainty(
+        &self,
+        parse: impl Fn(&str) -> Named,
+    ) -> Result<(Vec<Entry>, Vec<Entry>)> {
+        let entries = self.entries_named(parse)?.into_iter();
+        Ok(entries.partition(|entry| entry.is_certain))
+    }
+
+    /// What was kept in the folder besides backups of this sheet.
     pub(crate) fn copies_in_folder(&self) -> Result<Vec<KeptCopy>> {
         let kind = |name: &str| {
             let (_, _, label) = self.names.parse_copy(name)?;
             CopyKind::of_label(label)
         };
+        let mut backups = self.uncertain_entries()?;
+        backups.extend(self.uncertain_original_entries()?);
+        let backups = backups
+            .into_iter()
+            .map(|entry| entry.kept(CopyKind::Backup));
         let entries = self.entries_named(|name| {
             let (time, session, _) = self.names.parse_copy(name)?;
             kind(name).map(|_| (time, session))
         })?;
         let copies = entries.into_iter().filter_map(|entry| {
-            Some(KeptCopy {
-                kind: kind(&entry.name)?,
-                path: entry.path,
-                created_at: entry.created_at,
-                size_bytes: entry.metadata.len(),
-            })
+            let kind = kind(&entry.name)?;
+            Some(entry.kept(kind))
         });
-        Ok(copies.collect())
+        Ok(copies.chain(backups).collect())
     }
 
     /// The sessions of which there is a backup.
@@ -117,20 +158,27 @@ impl BackupManager {
     }
 
     fn entries_named(&self, parse: impl Fn(&str) -> Named) -> Result<Vec<Entry>> {
-        if self.find_folder()?.is_none() {
+        let here = self.here();
+        if here.find_folder()?.is_none() {
             return Ok(Vec::new());
         }
-        let listing = target::read_folder(&self.folder).map_err(Error::io("read", &self.folder))?;
+        let listing = target::read_folder(&here.folder).map_err(Error::io("read", &here.folder))?;
+        let is_own_folder = here.is_beside_its_sheet();
         let mut entries: Vec<Entry> = listing
             .iter()
-            .filter_map(|entry| self.recognise(entry, &parse))
+            .filter_map(|entry| here.recognise(entry, &parse, is_own_folder))
             .collect();
         let now = Utc::now();
         entries.sort_by(|a, b| b.age(now).cmp(&a.age(now)));
         Ok(entries)
     }
 
-    fn recognise(&self, entry: &std::fs::DirEntry, parse: impl Fn(&str) -> Named) -> Option<Entry> {
+    fn recognise(
+        &self,
+        entry: &std::fs::DirEntry,
+        parse: impl Fn(&str) -> Named,
+        is_own_folder: bool,
+    ) -> Option<Entry> {
         let name = entry.file_name().into_string().ok()?;
         let (created_at, session_id) = parse(&name)?;
         let metadata = entry
@@ -139,13 +187,13 @@ impl BackupManager {
             .filter(|metadata| metadata.is_file())?;
         let path = self.folder.join(&name);
         let origin = Origin::read(&path);
-        if origin
-            .as_ref()
-            .is_some_and(|origin| self.is_of_another_sheet(origin))
-        {
-            return None;
-        }
+        let is_certain = match self.attribute(origin.as_ref(), is_own_folder) {
+            Attribution::ThisSheet => true,
+            Attribution::Unknown => false,
+            Attribution::AnotherSheet => return None,
+        };
         Some(Entry {
+            is_certain,
             path,
             name,
             created_at,
@@ -155,18 +203,11 @@ impl BackupManager {
         })
     }
 
-    /// Beside the sheet, a name says enough, and folders get copied and moved with everything in
-    /// them. Elsewhere a backup may come from another sheet of the same name, if that is still there.
-    fn is_of_another_sheet(&self, origin: &Origin) -> bool {
-        !self.is_beside_its_sheet()
-            && origin.original_path != self.sheet
-            && origin.original_path.exists()
-    }
-
     pub(super) fn describe_all(&self, entries: Vec<Entry>) -> Result<Vec<BackupMetadata>> {
+        let here = self.here();
         entries
             .into_iter()
-            .map(|entry| self.describe(entry))
+            .map(|entry| here.describe(entry))
             .collect()
     }
 
@@ -175,8 +216,8 @@ impl BackupManager {
         let kept = entry
             .origin
             .filter(|origin| origin.size_bytes == size_bytes);
-        let record_count = match kept {
-            Some(origin) => origin.record_count,
+        let record_count = match kept.and_then(|origin| origin.record_count) {
+            Some(record_count) => record_count,
             None => File::open(&entry.path)
                 .and_then(count::records)
                 .map_err(Error::io("read", &entry.path))?,

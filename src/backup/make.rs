@@ -33,10 +33,11 @@ impl BackupManager {
     /// As [`BackupManager::create_backup_of`], and [`Error::Io`] or [`Error::NotAFile`] if the sheet
     /// cannot be read.
     pub fn create_backup(&self, session_id: &str) -> Result<BackupMetadata> {
-        let (source, _) = Target::open(&self.sheet)?.open_sheet()?;
+        let here = self.here();
+        let (source, _) = Target::open(&here.sheet)?.open_sheet()?;
         let record_count =
-            count::records(FromStart::of(&source)).map_err(Error::io("read", &self.sheet))?;
-        self.create_backup_of(&source, session_id, record_count)
+            count::records(FromStart::of(&source)).map_err(Error::io("read", &here.sheet))?;
+        here.create_backup_of(&source, session_id, record_count)
     }
 
     /// Copies the version of the sheet that `source` has open, which the caller knows to hold
@@ -58,35 +59,32 @@ impl BackupManager {
         session_id: &str,
         record_count: usize,
     ) -> Result<BackupMetadata> {
-        self.refuse_session(session_id)?;
-        let folder = self.create_folder()?;
+        let here = self.here();
+        here.refuse_session(session_id)?;
+        let folder = here.create_folder()?;
         let now = this_second();
         let named = |n: u32| now + TimeDelta::seconds(n.into());
-        let first = self.folder.join(self.names.backup(now, session_id));
+        let first = here.folder.join(here.names.backup(now, session_id));
 
-        let before = Version::of(source).map_err(Error::io("read", &self.sheet))?;
+        let before = Version::of(source).map_err(Error::io("read", &here.sheet))?;
         let mut staged = stage(&folder, &first)?;
-        let size_bytes = copy::copy(source, source, &self.sheet, staged.file(), &first)?;
-        let after = Version::of(source).map_err(Error::io("read", &self.sheet))?;
+        let size_bytes = copy::copy(source, source, &here.sheet, staged.file(), &first)?;
+        let after = Version::of(source).map_err(Error::io("read", &here.sheet))?;
         if before != after || before.size_bytes != size_bytes {
             return Err(Error::Busy {
-                path: self.sheet.clone(),
+                path: here.sheet.clone(),
             });
         }
-        Origin {
-            original_path: self.sheet.clone(),
-            record_count,
-            size_bytes,
-        }
-        .write(staged.file());
+        here.origin(Some(record_count), size_bytes)
+            .write(staged.file());
 
-        let n = self.publish(&mut staged, &first, |n| {
-            self.names.backup(named(n), session_id)
+        let n = here.publish(&mut staged, &first, |n| {
+            here.names.backup(named(n), session_id)
         })?;
         let created_at = named(n);
         Ok(BackupMetadata {
-            backup_path: self.folder.join(self.names.backup(created_at, session_id)),
-            original_path: self.sheet.clone(),
+            backup_path: here.folder.join(here.names.backup(created_at, session_id)),
+            original_path: here.sheet.clone(),
             created_at,
             session_id: session_id.to_owned(),
             record_count,
@@ -115,8 +113,9 @@ impl BackupManager {
     /// # Errors
     /// As [`BackupManager::keep_copy`].
     pub fn keep_answer(&self, answer: &File, session_id: &str) -> Result<PathBuf> {
-        let sheet = File::open(&self.sheet);
-        self.keep_text(
+        let here = self.here();
+        let sheet = File::open(&here.sheet);
+        here.keep_text(
             answer,
             sheet.as_ref().unwrap_or(answer),
             "answer",
@@ -132,27 +131,40 @@ impl BackupManager {
         label: &str,
         session_id: &str,
     ) -> Result<PathBuf> {
-        self.refuse_session(session_id)?;
+        let here = self.here();
+        here.refuse_session(session_id)?;
         let is_plain = |b: u8| b.is_ascii_lowercase() || b == b'-';
         if label.is_empty() || label == ORIGINAL || !label.bytes().all(is_plain) {
-            return Err(self.problem(format!(
+            return Err(here.problem(format!(
                 "{} is not a label for a copy",
                 Escaped::text(label)
             )));
         }
-        let folder = self.create_folder()?;
+        let folder = here.create_folder()?;
         let now = this_second();
         let name = |n| match n {
-            0 => self.names.copy(now, session_id, label),
+            0 => here.names.copy(now, session_id, label),
             n => self
                 .names
                 .copy(now, session_id, &format!("{label}-{}", n + 1)),
         };
-        let first = self.folder.join(name(0));
+        let first = here.folder.join(name(0));
         let mut staged = stage(&folder, &first)?;
-        copy::copy(source, granting, &self.sheet, staged.file(), &first)?;
-        let n = self.publish(&mut staged, &first, name)?;
-        Ok(self.folder.join(name(n)))
+        let size_bytes = copy::copy(source, granting, &here.sheet, staged.file(), &first)?;
+        here.origin(None, size_bytes).write(staged.file());
+        let n = here.publish(&mut staged, &first, name)?;
+        Ok(here.folder.join(name(n)))
+    }
+
+    /// What a copy that is made now says of itself.
+    pub(super) fn origin(&self, record_count: Option<usize>, size_bytes: u64) -> Origin {
+        Origin {
+            original_path: self.sheet.clone(),
+            sheet_folder: self.sheet_folder,
+            is_own_folder: Some(self.is_beside_its_sheet()),
+            record_count,
+            size_bytes,
+        }
     }
 
     /// Syncs a filled copy, gives it the first of the names that is free, and syncs the folder.

@@ -5,9 +5,12 @@
 //! listed by name (`list.rs`), retired by age (`retention.rs`), and found by what a person calls it
 //! (`resolve.rs`).
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::attribution::FolderId;
 use super::name::Pattern;
 use crate::error::{Error, Result};
 use crate::text::escape;
@@ -23,6 +26,9 @@ pub const DEFAULT_KEEP: usize = 5;
 pub struct BackupManager {
     /// Canonical.
     pub(super) sheet: PathBuf,
+    pub(super) sheet_folder: Option<FolderId>,
+    /// The sheet's folder, which may be renamed; `None` if it may not be read.
+    pub(super) held: Option<Arc<File>>,
     /// Absolute; it may not be there yet.
     pub(super) folder: PathBuf,
     pub(super) names: Pattern,
@@ -54,6 +60,11 @@ impl BackupManager {
             None => default_folder(&sheet),
         };
         Ok(BackupManager {
+            sheet_folder: sheet.parent().and_then(FolderId::of),
+            held: sheet
+                .parent()
+                .and_then(|folder| File::open(folder).ok())
+                .map(Arc::new),
             sheet,
             folder,
             names,
@@ -61,12 +72,13 @@ impl BackupManager {
         })
     }
 
-    /// The sheet, by its canonical path.
+    /// The sheet, by its canonical path when this was made.
     pub fn sheet(&self) -> &Path {
         &self.sheet
     }
 
-    /// The folder the backups are in, which may not be there yet.
+    /// The folder the backups were in when this was made, which may not be there yet. If the sheet's folder is renamed,
+    /// backups are made and found where it is then.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -79,9 +91,10 @@ impl BackupManager {
         escape(&self.sheet.file_name().unwrap_or_default().to_string_lossy())
     }
 
-    /// Whether the folder is the sheet's own, which no other sheet of its name can share.
+    /// Whether the folder is the sheet's own: the one beside it, and no link to another.
     pub(super) fn is_beside_its_sheet(&self) -> bool {
-        self.folder == default_folder(&self.sheet)
+        let folder = self.folder.canonicalize();
+        folder.as_ref().unwrap_or(&self.folder) == &default_folder(&self.sheet)
     }
 
     pub(crate) fn problem(&self, problem: String) -> Error {
@@ -153,6 +166,8 @@ mod tests {
         std::fs::create_dir(place.path("new")).unwrap();
         std::fs::rename(place.path("input.csv"), place.path("new/input.csv")).unwrap();
         let moved = BackupManager::new(place.path("new/input.csv"), shared, 5).unwrap();
-        assert_eq!(sessions(&moved), ["a"]);
+        // By name alone: nothing tells it from another sheet of its name.
+        assert!(sessions(&moved).is_empty());
+        assert!(moved.resolve("a").is_ok());
     }
 }

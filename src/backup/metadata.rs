@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::name::without_number;
+
 /// What is known of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupMetadata {
@@ -33,12 +35,17 @@ pub struct KeptCopy {
     pub created_at: DateTime<Utc>,
     /// How long it is.
     pub size_bytes: u64,
+    /// Whether it is of this sheet. Else it lies in a folder that sheets of one name can share, and it cannot be told
+    /// whether it is of this one.
+    pub is_certain: bool,
 }
 
 /// What a copy holds that was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum CopyKind {
+    /// A backup or an original, if it cannot be told whether it is of this sheet.
+    Backup,
     /// What another program saved, and the sheet did not take over, or not all of it.
     Outside,
     /// The sheet as it was before another program took rows away.
@@ -58,7 +65,7 @@ pub enum CopyKind {
 impl CopyKind {
     /// By the label in the name of a copy beside the backups.
     pub(super) fn of_label(label: &str) -> Option<CopyKind> {
-        Some(match label {
+        Some(match without_number(label) {
             "outside" => CopyKind::Outside,
             "replaced" => CopyKind::Replaced,
             "unplaced" => CopyKind::Unplaced,

@@ -6,9 +6,11 @@
 //!
 //! This room never knows what was changed: no updates, no journal, no session beyond its id.
 
+mod attribution;
 mod copy;
 mod count;
 mod folder;
+mod here;
 mod list;
 mod make;
 mod manager;
@@ -24,4 +26,4 @@ mod usable;
 
 pub use manager::{BackupManager, DEFAULT_KEEP};
 pub use metadata::{BackupMetadata, CopyKind, KeptCopy};
-pub(crate) use name::{SET, is_automatic};
+pub(crate) use name::{SET, is_automatic, label_of_copy};

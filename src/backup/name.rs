@@ -94,6 +94,28 @@ impl Pattern {
     }
 }
 
+/// The label in the name of a copy that is no backup, whichever sheet of that extension it is of: `outside`, also of
+/// `….outside-2.csv`.
+pub(crate) fn label_of_copy<'n>(name: &'n str, extension: Option<&str>) -> Option<&'n str> {
+    let name = match extension {
+        Some(_) => name.rsplit_once('.')?.0,
+        None => name,
+    };
+    let (before, label) = name.rsplit_once('.')?;
+    let mut shapes = before.as_bytes().windows(STAMP_SHAPE.len());
+    let session = shapes.rposition(has_stamp_shape)? + STAMP_SHAPE.len();
+    let is_copy = problem_of_session(&before[session..]).is_none();
+    is_copy.then_some(without_number(label))
+}
+
+/// A label as it was before it was numbered, because the name was taken.
+pub(super) fn without_number(label: &str) -> &str {
+    match label.rsplit_once('-') {
+        Some((plain, number)) if number.parse::<u32>().is_ok() => plain,
+        _ => label,
+    }
+}
+
 /// Why a text may not be a session id.
 pub(super) fn problem_of_session(id: &str) -> Option<&'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -212,6 +234,31 @@ mod tests {
         ] {
             assert_eq!(pattern.parse_original(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_copys_label_is_told_whichever_sheet_it_is_of() {
+        #[track_caller]
+        fn check(name: &str, extension: Option<&str>, want: Option<&str>) {
+            let label = label_of_copy(name, extension);
+            assert_eq!(label, want, "{name}");
+        }
+        check(
+            "in_19700101_000000_a.unplaced.csv",
+            Some("csv"),
+            Some("unplaced"),
+        );
+        check(
+            "in_19700101_000000_a.unplaced-12.txt",
+            Some("csv"),
+            Some("unplaced"),
+        );
+        check("in_19700101_000000_a.unplaced", None, Some("unplaced"));
+        // A backup of a sheet with that extension.
+        check("in_19700101_000000_a.unplaced", Some("unplaced"), None);
+        check("in_19700101_000000_a.csv", Some("csv"), None);
+        check("in_19700101_000000_.unplaced.csv", Some("csv"), None);
+        check("in.unplaced.csv", Some("csv"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::attribution::FolderId;
 use crate::sys::attributes;
 
 const ORIGIN: &str = "user.tickoff.backup";
@@ -14,7 +15,14 @@ const ORIGIN: &str = "user.tickoff.backup";
 #[derive(Serialize, Deserialize)]
 pub(super) struct Origin {
     pub(super) original_path: PathBuf,
-    pub(super) record_count: usize,
+    /// That of the sheet when the backup was made.
+    #[serde(default)]
+    pub(super) sheet_folder: Option<FolderId>,
+    /// Whether it was made in the sheet's own folder of backups.
+    #[serde(default)]
+    pub(super) is_own_folder: Option<bool>,
+    /// `None` of a copy that is no backup.
+    pub(super) record_count: Option<usize>,
     /// Of the backup when it was made; if it differs, the count means nothing any more.
     pub(super) size_bytes: u64,
 }

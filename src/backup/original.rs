@@ -17,7 +17,6 @@ use super::make::{MAX_NAMES, stage};
 use super::manager::BackupManager;
 use super::metadata::BackupMetadata;
 use super::name::ORIGINAL;
-use super::origin::Origin;
 use crate::error::{Error, Result};
 use crate::sys::{names, open};
 
@@ -44,16 +43,17 @@ impl BackupManager {
 
     /// Keeps a backup that was just made as the original, too. When this returns, that is durable.
     pub(crate) fn keep_original(&self, made: &BackupMetadata) -> Result<PathBuf> {
-        let folder = self.create_folder()?;
+        let here = self.here();
+        let folder = here.create_folder()?;
         let name = |n: u32| {
             let time = made.created_at + TimeDelta::seconds(n.into());
-            self.names.copy(time, &made.session_id, ORIGINAL)
+            here.names.copy(time, &made.session_id, ORIGINAL)
         };
-        let n = match self.link_original(&folder, made, name)? {
+        let n = match here.link_original(&folder, made, name)? {
             Some(n) => n,
-            None => self.copy_original(&folder, made, name)?,
+            None => here.copy_original(&folder, made, name)?,
         };
-        Ok(self.folder.join(name(n)))
+        Ok(here.folder.join(name(n)))
     }
 
     /// The number of the name that it has now; `None` if it cannot have two.
@@ -93,12 +93,8 @@ impl BackupManager {
         let first = self.folder.join(name(0));
         let mut staged = stage(folder, &first)?;
         copy::copy(&source, &source, &made.backup_path, staged.file(), &first)?;
-        Origin {
-            original_path: self.sheet.clone(),
-            record_count: made.record_count,
-            size_bytes: made.size_bytes,
-        }
-        .write(staged.file());
+        self.origin(Some(made.record_count), made.size_bytes)
+            .write(staged.file());
         self.publish(&mut staged, &first, name)
     }
 }
@@ -107,6 +103,7 @@ impl BackupManager {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
+    use super::super::origin::Origin;
     use super::super::place::{CSV, Place, sessions};
     use super::*;
 
@@ -148,7 +145,7 @@ mod tests {
         assert_eq!(std::fs::read(&kept).unwrap(), CSV.as_bytes());
         assert_eq!(
             Origin::read(&kept).map(|origin| origin.record_count),
-            Origin::read(&made.backup_path).map(|_| 2)
+            Origin::read(&made.backup_path).map(|_| Some(2))
         );
     }
 

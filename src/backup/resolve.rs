@@ -14,7 +14,7 @@ const ORIGINAL: &str = "original";
 
 impl BackupManager {
     /// The file that a user means: `latest`, `original` (the newest of them), the name of a file in the folder of
-    /// backups, a session id, or a path.
+    /// backups, a session id, or a path. The first two are surely of this sheet.
     ///
     /// # Errors
     ///
@@ -23,13 +23,10 @@ impl BackupManager {
     pub fn resolve(&self, which: &str) -> Result<PathBuf> {
         let entries = self.entries()?;
         if which == LATEST {
-            let newest = entries.into_iter().next().map(|entry| entry.path);
-            return newest.ok_or_else(|| {
-                self.problem(format!(
-                    "no backup of {} here: --backup-dir names another folder",
-                    self.sheet_name()
-                ))
-            });
+            return match entries.into_iter().next() {
+                Some(newest) => Ok(newest.path),
+                None => Err(self.none_is_certain("backup", &self.uncertain_entries()?)),
+            };
         }
         // What retention has deleted may be there as an original still.
         let originals = self.original_entries()?;
@@ -38,9 +35,16 @@ impl BackupManager {
         {
             return Ok(newest.path.clone());
         }
+        let uncertain = self.uncertain_entries()?;
+        let uncertain_originals = self.uncertain_original_entries()?;
+        if which == ORIGINAL && !uncertain_originals.is_empty() {
+            return Err(self.none_is_certain(ORIGINAL, &uncertain_originals));
+        }
         let of_session = entries
             .iter()
             .chain(&originals)
+            .chain(&uncertain)
+            .chain(&uncertain_originals)
             .find(|entry| entry.session_id == which)
             .map(|entry| entry.path.clone());
         let candidates = if which.contains('/') {
@@ -72,6 +76,18 @@ impl BackupManager {
             });
         }
         Ok(path)
+    }
+
+    /// Says which is the newest of those that may be of another sheet, if there is one.
+    fn none_is_certain(&self, what: &str, uncertain: &[Entry]) -> Error {
+        let sheet = self.sheet_name();
+        self.problem(match uncertain.first() {
+            None => format!("no {what} of {sheet} here: --backup-dir names another folder"),
+            Some(newest) => format!(
+                "no {what} here is surely of {sheet}: {} may be of another sheet of that name; if it is of this one, restore it by its name",
+                escape(&newest.name)
+            ),
+        })
     }
 
     /// Says which is like it, or else which is the newest.

@@ -40,9 +40,10 @@ impl BackupManager {
 
     /// Deletes these, but not one that is used as a sheet.
     pub(super) fn delete(&self, mut entries: Vec<Entry>) -> Result<Vec<PathBuf>> {
-        entries.retain(|entry| !self.is_used_as_a_sheet(entry));
+        let here = self.here();
+        entries.retain(|entry| !here.is_used_as_a_sheet(entry));
         let mut deleted = Vec::new();
-        let Some(folder) = self.find_folder()? else {
+        let Some(folder) = here.find_folder()? else {
             return Ok(deleted);
         };
         let mut failed = Ok(());

@@ -20,6 +20,26 @@ use crate::text::escape;
 /// filesystems take. That name is a kept copy's: 11 bytes of label, 16 of date, 65 of session.
 const MAX_NAME_BYTES: usize = 160;
 
+/// Where a folder is that was at this path when it was opened.
+pub(crate) fn whereabouts(folder: &File, path: &Path) -> Whereabouts {
+    let Ok(ours) = folder.metadata() else {
+        return Whereabouts::There;
+    };
+    let leads_to_it = |path: &Path| match std::fs::metadata(path) {
+        Ok(there) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+        // Who may not look does not know.
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
+    if leads_to_it(path) {
+        return Whereabouts::There;
+    }
+    // Of a filesystem that was taken away the system gives a path from its own root.
+    match place::of(folder).filter(|path| leads_to_it(path)) {
+        Some(path) => Whereabouts::Moved(path),
+        None => Whereabouts::Nowhere,
+    }
+}
+
 /// Where the sheet is. Paths are canonical; the folder is held open.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -74,22 +94,7 @@ impl Target {
 
     /// Where the folder is by now.
     pub(crate) fn whereabouts(&self) -> Whereabouts {
-        let Ok(ours) = self.folder.metadata() else {
-            return Whereabouts::There;
-        };
-        let leads_to_it = |path: &Path| match std::fs::metadata(path) {
-            Ok(there) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
-            // Who may not look does not know.
-            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
-        };
-        if leads_to_it(&self.folder_path) {
-            return Whereabouts::There;
-        }
-        // Of a filesystem that was taken away the system gives a path from its own root.
-        match place::of(&self.folder).filter(|path| leads_to_it(path)) {
-            Some(path) => Whereabouts::Moved(path),
-            None => Whereabouts::Nowhere,
-        }
+        whereabouts(&self.folder, &self.folder_path)
     }
 
     /// The place of a sheet that may be missing; the files beside it then get the rights of another

@@ -299,6 +299,9 @@ impl Session {
         };
         let not_visible = finished.and_then(|()| self.handler.refuse_led_away()).err();
         let moved_to = self.handler.moved_to();
+        if let (Some(backup), Ok(backups)) = (&mut self.backup, self.handler.backups()) {
+            *backup = backups.path_here(backup);
+        }
         Ok(Summary {
             rescued,
             taken_over,

@@ -6,7 +6,7 @@ use crate::backup::BackupManager;
 use crate::error::Result;
 use crate::session::flow::{Session, new_id};
 use crate::sheet::Options;
-use crate::store::{BackedUp, clean_up, restore_unreadable};
+use crate::store::{BackedUp, clean_up, refuse_as_version, restore_unreadable};
 
 impl Session {
     /// Puts a backup in the sheet's place, after a backup of what it replaces; `None` if there was
@@ -17,6 +17,7 @@ impl Session {
     /// ([`Error::Undecided`](crate::Error::Undecided)).
     ///
     /// # Errors
+    /// [`Error::Backup`](crate::Error::Backup) of a copy that holds results alone, by its name;
     /// [`Error::SessionHeld`](crate::Error::SessionHeld); what makes the backup unfit as a sheet; [`Error::Io`](crate::Error::Io),
     /// [`Error::Busy`](crate::Error::Busy): the sheet is as it was.
     pub fn restore(
@@ -25,6 +26,7 @@ impl Session {
         backup: &Path,
     ) -> Result<Option<BackedUp>> {
         let path = path.as_ref();
+        refuse_as_version(backup, path)?;
         let unreadable = || {
             let made = restore_unreadable(path, options, &new_id(), backup)?;
             Ok(made.map(BackedUp::from))

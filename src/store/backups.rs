@@ -49,7 +49,7 @@ impl BackupManager {
     /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
     /// [`Error::Journal`], [`Error::Unsuitable`] if it cannot be told which are needed: none was deleted.
     pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        self.delete_old(|_| true, &sessions_at_work(self.sheet())?, protect)
+        self.delete_old(|_| true, &sessions_at_work(self.here().sheet())?, protect)
     }
 
     /// What follows a backup that a person made: the newest stay of those that have its name, and of those that
@@ -60,14 +60,18 @@ impl BackupManager {
     /// As [`BackupManager::cleanup_old_backups`].
     pub fn cleanup_after(&self, made: &BackupMetadata) -> Result<Vec<PathBuf>> {
         let protect = std::slice::from_ref(&made.backup_path);
-        let at_work = sessions_at_work(self.sheet())?;
+        let at_work = sessions_at_work(self.here().sheet())?;
         let mut deleted = self.delete_old(|id| id == made.session_id, &at_work, protect)?;
         deleted.extend(self.delete_old(is_automatic, &at_work, protect)?);
         Ok(deleted)
     }
 
     fn cleanup_of_sessions(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
-        self.delete_old(is_automatic, &sessions_at_work(self.sheet())?, protect)
+        self.delete_old(
+            is_automatic,
+            &sessions_at_work(self.here().sheet())?,
+            protect,
+        )
     }
 
     /// Copies the sheet with everything that is durable: what only its journal holds, because another

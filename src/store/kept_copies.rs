@@ -6,13 +6,59 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use crate::backup::{BackupManager, CopyKind, KeptCopy};
+use crate::backup::{BackupManager, CopyKind, KeptCopy, label_of_copy};
 use crate::disk::target;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::store::writer::RESCUED;
 use crate::sys::rights;
+
+/// How the names of rescued results go on behind the session.
+const RESULTS: &str = "results-";
+
+/// Refuses what its name says to be no version of a sheet: with results alone in its place, the rows would be gone,
+/// and all columns that a person filled.
+pub(crate) fn refuse_as_version(copy: &Path, sheet: &Path) -> Result<()> {
+    let is_led_to = copy.canonicalize().ok();
+    let paths = is_led_to.iter().map(PathBuf::as_path).chain([copy]);
+    let holds = paths
+        .filter_map(|path| path.file_name()?.to_str())
+        .find_map(|name| what_it_holds(name, sheet));
+    let Some(holds) = holds else {
+        return Ok(());
+    };
+    Err(Error::Backup {
+        path: copy.to_owned(),
+        problem: match holds {
+            Holds::Results => {
+                "holds results alone, and not the sheet: tickoff apply writes them to it, given one JSON object a row, {\"key\": KEY, \"updates\": {COLUMN: VALUE}}"
+            }
+            Holds::Answer => {
+                "holds the answer of a command, and not the sheet: tickoff set writes to it what is of use in there"
+            }
+        }
+        .into(),
+    })
+}
+
+/// What a copy holds that is no version of the sheet.
+enum Holds {
+    Results,
+    Answer,
+}
+
+fn what_it_holds(name: &str, sheet: &Path) -> Option<Holds> {
+    let extension = sheet.extension().and_then(|extension| extension.to_str());
+    match label_of_copy(name, extension) {
+        Some("unplaced" | "discarded") => return Some(Holds::Results),
+        Some("answer") => return Some(Holds::Answer),
+        _ => {}
+    }
+    let (_, rescued) = name.strip_prefix(RESCUED)?.split_once('.')?;
+    rescued.starts_with(RESULTS).then_some(Holds::Results)
+}
 
 impl BackupManager {
     /// What was kept of this sheet besides its backups, the newest first. tickoff deletes none of it.
@@ -21,8 +67,9 @@ impl BackupManager {
     ///
     /// As [`BackupManager::list`].
     pub fn list_copies(&self) -> Result<Vec<KeptCopy>> {
-        let mut found = self.copies_in_folder()?;
-        found.extend(self.journals_set_aside()?);
+        let here = self.here();
+        let mut found = here.copies_in_folder()?;
+        found.extend(here.journals_set_aside()?);
         found.extend(self.rescued());
         found.sort_by(|a, b| (b.created_at, &b.path).cmp(&(a.created_at, &a.path)));
         Ok(found)
@@ -43,6 +90,7 @@ impl BackupManager {
                 kind: CopyKind::of_journal(why)?,
                 created_at,
                 size_bytes: entry.metadata().ok()?.len(),
+                is_certain: true,
             })
         });
         Ok(found.collect())
@@ -57,7 +105,7 @@ impl BackupManager {
         let found = entries.iter().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let (session, rest) = name.strip_prefix(RESCUED)?.split_once('.')?;
-            let is_one = rest.starts_with("sheet-") || rest.starts_with("results-");
+            let is_one = rest.starts_with("sheet-") || rest.starts_with(RESULTS);
             let is_ours = is_one && sessions.iter().any(|ours| ours == session);
             let metadata = entry.metadata().ok().filter(is_our_file)?;
             is_ours.then(|| KeptCopy {
@@ -65,6 +113,7 @@ impl BackupManager {
                 kind: CopyKind::Rescued,
                 created_at: metadata.modified().unwrap_or(std::time::UNIX_EPOCH).into(),
                 size_bytes: metadata.len(),
+                is_certain: true,
             })
         });
         found.collect()

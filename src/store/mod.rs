@@ -31,4 +31,5 @@ pub(crate) use writer::Kept;
 pub use writer::{Decided, Decision};
 
 pub(crate) use backups::clean_up;
+pub(crate) use kept_copies::refuse_as_version;
 pub(crate) use writer::{Checkpoint, Writes, number_rows, restore_unreadable};

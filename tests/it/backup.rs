@@ -172,6 +172,52 @@ fn a_backup_that_is_no_sheet_is_refused_and_the_sheet_stays_as_it_is() {
 }
 
 #[test]
+fn a_list_of_results_is_refused_by_its_name_and_a_whole_version_is_not() {
+    let sheet = TempSheet::new(OLD);
+    let results = "holds results alone, and not the sheet: tickoff apply writes them to it, given one JSON object a row, {\"key\": KEY, \"updates\": {COLUMN: VALUE}}";
+    let answer = "holds the answer of a command, and not the sheet: tickoff set writes to it what is of use in there";
+    let put = |name: &str| {
+        std::fs::create_dir_all(sheet.backups()).unwrap();
+        std::fs::write(sheet.folder().join(name), NEW).unwrap();
+    };
+    for (label, holds) in [
+        ("unplaced", results),
+        ("unplaced-2", results),
+        ("discarded", results),
+        ("answer", answer),
+    ] {
+        for of in ["input", "another"] {
+            let name = format!("{of}_20260105_101500_nightly.{label}.csv");
+            put(&format!("backup/{name}"));
+            let path = format!("DIR/backup/{name}");
+            check_refused(&sheet, &name, &format!("{path}: {holds}"));
+        }
+    }
+    let unplaced = "backup/input_20260105_101500_nightly.unplaced.csv";
+    std::os::unix::fs::symlink(unplaced, sheet.folder().join("link.csv")).unwrap();
+    put("tickoff_nightly.results-x1.csv");
+    for name in ["./link.csv", "./tickoff_nightly.results-x1.csv"] {
+        check_refused(&sheet, name, &format!("{name}: {results}"));
+    }
+    std::fs::remove_file(sheet.path()).unwrap();
+    end(sheet.tickoff("backup restore").arg(unplaced)).with(3);
+    assert!(!sheet.path().exists());
+
+    for name in [
+        "backup/input_20260105_101500_nightly.replaced.csv",
+        "backup/input_20260105_101500_nightly.outside.csv",
+        "backup/input_20260105_101500_nightly.original.csv",
+        "tickoff_nightly.sheet-x1.csv",
+        "my.unplaced.csv",
+    ] {
+        std::fs::write(sheet.path(), OLD).unwrap();
+        put(name);
+        restore(&sheet, name.strip_prefix("backup/").unwrap_or(name));
+        assert_eq!(sheet.text(), NEW, "{name}");
+    }
+}
+
+#[test]
 fn a_destroyed_sheet_is_kept_as_it_is_and_replaced() {
     for destroyed in [
         &b""[..],

@@ -512,7 +512,7 @@ fn the_list_names_what_else_was_kept_wherever_it_lies_and_what_to_do_with_it() {
     for (folder, name) in [
         (sheet.backups(), "input_20260105_101500_a.outside.csv"),
         (sheet.backups(), "input_20260105_101501_a.replaced.csv"),
-        (sheet.backups(), "input_20260105_101502_a.unplaced.csv"),
+        (sheet.backups(), "input_20260105_101502_a.unplaced-2.csv"),
         (sheet.backups(), "input_20260105_101503_a.discarded.csv"),
         (
             sheet.folder().to_owned(),
@@ -554,7 +554,7 @@ fn the_list_names_what_else_was_kept_wherever_it_lies_and_what_to_do_with_it() {
             "2026-01-05T10:15:05Z  other journal               2 bytes  DIR/.input.csv.journal.foreign-20260105_101505-1",
             "2026-01-05T10:15:04Z  damaged journal             2 bytes  DIR/.input.csv.journal.damaged-20260105_101504-1",
             "2026-01-05T10:15:03Z  discarded                   2 bytes  DIR/backup/input_20260105_101503_a.discarded.csv",
-            "2026-01-05T10:15:02Z  unplaced                    2 bytes  DIR/backup/input_20260105_101502_a.unplaced.csv",
+            "2026-01-05T10:15:02Z  unplaced                    2 bytes  DIR/backup/input_20260105_101502_a.unplaced-2.csv",
             "2026-01-05T10:15:01Z  replaced                    2 bytes  DIR/backup/input_20260105_101501_a.replaced.csv",
             "2026-01-05T10:15:00Z  outside                     2 bytes  DIR/backup/input_20260105_101500_a.outside.csv",
         ]

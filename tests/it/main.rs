@@ -119,6 +119,8 @@ mod samples;
 #[cfg(feature = "cli")]
 mod settings;
 #[cfg(feature = "cli")]
+mod shared_backups;
+#[cfg(feature = "cli")]
 mod signals;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod soak;

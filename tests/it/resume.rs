@@ -436,6 +436,42 @@ fn a_run_whose_folder_is_renamed_meanwhile_says_where_its_results_are() {
 }
 
 #[test]
+fn what_a_run_keeps_after_its_folder_was_renamed_lies_beside_the_sheet() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS;OUT\nP1;;\nP2;;\nP3;;\n");
+    let folder = sheet.folder().canonicalize().unwrap();
+    let moved = folder.with_extension("moved");
+    let script = r#"case $TICKOFF_PO in
+        P1) "$TICKOFF" set "$FOLDER/input.csv" P2 OUT=MYVALUE && mv "$FOLDER" "$FOLDER.moved" ;;
+        P3) sed -i /^P1/d "$FOLDER.moved/input.csv" ;;
+        esac
+        echo "OUT=r1 $TICKOFF_PO" > "$TICKOFF_RESULT""#;
+    let ended = end(sheet.run("-j 1", script).env("FOLDER", &folder)).with(1);
+    assert!(!folder.exists(), "it was made anew");
+    let (_, before) = ended
+        .stderr
+        .split_once("the sheet as it was before: ")
+        .unwrap();
+    let before = std::path::Path::new(before.lines().next().unwrap());
+    assert!(before.starts_with(&moved) && before.exists(), "{before:?}");
+    let listed = end(crate::command_line::tickoff()
+        .args(["backup", "list"])
+        .arg(moved.join("input.csv")))
+    .with(0)
+    .stdout;
+    for (label, holds) in [("outside", "MYVALUE"), ("unplaced", "r1 P1")] {
+        let end = format!(".{label}.csv");
+        let kept = listed.lines().filter(|line| line.ends_with(&end));
+        let mut paths = kept.map(|line| line.rsplit(' ').next().unwrap());
+        let is_there = |path: &str| {
+            assert!(ended.stderr.contains(path), "{path} in {ended:?}");
+            std::fs::read_to_string(path).unwrap().contains(holds)
+        };
+        assert!(paths.any(is_there), "{label}: {listed} {ended:?}");
+    }
+    std::fs::rename(&moved, &folder).unwrap();
+}
+
+#[test]
 fn results_beside_a_link_that_took_the_sheets_name_are_not_forgotten() {
     let sheet = TempSheet::pending(6);
     killed_after_three(&sheet);

@@ -47,7 +47,9 @@ Examples:
     /// backups counts once. A backup that is dated after now counts as the oldest.
     ///
     /// Below stands what else was kept of the sheet, wherever it lies, and what to do with it: saves of other
-    /// programs that were not taken over, results without a place, damaged journals. With --json it is left out.
+    /// programs that were not taken over, results without a place, damaged journals; and in a folder that sheets of
+    /// one name may share, backups of which it cannot be told whether they are of this one. With --json it is left
+    /// out.
     #[command(after_help = "\
 Example:
   tickoff backup list orders.csv")]
@@ -65,7 +67,8 @@ Example:
 
     /// Put a backup in the sheet's place, after backing up what it replaces
     ///
-    /// So `restore FILE latest` a second time undoes the first.
+    /// So `restore FILE latest` a second time undoes the first. A copy that holds results alone is refused: they are
+    /// written to the sheet by `apply`.
     #[command(after_help = "\
 Examples:
   tickoff backup restore orders.csv
@@ -242,16 +245,27 @@ fn table_of_copies(out: &mut (impl Write + ?Sized), copies: &[KeptCopy]) -> io::
     if copies.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nkept besides, until you delete it:")?;
-    for copy in copies {
-        writeln!(
-            out,
-            "{}  {:<15}  {:>12} bytes  {}",
-            copy.created_at.format("%Y-%m-%dT%H:%M:%SZ"),
-            told(copy.kind).0,
-            copy.size_bytes,
-            escape(&copy.path.to_string_lossy())
-        )?;
+    let (certain, uncertain): (Vec<_>, Vec<_>) = copies.iter().partition(|copy| copy.is_certain);
+    for (title, copies) in [
+        ("kept besides, until you delete it:", certain),
+        (
+            "of a sheet of this name, and it cannot be told whether of this one:",
+            uncertain,
+        ),
+    ] {
+        if !copies.is_empty() {
+            writeln!(out, "\n{title}")?;
+        }
+        for copy in copies {
+            writeln!(
+                out,
+                "{}  {:<15}  {:>12} bytes  {}",
+                copy.created_at.format("%Y-%m-%dT%H:%M:%SZ"),
+                told(copy.kind).0,
+                copy.size_bytes,
+                escape(&copy.path.to_string_lossy())
+            )?;
+        }
     }
     writeln!(out)?;
     let kinds: BTreeSet<CopyKind> = copies.iter().map(|copy| copy.kind).collect();
@@ -264,6 +278,10 @@ fn table_of_copies(out: &mut (impl Write + ?Sized), copies: &[KeptCopy]) -> io::
 /// What a copy is called, where it comes from, and what to do with it.
 fn told(kind: CopyKind) -> (&'static str, &'static str) {
     match kind {
+        CopyKind::Backup => (
+            "backup",
+            "counted and deleted for no sheet, and never the latest: if it is of this one, tickoff backup restore FILE PATH puts it back",
+        ),
         CopyKind::Outside => (
             "outside",
             "another program's save, which the sheet did not take over, or not all of it: copy into the sheet what is missing there",

@@ -59,7 +59,7 @@ fn tell(display: &Display, summary: &Summary) {
     tell_left_alone(display, &summary.left_alone);
     if let Some(backup) = &summary.backup {
         let path = escape(&backup.to_string_lossy());
-        display.say(&match backup.exists() || summary.moved_to.is_some() {
+        display.say(&match backup.exists() {
             true => format!("the sheet as it was before: {path}"),
             false => format!("the backup of the sheet as it was before was removed: {path}"),
         });
