@@ -285,10 +285,10 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
-    /// The sheet cannot be written, and its journal is not there, as when its folder was removed: the sheet with all
+    /// The sheet cannot be written, and its journal cannot be reached, as when its folder was removed: the sheet with all
     /// its results is in a file.
     #[error(
-        "{} cannot be written, and its journal is not there; the sheet with all results is in {}",
+        "{} cannot be written, and its journal cannot be reached; the sheet with all results is in {}",
         Escaped::path(path),
         Escaped::path(kept)
     )]

@@ -18,7 +18,7 @@ impl BackupManager {
     /// The folder, made if it is not there.
     pub(super) fn create_folder(&self) -> Result<File> {
         let trusted = self.trusted();
-        let found = trusted.folder_path(&self.folder)?;
+        let found = trusted.named_folder_path(&self.folder)?;
         // Nothing is made behind a link that leads nowhere.
         target::create_folder(match self.folder.is_symlink() {
             true => &self.folder,
@@ -29,8 +29,17 @@ impl BackupManager {
         Ok(folder)
     }
 
+    /// Refuses a folder that has the name of a file of ours.
+    pub(super) fn refuse_own_name(&self) -> Result<()> {
+        match self.trusted().named_folder_path(&self.folder) {
+            Err(error @ Error::OwnName { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The folder, if it is there.
     pub(super) fn find_folder(&self) -> Result<Option<File>> {
+        self.refuse_own_name()?;
         match self.trusted().folder(&self.folder) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),

@@ -10,6 +10,7 @@ impl BackupManager {
     /// Refuses a folder in which no backup can be made. One that is not there yet is made when it is
     /// needed.
     pub(crate) fn refuse_unusable(&self) -> Result<()> {
+        self.refuse_own_name()?;
         let failed = || Error::io("write in", self.folder());
         match open::folder(self.folder()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

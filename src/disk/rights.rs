@@ -97,9 +97,9 @@ impl Rights {
     /// Where a folder for outputs is, or is to be made, without links.
     ///
     /// # Errors
-    /// [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
+    /// [`Error::OwnName`]; [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
     pub(crate) fn place_of_folder(&self, path: &Path) -> Result<PathBuf> {
-        Trusted::for_output(Some(self.owner)).folder_path(path)
+        Trusted::for_output(Some(self.owner)).named_folder_path(path)
     }
 
     /// Refuses a folder for outputs that somebody else put there, or a link in its place.
@@ -107,8 +107,9 @@ impl Rights {
     /// # Errors
     /// [`Error::Unsuitable`]; [`Error::Io`].
     pub(crate) fn refuse_strangers_folder(&self, path: &Path) -> Result<()> {
-        match self.place_of_folder(path)? == path {
-            true => Trusted::for_output(Some(self.owner)).folder(path).map(drop),
+        let trusted = Trusted::for_output(Some(self.owner));
+        match trusted.folder_path(path)? == path {
+            true => trusted.folder(path).map(drop),
             false => Err(Error::io("open", path)(io::ErrorKind::NotADirectory.into())),
         }
     }

@@ -130,6 +130,20 @@ impl Trusted {
         }
     }
 
+    /// The same of a folder that a person names.
+    ///
+    /// # Errors
+    /// [`Error::OwnName`] if it is a name of ours; [`Error::Unsuitable`]; [`Error::Io`].
+    pub(crate) fn named_folder_path(&self, path: &Path) -> Result<PathBuf> {
+        let found = self.folder_path(path)?;
+        match (found.parent(), found.file_name()) {
+            (Some(around), Some(name)) if is_kept_name(around, name) => {
+                Err(Error::OwnName { path: found })
+            }
+            _ => Ok(found),
+        }
+    }
+
     /// A folder of ours that is there.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl KeptOutput {
     /// Makes the folder unless it is there. What is made is for those who have the sheet whose rights these are.
     ///
     /// # Errors
-    /// [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
+    /// [`Error::OwnName`]; [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
     pub fn in_folder(path: impl AsRef<Path>, rights: Rights) -> Result<KeptOutput> {
         let path = path.as_ref();
         // Without links, and absolute: commands may be started in another folder than this process is in.

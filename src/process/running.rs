@@ -92,8 +92,17 @@ impl Running {
     ) -> io::Result<Ended> {
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut broken_off = None;
-        while !self.exits_within(next_look(deadline))? {
+        loop {
+            // Asked before the look: this process may be stopped behind it, while the command ends in time.
             let is_due = deadline.is_some_and(|at| until(at).is_zero());
+            let is_now = stop.level() == StopLevel::Now;
+            let wait = match is_now && broken_off.is_none() {
+                true => Duration::ZERO,
+                false => next_look(deadline),
+            };
+            if self.exits_within(wait)? {
+                break;
+            }
             if broken_off.is_some() {
                 if is_due {
                     self.group.kill();
@@ -103,7 +112,7 @@ impl Running {
             }
             self.group.tell_if_stopped(key);
             broken_off = match timeout {
-                _ if stop.level() == StopLevel::Now => Some(Ending::Stopped),
+                _ if is_now => Some(Ending::Stopped),
                 Some(timeout) if is_due => Some(Ending::TimedOut(timeout)),
                 _ => continue,
             };

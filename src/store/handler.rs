@@ -357,6 +357,7 @@ impl CsvHandler {
             })
             .collect();
         let rescued = writer.rescue(&unsaved, finished.is_ok());
+        let is_journal_gone = writer.is_journal_gone();
         drop(writer);
         match rescued {
             Ok(Rescued {
@@ -382,6 +383,10 @@ impl CsvHandler {
             }
             Err(error) => {
                 tracing::error!(error = %error.chain(), "what is not in the sheet could not be kept elsewhere either");
+                let finished = finished.map_err(|not_visible| match is_journal_gone {
+                    true => error,
+                    false => not_visible,
+                });
                 (finished, None)
             }
         }

@@ -6,7 +6,8 @@
 //! nothing has the old name; a copy is not taken for the sheet that it was made of. Whether it is the same
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
 //! version showed, or that an older version lacks: all others went along. An older version shows a time of a result
-//! that this journal gave it. One that shows none may be what a copy was made of, that was worked on and is gone.
+//! that this journal gave it. One that shows none may be what a copy was made of, that was worked on and is gone: it
+//! has to have been saved under the name of the journal's sheet, as far as its times tell.
 //!
 //! A journal of which all is shown stays where it is, though a sheet under another name be the very version that it
 //! made public. Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
@@ -141,9 +142,8 @@ pub(crate) fn took_links_place(
         return Ok(None);
     }
     let history = frame::history(&frames);
-    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    let rows =
-        standing(&frames, &history, sheet, hash, is_of_session).lacking(&frames, &history, sheet);
+    let rows = standing(&frames, &history, sheet, hash, is_of_session(&frames))
+        .lacking(&frames, &history, sheet);
     let remembered = link::remembered_at(target);
     Ok((rows > 0).then(|| Error::Unsuitable {
         problem: format!(
@@ -174,7 +174,7 @@ pub(crate) fn gone(path: &Path) -> Option<Error> {
     let problem = match (waiting(&history, None), history.results().count()) {
         (0, 0) => return None,
         (0, rows) => format!(
-            "is not there, and its journal {journal} has the results of {}, all of which it showed: where it was renamed or moved, they went along; where it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew",
+            "is not there, and its journal {journal} has the results of {}, all of which it showed: where it was renamed or moved as it was, they went along; where an older version, or one without some of its rows, had taken its place, or it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew",
             rows_text(rows)
         ),
         (rows, _) => format!(
@@ -255,7 +255,8 @@ pub(crate) fn look_for(
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
             0 => match standing_elsewhere(&other, sheet, hash) {
-                Elsewhere::Unknown => continue,
+                Elsewhere::Traceless(rows) if was_saved_there(&other, target)? => rows,
+                Elsewhere::Traceless(_) | Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
                     is_whole = true;
                     continue;
@@ -383,8 +384,11 @@ fn waiting(history: &History, sheet: Option<(&Sheet, &[ContentHash])>) -> usize 
 
 /// How a sheet stands to the journal of another name, of which all was public.
 enum Elsewhere {
-    /// Nothing in it is of this journal: it may be what a copy was made of that was worked on and is gone.
+    /// It has nothing to do with this journal, as far as can be told.
     Unknown,
+    /// Nothing in it is of this journal, whose results it lacks in so many rows: it may be what a copy was made of that
+    /// was worked on and is gone.
+    Traceless(usize),
     /// It shows what this journal gave it, and lacks nothing.
     Whole,
     /// It shows a time that this journal gave it, and whoever saved it cannot have known the results of so many rows.
@@ -412,9 +416,7 @@ fn traces<'s>(history: &'s History, sheet: &'s Sheet) -> impl Iterator<Item = &'
 fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewhere {
     let (frames, history) = (&other.frames, &other.history);
     let mut traces = traces(history, sheet).peekable();
-    if traces.peek().is_none() {
-        return Elsewhere::Unknown;
-    }
+    let is_traceless = traces.peek().is_none();
     let has_time = traces.any(is_time);
     let held = |past: &Past, shown: &str| {
         let mut earlier = past.earlier();
@@ -422,8 +424,14 @@ fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewh
     };
     let is_last = |past: &Past, shown: &str| is_same(&past.column, &past.last, shown);
     let shown = |po: &str, past: &Past| cell(sheet, history, po, &past.column);
-    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    let reading = match standing(frames, history, sheet, hash, is_of_session) {
+    let standing = standing(frames, history, sheet, hash, is_of_session(frames));
+    if is_traceless {
+        return match standing.lacking(frames, history, sheet) {
+            0 => Elsewhere::Unknown,
+            rows => Elsewhere::Traceless(rows),
+        };
+    }
+    let reading = match standing {
         Standing::Current(_) => return Elsewhere::Whole,
         Standing::Anew => return Elsewhere::Unknown,
         Standing::Asked(question) if question.is_another => return Elsewhere::Unknown,
@@ -454,6 +462,38 @@ fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewh
         rows if has_time => Elsewhere::Older(rows),
         _ => Elsewhere::Unknown,
     }
+}
+
+/// Whether a file that shows nothing of a journal was saved under the name of the journal's sheet all the same, and is
+/// not what a copy was made of: after a crash whatever was saved since, else what was saved into the file that a run
+/// had put there.
+fn was_saved_there(other: &Other, target: &Target) -> Result<bool> {
+    let metadata = |path: &Path| path.metadata().map_err(Error::io("read", path));
+    let Some(sheet) = target.metadata()? else {
+        return Ok(false);
+    };
+    let journal = metadata(&Journal::path_beside(&other.place))?
+        .modified()
+        .ok();
+    if sheet.modified().ok() <= journal {
+        return Ok(false);
+    }
+    if is_of_session(&other.frames) {
+        return Ok(true);
+    }
+    // Made when the first run of that name began, and never replaced.
+    let Ok(lock) = other.place.sibling("lock").metadata() else {
+        return Ok(false);
+    };
+    // Not every filesystem knows it.
+    let (Ok(begun), Ok(created)) = (lock.created(), sheet.created()) else {
+        return Ok(false);
+    };
+    Ok(begun < created && Some(created) <= journal)
+}
+
+fn is_of_session(frames: &[Frame]) -> bool {
+    frames.iter().any(|frame| frame.session.is_some())
 }
 
 /// Whether a sheet has the contents that a journal knows, and what lies beside that journal has not.

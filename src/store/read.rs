@@ -28,15 +28,27 @@ impl Sheet {
     pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
         let (sheet, asked) = read_and_ask(path.as_ref(), options)?;
         sheet.warn_of_utf8();
-        warn(asked);
+        if let Some(asked) = asked {
+            tracing::warn!("{asked}");
+        }
         Ok(sheet)
+    }
+
+    /// The same for who is about to do what a run does, and is refused like one.
+    ///
+    /// # Errors
+    /// As [`Sheet::read`]; [`Error::Undecided`] where a person has to decide about its journal.
+    pub fn read_for_a_run(path: impl AsRef<Path>, options: &Options) -> Result<Sheet> {
+        let (sheet, asked) = read_and_ask(path.as_ref(), options)?;
+        sheet.warn_of_utf8();
+        asked.map_or(Ok(sheet), Err)
     }
 
     /// The copy that a run with `--output` goes on with: the sheet at `path`, and behind its rows those
     /// of `input` whose POs are not in it.
     ///
     /// # Errors
-    /// As [`Sheet::read`]; [`Error::SameFile`] if both are one file.
+    /// As [`Sheet::read_for_a_run`]; [`Error::SameFile`] if both are one file.
     pub fn read_with_new_rows(
         path: impl AsRef<Path>,
         options: &Options,
@@ -65,8 +77,7 @@ impl Sheet {
             bytes.extend_from_slice(&rows);
             Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
         };
-        warn(show(&sheet, hash, log, &target, options)?);
-        Ok(sheet)
+        show(&sheet, hash, log, &target, options)?.map_or(Ok(sheet), Err)
     }
 
     /// The same for a sheet whose journal is nobody's business.
@@ -132,12 +143,6 @@ pub(crate) fn read_and_ask(path: &Path, options: &Options) -> Result<(Sheet, Opt
     let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), &options)?;
     let asked = show(&sheet, hash, log, &target, &options)?;
     Ok((sheet, asked))
-}
-
-fn warn(asked: Option<Error>) {
-    if let Some(asked) = asked {
-        tracing::warn!("{asked}");
-    }
 }
 
 /// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.

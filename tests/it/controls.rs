@@ -340,6 +340,25 @@ mod dry_run {
     }
 
     #[test]
+    fn what_a_run_would_ask_it_asks_as_well() {
+        for (options, name) in [("", "input.csv"), ("--output copy.csv", "copy.csv")] {
+            let sheet = TempSheet::new(SHEET);
+            let path = sheet.folder().join(name);
+            let older = SHEET.as_bytes();
+            end(&mut sheet.run(options, "true"));
+            std::fs::write(&path, older).unwrap();
+            crate::fixture::rested(&path);
+            let before = files(&sheet);
+            let dry = end(&mut sheet.run(&format!("{options} --dry-run"), "true")).with(3);
+            assert_eq!(files(&sheet), before);
+            assert_eq!(dry.stdout, "");
+            let run = end(&mut sheet.run(options, "true")).with(3);
+            assert_eq!(dry.stderr, run.stderr);
+            assert!(run.stderr.contains("older version of itself"), "{run:?}");
+        }
+    }
+
+    #[test]
     fn the_commands_are_shown_and_nothing_is_changed_or_made() {
         let sheet = TempSheet::new(SHEET);
         assert_eq!(dry(&sheet, ""), "echo P1\necho P2\necho P4\necho P5\n");

@@ -461,6 +461,60 @@ mod the_file_system {
         set_mode(0o755);
     }
 
+    /// A run whose second job takes all rights of the sheet's folder away; files of its own go to this folder in it,
+    /// or elsewhere.
+    fn shut_out(temporary: Option<&str>) -> Option<String> {
+        let sheet = TempSheet::new("PO_NUMBER;note\nP1;\nP2;\nP3;\n");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let folder = temporary.map_or(elsewhere.path().to_owned(), |name| {
+            sheet.folder().join(name)
+        });
+        std::fs::create_dir_all(&folder).unwrap();
+        if rustix::process::geteuid().is_root() {
+            for path in [sheet.folder(), sheet.path(), &folder] {
+                chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        if !can_be_run_by_nobody(&sheet) {
+            return None;
+        }
+        let script = r#"[ $TICKOFF_KEY != P2 ] || chmod 000 "$PWD""#;
+        let mut run = sheet.run("-j1", script);
+        as_nobody(&mut run);
+        let ended = end(run.env("TMPDIR", &folder)).with(6);
+        std::fs::set_permissions(sheet.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        Some(ended.stderr)
+    }
+
+    #[test]
+    fn a_folder_whose_rights_go_in_mid_run_is_not_said_to_be_empty() {
+        let Some(said) = shut_out(None) else { return };
+        for is_said in [
+            "(it cannot be reached now: Permission denied",
+            "cannot be written, and its journal cannot be reached; the sheet with all results is in ",
+            "; a result that the sheet lacks then is in ",
+        ] {
+            assert!(said.contains(is_said), "{said}");
+        }
+        assert!(
+            !said.contains("was removed") && !said.contains("cp -i"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn where_results_have_no_place_at_all_nothing_else_is_said_of_them() {
+        let Some(said) = shut_out(Some("tmp")) else {
+            return;
+        };
+        assert!(
+            said.contains(" not saved: once the cause is gone"),
+            "{said}"
+        );
+        assert!(said.contains("the other results are kept: once"), "{said}");
+        assert!(!said.contains("nothing is lost"), "{said}");
+    }
+
     #[test]
     fn a_sheet_of_somebody_else() {
         let sheet = TempSheet::new(ONE);

@@ -58,6 +58,7 @@ fn check_asked(sheet: &TempSheet) {
     let before = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
     for (command, arguments, code) in [
         ("run", &["--", "touch", "ran"][..], 3),
+        ("run", &["--dry-run", "--", "true"], 3),
         ("init", &[], 3),
         ("set", &["PO0", "Priority=x"], 3),
         ("status", &[], 0),

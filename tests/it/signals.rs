@@ -262,3 +262,79 @@ fn a_job_that_is_stopped_is_named() {
     run.end().with(1);
     assert_eq!(sheet.cell("PO0", "ERROR_MESSAGE"), "exit 3");
 }
+
+/// A run that does not go on for three seconds behind one of its looks at its jobs, as one that Ctrl-Z stops; strace holds
+/// it.
+fn held_behind_a_look(
+    sheet: &TempSheet,
+    which: u32,
+    options: &[&str],
+    script: &str,
+) -> Option<Running> {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("SKIPPED: strace is not here");
+        return None;
+    }
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o"])
+        .arg(sheet.folder().join("trace"))
+        .args(["-e", "trace=ppoll", "-e"])
+        .arg(format!("inject=ppoll:delay_exit=3000000:when={which}"))
+        .arg(crate::command_line::program())
+        .args(["run", "input.csv", "-j1"])
+        .args(options)
+        .args(["--", "sh", "-c", script])
+        .current_dir(sheet.folder())
+        .env_remove("RUST_LOG")
+        .env_remove("COLUMNS");
+    Some(Running::start(&mut strace))
+}
+
+#[test]
+fn a_command_that_ended_in_time_while_the_run_was_stopped_is_not_timed_out() {
+    let sheet = TempSheet::pending(1);
+    let script = "sleep 0.3; echo note=mine > $TICKOFF_RESULT";
+    let Some(run) = held_behind_a_look(&sheet, 1, &["--timeout", "2s"], script) else {
+        return;
+    };
+    run.end().with(0);
+    let cells = ["STATUS", "note"].map(|column| sheet.cell("PO0", column));
+    assert_eq!(cells, ["COMPLETED", "mine"]);
+}
+
+#[test]
+fn an_answer_that_came_in_time_while_the_run_was_stopped_is_taken() {
+    let sheet = TempSheet::pending(1);
+    let script = r#"trap 'echo ended > ended' TERM; read request; id=${request#\{\"id\":}; sleep 0.3
+        echo "{\"id\":${id%%,*},\"updates\":{\"note\":\"mine\"}}"; read end"#;
+    let options = ["--timeout", "2s", "--worker-protocol", "jsonl"];
+    // The first one is for the room of the request.
+    let Some(run) = held_behind_a_look(&sheet, 2, &options, script) else {
+        return;
+    };
+    run.end().with(0);
+    let cells = ["STATUS", "note"].map(|column| sheet.cell("PO0", column));
+    assert_eq!(cells, ["COMPLETED", "mine"]);
+    assert!(!sheet.folder().join("ended").exists());
+}
+
+#[test]
+fn a_command_that_ended_before_it_was_to_be_killed_keeps_its_result() {
+    let sheet = TempSheet::pending(1);
+    let script = "echo $PPID > run.new; mv run.new run; sleep 0.5; echo own >&2; exit 3";
+    let Some(run) = held_behind_a_look(&sheet, 1, &[], script) else {
+        return;
+    };
+    wait_until("the job runs", || sheet.folder().join("run").exists());
+    let program: i32 = sheet.lines("run")[0].parse().unwrap();
+    let terminate = || kill_process(Pid::from_raw(program).unwrap(), Signal::TERM).unwrap();
+    // A signal would begin the look anew that it interrupts.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    terminate();
+    run.wait_until_it_says(STOPPING);
+    terminate();
+    run.end().with(143);
+    let cells = ["STATUS", "ERROR_MESSAGE"].map(|column| sheet.cell("PO0", column));
+    assert_eq!(cells, ["ERROR", "exit 3: own"]);
+}

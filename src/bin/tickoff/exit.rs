@@ -11,7 +11,7 @@ use tickoff::{CsvHandler, Error};
 
 use crate::stderr::Display;
 
-pub use advice::{advice, for_a_shell};
+pub use advice::{advice, advice_beside_lost_results, for_a_shell};
 
 /// How a command ended.
 ///

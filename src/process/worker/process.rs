@@ -103,7 +103,14 @@ impl Process {
         line.push(b'\n');
         let mut unsent = &line[..];
         loop {
-            let is_over = match self.exchange(&mut unsent, next_look(deadline)) {
+            // Asked before the look: this process may be stopped behind it, while the answer comes in time.
+            let is_due = deadline.is_some_and(|at| until(at).is_zero());
+            let is_now = job.stop.level() == StopLevel::Now;
+            let wait = match is_now && broken_off.is_none() {
+                true => Duration::ZERO,
+                false => next_look(deadline),
+            };
+            let is_over = match self.exchange(&mut unsent, wait) {
                 Ok(is_over) => is_over,
                 Err(error) => {
                     let failure = Failure::NoAnswer(format!("cannot be talked to: {error}"));
@@ -128,7 +135,6 @@ impl Process {
                 ));
                 return Err(broken_off.unwrap_or(failure));
             }
-            let is_due = deadline.is_some_and(|at| until(at).is_zero());
             if is_over || is_due && broken_off.is_some() {
                 let said = self.last_words(request.id).unwrap_or(Err(Failure::Ended));
                 return heeded(said, broken_off);
@@ -138,7 +144,7 @@ impl Process {
             }
             self.group.tell_if_stopped(job.po);
             broken_off = match timeout {
-                _ if job.stop.level() == StopLevel::Now => Some(Failure::Stopped),
+                _ if is_now => Some(Failure::Stopped),
                 Some(timeout) if is_due => Some(Failure::TimedOut(timeout)),
                 _ => continue,
             };

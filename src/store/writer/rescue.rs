@@ -79,7 +79,21 @@ impl Writer {
 
     fn is_journal_to_be_found(&self) -> bool {
         // Where that cannot be read, nothing is there for anybody.
-        self.refuse_out_of_reach().is_ok() && self.durable.is_beside_the_sheet().unwrap_or(false)
+        self.look_for_journal().unwrap_or(false)
+    }
+
+    /// Whether nobody finds the journal any more. Who may not look does not know.
+    pub(crate) fn is_journal_gone(&self) -> bool {
+        match self.look_for_journal() {
+            Ok(is_there) => !is_there,
+            Err(Error::NotVisible { .. }) => true,
+            Err(_) => false,
+        }
+    }
+
+    fn look_for_journal(&self) -> Result<bool> {
+        self.refuse_out_of_reach()?;
+        self.durable.is_beside_the_sheet()
     }
 }
 

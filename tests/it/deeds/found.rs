@@ -587,6 +587,44 @@ fn an_older_version_that_was_saved_and_renamed_is_asked_about() {
     assert_eq!(on(&renamed, "status", &[]).with(0).stderr, "");
 }
 
+/// One that shows no result at all is known by when it was saved (H9, H10).
+#[test]
+fn a_version_from_before_the_first_result_that_was_saved_and_renamed_is_asked_about() {
+    for is_killed in [true, false] {
+        let sheet = sheet(3);
+        let older = sheet.text().replace("n2", "mine");
+        let renamed = sheet.folder().join("renamed.csv");
+        if is_killed {
+            killed(&sheet, Some("PO1"), true);
+            fs::remove_file(sheet.path()).unwrap();
+        } else {
+            result(&sheet, "PO1", &completed(FIRST));
+        }
+        fs::write(sheet.path(), older).unwrap();
+        fs::rename(sheet.path(), &renamed).unwrap();
+        let asked = on(&renamed, "run", &["--", "true"]).with(3);
+        assert!(
+            asked.stderr.contains("was called input.csv") && asked.stderr.contains("for 1 row"),
+            "{asked:#?}"
+        );
+        if !is_killed {
+            let gone = on(sheet.path(), "status", &[]).with(3).stderr;
+            assert!(
+                gone.contains(
+                    "where an older version, or one without some of its rows, had taken its place"
+                ),
+                "{gone}"
+            );
+        }
+        on(&renamed, "recover", &["--apply"]).with(0);
+        let text = fs::read_to_string(&renamed).unwrap();
+        assert!(
+            text.contains("PO1;COMPLETED") && text.contains("mine"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn what_it_lacks_can_be_given_up() {
     let (sheet, renamed) = saved_from_an_older_version_and_renamed();
@@ -613,6 +651,26 @@ fn a_sheet_of_which_a_copy_was_worked_on_is_not_asked_about() {
     on(&trial, "run", &["-q", "--", "true"]).with(0);
     fs::remove_file(&trial).unwrap();
     save(&sheet, sheet.text().replace("PO0;", "PO0;COMPLETED"));
+    assert_eq!(end(&mut sheet.run("-q", "true")).with(0).stderr, "");
+}
+
+/// The next month's copy of a template is another sheet, though it is saved since and has the same keys.
+#[test]
+fn a_new_copy_of_what_another_copy_was_made_of_is_not_asked_about() {
+    let sheet = sheet(3);
+    let copy = |name: &str| {
+        let copy = sheet.folder().join(name);
+        fs::copy(sheet.path(), &copy).unwrap();
+        copy
+    };
+    let first = copy("first.csv");
+    on(&first, "run", &["-q", "--", "true"]).with(0);
+    let done = tempfile::tempdir().unwrap();
+    fs::copy(&first, done.path().join("first.csv")).unwrap();
+    fs::remove_file(&first).unwrap();
+    let next = copy("next.csv");
+    assert_eq!(on(&next, "run", &["-q", "--", "true"]).with(0).stderr, "");
+    fs::write(sheet.path(), sheet.text().replace("n2", "new")).unwrap();
     assert_eq!(end(&mut sheet.run("-q", "true")).with(0).stderr, "");
 }
 

@@ -13,6 +13,8 @@ use tickoff::{
     same_column,
 };
 
+const FINISHES: &str = "once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before";
+
 /// The next step after an error; `None` where its message says it, or there is none.
 pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let text = match error {
@@ -122,8 +124,15 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
                 .into(),
             );
         }
-        Error::NotVisible { .. } => {
-            "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before"
+        Error::NotVisible { .. } => return Some(format!("nothing is lost: {FINISHES}").into()),
+        Error::Rescued { kept, source, .. } if is_out_of_reach(source) => {
+            return Some(
+                format!(
+                    "{FINISHES}; a result that the sheet lacks then is in {}",
+                    escape(&kept.to_string_lossy())
+                )
+                .into(),
+            );
         }
         Error::Rescued { path, kept, .. } => {
             return Some(
@@ -148,6 +157,19 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     Some(text.into())
+}
+
+/// The same where results of the run have no place at all.
+pub fn advice_beside_lost_results(error: &Error) -> Option<Cow<'static, str>> {
+    match error {
+        Error::NotVisible { .. } => Some(format!("the other results are kept: {FINISHES}").into()),
+        error => advice(error),
+    }
+}
+
+/// Whether a path leads to a place that may not be looked at, so that what is there stays.
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
@@ -844,6 +866,23 @@ mod tests {
                 source: source(),
             },
             "nothing is lost: once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before",
+        );
+        let rescued = |kind: ErrorKind| Error::Rescued {
+            path: "/d/in.csv".into(),
+            kept: "/tmp/kept.csv".into(),
+            source: Box::new(Error::Io {
+                action: "read",
+                path: "/d/.in.csv.lock".into(),
+                source: std::sync::Arc::new(kind.into()),
+            }),
+        };
+        check(
+            &rescued(ErrorKind::PermissionDenied),
+            "once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before; a result that the sheet lacks then is in /tmp/kept.csv",
+        );
+        check(
+            &rescued(ErrorKind::NotFound),
+            "put it where the sheet was, unless something else is there by now, and run the same command again: mkdir -p /d && cp -i /tmp/kept.csv /d/in.csv",
         );
         check(
             &Error::NotDurable {

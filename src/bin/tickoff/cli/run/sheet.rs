@@ -25,7 +25,7 @@ pub fn open(
     let must_hold_column = args.stdout_to.is_some() && args.columns.no_new_columns;
     let Some(copy) = &args.output else {
         if must_hold_column {
-            refuse_without_column(args, &Sheet::read(&args.sheet.file, &options)?)?;
+            refuse_without_column(args, &Sheet::read_for_a_run(&args.sheet.file, &options)?)?;
         }
         let session = Session::open(&args.sheet.file, &options)?;
         jobs::must_fit(args, &session.columns())?;
@@ -101,7 +101,7 @@ fn refuse_without_column(args: &RunArgs, sheet: &Sheet) -> Result<(), Failure> {
 
 fn read(args: &RunArgs, jobs: Option<Sheet>, options: &Options) -> Result<Sheet, Failure> {
     let Some(copy) = &args.output else {
-        return Ok(Sheet::read(&args.sheet.file, options)?);
+        return Ok(Sheet::read_for_a_run(&args.sheet.file, options)?);
     };
     let input = input(args, jobs, options)?;
     Ok(resumed(copy, &input, options)?.unwrap_or(input))

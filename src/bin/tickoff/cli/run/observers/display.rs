@@ -5,7 +5,7 @@ use tickoff::{Error, Event, PoolSummary, Summary, escape};
 
 use super::{Beginning, Observer};
 use crate::cli::run::rows::tell_left_alone;
-use crate::exit::advice;
+use crate::exit::{advice, advice_beside_lost_results};
 use crate::stderr::board::Board;
 use crate::stderr::{Display, Progress, Waits};
 
@@ -59,9 +59,14 @@ fn tell(display: &Display, summary: &Summary) {
     tell_left_alone(display, &summary.left_alone);
     if let Some(backup) = &summary.backup {
         let path = escape(&backup.to_string_lossy());
-        display.say(&match backup.exists() {
-            true => format!("the sheet as it was before: {path}"),
-            false => format!("the backup of the sheet as it was before was removed: {path}"),
+        display.say(&match backup.try_exists() {
+            Ok(false) => {
+                format!("the backup of the sheet as it was before was removed: {path}")
+            }
+            Err(error) => {
+                format!("the sheet as it was before: {path} (it cannot be reached now: {error})")
+            }
+            Ok(_) => format!("the sheet as it was before: {path}"),
         });
     }
     if let Some(folder) = &summary.moved_to {
@@ -83,7 +88,12 @@ fn tell(display: &Display, summary: &Summary) {
     }
     if let Some(error) = &summary.not_visible {
         display.report(error.chain());
-        if let Some(advice) = advice(error) {
+        let is_lost = !unsaved.is_empty() && summary.rescued.is_none();
+        let advice = match is_lost {
+            true => advice_beside_lost_results(error),
+            false => advice(error),
+        };
+        if let Some(advice) = advice {
             display.report(advice);
         }
     }
