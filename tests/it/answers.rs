@@ -408,7 +408,7 @@ mod workers {
     fn an_answer_that_cannot_be_understood_is_kept_and_not_asked_for_again() {
         let lines = r#"{"id":ID,"updates":{"SUPPLIER":"x"},"took":3}"#;
         let message = "invalid answer: unknown field `took`";
-        let (is_replaced, sheet) = check(&format!("{lines}\n"), ["ERROR", "", message]);
+        let (is_replaced, sheet) = check(&format!("{lines}\n"), ["ERROR", "x", message]);
         assert!(!is_replaced);
         let raw = |id| lines.replace("ID", id).replace('"', "\"\"");
         let (first, second) = (raw("1"), raw("2"));
@@ -641,5 +641,88 @@ mod library {
             assert!(handler.update_record("P1", updates).is_err());
         }
         assert_eq!(sheet.text(), before);
+    }
+}
+
+mod apply {
+    use super::*;
+
+    fn apply(sheet: &TempSheet, lines: &str) -> Ended {
+        std::fs::write(sheet.folder().join("lines"), lines).unwrap();
+        let lines = std::fs::File::open(sheet.folder().join("lines")).unwrap();
+        end(sheet.tickoff("apply").arg("--ack").stdin(lines))
+    }
+
+    #[test]
+    fn what_stands_beside_the_updates_is_kept_and_said_and_they_are_written() {
+        let sheet = TempSheet::new(ONE);
+        let line = r#"{"key":"P1","updates":{"STATUS":"COMPLETED","SUPPLIER":"x"},"OUT":"PRECIOUS","n":{"a":[1]},"none":null}"#;
+        let ended = apply(&sheet, line).with(1);
+        assert_eq!(row(&sheet, "P1"), ["COMPLETED", "x", ""]);
+        let said = "line 1: OUT, n stand beside updates, where nothing is looked for";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert!(ended.stdout.contains("\"durable\":true"), "{ended:?}");
+        assert_eq!(
+            sheet.unplaced(),
+            "PO_NUMBER;OUT;n\nP1;PRECIOUS;\"{\"\"a\"\":[1]}\"\n"
+        );
+    }
+
+    #[test]
+    fn an_error_makes_its_row_an_error_and_costs_no_cell() {
+        for (line, want, unplaced) in [
+            (r#""error":"404""#, ["ERROR", "", "404"], ""),
+            (
+                r#""updates":{"STATUS":"COMPLETED","SUPPLIER":"x"},"error":"404""#,
+                ["ERROR", "x", "404"],
+                "PO_NUMBER;STATUS\nP1;COMPLETED\n",
+            ),
+            (
+                r#""updates":{"STATUS":"FAILED","ERROR_MESSAGE":"why"},"error":{"code":404}"#,
+                ["FAILED", "", "why"],
+                "PO_NUMBER;error\nP1;\"{\"\"code\"\":404}\"\n",
+            ),
+            (
+                r#""updates":{"STATUS":"COMPLETED"},"error":"""#,
+                ["COMPLETED", "", ""],
+                "",
+            ),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            let line = format!("{{\"key\":\"P1\",{line}}}\n");
+            apply(&sheet, &line).with(!unplaced.is_empty() as i32);
+            assert_eq!(row(&sheet, "P1"), want, "{line}");
+            if !unplaced.is_empty() {
+                assert_eq!(sheet.unplaced(), unplaced, "{line}");
+            }
+        }
+    }
+}
+
+mod an_answer_that_is_wrong_in_part {
+    use super::*;
+
+    #[test]
+    fn costs_none_of_its_good_cells() {
+        for (options, script) in [
+            (
+                "",
+                r#"echo '{"SUPPLIER":"x","n":{"a":1}}' > $TICKOFF_RESULT"#,
+            ),
+            (
+                "--worker-protocol jsonl",
+                r#"read -r line; id=${line#*\"id\":}; echo "{\"id\":${id%%,*},\"updates\":{\"STATUS\":\"COMPLETED\",\"SUPPLIER\":\"x\",\"n\":{\"a\":1}}}"; cat"#,
+            ),
+            (
+                "--worker-protocol jsonl",
+                r#"read -r line; id=${line#*\"id\":}; echo "{\"id\":${id%%,*},\"updates\":{\"SUPPLIER\":\"x\"},\"OUT\":\"y\"}"; cat"#,
+            ),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            end(&mut sheet.run(options, script)).with(1);
+            let [status, supplier, _] = row(&sheet, "P1");
+            assert_eq!([&*status, &*supplier], ["ERROR", "x"], "{script}");
+            assert!(sheet.unplaced().contains("RAW_ANSWER"), "{script}");
+        }
     }
 }

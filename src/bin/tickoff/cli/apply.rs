@@ -33,12 +33,13 @@ use room::{EACH, ROOM, Room};
 ///
 /// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
 /// "operation_id": …}; key is another name of po_number. The operation_id is optional and comes back
-/// in the answer. A line is refused only if it is no such object, or its key was never in the sheet;
-/// that is reported with its number, and the others are applied.
+/// in the answer. A row whose work failed has {"po_number": …, "error": TEXT} and becomes ERROR, also if
+/// there are updates beside it. A line is refused only if it is no such object, or its key was never in
+/// the sheet; that is reported with its number, and the others are applied.
 ///
 /// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
-/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word) goes to a file ….unplaced.csv beside the
-/// backups, and the exit code is 1.
+/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word, another
+/// field beside updates) goes to a file ….unplaced.csv beside the backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
 /// po_number, key and durable; if durable is false, error says why.
