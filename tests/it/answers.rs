@@ -1,6 +1,7 @@
 //! The result of a job that has run is never refused, and never asked for twice: what has a place is
 //! written, the row gets its state, and all else is kept beside the backups.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tickoff::{
     WriteQueue,
 };
 
-use crate::command_line::{Ended, end};
+use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
 
 const ONE: &str = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\n";
@@ -666,6 +667,41 @@ mod apply {
             sheet.unplaced(),
             "PO_NUMBER;OUT;n\nP1;PRECIOUS;\"{\"\"a\"\":[1]}\"\n"
         );
+    }
+
+    #[test]
+    fn when_the_folder_is_removed_all_results_are_in_the_copy_that_is_named() {
+        let sheet = TempSheet::new("PO_NUMBER;OUT\nP1;\nP2;\nP3;\n");
+        let folder = sheet.folder().join("d");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::rename(sheet.path(), folder.join("s.csv")).unwrap();
+        let (stdin, mut lines) = std::io::pipe().unwrap();
+        let mut command = crate::command_line::tickoff();
+        command.arg("apply").arg(folder.join("s.csv")).arg("--ack");
+        command.env("TMPDIR", sheet.folder());
+        let running = Running::start(command.stdin(stdin));
+        let mut send = |po: &str| {
+            writeln!(
+                lines,
+                "{{\"key\":\"{po}\",\"updates\":{{\"OUT\":\"of {po}\"}}}}"
+            )
+            .unwrap();
+        };
+        send("P1");
+        wait_until("it is answered", || running.stdout().contains("true"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        send("P2");
+        send("P3");
+        drop(lines);
+        let ended = running.end().with(6);
+        let (_, kept) = ended
+            .stderr
+            .split_once("the sheet with all results is in ")
+            .unwrap_or_else(|| panic!("{ended:?}"));
+        let kept = std::fs::read_to_string(kept.split_once(": ").unwrap().0).unwrap();
+        for po in ["P1", "P2", "P3"] {
+            assert!(kept.contains(&format!("\n{po};of {po}")), "{kept}");
+        }
     }
 
     #[test]

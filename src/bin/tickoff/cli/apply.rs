@@ -11,20 +11,25 @@ mod answer;
 mod request;
 mod room;
 
-use std::io::{self, BufRead, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Operation, Options, Session, Sheet, Until, Updates,
-    WriteQueue, escape, same_column,
+    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Options, Results, Session, Sheet, Stop,
+    SubmittedResult, Updates, WriteQueue, escape, escape_name, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
 use super::formulas::Judge;
+use super::interruption::{APPLY, Interruption};
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use crate::sys::UntilStopped;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
 use room::{EACH, ROOM, Room};
@@ -43,6 +48,9 @@ use room::{EACH, ROOM, Room};
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
 /// po_number, key and durable; if durable is false, error says why.
+///
+/// On a full disk results wait until there is room. Ctrl-C ends the reading, a second one the waiting. Results
+/// that could not be made durable are in a file that is named at the end, and the exit code is 6.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -104,11 +112,44 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     tell_not_utf8(&session.handler().sheet());
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
-    let applied = apply(&queue, args, display);
-    queue.stop_writer_thread(Duration::MAX)?;
+    let interruption = Interruption::watch(display, APPLY)?;
+    let results = Results::new(&queue, args.force, &interruption.stop);
+    let applied = apply(&queue, &results, &interruption.stop, args, display);
+    let unsaved = results.unsaved();
     let handler = Arc::clone(session.handler());
-    session.finish()?;
-    Ok(applied?.and(Exit::after(&handler)))
+    let (finished, kept) = match queue.stop_writer_thread(Duration::MAX) {
+        Err(died @ Error::WriterDied { .. }) => (Err(died), None),
+        _ => session.finish_with(&unsaved),
+    };
+    if !matches!(finished, Err(Error::Rescued { .. })) {
+        tell_unsaved(&unsaved, kept.as_deref(), display);
+    }
+    finished?;
+    let exit = applied?.and(interruption.exit());
+    Ok(exit.and(Exit::after(&handler)))
+}
+
+/// Says which results are not in the sheet, and where they are.
+fn tell_unsaved(unsaved: &[(String, Updates)], kept: Option<&Path>, display: &Display) {
+    const NAMED: usize = 10;
+    let mut keys: Vec<String> = unsaved.iter().map(|(po, _)| escape_name(po)).collect();
+    keys.dedup();
+    let more = match keys.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    keys.truncate(NAMED);
+    let keys = keys.join(", ");
+    match kept {
+        _ if unsaved.is_empty() => {}
+        Some(kept) => display.report(format!(
+            "the results of {keys}{more} are not saved in the sheet, but in {}: once the cause is gone, give them to tickoff apply again",
+            escape(&kept.to_string_lossy())
+        )),
+        None => display.report(format!(
+            "the results of {keys}{more} are not saved: once the cause is gone, give them to tickoff apply again"
+        )),
+    }
 }
 
 /// Says that there are cells which are no text in the sheet's encoding.
@@ -122,14 +163,26 @@ fn tell_not_utf8(sheet: &Sheet) {
     }
 }
 
-/// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
-/// was not refused is durable.
-fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
+/// Applies the lines of stdin to a queue whose writer runs. When it returns, every result that was not refused
+/// is durable, or among those that are not saved.
+fn apply(
+    queue: &WriteQueue,
+    results: &Results<'_>,
+    stop: &Stop,
+    args: &ApplyArgs,
+    display: &Display,
+) -> Result<Exit, Failure> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let input = UntilStopped {
+        from: File::from(stdin.map_err(Failure::Input)?),
+        stop: stop.clone(),
+    };
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let exit = pump(
-        io::stdin().lock(),
+        BufReader::new(input),
+        stop,
         answers,
         &judge,
         |column| {
@@ -140,9 +193,9 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
             if queue.handler().status(po).is_none() && first.status(po).is_none() {
                 return Err(queue.handler().sheet().unknown_po(po));
             }
-            queue.submit_result(po, updates, args.force)
+            results.submit(po, updates)
         },
-        |operation: &Operation| queue.wait(operation, Until::Durable),
+        |submitted: &SubmittedResult| results.wait(submitted),
     );
     for message in judge.counted() {
         display.report(message);
@@ -153,6 +206,7 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
 /// Submits each line while, on another thread, what was submitted before is waited for.
 fn pump<O: Send>(
     mut input: impl BufRead,
+    stop: &Stop,
     answers: Answers<impl Write + Send, impl Fn(String) + Send>,
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
@@ -167,11 +221,16 @@ fn pump<O: Send>(
         let mut number = 0;
         let read = loop {
             let line = match read_line(&mut input, &mut bytes) {
+                _ if stop.is_requested() => {
+                    tracing::warn!("what comes behind line {number} was not taken");
+                    break Ok(());
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(Failure::Input(error)),
                 Ok(Some(line)) => line,
             };
             number += 1;
+            let mut size = EACH + bytes.len();
             let mut line = match line {
                 Line::Fits if bytes.trim_ascii().is_empty() => continue,
                 Line::Fits => Request::parse(bytes.trim_ascii_end()),
@@ -182,13 +241,7 @@ fn pump<O: Send>(
             };
             let mut warnings = std::mem::take(&mut line.notes);
             let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
-            let texts = [
-                line.po_number.as_deref(),
-                line.operation_id.as_ref().map(|id| id.get()),
-            ];
-            let texts = texts.into_iter().flatten();
-            let texts = texts.chain(warnings.iter().map(|text| &**text));
-            let size = EACH + texts.map(str::len).sum::<usize>();
+            size += warnings.iter().map(String::len).sum::<usize>();
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             submitted
                 .send(Submitted {
@@ -297,6 +350,7 @@ mod tests {
         let submitted = Mutex::new(Vec::new());
         let exit = pump(
             lines.as_bytes(),
+            &Stop::new(),
             Answers::new(Some(&mut answers), |message| {
                 reports.lock().unwrap().push(message)
             }),
@@ -519,6 +573,7 @@ mod tests {
         };
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
+            &Stop::new(),
             Answers::new(Some(to), |_| {}),
             &Judge::new(Formulas::Warn),
             |_| true,
@@ -556,6 +611,7 @@ mod tests {
                 let answers = Answers::new(Some(answers), |_| {});
                 let exit = pump(
                     BufReader::new(requests),
+                    &Stop::new(),
                     answers,
                     &Judge::new(Formulas::Warn),
                     |_| true,

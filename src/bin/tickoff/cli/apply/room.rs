@@ -6,9 +6,9 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How many bytes may wait: some 100,000 lines.
-pub const ROOM: usize = 32 << 20;
+pub const ROOM: usize = 64 << 20;
 
-/// What a line takes beside its texts, about.
+/// What a line takes beside its bytes, about.
 pub const EACH: usize = 256;
 
 /// So many bytes, which lines take and give back.
