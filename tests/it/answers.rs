@@ -705,6 +705,24 @@ mod apply {
     }
 
     #[test]
+    fn what_a_killed_apply_wrote_is_not_said_to_be_of_another_command_that_goes_on() {
+        let sheet = TempSheet::new(ONE);
+        let (stdin, mut lines) = std::io::pipe().unwrap();
+        let running = Running::start(sheet.tickoff("apply").arg("--ack").stdin(stdin));
+        writeln!(
+            lines,
+            "{{\"key\":\"P1\",\"updates\":{{\"SUPPLIER\":\"one\"}}}}"
+        )
+        .unwrap();
+        wait_until("it is answered", || running.stdout().contains("true"));
+        running.kill();
+        let ended = apply(&sheet, r#"{"key":"P1","updates":{"SUPPLIER":"two"}}"#).with(0);
+        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER kept=two theirs=one";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert_eq!(sheet.cell("P1", "SUPPLIER"), "two");
+    }
+
+    #[test]
     fn an_error_makes_its_row_an_error_and_costs_no_cell() {
         for (line, want, unplaced) in [
             (r#""error":"404""#, ["ERROR", "", "404"], ""),
