@@ -115,7 +115,10 @@ pub use run::{
     JobResult, MAX_BACKOFF, Outcome, PoolSummary, ProcessEnd, Rate, Retry, RunControl, Stop,
     StopLevel, Verdict, Wait, WorkerPool,
 };
-pub use session::{Asked, Recovered, Request, Requests, RunningSession, Session, Summary, Teller};
+pub use session::{
+    Asked, Recovered, Request, Requests, Results, RunningSession, Session, SubmittedResult,
+    Summary, Teller,
+};
 pub use settings::Settings;
 #[doc(hidden)]
 pub use sheet::JsonObject;

@@ -31,10 +31,14 @@ fuzz_target!(|input: (bool, &[u8])| {
         Err(message) => return assert_eq!(tickoff::escape(&message), message),
     };
     let po = request.po_number.expect("updates without a PO are refused");
-    says_what_the_line_says(line, &updates);
+    let members = Members::of(&mended(line)).last_of_each();
+    if !members.iter().any(|(name, _)| same(name, "error")) {
+        says_what_the_line_says(&members, &updates);
+    }
 
     let again = serde_json::to_value(&updates).expect("texts can be written");
-    assert_eq!(serde_json::from_value::<Updates>(again).unwrap(), updates);
+    let again = serde_json::from_value::<Updates>(again).unwrap();
+    assert!(again.iter().eq(updates.iter()));
     let before = sheet(SHEET);
     let (after, unplaced) = apply(SHEET, &po, updates.clone(), force);
     let applied = Applied {
@@ -136,8 +140,7 @@ fn mended(line: &[u8]) -> String {
 }
 
 /// Each value is what the line has for that column, a number with its text.
-fn says_what_the_line_says(line: &[u8], updates: &Updates) {
-    let members = Members::of(&mended(line)).last_of_each();
+fn says_what_the_line_says(members: &[(String, Box<RawValue>)], updates: &Updates) {
     let said = members.iter().find(|(name, _)| same(name, "updates"));
     let said = Members::of(said.expect("it has updates").1.get()).last_of_each();
     assert_eq!(updates.iter().count(), said.len());

@@ -258,7 +258,14 @@ fn understood(bytes: &[u8]) -> std::result::Result<Answer, Malformed> {
     if JsonObject::is_begun(bytes) {
         return Answer::from_json(bytes).map_err(|problem| {
             let problem = format!("it is not a JSON object of cells: {problem}");
-            Malformed::new(problem, bytes)
+            let good = match JsonObject::is_whole(bytes) {
+                true => Answer::from_beginning(bytes),
+                false => Updates::new(),
+            };
+            Malformed {
+                good: Box::new(good),
+                ..Malformed::new(problem, bytes)
+            }
         });
     }
     let text = String::from_utf8_lossy(bytes.strip_prefix(BOM).unwrap_or(bytes));

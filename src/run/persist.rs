@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Where the results of one run go.
-pub(super) struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     queue: &'a WriteQueue,
     /// Whether a result may take a PO out of COMPLETED.
     forced: bool,
@@ -36,7 +36,7 @@ pub(super) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) fn new(queue: &'a WriteQueue, forced: bool, stop: &'a Stop) -> Self {
+    pub(crate) fn new(queue: &'a WriteQueue, forced: bool, stop: &'a Stop) -> Self {
         Recorder {
             queue,
             forced,
@@ -81,7 +81,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Submits a result until it is durable, or until that cannot or may not be waited for.
-    fn persist(&self, po: &str, updates: &Updates) -> Result<()> {
+    pub(crate) fn persist(&self, po: &str, updates: &Updates) -> Result<()> {
         let submit = || {
             let operation = self.queue.submit_result(po, updates.clone(), self.forced)?;
             self.queue.wait(&operation, Until::Durable)

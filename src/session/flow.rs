@@ -24,7 +24,7 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, History, NotFollowed, Options, Selection, Sheet, new_rows};
+use crate::sheet::{Conflict, History, NotFollowed, Options, Selection, Sheet, Updates, new_rows};
 use crate::store::{CsvHandler, Decided, Decision, clean_up};
 use crate::text::{Escaped, escape_list};
 
@@ -412,9 +412,18 @@ impl Session {
     /// [`Error::NotVisible`]: what is missing is in the journal. [`Error::LedAway`]: the sheet shows all, but its
     /// name leads elsewhere by now.
     pub fn finish(self) -> Result<Vec<PathBuf>> {
-        self.handler.finish()?;
-        self.handler.refuse_led_away()?;
-        Ok(self.handler.kept_unplaced())
+        let handler = Arc::clone(&self.handler);
+        self.finish_with(&[]).0?;
+        Ok(handler.kept_unplaced())
+    }
+
+    /// The same, after results could not be made durable ([`Results::unsaved`](crate::Results::unsaved)). Returns
+    /// besides the file that they are in.
+    pub fn finish_with(mut self, unsaved: &[(String, Updates)]) -> (Result<()>, Option<PathBuf>) {
+        drop(self.keeper.take());
+        let (finished, rescued) = self.handler.finish_with(unsaved);
+        let finished = finished.and_then(|()| self.handler.refuse_led_away());
+        (finished, rescued)
     }
 
     fn back_up(&mut self) -> Result<Option<BackupMetadata>> {

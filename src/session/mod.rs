@@ -10,9 +10,11 @@ mod flow;
 mod keeper;
 mod number;
 mod restore;
+mod results;
 mod selected;
 mod watch;
 
 pub use control::{Asked, Request, Requests};
 pub use flow::{Recovered, Session, Summary};
+pub use results::{Results, SubmittedResult};
 pub use watch::{RunningSession, Teller};

@@ -119,11 +119,13 @@ impl Answer {
         }
     }
 
-    /// The updates that are whole in the beginning of an object; none if one of them is not as it must be.
+    /// The updates that are whole in the beginning of an object, without those that are not as they must be.
     #[cfg(any(test, feature = "cli"))]
     pub fn from_beginning(json: &[u8]) -> Updates {
-        let answer = Answer::of(JsonObject::read_beginning(json));
-        answer.unwrap_or_default().updates
+        let members = JsonObject::read_beginning(json).members.into_iter();
+        members
+            .filter_map(|(name, value)| Some((name, cell_text(&value)?)))
+            .collect()
     }
 
     fn of(object: JsonObject) -> Result<Answer, String> {
@@ -246,6 +248,65 @@ impl JsonObject {
         }
     }
 
+    /// Takes out of an object of updates what is as it must be.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn take_good_updates(&mut self, name: &str) -> Updates {
+        let value = self.take(name);
+        value.map_or_else(Updates::new, |value| {
+            Answer::from_beginning(value.get().as_bytes())
+        })
+    }
+
+    /// Takes out why a job failed. Beside updates an empty text says nothing.
+    ///
+    /// # Errors
+    /// As [`JsonObject::take_text`].
+    pub fn take_error(&mut self, has_updates: bool) -> Result<Option<String>, String> {
+        let error = self.take_text("error")?;
+        Ok(error.filter(|text| is_said(text, has_updates)))
+    }
+
+    /// Takes out what a program says of a row that it worked on: `updates`, `error`, or both. A row that
+    /// failed is ERROR, unless the updates have a failure as its STATUS. What else is there has no place:
+    /// it is among the notes, and goes to `….unplaced.csv` beside the backups.
+    ///
+    /// # Errors
+    /// If neither is there, or the updates are not as they must be.
+    #[cfg(any(test, feature = "cli"))]
+    pub fn take_result(&mut self) -> Result<Updates, String> {
+        let updates = self.take_updates("updates")?;
+        let error = self.take("error").filter(|value| value.get() != "null");
+        let error = error.map(|value| text_of(&value));
+        let error = error.filter(|text| is_said(text, updates.is_some()));
+        let updates = match (updates, error) {
+            (None, None) => return Err("updates is missing".to_owned()),
+            (Some(updates), None) => updates,
+            (updates, Some(error)) => updates.unwrap_or_default().failed(&error),
+        };
+        Ok(self.keep_others(updates))
+    }
+
+    /// Puts what was not taken out beside updates.
+    #[cfg(any(test, feature = "cli"))]
+    fn keep_others(&mut self, mut updates: Updates) -> Updates {
+        let mut names = Vec::new();
+        for (name, value) in self.members.drain(..) {
+            let text = text_of(&value);
+            if !text.trim().is_empty() {
+                names.push(name.trim().to_owned());
+                updates = updates.keep_aside(&name, text);
+            }
+        }
+        if !names.is_empty() {
+            let verb = if names.len() == 1 { "stands" } else { "stand" };
+            let names = escape_list(&names);
+            self.notes.push(format!(
+                "{names} {verb} beside updates, where nothing is looked for: it goes to ….unplaced.csv"
+            ));
+        }
+        updates
+    }
+
     /// A name that was not taken out.
     pub fn other_name(&self) -> Option<&str> {
         self.members.first().map(|(name, _)| name.as_str())
@@ -365,6 +426,17 @@ fn without_surrogates(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Whether a text tells of a failure: beside updates an empty one does not.
+fn is_said(error: &str, has_updates: bool) -> bool {
+    !has_updates || !error.trim().is_empty()
+}
+
+/// A JSON value as a text: what it is in a cell, or else as it is written.
+#[cfg(any(test, feature = "cli"))]
+fn text_of(value: &RawValue) -> String {
+    cell_text(value).unwrap_or_else(|| value.get().to_owned())
 }
 
 /// What a JSON value is in a cell; `None` for an object, or a list of other things than texts.

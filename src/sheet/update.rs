@@ -91,8 +91,23 @@ impl Updates {
         self
     }
 
+    /// These updates of a job that says besides that it failed: their STATUS stays if it is a failure, their
+    /// message stays, and what says otherwise is kept beside the backups.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn failed(mut self, error: &str) -> Updates {
+        if !self.new_status().is_some_and(|status| status.is_failure()) {
+            self = self
+                .set_aside(|column, _| same_column(column, STATUS))
+                .set(STATUS, ProcessingStatus::Error.as_str());
+        }
+        match self.get(ERROR_MESSAGE) {
+            Some(message) if !message.trim().is_empty() => self.keep_aside("error", error),
+            _ => self.without(ERROR_MESSAGE).set(ERROR_MESSAGE, error),
+        }
+    }
+
     /// Adds a value that is kept beside the backups, unless it is blank.
-    #[cfg(feature = "cli")]
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn keep_aside(mut self, column: &str, value: impl AsRef<str>) -> Self {
         if !value.as_ref().trim().is_empty() {
             self.aside.push(pair(column, value));

@@ -1,6 +1,7 @@
 //! The result of a job that has run is never refused, and never asked for twice: what has a place is
 //! written, the row gets its state, and all else is kept beside the backups.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tickoff::{
     WriteQueue,
 };
 
-use crate::command_line::{Ended, end};
+use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
 
 const ONE: &str = "PO_NUMBER;STATUS;SUPPLIER;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;;\n";
@@ -408,7 +409,7 @@ mod workers {
     fn an_answer_that_cannot_be_understood_is_kept_and_not_asked_for_again() {
         let lines = r#"{"id":ID,"updates":{"SUPPLIER":"x"},"took":3}"#;
         let message = "invalid answer: unknown field `took`";
-        let (is_replaced, sheet) = check(&format!("{lines}\n"), ["ERROR", "", message]);
+        let (is_replaced, sheet) = check(&format!("{lines}\n"), ["ERROR", "x", message]);
         assert!(!is_replaced);
         let raw = |id| lines.replace("ID", id).replace('"', "\"\"");
         let (first, second) = (raw("1"), raw("2"));
@@ -641,5 +642,141 @@ mod library {
             assert!(handler.update_record("P1", updates).is_err());
         }
         assert_eq!(sheet.text(), before);
+    }
+}
+
+mod apply {
+    use super::*;
+
+    fn apply(sheet: &TempSheet, lines: &str) -> Ended {
+        std::fs::write(sheet.folder().join("lines"), lines).unwrap();
+        let lines = std::fs::File::open(sheet.folder().join("lines")).unwrap();
+        end(sheet.tickoff("apply").arg("--ack").stdin(lines))
+    }
+
+    #[test]
+    fn what_stands_beside_the_updates_is_kept_and_said_and_they_are_written() {
+        let sheet = TempSheet::new(ONE);
+        let line = r#"{"key":"P1","updates":{"STATUS":"COMPLETED","SUPPLIER":"x"},"OUT":"PRECIOUS","n":{"a":[1]},"none":null}"#;
+        let ended = apply(&sheet, line).with(1);
+        assert_eq!(row(&sheet, "P1"), ["COMPLETED", "x", ""]);
+        let said = "line 1: OUT, n stand beside updates, where nothing is looked for";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert!(ended.stdout.contains("\"durable\":true"), "{ended:?}");
+        assert_eq!(
+            sheet.unplaced(),
+            "PO_NUMBER;OUT;n\nP1;PRECIOUS;\"{\"\"a\"\":[1]}\"\n"
+        );
+    }
+
+    #[test]
+    fn when_the_folder_is_removed_all_results_are_in_the_copy_that_is_named() {
+        let sheet = TempSheet::new("PO_NUMBER;OUT\nP1;\nP2;\nP3;\n");
+        let folder = sheet.folder().join("d");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::rename(sheet.path(), folder.join("s.csv")).unwrap();
+        let (stdin, mut lines) = std::io::pipe().unwrap();
+        let mut command = crate::command_line::tickoff();
+        command.arg("apply").arg(folder.join("s.csv")).arg("--ack");
+        command.env("TMPDIR", sheet.folder());
+        let running = Running::start(command.stdin(stdin));
+        let mut send = |po: &str| {
+            writeln!(
+                lines,
+                "{{\"key\":\"{po}\",\"updates\":{{\"OUT\":\"of {po}\"}}}}"
+            )
+            .unwrap();
+        };
+        send("P1");
+        wait_until("it is answered", || running.stdout().contains("true"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        send("P2");
+        send("P3");
+        drop(lines);
+        let ended = running.end().with(6);
+        let (_, kept) = ended
+            .stderr
+            .split_once("the sheet with all results is in ")
+            .unwrap_or_else(|| panic!("{ended:?}"));
+        let kept = std::fs::read_to_string(kept.split_once(": ").unwrap().0).unwrap();
+        for po in ["P1", "P2", "P3"] {
+            assert!(kept.contains(&format!("\n{po};of {po}")), "{kept}");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_apply_wrote_is_not_said_to_be_of_another_command_that_goes_on() {
+        let sheet = TempSheet::new(ONE);
+        let (stdin, mut lines) = std::io::pipe().unwrap();
+        let running = Running::start(sheet.tickoff("apply").arg("--ack").stdin(stdin));
+        writeln!(
+            lines,
+            "{{\"key\":\"P1\",\"updates\":{{\"SUPPLIER\":\"one\"}}}}"
+        )
+        .unwrap();
+        wait_until("it is answered", || running.stdout().contains("true"));
+        running.kill();
+        let ended = apply(&sheet, r#"{"key":"P1","updates":{"SUPPLIER":"two"}}"#).with(0);
+        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER kept=two theirs=one";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        assert_eq!(sheet.cell("P1", "SUPPLIER"), "two");
+    }
+
+    #[test]
+    fn an_error_makes_its_row_an_error_and_costs_no_cell() {
+        for (line, want, unplaced) in [
+            (r#""error":"404""#, ["ERROR", "", "404"], ""),
+            (
+                r#""updates":{"STATUS":"COMPLETED","SUPPLIER":"x"},"error":"404""#,
+                ["ERROR", "x", "404"],
+                "PO_NUMBER;STATUS\nP1;COMPLETED\n",
+            ),
+            (
+                r#""updates":{"STATUS":"FAILED","ERROR_MESSAGE":"why"},"error":{"code":404}"#,
+                ["FAILED", "", "why"],
+                "PO_NUMBER;error\nP1;\"{\"\"code\"\":404}\"\n",
+            ),
+            (
+                r#""updates":{"STATUS":"COMPLETED"},"error":"""#,
+                ["COMPLETED", "", ""],
+                "",
+            ),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            let line = format!("{{\"key\":\"P1\",{line}}}\n");
+            apply(&sheet, &line).with(!unplaced.is_empty() as i32);
+            assert_eq!(row(&sheet, "P1"), want, "{line}");
+            if !unplaced.is_empty() {
+                assert_eq!(sheet.unplaced(), unplaced, "{line}");
+            }
+        }
+    }
+}
+
+mod an_answer_that_is_wrong_in_part {
+    use super::*;
+
+    #[test]
+    fn costs_none_of_its_good_cells() {
+        for (options, script) in [
+            (
+                "",
+                r#"echo '{"SUPPLIER":"x","n":{"a":1}}' > $TICKOFF_RESULT"#,
+            ),
+            (
+                "--worker-protocol jsonl",
+                r#"read -r line; id=${line#*\"id\":}; echo "{\"id\":${id%%,*},\"updates\":{\"STATUS\":\"COMPLETED\",\"SUPPLIER\":\"x\",\"n\":{\"a\":1}}}"; cat"#,
+            ),
+            (
+                "--worker-protocol jsonl",
+                r#"read -r line; id=${line#*\"id\":}; echo "{\"id\":${id%%,*},\"updates\":{\"SUPPLIER\":\"x\"},\"OUT\":\"y\"}"; cat"#,
+            ),
+        ] {
+            let sheet = TempSheet::new(ONE);
+            end(&mut sheet.run(options, script)).with(1);
+            let [status, supplier, _] = row(&sheet, "P1");
+            assert_eq!([&*status, &*supplier], ["ERROR", "x"], "{script}");
+            assert!(sheet.unplaced().contains("RAW_ANSWER"), "{script}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! A disk that becomes full while a session runs: the run does not die, results wait, and are
 //! written once there is room.
 
+use std::fs::{File, remove_file};
+use std::io::{PipeWriter, Write, pipe};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -298,4 +300,100 @@ fn a_disk_that_is_gone_ends_the_run_and_names_what_is_not_saved() {
         assert!(ran.contains(&po.to_owned()), "{unsaved}");
         assert!(kept.contains(&format!("\n{po};COMPLETED;")), "{kept}");
     }
+}
+
+/// An `apply` that has taken a result before the disk became full.
+struct Apply {
+    sheet: TempSheet,
+    outside: tempfile::TempDir,
+    lines: PipeWriter,
+    running: Running,
+}
+
+impl Apply {
+    fn on_a_full_disk() -> Option<Apply> {
+        let sheet = TempSheet::on_small_disk("4m", contents())?;
+        let outside = tempfile::tempdir().unwrap();
+        let (stdin, lines) = pipe().unwrap();
+        let mut command = sheet.tickoff("apply");
+        command.arg("--ack").env("TMPDIR", outside.path());
+        let running = Running::start(command.stdin(stdin));
+        let mut apply = Apply {
+            sheet,
+            outside,
+            lines,
+            running,
+        };
+        apply.send(0, "first");
+        wait_until("it is answered", || apply.running.stdout().contains("true"));
+        let mut filler = File::create(apply.filler()).unwrap();
+        while filler.write_all(&[0; 512]).is_ok() {}
+        Some(apply)
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.sheet.folder().join("filler")
+    }
+
+    fn send(&mut self, row: usize, note: &str) {
+        let line = format!("{{\"key\":\"PO{row}\",\"updates\":{{\"note\":\"{note}\"}}}}");
+        writeln!(self.lines, "{line}").unwrap();
+    }
+
+    /// Sends more than there is room for, and then something short.
+    fn send_until_results_wait(&mut self) {
+        for row in 1..10 {
+            self.send(row, &note());
+        }
+        self.send(9, "later");
+        self.running
+            .wait_until_it_says("results wait until they can be written");
+        sleep(Duration::from_millis(700));
+    }
+}
+
+#[test]
+fn results_of_another_program_wait_for_room_and_stay_in_their_order() {
+    let Some(mut apply) = Apply::on_a_full_disk() else {
+        return;
+    };
+    apply.send_until_results_wait();
+    assert!(apply.running.is_running());
+    remove_file(apply.filler()).unwrap();
+    drop(apply.lines);
+    let ended = apply.running.end().with(0);
+    assert_eq!(ended.stdout.matches("\"durable\":true").count(), 11);
+    for row in 1..9 {
+        assert_eq!(apply.sheet.cell(&format!("PO{row}"), "note"), note());
+    }
+    assert_eq!(apply.sheet.cell("PO9", "note"), "later");
+    assert_eq!(apply.sheet.leftovers(), [""; 0]);
+}
+
+#[test]
+fn results_of_another_program_that_are_given_up_are_in_a_file() {
+    let Some(mut apply) = Apply::on_a_full_disk() else {
+        return;
+    };
+    apply.send_until_results_wait();
+    apply.running.signal(Signal::TERM);
+    apply.running.wait_until_it_says("stopping");
+    apply.running.signal(Signal::TERM);
+    let filler = apply.filler();
+    let ended = apply.running.end().with(6);
+    let (_, kept) = ended
+        .stderr
+        .split_once(" are not saved in the sheet, but in ")
+        .unwrap_or_else(|| panic!("{ended:?}"));
+    let kept = std::fs::read_to_string(kept.split_once(": ").unwrap().0).unwrap();
+    remove_file(filler).unwrap();
+    end(&mut apply.sheet.tickoff("init")).with(0);
+    for row in 1..10 {
+        let po = format!("PO{row}");
+        let shown = apply.sheet.cell(&po, "note");
+        let is_kept = kept.contains(&format!("\n{po};{}\n", note()));
+        assert!(shown == note() || is_kept || row == 9, "{po}: {shown}");
+    }
+    assert!(kept.contains("PO9;later") || apply.sheet.cell("PO9", "note") == "later");
+    drop(apply.outside);
 }

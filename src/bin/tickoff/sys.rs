@@ -1,7 +1,7 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{geteuid, getpgrp};
 use rustix::system::uname;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+use tickoff::Stop;
 
 /// Whether there is a terminal, and it listens to this program.
 pub fn has_terminal() -> bool {
@@ -69,6 +70,29 @@ impl<W: Write + AsFd> Write for Patient<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// An input that ends when a stop is requested, also while nothing comes from it.
+pub struct UntilStopped<R> {
+    pub from: R,
+    pub stop: Stop,
+}
+
+impl<R: Read + AsFd> Read for UntilStopped<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        /// How often it is looked for a stop.
+        const EVERY: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        while !self.stop.is_requested() {
+            match poll(&mut [PollFd::new(&self.from, PollFlags::IN)], Some(&EVERY)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                _ => return self.from.read(bytes),
+            }
+        }
+        Ok(0)
     }
 }
 

@@ -107,7 +107,10 @@ impl Said {
         }
         must_answer(&mut object, id, line)?;
         Ok(Said::understood(object).unwrap_or_else(|problem| {
-            Said::Answer(Answer::Malformed(Malformed::new(problem, line)))
+            Said::Answer(Answer::Malformed(Malformed {
+                good: Box::new(JsonObject::read(line).0.take_good_updates("updates")),
+                ..Malformed::new(problem, line)
+            }))
         }))
     }
 
@@ -115,9 +118,8 @@ impl Said {
     pub(super) fn parse_beginning(line: &[u8], id: u64) -> std::result::Result<Said, Nonsense> {
         let mut object = JsonObject::read_beginning(line);
         must_answer(&mut object, id, line)?;
-        let good = object.take_updates("updates").ok().flatten();
         Ok(Said::Answer(Answer::Malformed(Malformed {
-            good: Box::new(good.unwrap_or_default()),
+            good: Box::new(object.take_good_updates("updates")),
             ..Malformed::new(too_large(line.len() as u64), line)
         })))
     }
@@ -125,7 +127,7 @@ impl Said {
     fn understood(mut line: JsonObject) -> std::result::Result<Said, String> {
         let progress = line.take_text("progress")?;
         let updates = line.take_updates("updates")?;
-        let error = line.take_text("error")?;
+        let error = line.take_error(updates.is_some())?;
         let retryable = match line.take_text("retryable")?.as_deref() {
             None | Some("false") => false,
             Some("true") => true,

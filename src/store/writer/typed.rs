@@ -43,6 +43,8 @@ pub(super) enum Hand {
     Program,
     /// Another process of tickoff.
     Command,
+    /// A process of tickoff that ended before this session began, which goes on after an interrupted one.
+    Earlier,
     /// This process, by [`CsvHandler::set_record`](crate::CsvHandler::set_record).
     Call,
 }
@@ -57,6 +59,7 @@ impl Hand {
         match self {
             Hand::Program => "another program",
             Hand::Command => "another tickoff command",
+            Hand::Earlier => "an earlier tickoff command, which ended before this one began,",
             Hand::Call => "a person",
         }
     }
@@ -133,7 +136,7 @@ impl Typed {
         for frame in since {
             // One that tells of a save has what was taken over from it.
             let hand = match frame.public.is_empty() {
-                true => Hand::Command,
+                true => Hand::Earlier,
                 false => Hand::Program,
             };
             let rows = frame.rows.iter().filter(|row| !is_result(row));

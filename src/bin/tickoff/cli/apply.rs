@@ -11,20 +11,25 @@ mod answer;
 mod request;
 mod room;
 
-use std::io::{self, BufRead, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tickoff::{
-    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Operation, Options, Session, Sheet, Until, Updates,
-    WriteQueue, escape, same_column,
+    DEFAULT_CAPACITY, Error, MAX_LINE_BYTES, Options, Results, Session, Sheet, Stop,
+    SubmittedResult, Updates, WriteQueue, escape, escape_name, same_column,
 };
 
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
 use super::formulas::Judge;
+use super::interruption::{APPLY, Interruption};
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
+use crate::sys::UntilStopped;
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
 use room::Room;
@@ -33,16 +38,20 @@ use room::Room;
 ///
 /// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
 /// "operation_id": …}; key is another name of po_number. The operation_id is optional and comes back
-/// in the answer. A line is refused only if it is no such object, or its key was never in the sheet;
-/// that is reported with its number, and the others are applied.
+/// in the answer. A row whose work failed has {"po_number": …, "error": TEXT} and becomes ERROR, also if
+/// there are updates beside it. A line is refused only if it is no such object, or its key was never in
+/// the sheet; that is reported with its number, and the others are applied.
 ///
 /// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
-/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word) goes to a file ….unplaced.csv beside the
-/// backups, and the exit code is 1.
+/// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word, another
+/// field beside updates) goes to a file ….unplaced.csv beside the backups, and the exit code is 1.
 ///
 /// With --ack each line is answered, in order, by one JSON object with line, operation_id,
-/// po_number, key and durable; if durable is false, error says why. Answers that nobody reads wait, up to 32 MiB;
-/// then no further line is read until somebody does.
+/// po_number, key and durable; if durable is false, error says why. Lines that are not answered yet, because nobody
+/// reads the answers or there is no room for results, take up to 64 MiB; then no further line is read.
+///
+/// On a full disk results wait until there is room. Ctrl-C ends the reading, a second one the waiting. Results
+/// that could not be made durable are in a file that is named at the end, and the exit code is 6.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -104,11 +113,44 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     tell_not_utf8(&session.handler().sheet());
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;
-    let applied = apply(&queue, args, display);
-    queue.stop_writer_thread(Duration::MAX)?;
+    let interruption = Interruption::watch(display, APPLY)?;
+    let results = Results::new(&queue, args.force, &interruption.stop);
+    let applied = apply(&queue, &results, &interruption.stop, args, display);
+    let unsaved = results.unsaved();
     let handler = Arc::clone(session.handler());
-    session.finish()?;
-    Ok(applied?.and(Exit::after(&handler)))
+    let (finished, kept) = match queue.stop_writer_thread(Duration::MAX) {
+        Err(died @ Error::WriterDied { .. }) => (Err(died), None),
+        _ => session.finish_with(&unsaved),
+    };
+    if !matches!(finished, Err(Error::Rescued { .. })) {
+        tell_unsaved(&unsaved, kept.as_deref(), display);
+    }
+    finished?;
+    let exit = applied?.and(interruption.exit());
+    Ok(exit.and(Exit::after(&handler)))
+}
+
+/// Says which results are not in the sheet, and where they are.
+fn tell_unsaved(unsaved: &[(String, Updates)], kept: Option<&Path>, display: &Display) {
+    const NAMED: usize = 10;
+    let mut keys: Vec<String> = unsaved.iter().map(|(po, _)| escape_name(po)).collect();
+    keys.dedup();
+    let more = match keys.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    keys.truncate(NAMED);
+    let keys = keys.join(", ");
+    match kept {
+        _ if unsaved.is_empty() => {}
+        Some(kept) => display.report(format!(
+            "the results of {keys}{more} are not saved in the sheet, but in {}: once the cause is gone, give them to tickoff apply again",
+            escape(&kept.to_string_lossy())
+        )),
+        None => display.report(format!(
+            "the results of {keys}{more} are not saved: once the cause is gone, give them to tickoff apply again"
+        )),
+    }
 }
 
 /// Says that there are cells which are no text in the sheet's encoding.
@@ -122,15 +164,27 @@ fn tell_not_utf8(sheet: &Sheet) {
     }
 }
 
-/// Applies the lines of stdin to a queue whose writer runs. When it returns, every operation that
-/// was not refused is durable.
-fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
+/// Applies the lines of stdin to a queue whose writer runs. When it returns, every result that was not refused
+/// is durable, or among those that are not saved.
+fn apply(
+    queue: &WriteQueue,
+    results: &Results<'_>,
+    stop: &Stop,
+    args: &ApplyArgs,
+    display: &Display,
+) -> Result<Exit, Failure> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let input = UntilStopped {
+        from: File::from(stdin.map_err(Failure::Input)?),
+        stop: stop.clone(),
+    };
     let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
     let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let exit = pump(
-        io::stdin().lock(),
+        BufReader::new(input),
+        stop,
         (answers, &room),
         &judge,
         |column| {
@@ -141,9 +195,9 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
             if queue.handler().status(po).is_none() && first.status(po).is_none() {
                 return Err(queue.handler().sheet().unknown_po(po));
             }
-            queue.submit_result(po, updates, args.force)
+            results.submit(po, updates)
         },
-        |operation: &Operation| queue.wait(operation, Until::Durable),
+        |submitted: &SubmittedResult| results.wait(submitted),
     );
     for message in judge.counted() {
         display.report(message);
@@ -154,6 +208,7 @@ fn apply(queue: &WriteQueue, args: &ApplyArgs, display: &Display) -> Result<Exit
 /// Submits each line while, on another thread, what was submitted before is waited for.
 fn pump<O: Send>(
     mut input: impl BufRead,
+    stop: &Stop,
     (answers, room): (
         Answers<impl Write + Send, impl Fn(String) + Send>,
         &Arc<Room>,
@@ -170,11 +225,16 @@ fn pump<O: Send>(
         let mut number = 0;
         let read = loop {
             let line = match read_line(&mut input, &mut bytes) {
+                _ if stop.is_requested() => {
+                    tracing::warn!("what comes behind line {number} was not taken");
+                    break Ok(());
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(Failure::Input(error)),
                 Ok(Some(line)) => line,
             };
             number += 1;
+            let size = bytes.len();
             let mut line = match line {
                 Line::Fits if bytes.trim_ascii().is_empty() => continue,
                 Line::Fits => Request::parse(bytes.trim_ascii_end()),
@@ -193,9 +253,9 @@ fn pump<O: Send>(
                 outcome,
                 place: None,
             };
-            next.place = Some(room.take(next.bytes(), || {
+            next.place = Some(room.take(size + next.bytes(), || {
                 tracing::warn!(
-                    "32 MiB of answers wait: no further line is read until somebody reads them"
+                    "64 MiB of lines are not answered: no further one is read until they are"
                 );
             }));
             submitted
@@ -299,6 +359,7 @@ mod tests {
         let submitted = Mutex::new(Vec::new());
         let exit = pump(
             lines.as_bytes(),
+            &Stop::new(),
             (
                 Answers::new(Some(&mut answers), |message| {
                     reports.lock().unwrap().push(message)
@@ -524,6 +585,7 @@ mod tests {
         };
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
+            &Stop::new(),
             (Answers::new(Some(to), |_| {}), &Room::of(room::MOST)),
             &Judge::new(Formulas::Warn),
             |_| true,
@@ -561,6 +623,7 @@ mod tests {
                 let answers = Answers::new(Some(answers), |_| {});
                 let exit = pump(
                     BufReader::new(requests),
+                    &Stop::new(),
                     (answers, &Room::of(room::MOST)),
                     &Judge::new(Formulas::Warn),
                     |_| true,

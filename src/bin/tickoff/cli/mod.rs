@@ -23,6 +23,7 @@ mod completions;
 mod control;
 mod get;
 mod init;
+mod interruption;
 mod man;
 mod mistyped;
 mod pending;

@@ -6,9 +6,8 @@ mod rows;
 mod sheet;
 mod standard_input;
 
-// What it does, who follows it, what changes it, what ends it.
+// What it does, who follows it, what changes it.
 mod controls;
-mod interruption;
 mod jobs;
 mod observers;
 mod printed;
@@ -21,10 +20,10 @@ use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
+use super::interruption::{EndAtOnce, Interruption, RUN};
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use controls::Controls;
-use interruption::{EndAtOnce, Interruption};
 use jobs::Jobs;
 use observers::{Beginning, Observers};
 use printed::JobOutput;
@@ -41,7 +40,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry::run(args, input, &selection, display);
     }
-    let interruption = Interruption::watch(display)?;
+    let interruption = Interruption::watch(display, RUN)?;
     drop(reading);
 
     let session = sheet::open(args, input, &selection, display)?;

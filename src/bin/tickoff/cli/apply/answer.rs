@@ -154,7 +154,13 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal {
             message: error.chain(),
-            advice: advice(&error),
+            advice: match error {
+                Error::NotDurable { .. } => Some(
+                    "such results are not lost: they are kept when apply ends, and it says where"
+                        .into(),
+                ),
+                _ => advice(&error),
+            },
             exit: Exit::of(&error),
             is_final: matches!(error, Error::QueueStopped | Error::WriterDied { .. }),
         }

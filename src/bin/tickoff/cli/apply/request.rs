@@ -34,11 +34,7 @@ impl Request {
         let updates = match (&po_number, problem) {
             (_, Some(problem)) => Err(format!("not a JSON object: {}", escape(&problem))),
             (Err(problem), None) => Err((*problem).to_owned()),
-            (Ok(_), None) => match object.take_updates("updates") {
-                Ok(None) => Err("updates is missing".to_owned()),
-                Ok(Some(updates)) => Ok(updates),
-                Err(problem) => Err(escape(&problem)),
-            },
+            (Ok(_), None) => object.take_result().map_err(|problem| escape(&problem)),
         };
         Request {
             operation_id,

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How much waits at most, in bytes: some 50,000 short lines.
-pub const MOST: usize = 32 << 20;
+/// How much waits at most, in bytes: some 100,000 short lines.
+pub const MOST: usize = 64 << 20;
 /// How long nothing has to be answered before that is said.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! The signals that end a run.
+//! The signals that end a run, or an `apply`.
 
 use std::io;
 use std::sync::Arc;
@@ -39,6 +39,20 @@ impl Drop for EndAtOnce {
     }
 }
 
+/// What is said of the first signal, and of the second.
+pub type Words = [&'static str; 2];
+
+/// Of a run.
+pub const RUN: Words = [
+    "stopping: running commands may finish; once more kills them",
+    "killing the running commands; once more ends tickoff at once",
+];
+/// Of what takes results from another program.
+pub const APPLY: Words = [
+    "stopping: no more is read, and results may still be written; once more gives up those that wait",
+    "results that wait are given up; once more ends tickoff at once",
+];
+
 /// Watches for signals: the first lets running commands finish, the second kills them, the third ends the program at
 /// once. One that stops the program, Ctrl-Z, finds the terminal as it was.
 pub struct Interruption {
@@ -52,7 +66,7 @@ pub struct Interruption {
 
 impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
-    pub fn watch(display: &Display) -> Result<Interruption, Failure> {
+    pub fn watch(display: &Display, words: Words) -> Result<Interruption, Failure> {
         let display = display.clone();
         let stopping = Some(SIGTSTP).filter(|&signal| !is_ignored(signal));
         let mut signals = Signals::new(heeded().chain(stopping)).map_err(failed)?;
@@ -76,17 +90,13 @@ impl Interruption {
                     match before {
                         Ok(_) => {
                             stop.soon();
-                            tracing::warn!(
-                                "stopping: running commands may finish; once more kills them"
-                            );
+                            tracing::warn!("{}", words[0]);
                         }
                         Err(_) if killed.level() == StopLevel::Continue => {
                             stop.now();
                             killed.now();
                             display.hurry();
-                            tracing::warn!(
-                                "killing the running commands; once more ends tickoff at once"
-                            );
+                            tracing::warn!("{}", words[1]);
                         }
                         Err(first) => end_at_once(first, &display),
                     }
