@@ -678,6 +678,11 @@ mod the_file_system {
             writeln!(lines, "{line}").unwrap();
         }
         drop(lines);
+        // They wait for room, until a stop gives them up.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        assert!(child.try_wait().unwrap().is_none());
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(6));
         let answers = String::from_utf8(output.stdout).unwrap();
