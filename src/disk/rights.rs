@@ -7,7 +7,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::disk::trusted::{Place, Trusted};
 use crate::error::{Error, Result};
@@ -98,7 +98,8 @@ impl Rights {
     ///
     /// # Errors
     /// [`Error::OwnName`]; [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
-    pub(crate) fn place_of_folder(&self, path: &Path) -> Result<PathBuf> {
+    #[cfg(feature = "cli")]
+    pub(crate) fn place_of_folder(&self, path: &Path) -> Result<std::path::PathBuf> {
         Trusted::for_output(Some(self.owner)).named_folder_path(path)
     }
 
@@ -106,6 +107,7 @@ impl Rights {
     ///
     /// # Errors
     /// [`Error::Unsuitable`]; [`Error::Io`].
+    #[cfg(feature = "cli")]
     pub(crate) fn refuse_strangers_folder(&self, path: &Path) -> Result<()> {
         let trusted = Trusted::for_output(Some(self.owner));
         match trusted.folder_path(path)? == path {

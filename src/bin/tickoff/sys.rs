@@ -1,10 +1,10 @@
 //! What the program asks of the operating system beyond std. All of it is POSIX.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::fstat;
@@ -73,26 +73,57 @@ impl<W: Write + AsFd> Write for Patient<W> {
     }
 }
 
-/// An input that ends when a stop is requested, also while nothing comes from it.
-pub struct UntilStopped<R> {
-    pub from: R,
+/// An input that ends when a stop is requested, also while nothing comes from it; or an output that is given up then,
+/// if nobody reads it.
+pub struct UntilStopped<F> {
+    pub file: F,
     pub stop: Stop,
+}
+
+impl<F> UntilStopped<F> {
+    /// How often it is looked for a stop.
+    const EVERY: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    /// How long a reader may take once a stop is requested.
+    const PATIENCE: Duration = Duration::from_secs(1);
 }
 
 impl<R: Read + AsFd> Read for UntilStopped<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        /// How often it is looked for a stop.
-        const EVERY: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
-        };
         while !self.stop.is_requested() {
-            match poll(&mut [PollFd::new(&self.from, PollFlags::IN)], Some(&EVERY)) {
+            let mut input = [PollFd::new(&self.file, PollFlags::IN)];
+            match poll(&mut input, Some(&Self::EVERY)) {
                 Ok(0) | Err(Errno::INTR) => {}
-                _ => return self.from.read(bytes),
+                _ => return self.file.read(bytes),
             }
         }
         Ok(0)
+    }
+}
+
+impl<W: Write + AsFd> Write for UntilStopped<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// What a pipe that has room takes without waiting: POSIX's least PIPE_BUF is smaller, but Linux has a page.
+        const AT_ONCE: usize = 4096;
+        let mut stopping: Option<Instant> = None;
+        loop {
+            let mut output = [PollFd::new(&self.file, PollFlags::OUT)];
+            match poll(&mut output, Some(&Self::EVERY)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                _ => return self.file.write(&bytes[..bytes.len().min(AT_ONCE)]),
+            }
+            if self.stop.is_requested()
+                && stopping.get_or_insert_with(Instant::now).elapsed() > Self::PATIENCE
+            {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

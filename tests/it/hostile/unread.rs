@@ -14,7 +14,7 @@ use crate::command_line::wait_until;
 use crate::fixture::TempSheet;
 
 const SHEET: &str = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;\n";
-const SAID: &str = "answers wait: no further line is read until somebody reads them";
+const SAID: &str = "64 MiB of lines are not answered: no further one is read until they are";
 
 /// An `apply --ack` that is sent lines without end, and whose answers are not read.
 struct Unread {
@@ -97,8 +97,14 @@ fn a_signal_ends_it_and_what_was_durable_stays() {
     let mut unread = Unread::start();
     let began = Instant::now();
     kill_process(Pid::from_child(&unread.apply), Signal::TERM).unwrap();
-    unread.apply.wait().unwrap();
+    let status = unread.apply.wait().unwrap();
     assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(status.code(), Some(143));
+    assert!(
+        unread.said().contains("nobody reads the answers"),
+        "{}",
+        unread.said()
+    );
     let cells = unread.sheet.get("P1")["cells"].clone();
     assert_eq!(cells["STATUS"], "COMPLETED");
 }

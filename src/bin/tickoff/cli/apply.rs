@@ -175,10 +175,18 @@ fn apply(
 ) -> Result<Exit, Failure> {
     let stdin = io::stdin().as_fd().try_clone_to_owned();
     let input = UntilStopped {
-        from: File::from(stdin.map_err(Failure::Input)?),
+        file: File::from(stdin.map_err(Failure::Input)?),
         stop: stop.clone(),
     };
-    let answers = Answers::new(args.ack.then(io::stdout), |message| display.report(message));
+    let output = || {
+        let stdout = io::stdout().as_fd().try_clone_to_owned();
+        Ok::<_, Failure>(UntilStopped {
+            file: File::from(stdout.map_err(Failure::Output)?),
+            stop: stop.clone(),
+        })
+    };
+    let output = args.ack.then(output).transpose()?;
+    let answers = Answers::new(output, |message| display.report(message));
     let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);

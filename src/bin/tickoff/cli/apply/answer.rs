@@ -1,7 +1,7 @@
 //! Answers to lines, each given once its result is durable or refused, in the order of the lines.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
@@ -93,7 +93,16 @@ impl<W: Write, R: Fn(String)> Answers<W, R> {
             .and_then(|()| to.flush());
         if let Err(error) = given {
             self.to = None;
-            self.lost = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+            self.lost = match error.kind() {
+                ErrorKind::BrokenPipe => None,
+                ErrorKind::TimedOut => {
+                    (self.report)(format!(
+                        "nobody reads the answers: that of line {number} and of those behind it are not given"
+                    ));
+                    None
+                }
+                _ => Some(error),
+            };
         }
     }
 }
