@@ -127,6 +127,25 @@ impl<W: Write + AsFd> Write for UntilStopped<W> {
     }
 }
 
+/// A file to which all goes at once.
+pub struct Unbuffered<F>(pub F);
+
+impl<F: AsFd> AsFd for Unbuffered<F> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl<F: AsFd> Write for Unbuffered<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Waits at most so long until something can be written to a file; whether it is worth trying. It is,
 /// too, when a signal has cut the wait short.
 pub fn wait_for_room(file: impl AsFd, patience: Duration) -> io::Result<bool> {

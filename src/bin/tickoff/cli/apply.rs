@@ -29,7 +29,7 @@ use super::formulas::Judge;
 use super::interruption::{APPLY, Interruption};
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
-use crate::sys::UntilStopped;
+use crate::sys::{Unbuffered, UntilStopped};
 use answer::{Answers, Refusal, Submitted};
 use request::Request;
 use room::Room;
@@ -178,14 +178,10 @@ fn apply(
         file: File::from(stdin.map_err(Failure::Input)?),
         stop: stop.clone(),
     };
-    let output = || {
-        let stdout = io::stdout().as_fd().try_clone_to_owned();
-        Ok::<_, Failure>(UntilStopped {
-            file: File::from(stdout.map_err(Failure::Output)?),
-            stop: stop.clone(),
-        })
-    };
-    let output = args.ack.then(output).transpose()?;
+    let output = args.ack.then(|| UntilStopped {
+        file: Unbuffered(io::stdout()),
+        stop: stop.clone(),
+    });
     let answers = Answers::new(output, |message| display.report(message));
     let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
