@@ -543,6 +543,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
         match (ended.code, set) {
             (0, Some(value)) => recorder.steps.push(Step::Told(value)),
             (0 | -9, _) => {}
+            // What a result took the place of goes there when its copy cannot be synced.
+            (1, _) if ended.stderr.contains("that goes to ….unplaced.csv") => {}
             // A session that cannot sync its log before it begins does not begin.
             (3, _) if ended.stderr.contains("cannot sync") => {}
             // After another program's turn, a person decides; that is the end of this history.
@@ -554,7 +556,7 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             }
             _ => panic!("{command:?}: {ended:#?}"),
         }
-        if ended.code == 0 {
+        if matches!(ended.code, 0 | 1) {
             let told = operations_told(&recorder.steps) - before;
             assert_eq!(told, operations.len() - submitted, "each is answered");
         }
@@ -609,6 +611,15 @@ fn edit(text: &str, row: usize, note: u64) -> String {
         .collect()
 }
 
+fn has_all_rows(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let mut rows = text.lines().skip(1).enumerate();
+    let is_whole = |(row, text): (usize, &str)| {
+        text.starts_with(&format!("P{row};")) && text.split(';').count() == 6
+    };
+    text.ends_with('\n') && text.lines().count() == ROWS + 1 && rows.all(is_whole)
+}
+
 /// What a history runs, besides the program's commands: a queue without a session. It says what is
 /// durable as `apply --ack` does.
 #[test]
@@ -632,8 +643,10 @@ fn a_program_that_uses_the_library() {
 fn check(sheet: &TempSheet, state: &BTreeMap<Name, Vec<u8>>, known: &Known) {
     for (name, bytes) in state {
         if name == "input.csv" || name.starts_with("backup/input_") {
+            // What a result took the place of lies in a copy of the sheet as it never was public.
+            let is_copy = name.ends_with(".outside.csv") && has_all_rows(bytes);
             assert!(
-                known.versions.contains(bytes),
+                is_copy || known.versions.contains(bytes),
                 "{name} is no complete version: {:?}",
                 String::from_utf8_lossy(bytes)
             );

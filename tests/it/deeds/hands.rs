@@ -4,7 +4,7 @@ use std::fs;
 
 use fastrand::Rng;
 
-use super::model::{Cell, Want};
+use super::model::{Cell, Want, cell};
 use super::table::{KEY, Table, is_same};
 use super::world::{Check, World};
 use crate::fixture::rested;
@@ -319,8 +319,16 @@ impl World {
                     .wants
                     .retain(|_, want| !matches!(want, Want::Edit { .. }));
                 self.model.aside.clear();
+                let versions = &self.model.versions[self.model.sheet_since..];
+                let saved = versions.iter().filter(|version| !version.is_taken_in);
+                let cells = saved.flat_map(|version| version.table.cells());
+                self.model.gone = cells
+                    .map(|(po, column, value)| (cell(&po, &column), value))
+                    .collect();
                 let now = self.view_of_session();
-                return self.flush(&now.unwrap_or(before));
+                self.flush(&now.unwrap_or(before))?;
+                self.model.gone.clear();
+                return Ok(());
             }
         } else {
             let ended = self.program(&["status"], &[3])?;

@@ -72,6 +72,9 @@ pub struct Model {
     /// Edits of cells in which a result stands that their author had not seen. Forgotten once they are in a
     /// copy.
     pub aside: Vec<(Cell, String)>,
+    /// What saves had that nobody is known to have taken in when the sheet was deleted. A session that has their file
+    /// open takes it in.
+    pub gone: BTreeSet<(Cell, String)>,
     /// Cells of which the journal tells, with every value that they had.
     pub written: BTreeMap<Cell, BTreeSet<String>>,
     /// Why it may be asked what is to become of the results.

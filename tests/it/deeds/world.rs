@@ -382,6 +382,7 @@ impl World {
             let is_explained = was == Some(value.as_str())
                 || last == Some(value.as_str())
                 || (was.is_none() && value.is_empty())
+                || self.model.gone.contains(&(place.clone(), value.clone()))
                 || self
                     .model
                     .written
