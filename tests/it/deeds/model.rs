@@ -119,6 +119,24 @@ impl Model {
         self.versions[at].is_taken_in = true;
     }
 
+    /// The cells of which it is open whether the result stands or an edit of it.
+    pub fn undecided(&self) -> Vec<(Cell, Want)> {
+        let wants = self.wants.iter();
+        let open = wants.filter(|(_, want)| matches!(want, Want::Either { .. }));
+        open.map(|(cell, want)| (cell.clone(), want.clone()))
+            .collect()
+    }
+
+    /// Another command showed the results of these cells, but a session is going that may have looked at a save
+    /// with one of the edits before a later save took its name. It judges that one yet, and before the later one.
+    pub fn is_still_undecided(&mut self, cells: Vec<(Cell, Want)>) {
+        for (cell, want) in cells {
+            if let Some(shown @ Want::Result { .. }) = self.wants.get_mut(&cell) {
+                *shown = want;
+            }
+        }
+    }
+
     /// The number of what stands in the sheet's place.
     pub fn latest_number(&self) -> usize {
         let mut versions = self.versions.iter();

@@ -407,7 +407,11 @@ impl World {
         if cleared {
             self.model.result(&po, "ERROR_MESSAGE", "");
         }
+        let undecided = self.model.undecided();
         self.check_all(&before)?;
+        if self.live.is_some() {
+            self.model.is_still_undecided(undecided);
+        }
         self.observe()
     }
 
