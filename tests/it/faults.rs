@@ -97,6 +97,10 @@ impl Fault {
                     | "pwrite64"
                     | "flock"
                     | "fallocate"
+                    | "ftruncate"
+                    | "fsync"
+                    | "fdatasync"
+                    | "copy_file_range"
             ),
             Fault::Error(other) => panic!("{other} is tried nowhere"),
             Fault::Short => call.length_argument().is_some(),
@@ -436,6 +440,18 @@ fn try_all_faults(work: usize) -> u64 {
         }
     }
     tried
+}
+
+/// As one that sends many signals to a process with handlers makes it: each call is made twice.
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again() {
+    let bench = Bench::new();
+    for work in &Work::all(&bench) {
+        for at in [1, 2] {
+            let interrupted = Fault::Error(Errno::EINTR);
+            assert!(bench.try_fault(work, interrupted, Lasting::FromThenOn, at));
+        }
+    }
 }
 
 #[test]
