@@ -478,3 +478,24 @@ fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
     }
     println!("{tried} faults");
 }
+
+/// What it tells takes the place of a longer text.
+#[test]
+fn a_run_that_is_killed_while_it_tells_of_its_rows_has_told_of_them() {
+    let sheet = TempSheet::new(format!("PO_NUMBER;STATUS\n{};\nB;\n", "A".repeat(200)));
+    let told = sheet.folder().join(".input.csv.session");
+    let mut kill = |call: &Call| {
+        let told = || std::fs::read_to_string(&told).unwrap_or_default();
+        match call.name == "ftruncate" && told().contains("\"po\":\"B\"") {
+            true => Verdict::Kill,
+            false => Verdict::Pass,
+        }
+    };
+    let script = "if [ $TICKOFF_PO = B ]; then hang; else sleep 1.2; fi";
+    let killed = trace(&mut sheet.run("-j 1", script), sheet.folder(), &mut kill);
+    killed.with(-9);
+    let ended = end(&mut sheet.run("", "true")).with(0);
+    let want =
+        "1 row was running up to a second before the last run was killed; to be run again: B\n";
+    assert!(ended.stderr.contains(want), "{}", ended.stderr);
+}
