@@ -18,7 +18,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -292,10 +292,12 @@ pub(crate) fn refuse_foreign_session(target: &Target) -> Result<()> {
 }
 
 fn refuse_foreign(file: &File, path: &Path) -> Result<()> {
-    let mut beginning = [0; BEGINNING.len()];
-    let read = file.read_at(&mut beginning, 0);
-    let read = read.map_err(Error::io("read", path))?;
-    let mut bytes = beginning[..read].iter().zip(BEGINNING);
+    let mut beginning = Vec::new();
+    let read = file
+        .take(BEGINNING.len() as u64)
+        .read_to_end(&mut beginning);
+    read.map_err(Error::io("read", path))?;
+    let mut bytes = beginning.iter().zip(BEGINNING);
     // A power cut may leave zeros.
     match bytes.all(|(byte, ours)| byte == ours || *byte == 0) {
         true => Ok(()),

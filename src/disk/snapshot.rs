@@ -13,6 +13,7 @@ use crate::disk::staged;
 use crate::disk::target::Target;
 use crate::error::{Error, Result};
 use crate::sys::blocks;
+use crate::sys::interrupted;
 use crate::sys::map::{self, Map};
 
 /// The bytes of one version of the sheet.
@@ -28,7 +29,8 @@ impl Snapshot {
         let mut copy = scratch_file(target)?;
         if blocks::share(source, &copy).is_err() {
             source.rewind().map_err(Error::io("read", target.path()))?;
-            io::copy(&mut source, &mut copy).map_err(Error::io("copy", target.path()))?;
+            interrupted::again(|| io::copy(&mut source, &mut copy))
+                .map_err(Error::io("copy", target.path()))?;
         }
         Snapshot::map(&copy).map_err(Error::io("map", target.path()))
     }

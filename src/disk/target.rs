@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::rights::Rights;
 use crate::error::{Error, Result};
 use crate::sys::place::Filesystem;
-use crate::sys::{open, place, rights};
+use crate::sys::{interrupted, open, place, rights};
 use crate::text::escape;
 
 /// The longest name of a sheet: with it, the longest name beside it has 255 bytes, which is what most
@@ -434,12 +434,7 @@ pub(crate) fn is_kept_name(folder: &Path, name: &OsStr) -> bool {
 
 /// What is in a folder; an interrupting signal does not make this fail.
 pub(crate) fn read_folder(path: &Path) -> io::Result<Vec<DirEntry>> {
-    loop {
-        match std::fs::read_dir(path).and_then(Iterator::collect) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
+    interrupted::again(|| std::fs::read_dir(path).and_then(Iterator::collect))
 }
 
 /// Makes a folder and syncs its parent, if it is not there yet.

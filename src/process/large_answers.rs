@@ -13,6 +13,7 @@ use crate::disk::staged::give_another_name;
 use crate::error::{Error, Result};
 use crate::run::Stop;
 use crate::run::persist::keep_trying;
+use crate::sys::interrupted;
 use crate::text::Escaped;
 
 /// How the names in the folder for temporary files begin.
@@ -82,6 +83,6 @@ fn keep_elsewhere(mut answer: &File) -> io::Result<PathBuf> {
     }
     let mut copy = tempfile::Builder::new().prefix(PREFIX).tempfile()?;
     answer.rewind()?;
-    io::copy(&mut answer, &mut copy)?;
+    interrupted::again(|| io::copy(&mut answer, &mut copy))?;
     Ok(copy.keep()?.1)
 }

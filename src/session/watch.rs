@@ -37,7 +37,12 @@ impl Teller {
 
     /// Replaces what was told before. Where it cannot be written nobody is told.
     pub fn tell(&self, text: &str) {
-        if self.file.write_all_at(text.as_bytes(), self.from).is_ok() {
+        let mut bytes = text.as_bytes().to_vec();
+        // Who is killed before the file ends here leaves blanks behind it, and no end of a longer text.
+        let told = self.file.metadata().map_or(0, |there| there.len());
+        let longer = told.saturating_sub(self.from).min(MAX_TOLD) as usize;
+        bytes.resize(longer.max(bytes.len()), b' ');
+        if self.file.write_all_at(&bytes, self.from).is_ok() {
             let _ = self.file.set_len(self.from + text.len() as u64);
         }
     }

@@ -27,6 +27,8 @@ pub(crate) use system::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use system::{disposition, exit, processes};
-pub(crate) use unix::{attributes, flock, holes, map, names, open, peer, refused, regular, rights};
+pub(crate) use unix::{
+    attributes, flock, holes, interrupted, map, names, open, peer, refused, regular, rights,
+};
 #[cfg(feature = "cli")]
 pub(crate) use unix::{foreground, group, poll, program, signals, spawn, suspend};

@@ -97,6 +97,10 @@ impl Fault {
                     | "pwrite64"
                     | "flock"
                     | "fallocate"
+                    | "ftruncate"
+                    | "fsync"
+                    | "fdatasync"
+                    | "copy_file_range"
             ),
             Fault::Error(other) => panic!("{other} is tried nowhere"),
             Fault::Short => call.length_argument().is_some(),
@@ -438,6 +442,18 @@ fn try_all_faults(work: usize) -> u64 {
     tried
 }
 
+/// As one that sends many signals to a process with handlers makes it: each call is made twice.
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again() {
+    let bench = Bench::new();
+    for work in &Work::all(&bench) {
+        for at in [1, 2] {
+            let interrupted = Fault::Error(Errno::EINTR);
+            assert!(bench.try_fault(work, interrupted, Lasting::FromThenOn, at));
+        }
+    }
+}
+
 #[test]
 fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
     let mut tried = 0;
@@ -461,4 +477,25 @@ fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
         }
     }
     println!("{tried} faults");
+}
+
+/// What it tells takes the place of a longer text.
+#[test]
+fn a_run_that_is_killed_while_it_tells_of_its_rows_has_told_of_them() {
+    let sheet = TempSheet::new(format!("PO_NUMBER;STATUS\n{};\nB;\n", "A".repeat(200)));
+    let told = sheet.folder().join(".input.csv.session");
+    let mut kill = |call: &Call| {
+        let told = || std::fs::read_to_string(&told).unwrap_or_default();
+        match call.name == "ftruncate" && told().contains("\"po\":\"B\"") {
+            true => Verdict::Kill,
+            false => Verdict::Pass,
+        }
+    };
+    let script = "if [ $TICKOFF_PO = B ]; then hang; else sleep 1.2; fi";
+    let killed = trace(&mut sheet.run("-j 1", script), sheet.folder(), &mut kill);
+    killed.with(-9);
+    let ended = end(&mut sheet.run("", "true")).with(0);
+    let want =
+        "1 row was running up to a second before the last run was killed; to be run again: B\n";
+    assert!(ended.stderr.contains(want), "{}", ended.stderr);
 }

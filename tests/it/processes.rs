@@ -222,8 +222,9 @@ fn a_run_waits_for_the_lock_that_a_killed_one_left_to_a_job_it_was_starting() {
 fn a_second_session_is_refused_at_once_and_told_who_holds_the_sheet() {
     let sheet = TempSheet::pending(3);
     let run = run_at_its_second_po(&sheet);
-    let holder = std::fs::read_to_string(sheet.folder().join(".input.csv.session")).unwrap();
-    let holder: Value = serde_json::from_str(&holder).unwrap();
+    let session = std::fs::read_to_string(sheet.folder().join(".input.csv.session")).unwrap();
+    // What the session tells of itself, once a second, is behind the first line.
+    let holder: Value = serde_json::from_str(session.lines().next().unwrap()).unwrap();
     let session = sheet.backup_names()[0]
         .rsplit_once('_')
         .unwrap()

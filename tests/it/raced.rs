@@ -34,8 +34,12 @@ fn set_held_at_its_exchange(sheet: &TempSheet, delays: &str) -> Option<Child> {
 
 /// Whether a new version has the name that it has just before it becomes public.
 fn has_told(sheet: &TempSheet) -> bool {
-    let tells = |name: &String| name.ends_with(".tmp") && name.matches('-').count() == 2;
-    sheet.leftovers().iter().any(tells)
+    sheet.leftovers().iter().any(|name| tells(name))
+}
+
+/// Whether a name is that of a new version.
+fn tells(name: &str) -> bool {
+    name.ends_with(".tmp") && name.matches('-').count() == 2
 }
 
 /// The call by which a `set` makes its version public, and which of them: the journal gets its name before.
@@ -280,8 +284,8 @@ fn a_row_that_comes_then_for_another_one_is_kept_in_a_copy_at_least() {
     );
 }
 
-/// Two processes displace an edit each, and the first of the two edits, which has to rest, is merged
-/// last: it does not undo the second one.
+/// Two processes displace an edit each, and the first of the two edits, whose author has the file open still, is
+/// merged last: it does not undo the second one.
 fn displace_two_edits(sheet: &TempSheet) {
     let text = sheet.text();
     let Some(mut one) = set_before_its_exchange(sheet) else {
@@ -290,19 +294,25 @@ fn displace_two_edits(sheet: &TempSheet) {
     // It waits for the write lock, which the first one holds.
     let (call, which) = its_exchange();
     let mut other =
-        set_with_delays(sheet, "B", call, &format!("delay_enter=120000{which}")).unwrap();
+        set_with_delays(sheet, "B", call, &format!("delay_enter=2000000{which}")).unwrap();
     let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
     file.write_all(text.replace("first", "early").as_bytes())
         .unwrap();
-    drop(file);
+    let displaced = file.metadata().unwrap().ino();
     wait_until("the other one is about to exchange", || {
-        sheet.text().contains("ours") && has_told(sheet)
+        let is_another = |name: &String| {
+            let found = std::fs::metadata(sheet.folder().join(name));
+            tells(name) && found.is_ok_and(|found| found.ino() != displaced)
+        };
+        sheet.text().contains("ours") && sheet.leftovers().iter().any(is_another)
     });
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(100));
     let saved = sheet.folder().join("saved.csv");
     std::fs::write(&saved, sheet.text().replace("first", "later")).unwrap();
     std::fs::rename(saved, sheet.path()).unwrap();
-    assert!(one.wait().unwrap().success() && other.wait().unwrap().success());
+    assert!(other.wait().unwrap().success());
+    drop(file);
+    assert!(one.wait().unwrap().success());
     let note = |po| sheet.cell(po, "note");
     assert_eq!(
         (note("A"), note("B"), note("C")),

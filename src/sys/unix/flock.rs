@@ -8,6 +8,8 @@ use std::io;
 
 use fs2::FileExt;
 
+use super::interrupted;
+
 /// Takes the lock that excludes all others. `false`: somebody has one.
 pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
     attempt(|| FileExt::try_lock_exclusive(file))
@@ -19,19 +21,16 @@ pub(crate) fn try_shared(file: &File) -> io::Result<bool> {
 }
 
 fn attempt(lock: impl Fn() -> io::Result<()>) -> io::Result<bool> {
-    loop {
-        match lock() {
-            Ok(()) => return Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
+    match interrupted::again(lock) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }
 
 /// Gives the lock back, though the descriptor stays open.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
-    FileExt::unlock(file)
+    interrupted::again(|| FileExt::unlock(file))
 }

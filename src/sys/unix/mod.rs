@@ -7,6 +7,7 @@ pub(crate) mod foreground;
 #[cfg(feature = "cli")]
 pub(crate) mod group;
 pub(crate) mod holes;
+pub(crate) mod interrupted;
 pub(crate) mod map;
 pub(crate) mod names;
 pub(crate) mod open;

@@ -206,7 +206,12 @@ impl Shared {
             if piece.is_empty() {
                 return Ok(());
             }
-            let is_all = rest.fill_buf()?.is_empty();
+            let is_all = loop {
+                match rest.fill_buf().map(<[u8]>::is_empty) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    is_empty => break is_empty?,
+                }
+            };
             place.add(shown, key, &piece, is_all);
             if shown.len() as u64 >= PIECE {
                 place.write(&std::mem::take(shown))?;
