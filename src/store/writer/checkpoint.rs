@@ -211,7 +211,7 @@ impl Writer {
     fn take_in_outside(&mut self) -> Result<Option<Public>> {
         self.outside.look_at_watched(&self.site)?;
         self.hold_public();
-        if !self.merge_overtaken()? || !self.merge_displaced()? {
+        if !self.merge_nameless()? {
             return Ok(None);
         }
         let target = &self.site.target;

@@ -74,6 +74,8 @@ pub(super) struct Unmerged {
     pub(super) edit: Displaced,
     /// The edits that were held when it lost its public name.
     pub(super) held: Held,
+    /// When it lost its public name.
+    pub(super) since: Instant,
     /// The base that it is an edit of was forgotten: compared with a later one, whatever others wrote
     /// since would look like an edit that took it back.
     pub(super) is_stray: bool,
@@ -339,18 +341,25 @@ impl Outside {
         self.displaced.push(Unmerged {
             edit,
             held: merge::held(sheet),
+            since: Instant::now(),
             is_stray: false,
         });
     }
 
-    /// The newest edit that is to be merged.
-    pub(super) fn next_displaced(&mut self) -> Option<Unmerged> {
-        self.displaced.pop()
+    /// The newest edit that is to be merged, of those that were displaced by then.
+    pub(super) fn next_displaced(&mut self, before: Option<Instant>) -> Option<Unmerged> {
+        let mut displaced = self.displaced.iter();
+        let is_meant = |it: &Unmerged| before.is_none_or(|before| it.since <= before);
+        let last = displaced.rposition(is_meant)?;
+        Some(self.displaced.remove(last))
     }
 
     /// It could not be merged yet.
     pub(super) fn put_back(&mut self, unmerged: Unmerged) {
-        self.displaced.push(unmerged);
+        let at = self
+            .displaced
+            .partition_point(|it| it.since <= unmerged.since);
+        self.displaced.insert(at, unmerged);
     }
 
     /// The base that they are edits of is forgotten.

@@ -121,6 +121,11 @@ impl Overtaken {
         self.has_the_name(now);
     }
 
+    /// When the next one lost the name.
+    pub(super) fn next_since(&self) -> Option<Instant> {
+        self.waiting.front().map(|lost| lost.since)
+    }
+
     /// The one that lost the name first.
     pub(super) fn next(&mut self) -> Option<Lost> {
         self.waiting.pop_front()

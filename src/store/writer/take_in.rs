@@ -12,7 +12,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::disk::{ContentHash, SETTLE_SUSPICIOUS, Snapshot, Stamp, Version, hash_bytes, take};
 use crate::domain::columns::{STATUS, same_column};
@@ -128,8 +128,8 @@ impl Writer {
     }
 
     /// Merges the edits in displaced files. `false`: somebody is still writing to one.
-    pub(super) fn merge_displaced(&mut self) -> Result<bool> {
-        while let Some(unmerged) = self.outside.next_displaced() {
+    fn merge_displaced(&mut self, before: Option<Instant>) -> Result<bool> {
+        while let Some(unmerged) = self.outside.next_displaced(before) {
             match self.merge_edit(&unmerged) {
                 Ok(true) => unmerged.edit.remove(&self.site.target)?,
                 not_merged => {
@@ -149,6 +149,7 @@ impl Writer {
             edit,
             held,
             is_stray,
+            ..
         } = unmerged;
         let (is_quiet, age) = self.outside.is_quiet(edit, &self.site)?;
         if !is_quiet {
@@ -183,21 +184,32 @@ impl Writer {
         Ok(true)
     }
 
-    /// Judges what others saved in files that lost the name to a later save, as if they still had it. `false`:
-    /// somebody is writing to one.
-    pub(super) fn merge_overtaken(&mut self) -> Result<bool> {
-        while let Some(mut lost) = self.outside.overtaken.next() {
-            match self.merge_lost(&mut lost) {
-                Ok(Lately::Waits) => {
-                    self.outside.overtaken.put_back(lost);
-                    return Ok(false);
-                }
-                Ok(Lately::Done) => {}
-                Ok(Lately::Open(version)) => self.outside.watch(lost.file, version),
-                Err(error) => {
-                    self.outside.overtaken.put_back(lost);
-                    return Err(error);
-                }
+    /// Takes in what others did that no name leads to any more, each before what came later: judged afterwards, the
+    /// earlier save of two would undo the later one. `false`: somebody is writing to one.
+    pub(super) fn merge_nameless(&mut self) -> Result<bool> {
+        while let Some(since) = self.outside.overtaken.next_since() {
+            if !self.merge_displaced(Some(since))? || !self.merge_overtaken()? {
+                return Ok(false);
+            }
+        }
+        self.merge_displaced(None)
+    }
+
+    /// Judges what others saved in the file that lost the name to a later save first, as if it still had it.
+    fn merge_overtaken(&mut self) -> Result<bool> {
+        let Some(mut lost) = self.outside.overtaken.next() else {
+            return Ok(true);
+        };
+        match self.merge_lost(&mut lost) {
+            Ok(Lately::Waits) => {
+                self.outside.overtaken.put_back(lost);
+                return Ok(false);
+            }
+            Ok(Lately::Done) => {}
+            Ok(Lately::Open(version)) => self.outside.watch(lost.file, version),
+            Err(error) => {
+                self.outside.overtaken.put_back(lost);
+                return Err(error);
             }
         }
         Ok(true)
