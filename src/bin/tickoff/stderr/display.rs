@@ -69,7 +69,7 @@ impl Display {
         }
     }
 
-    /// Stderr as it is, on a terminal that jobs have: without lines that change, and its modes are left alone.
+    /// Stderr as it is, on a terminal that jobs, or who reads them, have: without lines that change, and its modes are left alone.
     pub fn beside_jobs(format: LogFormat, verbosity: Verbosity) -> Self {
         let display = Display::of_lines(format, verbosity);
         display.0.terminal.leave();

@@ -1,0 +1,42 @@
+//! A terminal that others print to as well: who reads what jobs print, or a shell.
+
+use std::process::Command;
+
+use super::sheet;
+use super::terminal::Terminal;
+use crate::fixture::TempSheet;
+
+/// What a shell does with a run, which is `"$0" "$@"`.
+fn shell(script: &str, run: &Command, sheet: &TempSheet) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(sheet.folder());
+    shell
+}
+
+fn has_bar(line: &String) -> bool {
+    line.contains(['█', '░'])
+}
+
+#[test]
+fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
+    let script = "echo out $TICKOFF_KEY; sleep .4; [ $TICKOFF_KEY != P2 ]";
+    for (options, shown) in [("", true), ("--show none", false)] {
+        let sheet = sheet(6);
+        let run = sheet.run(&format!("-j 3 {options}"), script);
+        let run = Terminal::start(&shell("\"$0\" \"$@\" | cat", &run, &sheet), 80);
+        let (lines, frames) = run.end(0);
+        let bars = frames.iter().flatten().any(has_bar);
+        assert_eq!(bars, !shown, "{options}: {frames:#?}");
+        for key in 1..=6 {
+            let line = format!("out P{key}");
+            let count = lines.iter().filter(|shown| **shown == line).count();
+            assert_eq!(count, usize::from(shown), "{options}: {lines:#?}");
+        }
+        let failed = |line: &&String| line.ends_with(" WARN P2 failed: exit 1");
+        assert_eq!(lines.iter().filter(failed).count(), 1, "{lines:#?}");
+    }
+}
