@@ -1,9 +1,12 @@
 //! A terminal that others print to as well: who reads what jobs print, or a shell.
 
+use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use super::sheet;
 use super::terminal::Terminal;
+use crate::command_line::{Running, wait_until};
 use crate::fixture::TempSheet;
 
 /// What a shell does with a run, which is `"$0" "$@"`.
@@ -39,4 +42,24 @@ fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
         let failed = |line: &&String| line.ends_with(" WARN P2 failed: exit 1");
         assert_eq!(lines.iter().filter(failed).count(), 1, "{lines:#?}");
     }
+}
+
+#[test]
+fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
+    let sheet = sheet(2);
+    let run = Running::start(&mut sheet.run("-j 2", "await go"));
+    let script = "trap : INT; \"$0\" \"$@\"; echo \"prompt $?\"";
+    let mut watch = Terminal::start(&shell(script, &sheet.tickoff("watch"), &sheet), 80);
+    let is_shown = |watch: &Terminal| watch.rows().iter().any(has_bar);
+    wait_until("it is shown", || is_shown(&watch) && !watch.echoes());
+    watch.press(b"typed\n");
+    std::thread::sleep(Duration::from_millis(600));
+    let rows = watch.rows();
+    assert_eq!(rows.iter().filter(|row| has_bar(row)).count(), 1);
+    assert!(!rows.iter().any(|row| row.contains("typed")), "{rows:#?}");
+    watch.press(b"\x03");
+    let (lines, _) = watch.end(0);
+    assert_eq!(lines, ["prompt 130"]);
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
 }
