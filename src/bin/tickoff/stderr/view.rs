@@ -124,6 +124,9 @@ fn pace(board: &Board) -> String {
     if board.is_stopping {
         return "; stopping".to_owned();
     }
+    if board.paused.is_some() {
+        return String::new();
+    }
     match (board.rate, board.seconds_left()) {
         (Some(rate), Some(left)) => format!("; {}/s, {} left", decimal(rate), duration(left)),
         _ => String::new(),
@@ -297,6 +300,19 @@ mod tests {
         assert!(lines[0].ends_with(" 0/446; stopping"), "{lines:?}");
         assert_eq!(lines[1], counts);
         assert!(lines[2].starts_with("  0  "), "{lines:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_paused_has_no_speed_and_no_rest() {
+        let mut board = board();
+        board.paused = Some(Paused {
+            since: at(0),
+            by: "ada".to_owned(),
+        });
+        let shown = lines(&board, at(10), None, (24, 80));
+        assert!(shown[0].ends_with(" 0/446"), "{shown:?}");
+        let line = line(&board, at(10));
+        assert!(line.contains(" 0 skipped; paused since "), "{line}");
     }
 
     #[test]
