@@ -204,6 +204,11 @@ pub fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp())
 }
 
+/// Whether the terminal of stderr is another program's at present.
+pub fn is_in_background() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|group| group != getpgrp())
+}
+
 /// What is typed within this time; `None` if nothing more will be. In the background nothing is read: the system
 /// would stop who does.
 pub fn typed_within(time: Duration) -> Option<Vec<u8>> {

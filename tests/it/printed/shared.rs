@@ -63,3 +63,17 @@ fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
     fs::write(sheet.folder().join("go"), "").unwrap();
     run.end().with(0);
 }
+
+#[test]
+fn a_run_in_the_background_has_no_display_and_says_nothing_of_keys() {
+    let sheet = sheet(2);
+    let run = sheet.run("-j 1", "sleep .5");
+    let script = "set -m; \"$0\" \"$@\" & wait $!";
+    let run = Terminal::start(&shell(script, &run, &sheet), 80);
+    let (_, frames) = run.end(0);
+    let drawn = frames.iter().flatten();
+    let drawn: Vec<_> = drawn
+        .filter(|line| has_bar(line) || line.contains("keys:"))
+        .collect();
+    assert!(drawn.is_empty(), "{drawn:#?}");
+}
