@@ -1,6 +1,7 @@
 //! What jobs print reaches a pipe in whole lines, all of it, and holds nothing up.
 
 mod frames;
+mod shared;
 pub mod terminal;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getpgrp};
 use rustix::system::uname;
@@ -193,9 +193,20 @@ pub fn has_keys() -> bool {
     stdin.is_terminal() && device(stdin.as_fd()) == device(stderr.as_fd())
 }
 
+/// Whether stdout is a pipe or a socket, whose reader may print to the terminal of stderr.
+pub fn prints_to_pipe() -> bool {
+    let kind = fstat(io::stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::Fifo | FileType::Socket))
+}
+
 /// Whether the terminal of stderr is ours, and not another program's at present.
 pub fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp())
+}
+
+/// Whether the terminal of stderr is another program's at present.
+pub fn is_in_background() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|group| group != getpgrp())
 }
 
 /// What is typed within this time; `None` if nothing more will be. In the background nothing is read: the system

@@ -39,6 +39,27 @@ impl Drop for EndAtOnce {
     }
 }
 
+/// From now on a signal takes the display away and ends the program, or stops it (Ctrl-Z), and the terminal is as it
+/// was. A signal that whoever started us wants ignored stays so.
+pub fn end_at_signals(display: &Display) -> Result<(), Failure> {
+    let display = display.clone();
+    let stopping = Some(SIGTSTP).filter(|&signal| !is_ignored(signal));
+    let mut signals = Signals::new(heeded().chain(stopping)).map_err(failed)?;
+    let heed = move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGTSTP => display.lend_terminal(suspend),
+                signal => end_at_once(signal, &display),
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(heed)
+        .map_err(failed)?;
+    Ok(())
+}
+
 /// What is said of the first signal, and of the second.
 pub type Words = [&'static str; 2];
 

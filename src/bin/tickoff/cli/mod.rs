@@ -103,7 +103,9 @@ impl Command {
     /// The stderr that the command is to speak to.
     pub fn display(&self) -> Display {
         match self {
-            Command::Run(args) if args.tty => args.log.display_beside_jobs(),
+            Command::Run(args) if args.tty || args.prints_to_pipe() => {
+                args.log.display_beside_jobs()
+            }
             Command::Run(args) => args.log.display(),
             Command::Apply(args) => args.log.display(),
             Command::Watch(_) => Display::stderr(LogFormat::Human, Verbosity::Normal),

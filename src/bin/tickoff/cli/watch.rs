@@ -7,6 +7,7 @@ use chrono::{SecondsFormat, Utc};
 use tickoff::{Options, RunningSession, Stage};
 
 use super::args::SheetArgs;
+use super::interruption::end_at_signals;
 use super::status::{self, Stages};
 use crate::exit::{Exit, Failure};
 use crate::stderr::board::Board;
@@ -33,6 +34,10 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
     if io::stdout().is_terminal() {
         display.begin_showing();
     }
+    if display.is_showing() {
+        end_at_signals(display)?;
+        display.hold_terminal(false);
+    }
     let mut last_line = None;
     let mut stage = None;
     while let Some(session) = RunningSession::on(file)? {
@@ -42,6 +47,7 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         if let Ok(board) = serde_json::from_str::<Board>(&session.told) {
             stage.clone_from(&board.stage);
             let jobs = board.jobs_text();
+            display.keep_terminal();
             if display.is_showing() {
                 let title = [Some(holder.to_string()), jobs];
                 let title = title.into_iter().flatten().collect::<Vec<_>>().join("; ");
@@ -56,6 +62,7 @@ pub fn run(args: &WatchArgs, display: &Display) -> Result<Exit, Failure> {
         thread::sleep(REFRESH);
     }
     display.clear();
+    display.release_terminal();
     // How it stands is told of the stage that was worked on, or else as status does.
     let of_run = stage.and_then(|stage| stage.parse::<Stage>().ok());
     let is_of_run = of_run.is_some();

@@ -56,9 +56,12 @@ pub struct Board {
     /// As whom it runs: nobody else but root may control it.
     #[serde(default)]
     pub user: Option<u32>,
-    /// How many jobs were done, once a second.
+    /// How long it was paused before.
     #[serde(skip)]
-    samples: VecDeque<(DateTime<Utc>, usize)>,
+    pauses: TimeDelta,
+    /// How many jobs were done, once a second, after how long without pauses.
+    #[serde(skip)]
+    samples: VecDeque<(TimeDelta, usize)>,
 }
 
 /// A pause.
@@ -132,7 +135,8 @@ impl Board {
             paused: None,
             jobs: Some(workers),
             user: Some(user()),
-            samples: VecDeque::from([(now, 0)]),
+            pauses: TimeDelta::zero(),
+            samples: VecDeque::from([(TimeDelta::zero(), 0)]),
         }
     }
 
@@ -176,11 +180,12 @@ impl Board {
 
     /// Lets the time pass; to be called about once a second or more often.
     pub fn tick(&mut self, now: DateTime<Utc>) {
-        let is_due = |&(last, _): &(DateTime<Utc>, usize)| now - last >= TimeDelta::seconds(1);
+        let now = self.active(now);
+        let is_due = |&(last, _): &(TimeDelta, usize)| now - last >= TimeDelta::seconds(1);
         if self.samples.back().is_none_or(is_due) {
             self.samples.push_back((now, self.counts.sum()));
         }
-        let window = ((now - self.began) / 4).clamp(
+        let window = (now / 4).clamp(
             TimeDelta::seconds(SHORTEST_WINDOW),
             TimeDelta::seconds(LONGEST_WINDOW),
         );
@@ -199,6 +204,12 @@ impl Board {
         if done > 0 && seconds >= 1.0 {
             self.rate = Some(done as f64 / seconds);
         }
+    }
+
+    /// How long it has gone on, without pauses.
+    fn active(&self, now: DateTime<Utc>) -> TimeDelta {
+        let until = self.paused.as_ref().map_or(now, |paused| paused.since);
+        until - self.began - self.pauses
     }
 
     /// How long the rest takes at this rate, in seconds.
@@ -235,7 +246,11 @@ impl Board {
                     by: shown(&change.by),
                 });
             }
-            Control::Continue => self.paused = None,
+            Control::Continue => {
+                if let Some(paused) = self.paused.take() {
+                    self.pauses += change.at - paused.since;
+                }
+            }
             Control::Workers(workers) => self.jobs = Some(workers.get()),
         }
         self.fit_workers();
@@ -390,6 +405,33 @@ mod tests {
         assert_eq!(board(&[(1, 10)], 5).rate, Some(2.0));
         let after_long = board(&[(1, 10)], 400).rate.unwrap();
         assert!(after_long > 0.0, "{after_long}");
+    }
+
+    #[test]
+    fn the_time_of_a_pause_does_not_count() {
+        let mut board = Board::new(1000, 4, at(0));
+        for second in 1..=140 {
+            let control = match second {
+                21 => Some(Control::Pause),
+                121 => Some(Control::Continue),
+                _ => None,
+            };
+            if let Some(control) = control {
+                let by = "ada".into();
+                board.control(&Change {
+                    control,
+                    by,
+                    at: at(second - 1),
+                });
+            }
+            if board.paused.is_none() {
+                board.counts.done += 2;
+            }
+            board.tick(at(second));
+            assert!(board.rate.is_none_or(|rate| rate == 2.0), "{second}");
+        }
+        assert_eq!(board.rate, Some(2.0));
+        assert_eq!(board.counts.done, 80);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::brief::Brief;
 use super::screen::Screen;
 use super::terminal::Terminal;
 use super::view;
-use crate::sys::Patient;
+use crate::sys::{Patient, is_in_background};
 
 /// Stderr, shared by log and progress. Clones mean the same stderr.
 ///
@@ -69,7 +69,7 @@ impl Display {
         }
     }
 
-    /// Stderr as it is, on a terminal that jobs have: without lines that change, and its modes are left alone.
+    /// Stderr as it is, on a terminal that jobs, or who reads them, have: without lines that change, and its modes are left alone.
     pub fn beside_jobs(format: LogFormat, verbosity: Verbosity) -> Self {
         let display = Display::of_lines(format, verbosity);
         display.0.terminal.leave();
@@ -216,12 +216,16 @@ impl Display {
 
     /// Whether such lines are a part of the log.
     pub(super) fn logs_progress(&self) -> bool {
-        self.0.style == Style::Lines
+        match self.0.style {
+            Style::Bar => is_in_background(),
+            Style::Lines => true,
+            Style::Nothing => false,
+        }
     }
 
     /// Whether they are lines of JSON.
     pub(super) fn logs_json(&self) -> bool {
-        self.logs_progress() && self.is_json()
+        self.0.style == Style::Lines && self.is_json()
     }
 
     /// How many columns a line may have, if that matters.
@@ -257,7 +261,10 @@ impl Display {
     /// Shows how a run stands now.
     pub fn draw(&self, now: DateTime<Utc>, board: &Board, title: Option<&str>) {
         if self.is_showing() {
-            let lines = view::lines(board, now, title, size());
+            let lines = match is_in_background() {
+                true => Vec::new(),
+                false => view::lines(board, now, title, size()),
+            };
             let mut screen = lock(&self.0.screen);
             // It may have been taken away meanwhile.
             if self.is_showing() {

@@ -36,6 +36,9 @@ impl Screen {
 
     /// Shows these lines in place of those that are below.
     pub(super) fn show(&mut self, lines: Vec<String>) -> io::Result<()> {
+        if self.below.is_empty() && lines.is_empty() {
+            return Ok(());
+        }
         let taken_away = self.taken_away();
         self.below = lines;
         let below = self.below();

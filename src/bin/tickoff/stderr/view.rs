@@ -11,6 +11,9 @@ use crate::percent::percents;
 const BAR: usize = 24;
 const NARROWEST_BAR: usize = 6;
 
+/// The longest key of a worker, in columns: as in front of what a job prints.
+const LONGEST_KEY: usize = 40;
+
 /// From how many rows on a line that is too long is continued in another one.
 const ENOUGH_ROWS: usize = 16;
 
@@ -40,9 +43,10 @@ pub fn lines(
     let digits = board.workers.len().saturating_sub(1).to_string().len();
     let shown = board.workers.iter().enumerate().take(room);
     for (number, current) in shown {
+        let room = width.saturating_sub(digits + 4);
         let doing = current
             .as_ref()
-            .map_or("-".to_owned(), |current| doing(current, now));
+            .map_or("-".to_owned(), |current| doing(current, now, room));
         lines.push(format!("  {number:>digits$}  {doing}"));
     }
     match board.workers.len().saturating_sub(room) {
@@ -124,6 +128,9 @@ fn pace(board: &Board) -> String {
     if board.is_stopping {
         return "; stopping".to_owned();
     }
+    if board.paused.is_some() {
+        return String::new();
+    }
     match (board.rate, board.seconds_left()) {
         (Some(rate), Some(left)) => format!("; {}/s, {} left", decimal(rate), duration(left)),
         _ => String::new(),
@@ -151,7 +158,7 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
-fn doing(current: &Current, now: DateTime<Utc>) -> String {
+fn doing(current: &Current, now: DateTime<Utc>, columns: usize) -> String {
     let Current {
         po,
         attempt,
@@ -159,15 +166,34 @@ fn doing(current: &Current, now: DateTime<Utc>) -> String {
         report,
     } = current;
     let seconds = (now - since).num_seconds().max(0) as u64;
-    let mut text = format!("{po}  {}", duration(seconds));
+    let mut age = format!("  {}", duration(seconds));
     if *attempt > 1 {
-        text.push_str(&format!("  attempt {attempt}"));
+        age.push_str(&format!("  attempt {attempt}"));
     }
+    let room = columns.saturating_sub(measure_text_width(&age));
+    let mut text = shortened(po, room.min(LONGEST_KEY)) + &age;
     if !report.is_empty() {
         let room = 28usize.saturating_sub(measure_text_width(&text));
         text.push_str(&format!("{:room$}  {report}", ""));
     }
     text
+}
+
+/// A key with its start and its end, if it has more columns than these.
+fn shortened(key: &str, columns: usize) -> String {
+    let width = measure_text_width(key);
+    if width <= columns {
+        return key.to_owned();
+    }
+    let start = truncate_str(key, columns / 2, "");
+    let room = columns.saturating_sub(columns / 2 + 1);
+    let mut end = key;
+    while measure_text_width(end) > room {
+        let mut chars = end.chars();
+        chars.next();
+        end = chars.as_str();
+    }
+    format!("{start}…{end}")
 }
 
 #[cfg(test)]
@@ -297,6 +323,32 @@ mod tests {
         assert!(lines[0].ends_with(" 0/446; stopping"), "{lines:?}");
         assert_eq!(lines[1], counts);
         assert!(lines[2].starts_with("  0  "), "{lines:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_paused_has_no_speed_and_no_rest() {
+        let mut board = board();
+        board.paused = Some(Paused {
+            since: at(0),
+            by: "ada".to_owned(),
+        });
+        let shown = lines(&board, at(10), None, (24, 80));
+        assert!(shown[0].ends_with(" 0/446"), "{shown:?}");
+        let line = line(&board, at(10));
+        assert!(line.contains(" 0 skipped; paused since "), "{line}");
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_has_its_start_its_end_and_its_age() {
+        let mut board = board();
+        let key = format!("https://{}/last.pdf", "x".repeat(65));
+        board.workers = vec![current(&key, 7, "")];
+        for columns in [80, 30] {
+            let lines = lines(&board, at(10), None, (24, columns));
+            let workers: Vec<_> = lines.iter().filter(|line| line.contains("https")).collect();
+            assert!(workers[0].starts_with("  0  https://x"), "{lines:#?}");
+            assert!(workers[0].ends_with("t.pdf  3 s"), "{lines:#?}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl LogArgs {
         Display::stderr(self.log_format, self.verbosity())
     }
 
-    /// The same, without lines that change: jobs have the terminal.
+    /// The same, without lines that change: jobs, or who reads them, have the terminal.
     pub fn display_beside_jobs(&self) -> Display {
         Display::beside_jobs(self.log_format, self.verbosity())
     }

@@ -14,6 +14,7 @@ use crate::cli::args::{
     AfterArgs, BackupArgs, ColumnArgs, ConditionArgs, LogArgs, SheetArgs, WordArgs, WriteArgs,
     jobs, some, some_few, times,
 };
+use crate::sys::prints_to_pipe;
 
 /// What who types `--resume` is told.
 const IT_RESUMES: &str =
@@ -284,6 +285,26 @@ pub struct RunArgs {
     /// The command to run for each row, and its arguments
     #[arg(last = true, required = true, value_name = "CMD ARGS")]
     pub cmd: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// What is shown of what commands print; `None` if nothing is. Unless it was asked for, what is kept in files is
+    /// not shown as well.
+    pub fn shown(&self) -> Option<Show> {
+        match self.show {
+            Some(Show::None) | None if self.results.is_some() => None,
+            // They print to the terminal themselves.
+            _ if self.tty => None,
+            show => Some(show.unwrap_or(Show::Lines)),
+        }
+    }
+
+    /// Whether what they print goes to a pipe, whose reader may print to our terminal as well.
+    pub fn prints_to_pipe(&self) -> bool {
+        let is_shown = self.shown().is_some_and(|show| show != Show::None);
+        let is_of_stdout = self.worker_protocol.is_none() && self.stdout_to.is_none();
+        is_shown && is_of_stdout && !self.dry_run && prints_to_pipe()
+    }
 }
 
 /// How workers that stay alive are talked to.

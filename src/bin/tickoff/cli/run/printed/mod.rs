@@ -65,15 +65,10 @@ struct Spool {
 }
 
 impl JobOutput {
-    /// To be shown as it was asked for; `None` if jobs are not to be listened to. Unless it was asked for,
-    /// what is kept in files is not shown as well.
+    /// To be shown as it was asked for; `None` if jobs are not to be listened to.
     pub fn prepare(args: &RunArgs, display: &Display) -> Result<Option<JobOutput>, Failure> {
-        let is_kept = args.results.is_some();
-        let show = match args.show {
-            Some(Show::None) | None if is_kept => return Ok(None),
-            // They print to the terminal themselves.
-            _ if args.tty => return Ok(None),
-            show => show.unwrap_or(Show::Lines),
+        let Some(show) = args.shown() else {
+            return Ok(None);
         };
         Ok(Some(JobOutput(Arc::new(Shared {
             show,
