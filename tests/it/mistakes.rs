@@ -235,6 +235,17 @@ mod command_lines {
     }
 
     #[test]
+    fn retries_as_others_call_them() {
+        for line in [&["--retry", "3"][..], &["--retry=3"]] {
+            let line = [&["run", "input.csv"], line, &["--", "true"]].concat();
+            check(
+                &line,
+                "error: unexpected argument '--retry' found\n  tip: a similar argument exists: '--retries'\nUsage: tickoff run [OPTIONS] <FILE> -- <CMD ARGS>...",
+            );
+        }
+    }
+
+    #[test]
     fn numbers_that_are_none_or_too_large() {
         for jobs in ["0", "eight", "-1", "1.5", "1000000", "99999999999999999999"] {
             check(
