@@ -339,6 +339,21 @@ mod names {
     }
 
     #[test]
+    fn a_file_in_the_place_of_a_folder() {
+        let sheet = TempSheet::new(SHEET);
+        std::fs::write(sheet.folder().join("s.csv"), "theirs").unwrap();
+        let results = ["run", "input.csv", "--results", "s.csv", "--", "true"];
+        let said = "tickoff: s.csv is there already and is no folder: name another one\n";
+        check(&sheet, &results, 3, said);
+        let said = "tickoff: DIR/s.csv is there already and is no folder: name another folder with --backup-dir\n";
+        let backups = ["run", "input.csv", "--backup-dir", "s.csv", "--", "true"];
+        check(&sheet, &backups, 3, said);
+        let listed = ["backup", "list", "input.csv", "--backup-dir", "s.csv"];
+        check(&sheet, &listed, 3, said);
+        assert_eq!(bytes(&sheet.folder().join("s.csv")), b"theirs");
+    }
+
+    #[test]
     fn a_file_that_is_called_otherwise() {
         let sheet = TempSheet::new(SHEET);
         let check = |name: &str, advice: &str| {
