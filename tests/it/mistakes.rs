@@ -354,6 +354,21 @@ mod names {
     }
 
     #[test]
+    fn one_file_for_two_records() {
+        let sheet = TempSheet::new(SHEET);
+        for (joblog, events) in [("x", "x"), ("x", "./x"), ("DIR/x", "x")] {
+            let joblog = joblog.replace("DIR", sheet.folder().to_str().unwrap());
+            let line = ["run", "input.csv", "--joblog", &joblog, "--events", events];
+            let line = [&line[..], &["--", "true"]].concat();
+            let said = format!(
+                "tickoff: {events} cannot be --joblog and --events at once: name another file for one of them\n"
+            );
+            check(&sheet, &line, 2, &said);
+            assert!(!sheet.folder().join("x").exists());
+        }
+    }
+
+    #[test]
     fn a_file_that_is_called_otherwise() {
         let sheet = TempSheet::new(SHEET);
         let check = |name: &str, advice: &str| {
