@@ -35,8 +35,10 @@ const BY_OTHERS: u32 = 0o002;
 pub(crate) struct Trusted {
     /// The sheet's owner, if there is a sheet.
     owner: Option<u32>,
-    /// What is not done with a stranger's, and what to do.
-    advice: &'static str,
+    /// What is not done with a stranger's.
+    refusal: &'static str,
+    /// What to do instead.
+    way_on: &'static str,
 }
 
 /// Where a path leads.
@@ -56,14 +58,16 @@ impl Trusted {
     pub(crate) fn for_output(owner: Option<u32>) -> Trusted {
         Trusted {
             owner,
-            advice: "nothing is written there: remove it, or name another one",
+            refusal: "nothing is written there",
+            way_on: "name another one",
         }
     }
 
     pub(crate) fn for_backups(owner: Option<u32>) -> Trusted {
         Trusted {
             owner,
-            advice: "backups are not put there: remove it, or name another folder with --backup-dir",
+            refusal: "backups are not put there",
+            way_on: "name another folder with --backup-dir",
         }
     }
 
@@ -136,11 +140,23 @@ impl Trusted {
     /// [`Error::OwnName`] if it is a name of ours; [`Error::Unsuitable`]; [`Error::Io`].
     pub(crate) fn named_folder_path(&self, path: &Path) -> Result<PathBuf> {
         let found = self.folder_path(path)?;
-        match (found.parent(), found.file_name()) {
-            (Some(around), Some(name)) if is_kept_name(around, name) => {
-                Err(Error::OwnName { path: found })
-            }
-            _ => Ok(found),
+        if let (Some(around), Some(name)) = (found.parent(), found.file_name())
+            && is_kept_name(around, name)
+        {
+            return Err(Error::OwnName { path: found });
+        }
+        self.refuse_no_folder(&found, path)?;
+        Ok(found)
+    }
+
+    /// Refuses what is there and no folder.
+    fn refuse_no_folder(&self, found: &Path, named: &Path) -> Result<()> {
+        match if_there(found.symlink_metadata(), found)? {
+            Some(there) if !there.is_dir() => Err(Error::Unsuitable {
+                path: named.to_owned(),
+                problem: format!("is there already and is no folder: {}", self.way_on),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -150,6 +166,7 @@ impl Trusted {
     /// [`Error::Unsuitable`]; [`Error::Io`].
     pub(crate) fn folder(&self, path: &Path) -> Result<File> {
         let found = self.folder_path(path)?;
+        self.refuse_no_folder(&found, path)?;
         let folder = open::folder(&found).map_err(Error::io("open", path))?;
         self.is_at(&folder, &self.folder_path(path)?)?;
         Ok(folder)
@@ -238,7 +255,12 @@ impl Trusted {
         };
         Err(Error::Unsuitable {
             path: path.to_owned(),
-            problem: format!("{what} (uid {}), and {}", there.uid(), self.advice),
+            problem: format!(
+                "{what} (uid {}), and {}: remove it, or {}",
+                there.uid(),
+                self.refusal,
+                self.way_on
+            ),
         })
     }
 }

@@ -235,6 +235,17 @@ mod command_lines {
     }
 
     #[test]
+    fn retries_as_others_call_them() {
+        for line in [&["--retry", "3"][..], &["--retry=3"]] {
+            let line = [&["run", "input.csv"], line, &["--", "true"]].concat();
+            check(
+                &line,
+                "error: unexpected argument '--retry' found\n  tip: a similar argument exists: '--retries'\nUsage: tickoff run [OPTIONS] <FILE> -- <CMD ARGS>...",
+            );
+        }
+    }
+
+    #[test]
     fn numbers_that_are_none_or_too_large() {
         for jobs in ["0", "eight", "-1", "1.5", "1000000", "99999999999999999999"] {
             check(
@@ -325,6 +336,36 @@ mod names {
         check(&sheet, &["status", "d"], 3, said);
         let output = ["run", "input.csv", "--output", "d", "--", "true"];
         check(&sheet, &output, 3, said);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_folder() {
+        let sheet = TempSheet::new(SHEET);
+        std::fs::write(sheet.folder().join("s.csv"), "theirs").unwrap();
+        let results = ["run", "input.csv", "--results", "s.csv", "--", "true"];
+        let said = "tickoff: s.csv is there already and is no folder: name another one\n";
+        check(&sheet, &results, 3, said);
+        let said = "tickoff: DIR/s.csv is there already and is no folder: name another folder with --backup-dir\n";
+        let backups = ["run", "input.csv", "--backup-dir", "s.csv", "--", "true"];
+        check(&sheet, &backups, 3, said);
+        let listed = ["backup", "list", "input.csv", "--backup-dir", "s.csv"];
+        check(&sheet, &listed, 3, said);
+        assert_eq!(bytes(&sheet.folder().join("s.csv")), b"theirs");
+    }
+
+    #[test]
+    fn one_file_for_two_records() {
+        let sheet = TempSheet::new(SHEET);
+        for (joblog, events) in [("x", "x"), ("x", "./x"), ("DIR/x", "x")] {
+            let joblog = joblog.replace("DIR", sheet.folder().to_str().unwrap());
+            let line = ["run", "input.csv", "--joblog", &joblog, "--events", events];
+            let line = [&line[..], &["--", "true"]].concat();
+            let said = format!(
+                "tickoff: {events} cannot be --joblog and --events at once: name another file for one of them\n"
+            );
+            check(&sheet, &line, 2, &said);
+            assert!(!sheet.folder().join("x").exists());
+        }
     }
 
     #[test]

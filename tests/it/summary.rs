@@ -60,3 +60,18 @@ fn a_json_log_has_the_summary_as_fields() {
         json!({ "rows": 3, "error": error, "example": "PO2" })
     );
 }
+
+#[test]
+fn long_messages_that_differ_in_numbers_and_addresses_are_told_together() {
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP22\nP333\nP4444\nP55555\n");
+    let job = "n=${TICKOFF_KEY#P}; printf 'connection to 10.0.0.%s failed: ' $n >&2; for i in $(seq 40); do printf 'reason ' >&2; done; exit 3";
+    let ended = end(&mut sheet.run("-j 1 --show none", job)).with(1);
+    let told = "5 × exit 3: connection to ‹n› failed: reason reason ";
+    assert!(ended.stderr.contains(told), "{ended:?}");
+    assert!(!ended.stderr.contains("more kind"), "{ended:?}");
+    let status = end(&mut sheet.tickoff("status")).with(0).stdout;
+    assert!(
+        status.contains("5  exit 3: connection to ‹n› failed"),
+        "{status}"
+    );
+}

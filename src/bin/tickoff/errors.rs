@@ -8,9 +8,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
+use tickoff::MAX_ERROR_CHARS;
 
-/// No more of a message than this is looked at, in characters.
-const LOOKED_AT: usize = 300;
+/// No more of what is left of a message is compared, in characters.
+const COMPARED: usize = 300;
+/// That, of each of the two parts of a message that was cut when it was written.
+const COMPARED_OF_A_PART: usize = 150;
 
 /// How many keys of a group are kept.
 const EXAMPLES: usize = 2;
@@ -110,14 +113,40 @@ static VARIES: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a constant that a test compiles")
 });
 
-/// The message without what varies.
+/// The message without what varies. A long one is cut only then: how long what varies is makes no difference.
 fn pattern(message: &str, po: &str) -> String {
-    let (start, is_cut) = match message.char_indices().nth(LOOKED_AT) {
-        Some((end, _)) => (&message[..end], true),
-        None => (message, false),
-    };
-    let text = without_po(start.trim(), po);
-    let mut text = VARIES
+    let message = first(message, MAX_ERROR_CHARS);
+    let is_cut = message.chars().count() == MAX_ERROR_CHARS;
+    // Where one was cut when it was written depends on what varies, too: what is near that place is left out.
+    if is_cut && let Some((start, end)) = message.split_once('…') {
+        let (start, end) = (constant(start, po), constant(end, po));
+        return format!(
+            "{}…{}",
+            first(&start, COMPARED_OF_A_PART),
+            last(&end, COMPARED_OF_A_PART)
+        );
+    }
+    let text = constant(message.trim(), po);
+    match first(&text, COMPARED) {
+        start if start.len() < text.len() => format!("{start}…"),
+        _ => text,
+    }
+}
+
+fn first(text: &str, most_chars: usize) -> &str {
+    let end = text.char_indices().nth(most_chars);
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+fn last(text: &str, most_chars: usize) -> &str {
+    let start = text.char_indices().rev().take(most_chars).last();
+    start.map_or("", |(start, _)| &text[start..])
+}
+
+/// A text without what varies in it.
+fn constant(text: &str, po: &str) -> String {
+    let text = without_po(text, po);
+    VARIES
         .replace_all(&text, |found: &Captures<'_>| {
             if let Some(more) = found.name("more")
                 && more.as_str().trim_start_matches([':', ' ']) == po
@@ -129,11 +158,7 @@ fn pattern(message: &str, po: &str) -> String {
                 .find(|name| found.name(name).is_some());
             shown.map_or_else(|| found[0].to_owned(), |name| format!("‹{name}›"))
         })
-        .into_owned();
-    if is_cut {
-        text.push('…');
-    }
-    text
+        .into_owned()
 }
 
 /// The text with the key replaced wherever it stands by itself.
@@ -226,8 +251,28 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let cut = pattern(&"é".repeat(LOOKED_AT + 1), "P1");
-        assert_eq!(cut, "é".repeat(LOOKED_AT) + "…");
+        let cut = pattern(&"é".repeat(COMPARED + 1), "P1");
+        assert_eq!(cut, "é".repeat(COMPARED) + "…");
+    }
+
+    #[test]
+    fn long_messages_that_differ_in_what_varies_are_one_wherever_they_were_cut() {
+        let words = |number: u32| format!("no {number} ").repeat(20) + &"reason ".repeat(60);
+        for messages in [
+            [3, 44_444].map(|number| words(number)[..400].to_owned()),
+            // As a command's stderr is cut, and as a worker's message is.
+            [3, 44_444].map(|number| {
+                let end = words(number).repeat(3);
+                format!("exit 3: …{}", &end[end.len() - (MAX_ERROR_CHARS - 9)..])
+            }),
+            [3, 44_444].map(|number| {
+                let words = words(number);
+                format!("{}…{}", &words[..500], &words[words.len() - 499..])
+            }),
+        ] {
+            let [one, other] = messages.map(|message| pattern(&message, "P1"));
+            assert_eq!(one, other);
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub use args::RunArgs;
 /// Runs the command for every pending row and records what became of each.
 pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     jobs::must_be_runnable(args)?;
+    Observers::refuse_one_file(args)?;
     let reading = EndAtOnce::at_signals()?;
     let input = standard_input::read(args, display)?;
     let seed = rows::seed(args, display);

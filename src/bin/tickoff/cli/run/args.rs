@@ -92,6 +92,16 @@ pub struct RunArgs {
     )]
     pub retries: u32,
 
+    /// What GNU parallel and curl call it, or nearly so.
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        default_missing_value = "",
+        value_parser = UnknownArgumentValueParser::suggest_arg("--retries")
+    )]
+    retry: Option<String>,
+
     /// Try a job again when CMD exits with one of these codes, too: 7, or 7,100-120, or any for every code
     /// but 0
     #[arg(

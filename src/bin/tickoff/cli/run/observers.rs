@@ -10,13 +10,14 @@ mod events;
 mod joblog;
 mod lines;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tickoff::{Error, Event, Session, Stop, Summary};
+use tickoff::{Error, Event, Session, Stop, Summary, escape};
 
 use super::args::RunArgs;
 use super::printed::JobOutput;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use display::Shown;
 use events::EventLog;
@@ -75,6 +76,25 @@ impl Observers {
         Ok(observers)
     }
 
+    /// Refuses a file that is to be both records at once.
+    pub fn refuse_one_file(args: &RunArgs) -> Result<(), Failure> {
+        let (Some(joblog), Some(events)) = (&args.joblog, &args.events) else {
+            return Ok(());
+        };
+        // A device, as /dev/null is, takes whatever comes.
+        let is_a_record = !joblog.exists() || joblog.is_file();
+        match is_a_record && place(joblog) == place(events) {
+            true => Err(Failure::Other(
+                Exit::Usage,
+                format!(
+                    "{} cannot be --joblog and --events at once: name another file for one of them",
+                    escape(&events.to_string_lossy())
+                ),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Tells all that the run begins.
     pub fn began(&mut self, run: &Beginning<'_>) {
         self.0.iter_mut().for_each(|observer| observer.began(run));
@@ -93,4 +113,15 @@ impl Observers {
     fn add(&mut self, observer: impl Observer + 'static) {
         self.0.push(Box::new(observer));
     }
+}
+
+/// Where a file is, or is to be made.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(found) = path.canonicalize() {
+        return Some(found);
+    }
+    let absolute = std::path::absolute(path).ok()?;
+    let around = absolute.parent()?;
+    let around = around.canonicalize().unwrap_or_else(|_| around.to_owned());
+    Some(around.join(absolute.file_name()?))
 }
