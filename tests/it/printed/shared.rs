@@ -20,7 +20,7 @@ fn shell(script: &str, run: &Command, sheet: &TempSheet) -> Command {
     shell
 }
 
-fn has_bar(line: &String) -> bool {
+fn has_bar(line: &str) -> bool {
     line.contains(['█', '░'])
 }
 
@@ -32,7 +32,7 @@ fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
         let run = sheet.run(&format!("-j 3 {options}"), script);
         let run = Terminal::start(&shell("\"$0\" \"$@\" | cat", &run, &sheet), 80);
         let (lines, frames) = run.end(0);
-        let bars = frames.iter().flatten().any(has_bar);
+        let bars = frames.iter().flatten().any(|line| has_bar(line));
         assert_eq!(bars, !shown, "{options}: {frames:#?}");
         for key in 1..=6 {
             let line = format!("out P{key}");
@@ -50,7 +50,7 @@ fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
     let run = Running::start(&mut sheet.run("-j 2", "await go"));
     let script = "trap : INT; \"$0\" \"$@\"; echo \"prompt $?\"";
     let mut watch = Terminal::start(&shell(script, &sheet.tickoff("watch"), &sheet), 80);
-    let is_shown = |watch: &Terminal| watch.rows().iter().any(has_bar);
+    let is_shown = |watch: &Terminal| watch.rows().iter().any(|line| has_bar(line));
     wait_until("it is shown", || is_shown(&watch) && !watch.echoes());
     watch.press(b"typed\n");
     std::thread::sleep(Duration::from_millis(600));
