@@ -119,7 +119,7 @@ pub use session::{
     Asked, Recovered, Request, Requests, Results, RunningSession, Session, SubmittedResult,
     Summary, Teller,
 };
-pub use settings::Settings;
+pub use settings::{Contradiction, Settings};
 #[doc(hidden)]
 pub use sheet::JsonObject;
 pub use sheet::{

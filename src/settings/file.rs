@@ -226,10 +226,9 @@ impl Place {
                 },
             )?;
         }
-        if let Some(word) = settings.contradiction() {
-            let at = place(table.get_key_value("todo").map(|(key, _)| key));
-            let problem = format!("{} cannot be done and to be done at once", word.as_str());
-            return Err(self.wrong(bytes, at, problem));
+        if let Some(found) = settings.contradiction() {
+            let at = place(table.get_key_value(found.list).map(|(key, _)| key));
+            return Err(self.wrong(bytes, at, found.to_string()));
         }
         Ok(settings)
     }
@@ -405,6 +404,10 @@ mod tests {
         check_refused(
             "['a.csv']\ntodo = ['completed']\n",
             "2:1: COMPLETED cannot be done and to be done at once",
+        );
+        check_refused(
+            "['a.csv']\nfailed = ['lost']\ndone = ['Lost']\n",
+            "2:1: lost cannot be done and a failure at once",
         );
     }
 }

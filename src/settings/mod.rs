@@ -12,4 +12,4 @@ mod file;
 mod remember;
 mod table;
 
-pub use table::Settings;
+pub use table::{Contradiction, Settings};

@@ -2,6 +2,7 @@
 //!
 //! [`NAMES`] is the one place that knows the names: one more is a field of [`Settings`] and a line there.
 
+use std::fmt;
 use std::ops::Range;
 
 use toml_edit::{Array, Item, Value};
@@ -29,6 +30,24 @@ pub struct Settings {
     pub todo: Option<Vec<ProcessingStatus>>,
     /// The stages that the sheet's work has, as in [`Options::stages`].
     pub stages: Option<Vec<Stage>>,
+}
+
+/// A word that is in the list of those that are done, and in this one as well.
+#[derive(Debug, Clone, Copy)]
+pub struct Contradiction<'a> {
+    word: &'a ProcessingStatus,
+    /// The other list's name in the settings.
+    pub list: &'static str,
+}
+
+impl fmt::Display for Contradiction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let also = match self.list {
+            "todo" => "to be done",
+            _ => "a failure",
+        };
+        write!(f, "{} cannot be done and {also} at once", self.word)
+    }
 }
 
 impl Settings {
@@ -67,16 +86,26 @@ impl Settings {
         }
     }
 
-    /// A word that is said to be done, and to be processed as well.
-    pub fn contradiction(&self) -> Option<&ProcessingStatus> {
+    /// A word that is said to be done, and to be processed or a failure as well.
+    pub fn contradiction(&self) -> Option<Contradiction<'_>> {
         let done = || {
             self.done
                 .iter()
                 .flatten()
                 .chain([&ProcessingStatus::Completed])
         };
-        let mut todo = self.todo.iter().flatten();
-        todo.find(|word| done().any(|done| done.is_same_word(word)))
+        let is_done = |word: &&ProcessingStatus| {
+            done().any(|done: &ProcessingStatus| done.is_same_word(word))
+        };
+        let todo = self.todo.iter().flatten().find(is_done);
+        let failed = || self.failed.iter().flatten().find(is_done);
+        todo.map(|word| Contradiction { word, list: "todo" })
+            .or_else(|| {
+                failed().map(|word| Contradiction {
+                    word,
+                    list: "failed",
+                })
+            })
     }
 
     /// A word of STATUS that can count as done.

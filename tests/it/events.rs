@@ -141,7 +141,10 @@ fn a_run_that_fails_says_why_at_its_end() {
     let events = events(&sheet);
     assert_eq!(told(&events, &[]), ["run_started", "run_ended"]);
     assert!(
-        events[1]["error"].as_str().unwrap().contains("/backup: "),
+        events[1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("/backup is there already and "),
         "{:?}",
         events[1]
     );

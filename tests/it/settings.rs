@@ -161,6 +161,9 @@ fn init_remembers_no_words_that_contradict_those_that_are_there() {
             .contains("--done or --todo replaces its list"),
         "{refused:?}"
     );
+    let refused = end(sheet.tickoff("init").args(["--failed", "Shipped"])).with(2);
+    let says = "Shipped cannot be done and a failure at once; --done or --failed replaces its list";
+    assert!(refused.stderr.contains(says), "{refused:?}");
     assert_eq!(sheet.read_settings(), settings);
 }
 

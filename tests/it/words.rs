@@ -302,10 +302,20 @@ fn words_that_contradict_each_other_are_a_usage_error() {
         "--todo COMPLETED",
         "--done PENDING",
         "--failed COMPLETED",
+        "--done X --failed x",
     ] {
         end(&mut sheet.run(options, JOB)).with(2);
     }
+    for command in ["init", "pending"] {
+        let options = ["--done", "DONE,x", "--failed", "lost,DONE"];
+        let refused = end(sheet.tickoff(command).args(options)).with(2);
+        assert_eq!(
+            refused.stderr,
+            "tickoff: DONE cannot be done and a failure at once; name it with --done or --failed alone\n"
+        );
+    }
     assert_eq!(sheet.text(), OURS);
+    assert!(!sheet.folder().join("tickoff.toml").exists());
 }
 
 /// Nothing in `backup list` or `restore` gives a row a status.

@@ -75,6 +75,17 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         allow_network_fs: args.allow_network_fs,
         ..args.sheet.options_with(typed.clone())?
     };
+    if let Some(found) = typed
+        .clone()
+        .or(Settings::of(&args.sheet.file)?)
+        .contradiction()
+    {
+        let message = format!(
+            "{found}; --done or --{} replaces its list in tickoff.toml",
+            found.list
+        );
+        return Err(Failure::Other(Exit::Usage, message));
+    }
     let options = args.backup.put_into(options);
     if let Some(column) = &args.add_key {
         refuse_unwritable("--add-key", column, options.encoding)?;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use tickoff::{
-    DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape, parse_delimiter,
+    Contradiction, DEFAULT_KEEP, Duplicates, Encoding, KeyColumns, Options, Settings, escape,
+    parse_delimiter,
 };
 
 use crate::cli::args::{CommandOn, some};
@@ -103,16 +104,19 @@ impl SheetArgs {
 pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
     let by_itself = typed.contradiction().is_some();
     let settings = typed.or(kept);
-    if let Some(word) = settings.contradiction() {
-        let way_on = match by_itself {
-            true => "--force processes what is done as well",
-            false => "tickoff.toml says one of the two, and --done or --todo replaces its list",
+    // What status is told of failures alone replaces what is remembered.
+    let is_refused = |found: &Contradiction<'_>| by_itself || found.list == "todo";
+    if let Some(found) = settings.contradiction().filter(is_refused) {
+        let way_on = match (by_itself, found.list) {
+            (true, "todo") => "--force processes what is done as well".to_owned(),
+            (true, list) => format!("name it with --done or --{list} alone"),
+            (false, list) => {
+                format!(
+                    "tickoff.toml says one of the two, and --done or --{list} replaces its list"
+                )
+            }
         };
-        let message = format!(
-            "{} cannot be done and to be done at once; {way_on}",
-            escape(word.as_str())
-        );
-        return Err(Failure::Other(Exit::Usage, message));
+        return Err(Failure::Other(Exit::Usage, format!("{found}; {way_on}")));
     }
     Ok(settings.put_into(Options::default()))
 }
