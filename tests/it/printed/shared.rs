@@ -20,8 +20,8 @@ fn shell(script: &str, run: &Command, sheet: &TempSheet) -> Command {
     shell
 }
 
-fn has_bar(line: &String) -> bool {
-    line.contains(['█', '░'])
+fn has_bar(line: &impl AsRef<str>) -> bool {
+    line.as_ref().contains(['█', '░'])
 }
 
 #[test]
