@@ -20,8 +20,8 @@ fn shell(script: &str, run: &Command, sheet: &TempSheet) -> Command {
     shell
 }
 
-fn has_bar(line: &str) -> bool {
-    line.contains(['█', '░'])
+fn has_bar(line: &impl AsRef<str>) -> bool {
+    line.as_ref().contains(['█', '░'])
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
         let run = sheet.run(&format!("-j 3 {options}"), script);
         let run = Terminal::start(&shell("\"$0\" \"$@\" | cat", &run, &sheet), 80);
         let (lines, frames) = run.end(0);
-        let bars = frames.iter().flatten().any(|line| has_bar(line));
+        let bars = frames.iter().flatten().any(has_bar);
         assert_eq!(bars, !shown, "{options}: {frames:#?}");
         for key in 1..=6 {
             let line = format!("out P{key}");
@@ -50,12 +50,12 @@ fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
     let run = Running::start(&mut sheet.run("-j 2", "await go"));
     let script = "trap : INT; \"$0\" \"$@\"; echo \"prompt $?\"";
     let mut watch = Terminal::start(&shell(script, &sheet.tickoff("watch"), &sheet), 80);
-    let is_shown = |watch: &Terminal| watch.rows().iter().any(|line| has_bar(line));
+    let is_shown = |watch: &Terminal| watch.rows().iter().any(has_bar);
     wait_until("it is shown", || is_shown(&watch) && !watch.echoes());
     watch.press(b"typed\n");
     std::thread::sleep(Duration::from_millis(600));
     let rows = watch.rows();
-    assert_eq!(rows.iter().filter(|row| has_bar(row)).count(), 1);
+    assert_eq!(rows.iter().filter(has_bar).count(), 1);
     assert!(!rows.iter().any(|row| row.contains("typed")), "{rows:#?}");
     watch.press(b"\x03");
     let (lines, _) = watch.end(0);
