@@ -51,7 +51,7 @@ fn with_escapes(json: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The beginning of an object, without a member at its end that is not whole, and closed.
-#[cfg(any(test, feature = "cli"))]
+#[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 fn closed(json: &[u8]) -> Vec<u8> {
     let (mut objects, mut arrays) = (0_usize, 0_usize);
     let (mut is_text, mut is_escape) = (false, false);
@@ -111,7 +111,7 @@ impl Answer {
     ///
     /// # Errors
     /// What is wrong with it, in one sentence: it is no JSON, no object, or a value is an object.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn from_json(json: &[u8]) -> Result<Answer, String> {
         match JsonObject::read(json) {
             (object, None) => Answer::of(object),
@@ -120,7 +120,7 @@ impl Answer {
     }
 
     /// The updates that are whole in the beginning of an object, without those that are not as they must be.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn from_beginning(json: &[u8]) -> Updates {
         let members = JsonObject::read_beginning(json).members.into_iter();
         members
@@ -178,7 +178,7 @@ impl JsonObject {
     }
 
     /// Whether an object is there, whatever is in it.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn is_whole(json: &[u8]) -> bool {
         JsonObject::read(json).1.is_none()
     }
@@ -200,7 +200,7 @@ impl JsonObject {
     }
 
     /// The members that are whole in the beginning of an object, and of a member that is an object those of it.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn read_beginning(json: &[u8]) -> JsonObject {
         JsonObject::read(&closed(json)).0
     }
@@ -249,7 +249,7 @@ impl JsonObject {
     }
 
     /// Takes out of an object of updates what is as it must be.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn take_good_updates(&mut self, name: &str) -> Updates {
         let value = self.take(name);
         value.map_or_else(Updates::new, |value| {
@@ -272,7 +272,7 @@ impl JsonObject {
     ///
     /// # Errors
     /// If neither is there, or the updates are not as they must be.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn take_result(&mut self) -> Result<Updates, String> {
         let updates = self.take_updates("updates")?;
         let error = self.take("error").filter(|value| value.get() != "null");
@@ -287,7 +287,7 @@ impl JsonObject {
     }
 
     /// Puts what was not taken out beside updates.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     fn keep_others(&mut self, mut updates: Updates) -> Updates {
         let mut names = Vec::new();
         for (name, value) in self.members.drain(..) {
@@ -434,7 +434,7 @@ fn is_said(error: &str, has_updates: bool) -> bool {
 }
 
 /// A JSON value as a text: what it is in a cell, or else as it is written.
-#[cfg(any(test, feature = "cli"))]
+#[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 fn text_of(value: &RawValue) -> String {
     cell_text(value).unwrap_or_else(|| value.get().to_owned())
 }

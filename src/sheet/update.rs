@@ -93,7 +93,7 @@ impl Updates {
 
     /// These updates of a job that says besides that it failed: their STATUS stays if it is a failure, their
     /// message stays, and what says otherwise is kept beside the backups.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub(crate) fn failed(mut self, error: &str) -> Updates {
         if !self.new_status().is_some_and(|status| status.is_failure()) {
             self = self
@@ -107,7 +107,7 @@ impl Updates {
     }
 
     /// Adds a value that is kept beside the backups, unless it is blank.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub(crate) fn keep_aside(mut self, column: &str, value: impl AsRef<str>) -> Self {
         if !value.as_ref().trim().is_empty() {
             self.aside.push(pair(column, value));

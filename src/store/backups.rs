@@ -46,8 +46,8 @@ impl BackupManager {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with the path of the first one that could not be deleted; the others are gone.
-    /// [`Error::Journal`], [`Error::Unsuitable`] if it cannot be told which are needed: none was deleted.
+    /// [`Error::Io`](crate::Error::Io) with the path of the first one that could not be deleted; the others are gone.
+    /// [`Error::Journal`](crate::Error::Journal), [`Error::Unsuitable`](crate::Error::Unsuitable) if it cannot be told which are needed: none was deleted.
     pub fn cleanup_old_backups(&self, protect: &[PathBuf]) -> Result<Vec<PathBuf>> {
         self.delete_old(|_| true, &sessions_at_work(self.here().sheet())?, protect)
     }
@@ -82,7 +82,7 @@ impl BackupManager {
     ///
     /// # Errors
     ///
-    /// As [`BackupManager::create_backup`], [`CsvHandler::open`]. [`Error::Backup`] for an id that a session could
+    /// As [`BackupManager::create_backup`], [`CsvHandler::open`]. [`Error::Backup`](crate::Error::Backup) for an id that a session could
     /// have given itself: its backup would be deleted with those of sessions.
     pub fn create_backup_with_results(
         &self,

@@ -22,8 +22,8 @@ impl Sheet {
     /// for what the sheet is and for where it would lie. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Unsuitable`], [`Error::NotAFile`], [`Error::Io`] and [`Error::Backup`] for the place;
-    /// [`Error::ForeignColumn`]; [`Error::Malformed`] if the columns that a run adds have no room.
+    /// [`Error::Unsuitable`](crate::Error::Unsuitable), [`Error::NotAFile`](crate::Error::NotAFile), [`Error::Io`](crate::Error::Io) and [`Error::Backup`](crate::Error::Backup) for the place;
+    /// [`Error::ForeignColumn`](crate::Error::ForeignColumn); [`Error::Malformed`](crate::Error::Malformed) if the columns that a run adds have no room.
     pub fn refuse_unfit(&self, place: &Path) -> Result<()> {
         let like = self.file().map(Rights::of_place);
         let target = Target::open_or_missing(place, like.transpose()?.as_ref())?;
