@@ -145,6 +145,9 @@ impl Lost {
 
     /// Whether there is anything in it that was not taken in.
     pub(super) fn is_changed(&self, path: &Path) -> Result<bool> {
+        if self.known.is_none() {
+            return Ok(false);
+        }
         let metadata = self.file.metadata().map_err(Error::io("read", path))?;
         let stamp = Stamp::of(&metadata);
         let unchanged = self.unchanged(&stamp).map_err(Error::io("read", path))?;
@@ -153,6 +156,11 @@ impl Lost {
     }
 
     pub(super) fn verdict(&mut self, target: &Target) -> Result<Verdict> {
+        // A whole save that a later one replaced is lost as it is with any two programs: judged now, it would take
+        // the later one's edits away.
+        if self.known.is_none() {
+            return Ok(Verdict::Drop);
+        }
         let read = || Error::io("read", target.path());
         let metadata = self.file.metadata().map_err(read())?;
         let stamp = Stamp::of(&metadata);

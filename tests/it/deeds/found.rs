@@ -696,38 +696,3 @@ fn a_row_that_was_put_back_under_a_second_name_is_not_asked_about_under_a_third(
     let run = ["-q", "--output", copy.to_str().unwrap(), "--", "true"];
     assert_eq!(on(&third, "run", &run).with(0).stderr, "");
 }
-
-/// A run had looked at a save, but not taken it in, when another one took its name and `set` went on from that: the
-/// row that was put back in the first stays so, since who made the second cannot know of it (H9).
-#[cfg(target_os = "linux")]
-#[test]
-fn a_status_that_was_put_back_in_a_save_that_the_run_alone_has_seen_stays_so() {
-    use std::os::unix::fs::MetadataExt;
-    let sheet = sheet(3);
-    end(&mut sheet.run("-q --limit 2", "true")).with(0);
-    let script = "case $TICKOFF_KEY in PO2) : > begun; await go;; esac";
-    let run = Running::start(&mut sheet.run("-q", script));
-    wait_until("it has begun", || sheet.folder().join("begun").exists());
-    let done = sheet.text();
-    save(&sheet, done.replace("PO0;COMPLETED;", "PO0;;"));
-    let inode = fs::metadata(sheet.path()).unwrap().ino();
-    let mut looks_held = 0;
-    wait_until("the run holds the save", || {
-        let open = fs::read_dir(format!("/proc/{}/fd", run.id())).unwrap();
-        let mut open = open.filter_map(|entry| fs::metadata(entry.ok()?.path()).ok());
-        looks_held = match open.any(|it| it.ino() == inode) {
-            true => looks_held + 1,
-            false => 0,
-        };
-        looks_held == 5
-    });
-    save(&sheet, done.replace("n0", "mine"));
-    end(sheet.tickoff("set").args(["PO1", "note=set"])).with(0);
-    assert_eq!(sheet.cell("PO0", "STATUS"), "COMPLETED");
-    fs::write(sheet.folder().join("go"), "").unwrap();
-    run.end().with(0);
-    assert_eq!(sheet.cell("PO0", "STATUS"), "");
-    assert_eq!(sheet.cell("PO0", "note"), "mine");
-    assert_eq!(sheet.cell("PO1", "note"), "set");
-    assert_eq!(sheet.cell("PO2", "STATUS"), "COMPLETED");
-}
