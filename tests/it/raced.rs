@@ -6,7 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -284,7 +284,7 @@ fn a_row_that_comes_then_for_another_one_is_kept_in_a_copy_at_least() {
     );
 }
 
-/// Two processes displace an edit each, and the first of the two edits, whose author has the file open still, is
+/// Two processes displace an edit each, and the first of the two edits, whose author writes on to the file, is
 /// merged last: it does not undo the second one.
 fn displace_two_edits(sheet: &TempSheet) {
     let text = sheet.text();
@@ -295,9 +295,9 @@ fn displace_two_edits(sheet: &TempSheet) {
     let (call, which) = its_exchange();
     let mut other =
         set_with_delays(sheet, "B", call, &format!("delay_enter=2000000{which}")).unwrap();
-    let mut file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
-    file.write_all(text.replace("first", "early").as_bytes())
-        .unwrap();
+    let file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    let edited = text.replace("first", "early");
+    file.write_all_at(edited.as_bytes(), 0).unwrap();
     let displaced = file.metadata().unwrap().ino();
     wait_until("the other one is about to exchange", || {
         let is_another = |name: &String| {
@@ -310,7 +310,15 @@ fn displace_two_edits(sheet: &TempSheet) {
     let saved = sheet.folder().join("saved.csv");
     std::fs::write(&saved, sheet.text().replace("first", "later")).unwrap();
     std::fs::rename(saved, sheet.path()).unwrap();
-    assert!(other.wait().unwrap().success());
+    let other = loop {
+        if let Some(ended) = other.try_wait().unwrap() {
+            break ended;
+        }
+        // Without leases nobody knows that it is open.
+        file.write_all_at(edited.as_bytes(), 0).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(other.success());
     drop(file);
     assert!(one.wait().unwrap().success());
     let note = |po| sheet.cell(po, "note");
