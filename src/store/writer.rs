@@ -443,7 +443,7 @@ impl Writer {
         }
         let _held = self.lock.acquire()?;
         self.catch_up()?;
-        self.outside.hold(&self.site.target);
+        self.hold_public();
         Ok(match self.outside.has_another_stayed() {
             true => Kept::AnotherSheet,
             false => Kept::Ours,

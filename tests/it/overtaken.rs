@@ -173,6 +173,21 @@ fn what_was_written_in_place_is_kept_when_the_names_are_exchanged_or_the_file_ha
 }
 
 #[test]
+fn of_several_who_write_in_place_and_lose_the_name_one_after_the_other_each_is_kept() {
+    let scene = Scene::new();
+    let first = scene.writes("n3", "mine");
+    scene.saves_older("n4", "theirs");
+    scene.go_on();
+    sleep(Duration::from_millis(400));
+    let second = scene.writes("n2", "yours");
+    scene.saves_older("n1", "last");
+    sleep(Duration::from_millis(100));
+    drop((first, second));
+    // The second one wrote to a save that was not taken in yet.
+    scene.check("last", &[("replaced", "mine"), ("outside", "yours")]);
+}
+
+#[test]
 fn what_is_written_to_a_file_after_it_has_lost_its_name_is_kept_in_a_copy() {
     if lacks("lease") {
         return;

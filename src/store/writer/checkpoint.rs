@@ -217,6 +217,8 @@ impl Writer {
         let target = &self.site.target;
         Ok(match self.outside.look(target, self.visible.is_behind())? {
             Seen::Known => Some(Public::Known),
+            // What another one took the name of just now comes first.
+            Seen::Changed(_, stamp) if !self.outside.overtaken.may_hold(stamp.inode) => None,
             Seen::Changed(file, stamp) => {
                 let is_merged = self.merge_public(&file, stamp)?;
                 is_merged.then_some(Public::Known)

@@ -4,6 +4,11 @@
 //! meanwhile: then no name leads to what was written any more. So a session holds the file that has the name open,
 //! and compares it once another one has the name. An edit in it is judged like one that was found under the name,
 //! before the later save is.
+//!
+//! That holds of a file that was taken in. What was written in place into one that never was is kept in a copy. A whole
+//! save that another one replaced before it was taken in is dropped, as where no session runs: judged when the later
+//! one is known already, it took that one's edits of the same cells away, in one of some thousand edits by programs
+//! that replace the sheet as fast as they can.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,12 +17,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use crate::csv::RecordIndex;
 use crate::disk::{
     Rest, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp, Target, Version, hash_bytes, hash_file,
 };
 use crate::error::{Error, Result};
-use crate::sheet::{Sheet, merge};
 use crate::sys::lease::{Lease, Leased};
 
 #[derive(Default)]
@@ -31,15 +34,21 @@ pub(super) struct Overtaken {
 struct Held {
     file: File,
     inode: u64,
-    /// What was known to be in it last; `None` if it was never taken in.
-    known: Option<Version>,
+    content: Content,
+}
+
+#[derive(Clone, Copy)]
+enum Content {
+    /// What was known to be in it last.
+    TakenIn(Version),
+    /// It was never taken in, and was so when it was found.
+    Found(Stamp),
 }
 
 /// A file that has lost the sheet's name.
 pub(super) struct Lost {
     pub(super) file: File,
-    /// What was known to be in it last.
-    known: Option<Version>,
+    content: Content,
     since: Instant,
     rest: Rest,
 }
@@ -58,7 +67,7 @@ pub(super) enum Verdict {
         version: Version,
         is_open: bool,
     },
-    /// Somebody writes on and on: what is there is kept.
+    /// It is no edit of a version that was taken in, or somebody writes on and on: what is there is kept.
     Keep(Version),
 }
 
@@ -67,29 +76,34 @@ impl Overtaken {
     pub(super) fn look(&mut self, target: &Target, public: &Version) {
         self.knows(public);
         let now = match target.open_sheet() {
-            Ok((file, metadata)) => Some((file, metadata.ino())),
+            Ok((file, metadata)) => Some((file, Stamp::of(&metadata))),
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             // Who takes it in comes upon that, too.
             Err(_) => return,
         };
-        let inode = now.as_ref().map(|(_, inode)| *inode);
+        let inode = now.as_ref().map(|(_, stamp)| stamp.inode);
         if self.held.as_ref().map(|held| held.inode) == inode {
             return;
         }
-        let now = now.map(|(file, inode)| Held {
+        let now = now.map(|(file, stamp)| Held {
             file,
-            inode,
-            known: None,
+            inode: stamp.inode,
+            content: Content::Found(stamp),
         });
         self.has_the_name(now);
         self.knows(public);
+    }
+
+    /// Whether no other file than this one had the name when it was looked at last.
+    pub(super) fn may_hold(&self, inode: u64) -> bool {
+        self.held.as_ref().is_none_or(|held| held.inode == inode)
     }
 
     fn has_the_name(&mut self, now: Option<Held>) {
         let before = std::mem::replace(&mut self.held, now);
         self.waiting.extend(before.map(|held| Lost {
             file: held.file,
-            known: held.known,
+            content: held.content,
             since: Instant::now(),
             rest: Rest::default(),
         }));
@@ -100,7 +114,7 @@ impl Overtaken {
         if let Some(held) = &mut self.held
             && held.inode == version.stamp.inode
         {
-            held.known = Some(*version);
+            held.content = Content::TakenIn(*version);
         }
     }
 
@@ -114,7 +128,7 @@ impl Overtaken {
         let now = made.map(|file| Held {
             file,
             inode: by.stamp.inode,
-            known: Some(*by),
+            content: Content::TakenIn(*by),
         });
         self.held
             .take_if(|held| was && held.inode == it.stamp.inode);
@@ -138,29 +152,16 @@ impl Overtaken {
 }
 
 impl Lost {
-    /// The record in which it may have been cut off, if somebody wrote to it in place.
-    pub(super) fn cut_off(&self, version: &Sheet) -> Option<RecordIndex> {
-        self.known.and_then(|_| merge::cut_off(version))
-    }
-
     /// Whether there is anything in it that was not taken in.
     pub(super) fn is_changed(&self, path: &Path) -> Result<bool> {
-        if self.known.is_none() {
-            return Ok(false);
-        }
         let metadata = self.file.metadata().map_err(Error::io("read", path))?;
         let stamp = Stamp::of(&metadata);
-        let unchanged = self.unchanged(&stamp).map_err(Error::io("read", path))?;
+        let is_unchanged = self.is_unchanged(&stamp).map_err(Error::io("read", path))?;
         let is_elsewhere = metadata.nlink() > 0 && stamp.was_written_last();
-        Ok(unchanged.is_none() && !is_elsewhere && stamp.size > 0)
+        Ok(!is_unchanged && !is_elsewhere && stamp.size > 0)
     }
 
     pub(super) fn verdict(&mut self, target: &Target) -> Result<Verdict> {
-        // A whole save that a later one replaced is lost as it is with any two programs: judged now, it would take
-        // the later one's edits away.
-        if self.known.is_none() {
-            return Ok(Verdict::Drop);
-        }
         let read = || Error::io("read", target.path());
         let metadata = self.file.metadata().map_err(read())?;
         let stamp = Stamp::of(&metadata);
@@ -170,10 +171,10 @@ impl Lost {
             Leased::Refused => (true, false),
             Leased::Unsupported => (!has_a_name, false),
         };
-        if let Some(known) = self.unchanged(&stamp).map_err(read())? {
-            return Ok(match is_open && !has_a_name {
-                true => Verdict::Watch(known),
-                false => Verdict::Drop,
+        if self.is_unchanged(&stamp).map_err(read())? {
+            return Ok(match self.content {
+                Content::TakenIn(known) if is_open && !has_a_name => Verdict::Watch(known),
+                _ => Verdict::Drop,
             });
         }
         // What is written to a file that has another name by now is that file's.
@@ -192,23 +193,27 @@ impl Lost {
         let snapshot = Snapshot::copy(target, &self.file)?;
         let version = Version::new(stamp, hash_bytes(&snapshot), looked_at);
         let is_whole = Stamp::of(&self.file.metadata().map_err(read())?) == stamp;
-        Ok(match is_final || rested >= SETTLE && is_whole {
-            true => Verdict::Judge {
-                snapshot,
-                version,
-                is_open: is_open && !has_a_name,
+        let is_edit = matches!(self.content, Content::TakenIn(_));
+        Ok(
+            match is_edit && (is_final || rested >= SETTLE && is_whole) {
+                true => Verdict::Judge {
+                    snapshot,
+                    version,
+                    is_open: is_open && !has_a_name,
+                },
+                false => Verdict::Keep(version),
             },
-            false => Verdict::Keep(version),
-        })
+        )
     }
 
-    /// What is known to be in it, if it still is.
-    fn unchanged(&self, stamp: &Stamp) -> io::Result<Option<Version>> {
-        let Some(known) = self.known else {
-            return Ok(None);
-        };
-        let is_known = known.is_in(&self.file)?
-            || stamp.size == known.stamp.size && hash_file(&self.file)? == known.hash;
-        Ok(is_known.then_some(known))
+    /// Whether nobody wrote to it since it was taken in, or found.
+    fn is_unchanged(&self, stamp: &Stamp) -> io::Result<bool> {
+        Ok(match self.content {
+            Content::TakenIn(known) => {
+                known.is_in(&self.file)?
+                    || stamp.size == known.stamp.size && hash_file(&self.file)? == known.hash
+            }
+            Content::Found(found) => stamp.same_data(&found),
+        })
     }
 }

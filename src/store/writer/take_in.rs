@@ -38,7 +38,7 @@ enum Found<'f> {
     /// In the file that we displaced.
     Displaced(&'f Unmerged),
     /// In a file that has lost the name to a later save.
-    Overtaken(&'f Lost),
+    Overtaken,
 }
 
 /// What came of a file that has lost the name to a later save.
@@ -232,8 +232,8 @@ impl Writer {
         };
         // Another process may have taken it in.
         if !self.durable.history()?.0.knows(version.hash) {
-            let found = Found::Overtaken(lost);
-            if self.merge_version(snapshot, &version, &lost.file, Duration::MAX, found)? {
+            let age = Duration::MAX;
+            if self.merge_version(snapshot, &version, &lost.file, age, Found::Overtaken)? {
                 self.outside.set_public(version);
                 self.tell_what_was_judged()?;
             }
@@ -256,7 +256,7 @@ impl Writer {
     ) -> Result<bool> {
         let edit = match found {
             Found::Displaced(unmerged) => Some(unmerged),
-            Found::Public | Found::Overtaken(_) => None,
+            Found::Public | Found::Overtaken => None,
         };
         let old = self.sheet.load_full();
         let built = self.site.build(snapshot);
@@ -301,7 +301,7 @@ impl Writer {
                 .as_ref()
                 .map_or_else(Error::chain, |_| "it has fewer rows".into());
             tracing::warn!(%why, %kept, "another program wrote a suspicious version of the sheet; a copy is kept");
-            if let Found::Overtaken(_) = found {
+            if let Found::Overtaken = found {
                 return Ok(false);
             }
         }
@@ -319,7 +319,7 @@ impl Writer {
         let cut_off = match found {
             Found::Public => None,
             Found::Displaced(edit) => edit.cut_off(&new),
-            Found::Overtaken(lost) => lost.cut_off(&new),
+            Found::Overtaken => merge::cut_off(&new),
         };
         let cut_off = cut_off.map(|record| new.po(record));
         if history.versions().is_empty() {

@@ -8,19 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{fstatfs, getpath};
 
-/// What a file lies on, as far as that decides what is promised. The variants are those of other systems, too.
-#[allow(dead_code)]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Filesystem {
-    /// A disk of this system.
-    Disk,
-    /// Local, and changed by others than this system sees.
-    Unseen(String),
-    /// On other hosts, by its name.
-    Network(String),
-    /// Nobody tells.
-    Untold,
-}
+pub(crate) use crate::sys::unix::filesystem::Filesystem;
 
 /// One that the system does not call local is a network's; the names are those of mount(8).
 pub(crate) fn filesystem(file: &File) -> io::Result<Filesystem> {

@@ -8,18 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, fstatfs, major, minor, statx};
 
-/// What a file lies on, as far as that decides what is promised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Filesystem {
-    /// A disk of this system, which sees everybody who writes to it.
-    Disk,
-    /// FUSE, with what it calls itself: what is behind it may change without the kernel's seeing who does.
-    Unseen(String),
-    /// On other hosts, by its name.
-    Network(String),
-    /// FUSE, of which nobody tells what is behind it, since there is no /proc.
-    Untold,
-}
+pub(crate) use crate::sys::unix::filesystem::Filesystem;
 
 const FUSE: u64 = 0x6573_5546;
 

@@ -1,6 +1,7 @@
 //! What all unix systems share.
 
 pub(crate) mod attributes;
+pub(crate) mod filesystem;
 pub(crate) mod flock;
 #[cfg(feature = "cli")]
 pub(crate) mod foreground;

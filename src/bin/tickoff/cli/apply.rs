@@ -183,13 +183,12 @@ fn apply(
         stop: stop.clone(),
     });
     let answers = Answers::new(output, |message| display.report(message));
-    let room = Room::of(room::MOST);
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let exit = pump(
         BufReader::new(input),
         stop,
-        (answers, &room),
+        answers,
         &judge,
         |column| {
             let columns = queue.handler().columns();
@@ -213,10 +212,7 @@ fn apply(
 fn pump<O: Send>(
     mut input: impl BufRead,
     stop: &Stop,
-    (answers, room): (
-        Answers<impl Write + Send, impl Fn(String) + Send>,
-        &Arc<Room>,
-    ),
+    answers: Answers<impl Write + Send, impl Fn(String) + Send>,
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
     submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
@@ -225,6 +221,7 @@ fn pump<O: Send>(
     std::thread::scope(|scope| {
         let (submitted, to_answer) = channel();
         let answering = scope.spawn(move || answers.give(to_answer, wait));
+        let room = Room::of(room::MOST);
         let mut bytes = Vec::new();
         let mut number = 0;
         let read = loop {
@@ -364,12 +361,9 @@ mod tests {
         let exit = pump(
             lines.as_bytes(),
             &Stop::new(),
-            (
-                Answers::new(Some(&mut answers), |message| {
-                    reports.lock().unwrap().push(message)
-                }),
-                &Room::of(room::MOST),
-            ),
+            Answers::new(Some(&mut answers), |message| {
+                reports.lock().unwrap().push(message)
+            }),
             &Judge::new(formulas),
             |_| true,
             |po, updates| {
@@ -590,7 +584,7 @@ mod tests {
         let exit = pump(
             REQUEST.repeat(3).as_slice(),
             &Stop::new(),
-            (Answers::new(Some(to), |_| {}), &Room::of(room::MOST)),
+            Answers::new(Some(to), |_| {}),
             &Judge::new(Formulas::Warn),
             |_| true,
             |po, _| {
@@ -628,7 +622,7 @@ mod tests {
                 let exit = pump(
                     BufReader::new(requests),
                     &Stop::new(),
-                    (answers, &Room::of(room::MOST)),
+                    answers,
                     &Judge::new(Formulas::Warn),
                     |_| true,
                     |po, _| submit_known(po),
