@@ -214,14 +214,17 @@ fn nobody_may_read_more_than_the_umask_says() {
 #[test]
 fn a_folder_that_cannot_be_made_stops_the_run_before_anything_changes() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\n");
-    let ended = end(&mut sheet.run("--results input.csv/res", "true")).with(3);
-    assert!(
-        ended.stderr.contains("cannot create input.csv/res"),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(sheet.text(), "PO_NUMBER\nP1\n");
-    assert_eq!(sheet.backup_names(), [""; 0]);
+    for (options, said) in [
+        ("--results input.csv/res", "cannot create input.csv/res: "),
+        ("--results /proc/nope/x", "cannot create /proc/nope/x: "),
+        ("--backup-dir /proc/nope/x", "cannot create /proc/nope: "),
+    ] {
+        let ended = end(&mut sheet.run(options, "touch ran")).with(3);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        assert!(!sheet.folder().join("ran").exists());
+        assert_eq!(sheet.text(), "PO_NUMBER\nP1\n");
+        assert_eq!(sheet.backup_names(), [""; 0]);
+    }
 }
 
 #[test]
