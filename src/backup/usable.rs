@@ -1,23 +1,22 @@
 //! Whether backups can be made, as far as that can be seen without making one.
 
-use std::io;
-
 use super::manager::BackupManager;
 use crate::error::{Error, Result};
 use crate::sys::{open, rights};
 
 impl BackupManager {
-    /// Refuses a folder in which no backup can be made. One that is not there yet is made when it is
-    /// needed.
+    /// Refuses a folder in which no backup can be made, or that nobody should trust. One that is not there yet is made
+    /// when it is needed, in the nearest folder around it that is there.
     pub(crate) fn refuse_unusable(&self) -> Result<()> {
-        self.refuse_own_name()?;
-        let failed = || Error::io("write in", self.folder());
-        match open::folder(self.folder()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            opened => opened
-                .and_then(|folder| rights::may_write_in(&folder))
-                .map_err(failed()),
-        }
+        let mut around = self.folder.ancestors().skip(1);
+        let (folder, path) = match self.find_folder()? {
+            Some(folder) => (folder, self.folder()),
+            None => match around.find_map(|path| Some((open::folder(path).ok()?, path))) {
+                Some(nearest) => nearest,
+                None => return Ok(()),
+            },
+        };
+        rights::may_write_in(&folder).map_err(Error::io("write in", path))
     }
 }
 
@@ -35,7 +34,7 @@ mod tests {
         assert_eq!(
             error.chain(),
             format!(
-                "cannot write in {}: Not a directory (os error 20)",
+                "{} is there already and is no folder: name another folder with --backup-dir",
                 place.path("backup").display()
             )
         );

@@ -44,6 +44,7 @@ pub struct Session {
     backup: Option<PathBuf>,
     /// What the sheet is a copy of. It may be one of its own backups.
     input: Option<PathBuf>,
+    has_told_look_alikes: bool,
     started: Instant,
 }
 
@@ -199,6 +200,7 @@ impl Session {
             decided,
             backup,
             input: None,
+            has_told_look_alikes: false,
             started,
         })
     }
@@ -310,6 +312,18 @@ impl Session {
         })
     }
 
+    /// Refuses what [`Session::prepare`] would refuse, as far as that is seen before anything is changed.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn refuse_unprepared(&mut self) -> Result<()> {
+        self.judge()?;
+        match self.backup {
+            Some(_) => Ok(()),
+            None => self.handler.backups()?.refuse_unusable(),
+        }
+    }
+
     /// Backs the sheet up, unless this session continues one that did and nobody has changed it since;
     /// begins the journal with room for `results`; and adds the result columns that are missing. Old
     /// backups are cleaned up only now that there is a new one. From now on the session puts its files back
@@ -323,11 +337,7 @@ impl Session {
 
     /// The same for a run, which is to be stopped should another session have taken the sheet over.
     fn prepare_for(&mut self, results: usize, stop: Stop) -> Result<()> {
-        let missing = self.handler.missing_columns();
-        self.handler.refuse_without_room(&missing)?;
-        let sheet = self.handler.sheet();
-        sheet.tell_look_alikes(&missing);
-        sheet.refuse_mistyped_stage()?;
+        self.judge()?;
         self.back_up()?;
         self.handler.writer()?.keep_results_without_rows()?;
         self.handler
@@ -336,6 +346,17 @@ impl Session {
         self.handler.add_missing_columns()?;
         self.keeper = Some(Keeper::start(Arc::clone(&self.handler), stop));
         Ok(())
+    }
+
+    /// Refuses a sheet that cannot have the results, and tells once of columns that look like those it lacks.
+    fn judge(&mut self) -> Result<()> {
+        let missing = self.handler.missing_columns();
+        self.handler.refuse_without_room(&missing)?;
+        let sheet = self.handler.sheet();
+        if !std::mem::replace(&mut self.has_told_look_alikes, true) {
+            sheet.tell_look_alikes(&missing);
+        }
+        sheet.refuse_mistyped_stage()
     }
 
     /// Adds the result columns that are missing, after a backup; with none missing it does neither.

@@ -62,6 +62,15 @@ impl<'q> Results<'q> {
         }
     }
 
+    /// Remembers a result that cannot be submitted among those that are not saved. Returns the error that says so.
+    pub fn keep(&self, po: &str, updates: Updates, why: Error) -> Error {
+        lock(&self.unsaved).push((po.to_owned(), updates));
+        Error::NotDurable {
+            po: po.to_owned(),
+            source: Box::new(why),
+        }
+    }
+
     /// Waits until a result is durable; to be called in the order in which they were submitted.
     ///
     /// # Errors

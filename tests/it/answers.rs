@@ -649,6 +649,44 @@ mod apply {
     }
 
     #[test]
+    fn without_a_line_that_has_a_result_the_sheet_stays_as_it_is() {
+        const TEXT: &str = "PO_NUMBER;SUPPLIER\nP1;\n";
+        let sheet = TempSheet::new(TEXT);
+        let unknown = r#"{"key":"P9","updates":{"STATUS":"COMPLETED"}}"#;
+        for (lines, code) in [("", 0), ("\n\n", 0), ("{}\nP1\n", 1), (unknown, 1)] {
+            let ended = apply(&sheet, lines).with(code);
+            assert!(!ended.stdout.contains("\"durable\":true"), "{ended:?}");
+            assert_eq!(sheet.text(), TEXT, "{lines}");
+            assert!(!sheet.backups().exists(), "{lines}");
+        }
+        let known = r#"{"key":"P1","updates":{"STATUS":"COMPLETED"}}"#;
+        apply(&sheet, &format!("{{}}\n{unknown}\n{known}\n")).with(1);
+        assert_eq!(sheet.cell("P1", "STATUS"), "COMPLETED");
+        assert_eq!(sheet.backup_names().len(), 1);
+    }
+
+    #[test]
+    fn a_result_before_which_the_sheet_cannot_be_backed_up_is_kept_in_a_file() {
+        let sheet = TempSheet::new(ONE);
+        let line = r#"{"key":"P1","updates":{"SUPPLIER":"PRECIOUS"}}"#;
+        std::fs::write(sheet.folder().join("lines"), format!("{line}\n{line}\n")).unwrap();
+        let lines = std::fs::File::open(sheet.folder().join("lines")).unwrap();
+        let mut command = sheet.tickoff("apply");
+        command.args(["--ack", "--backup-dir", "/proc/nope/x"]);
+        command.env("TMPDIR", sheet.folder());
+        let ended = end(command.stdin(lines)).with(6);
+        assert!(ended.stderr.contains("cannot create /proc/nope: "));
+        assert_eq!(ended.stdout.matches("\"durable\":false").count(), 1);
+        let (_, kept) = ended
+            .stderr
+            .split_once(" are not saved in the sheet, but in ")
+            .unwrap_or_else(|| panic!("{ended:?}"));
+        let kept = std::fs::read_to_string(kept.split_once(": ").unwrap().0).unwrap();
+        assert!(kept.contains("\nP1;PRECIOUS"), "{kept}");
+        assert_eq!(sheet.text(), ONE);
+    }
+
+    #[test]
     fn what_stands_beside_the_updates_is_kept_and_said_and_they_are_written() {
         let sheet = TempSheet::new(ONE);
         let line = r#"{"key":"P1","updates":{"STATUS":"COMPLETED","SUPPLIER":"x"},"OUT":"PRECIOUS","n":{"a":[1]},"none":null}"#;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::command_line::{end, tickoff, wait_until};
+use crate::command_line::{end, tickoff};
 use crate::fixture::TempSheet;
 
 /// A sheet whose session was killed while the results of PO1 and PO2 were durable and not visible.
@@ -21,18 +21,15 @@ fn kill(sheet: &TempSheet) {
     let mut lines = child.stdin.take().unwrap();
     let mut acknowledged =
         std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut send = |po: &str, updates: &str| {
+        writeln!(lines, r#"{{"po_number":"{po}","updates":{updates}}}"#).unwrap();
+        acknowledged.next().unwrap().unwrap();
+    };
+    send("PO1", "{}");
     // Who has the sheet open for writing keeps a new version from taking its place.
-    wait_until("the session has begun", || {
-        std::fs::read(sheet.folder().join(".input.csv.journal")).is_ok_and(|log| log.len() > 60_000)
-    });
     let open = std::fs::OpenOptions::new().append(true).open(sheet.path());
     for po in ["PO1", "PO2"] {
-        writeln!(
-            lines,
-            r#"{{"po_number":"{po}","updates":{{"STATUS":"COMPLETED"}}}}"#
-        )
-        .unwrap();
-        acknowledged.next().unwrap().unwrap();
+        send(po, r#"{"STATUS":"COMPLETED"}"#);
     }
     child.kill().unwrap();
     child.wait().unwrap();

@@ -102,10 +102,10 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     };
     let options = args.columns.put_into(args.backup.put_into(options));
     let opened = Session::open(&args.sheet.file, &options).and_then(|mut session| {
-        session.prepare(0)?;
+        session.refuse_unprepared()?;
         Ok(session)
     });
-    let session = opened.inspect_err(|error| {
+    let mut session = opened.inspect_err(|error| {
         if matches!(error, Error::NotVisible { .. }) {
             display.report("no line was read: an earlier session's results cannot be written");
         }
@@ -115,7 +115,14 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
     queue.start_writer_thread()?;
     let interruption = Interruption::watch(display, APPLY)?;
     let results = Results::new(&queue, args.force, &interruption.stop);
-    let applied = apply(&queue, &results, &interruption.stop, args, display);
+    let applied = apply(
+        &mut session,
+        &queue,
+        &results,
+        &interruption.stop,
+        args,
+        display,
+    );
     let unsaved = results.unsaved();
     let handler = Arc::clone(session.handler());
     let (finished, kept) = match queue.stop_writer_thread(Duration::MAX) {
@@ -164,9 +171,10 @@ fn tell_not_utf8(sheet: &Sheet) {
     }
 }
 
-/// Applies the lines of stdin to a queue whose writer runs. When it returns, every result that was not refused
-/// is durable, or among those that are not saved.
+/// Applies the lines of stdin to a queue whose writer runs; the first that has a result prepares the session. When it
+/// returns, every result that was not refused is durable, or among those that are not saved.
 fn apply(
+    session: &mut Session,
     queue: &WriteQueue,
     results: &Results<'_>,
     stop: &Stop,
@@ -185,6 +193,7 @@ fn apply(
     let answers = Answers::new(output, |message| display.report(message));
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
+    let mut is_prepared = false;
     let exit = pump(
         BufReader::new(input),
         stop,
@@ -196,9 +205,15 @@ fn apply(
         },
         |po, updates| {
             if queue.handler().status(po).is_none() && first.status(po).is_none() {
-                return Err(queue.handler().sheet().unknown_po(po));
+                return Err(queue.handler().sheet().unknown_po(po).into());
             }
-            results.submit(po, updates)
+            if !is_prepared {
+                session.prepare(0).map_err(|error| {
+                    Refusal::of_session(results.keep(po, updates.clone(), error))
+                })?;
+                is_prepared = true;
+            }
+            results.submit(po, updates).map_err(Refusal::from)
         },
         |submitted: &SubmittedResult| results.wait(submitted),
     );
@@ -209,13 +224,13 @@ fn apply(
 }
 
 /// Submits each line while, on another thread, what was submitted before is waited for.
-fn pump<O: Send>(
+fn pump<O: Send, E: Into<Refusal>>(
     mut input: impl BufRead,
     stop: &Stop,
     answers: Answers<impl Write + Send, impl Fn(String) + Send>,
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
-    submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
+    mut submit: impl FnMut(&str, Updates) -> Result<O, E>,
     wait: impl Fn(&O) -> tickoff::Result<()> + Send,
 ) -> Result<Exit, Failure> {
     std::thread::scope(|scope| {
@@ -245,7 +260,7 @@ fn pump<O: Send>(
                 ),
             };
             let mut warnings = std::mem::take(&mut line.notes);
-            let outcome = submit_line(&mut line, judge, &is_known, &submit, &mut warnings);
+            let outcome = submit_line(&mut line, judge, &is_known, &mut submit, &mut warnings);
             let over = matches!(&outcome, Err(refusal) if refusal.is_final);
             let mut next = Submitted {
                 number,
@@ -276,11 +291,11 @@ fn pump<O: Send>(
 
 /// Hands a line's updates on; they are gone from it afterwards. What is to be said of them beside the
 /// result goes to `warnings`.
-fn submit_line<O>(
+fn submit_line<O, E: Into<Refusal>>(
     line: &mut Request,
     judge: &Judge,
     is_known: impl Fn(&str) -> bool,
-    submit: impl Fn(&str, Updates) -> tickoff::Result<O>,
+    submit: impl FnOnce(&str, Updates) -> Result<O, E>,
     warnings: &mut Vec<String>,
 ) -> Result<O, Refusal> {
     let updates = std::mem::replace(&mut line.updates, Ok(Updates::new()));
@@ -291,7 +306,7 @@ fn submit_line<O>(
         .expect("updates without a key are refused");
     let (updates, found) = judge.result(po, updates, is_known);
     warnings.extend(found);
-    Ok(submit(po, updates)?)
+    submit(po, updates).map_err(Into::into)
 }
 
 enum Line {

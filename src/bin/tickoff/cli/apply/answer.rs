@@ -157,6 +157,14 @@ impl Refusal {
             is_final: false,
         }
     }
+
+    /// Because the sheet cannot be made ready for results.
+    pub fn of_session(error: Error) -> Refusal {
+        Refusal {
+            is_final: true,
+            ..error.into()
+        }
+    }
 }
 
 impl From<Error> for Refusal {
