@@ -12,7 +12,7 @@ use crate::domain::{ProcessingStatus, Stage};
 use crate::error::{Error, Result};
 use crate::sheet::progress::by_number;
 use crate::sheet::table::Sheet;
-use crate::text::{close_to, composed};
+use crate::text::{close_to, composed, escape};
 
 /// What must be so in a row, as `COLUMN=VALUE`.
 ///
@@ -166,7 +166,11 @@ fn unquoted(text: &str) -> std::result::Result<(String, &str), InvalidCondition>
 }
 
 fn pattern(value: &str) -> std::result::Result<Pattern, InvalidCondition> {
-    let wrong = |error: regex::Error| InvalidCondition::Pattern(error.to_string());
+    // It is shown in lines of its own.
+    let wrong = |error: regex::Error| {
+        let lines: Vec<_> = error.to_string().split('\n').map(escape).collect();
+        InvalidCondition::Pattern(lines.join("\n"))
+    };
     Regex::new(value).map(Pattern).map_err(wrong)
 }
 

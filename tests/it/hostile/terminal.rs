@@ -1,6 +1,6 @@
 //! Nothing that comes from a sheet or a worker speaks to the terminal of who looks at it.
 
-use crate::command_line::end;
+use crate::command_line::{end, tickoff};
 use crate::fixture::TempSheet;
 use crate::hostile::survive;
 
@@ -75,6 +75,100 @@ fn whatever_reads_a_sheet_shows_it_harmlessly() {
         let what = format!("{command} {arguments:?}");
         check_harmless(&what, &ended.stdout);
         check_harmless(&what, &ended.stderr);
+    }
+}
+
+#[test]
+fn what_was_typed_wrong_is_shown_harmlessly() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    let dash = format!("--{EVIL}");
+    let option = |name: &str| format!("{name}={EVIL}");
+    let em_dash = format!("—{EVIL}");
+    let (pattern, column) = (format!("A~({EVIL}"), format!("{EVIL}="));
+    let file = format!("./{EVIL}");
+    let mut lines: Vec<Vec<String>> = [
+        &[EVIL][..],
+        &[&dash],
+        &[&em_dash],
+        &[&file],
+        &["help", EVIL],
+        &["help", "run", EVIL],
+        &["backup", EVIL],
+        &["backup", "list", "input.csv", EVIL],
+        &["backup", "list", &file],
+        &["completions", EVIL],
+        &["man", &file, EVIL],
+        &["man", "input.csv/\u{1b}[2J"],
+        &["run", "input.csv", EVIL],
+        &["run", "input.csv", &em_dash, "--", "true"],
+        &["run", "input.csv", "--", EVIL],
+        &["run", "input.csv", "--", &file],
+        &["run", "input.csv", "--", &format!("{EVIL}{{x}}")],
+        &["run", "input.csv", "--", "true", &format!("{{{EVIL}}}")],
+        &["run", "input.csv", "--", "sh", "-c", &format!("{EVIL}{{}}")],
+        &["run", "input.csv", "--where", &pattern, "--", "true"],
+        &["run", "input.csv", "--where", &column, "--", "true"],
+        &["run", EVIL, "--", "true"],
+        &["run", "-", "--output", &file, "--", "true"],
+        &["set", "input.csv", "P1", EVIL],
+        &["set", "input.csv", "P1", &column],
+        &["get", "input.csv", EVIL, EVIL],
+        &["control", "input.csv", EVIL],
+        &["control", "input.csv", &format!("jobs={EVIL}")],
+        &["recover", "input.csv", EVIL],
+        &[
+            "report",
+            "input.csv",
+            "--html",
+            &format!("input.csv/{EVIL}"),
+        ],
+        &["report", "input.csv", "--joblog", EVIL],
+        &["status", EVIL],
+        &["check", &file],
+    ]
+    .iter()
+    .map(|line| line.iter().map(|&word| word.to_owned()).collect())
+    .collect();
+    for name in [
+        "--backoff",
+        "--backup-dir",
+        "--delimiter",
+        "--done",
+        "--duplicates",
+        "--encoding",
+        "--events",
+        "--failed",
+        "--formulas",
+        "--halt",
+        "--joblog",
+        "--jobs",
+        "--keep",
+        "--key",
+        "--limit",
+        "--log-format",
+        "--only",
+        "--output",
+        "--rate",
+        "--results",
+        "--retries",
+        "--retry-on",
+        "--show",
+        "--stage",
+        "--stdout-to",
+        "--timeout",
+        "--todo",
+        "--verbose",
+        "--where",
+        "--worker-protocol",
+    ] {
+        let line = ["run", "input.csv", &option(name), "--", "true"];
+        lines.push(line.map(str::to_owned).to_vec());
+    }
+    for line in lines {
+        let mut program = tickoff();
+        let ended = survive(program.current_dir(sheet.folder()).args(&line));
+        check_harmless(&format!("{line:?}"), &ended.stdout);
+        check_harmless(&format!("{line:?}"), &ended.stderr);
     }
 }
 

@@ -1,10 +1,11 @@
-//! What was probably meant by a command line that clap refuses: where the command goes, and which word is none.
+//! What was probably meant by a command line that clap refuses: where the command goes, and which word is none. What
+//! was typed is shown as names are.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use tickoff::CommandTemplate;
+use tickoff::{CommandTemplate, escape, escape_name};
 
 /// The error with what to type instead, if that can be told.
 pub fn explained(mut error: clap::Error, typed: &[OsString]) -> clap::Error {
@@ -12,10 +13,29 @@ pub fn explained(mut error: clap::Error, typed: &[OsString]) -> clap::Error {
     forget_values(&mut error);
     if let Some(tip) = tip(&error, typed) {
         error.remove(ContextKind::Usage);
-        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        let tip = ContextValue::StyledStrs(vec![escape(&tip).into()]);
         error.insert(ContextKind::Suggested, tip);
     }
+    escape_words(&mut error);
     error
+}
+
+/// Makes the words harmless that clap shows as they were typed.
+fn escape_words(error: &mut clap::Error) {
+    let words: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(word) => Some((kind, ContextValue::String(escape_name(word)))),
+            ContextValue::Strings(words) => {
+                let words = words.iter().map(|word| escape_name(word));
+                Some((kind, ContextValue::Strings(words.collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, word) in words {
+        error.insert(kind, word);
+    }
 }
 
 /// Drops clap's tip to pass an option as a value behind `--`, where the command stands here.
