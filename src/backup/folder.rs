@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use super::manager::BackupManager;
-use crate::disk::{Trusted, staged, target};
+use crate::disk::{Rights, Trusted, staged};
 use crate::error::{Error, Result};
 
 /// What the names begin with that copies have before they are whole, if they need any.
@@ -20,10 +20,11 @@ impl BackupManager {
         let trusted = self.trusted();
         let found = trusted.named_folder_path(&self.folder)?;
         // Nothing is made behind a link that leads nowhere.
-        target::create_folder(match self.folder.is_symlink() {
-            true => &self.folder,
-            false => &found,
-        })?;
+        self.rights()?
+            .create_folders(match self.folder.is_symlink() {
+                true => &self.folder,
+                false => &found,
+            })?;
         let folder = trusted.folder(&self.folder)?;
         staged::remove_abandoned(&folder, &self.folder, TEMPORARY);
         Ok(folder)
@@ -43,6 +44,16 @@ impl BackupManager {
         match self.trusted().folder(&self.folder) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),
+        }
+    }
+
+    /// Those of the sheet; if that is gone, nobody else gets any.
+    fn rights(&self) -> Result<Rights> {
+        match Rights::of(&self.sheet) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Rights::default())
+            }
+            found => found,
         }
     }
 

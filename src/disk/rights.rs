@@ -149,18 +149,49 @@ impl Rights {
     }
 
     /// Makes a folder that is not there yet, which those may enter and list who may read the sheet; where an access
-    /// control list tells who they are, its owner alone.
+    /// control list tells who they are, its owner alone. Nobody but its owner may make or remove anything in it.
     ///
     /// # Errors
     /// Those of the system.
     pub fn create_folder(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)?;
-        let folder = File::open(path)?;
+        let folder = open::folder_itself(path)?;
         let (bits, _) = self.give_owner(&folder)?;
-        let bits = if self.acl.is_none() { bits } else { 0 };
+        let bits = if self.acl.is_none() { bits & 0o444 } else { 0 };
         // What it has from the folder around it stays: its group for what is made in it.
         let special = folder.metadata()?.mode() & 0o7000;
-        rights::set_mode(&folder, special | bits | (bits & 0o444) >> 2 | 0o700)
+        rights::set_mode(&folder, special | bits | bits >> 2 | 0o700)
+    }
+
+    /// Makes a folder and those around it, as [`Rights::create_folder`] does, and syncs the one around each, if they
+    /// are not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn create_folders(&self, path: &Path) -> Result<()> {
+        let around = path
+            .parent()
+            .filter(|around| !around.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let made = match self.create_folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !around.is_dir() => {
+                self.create_folders(around)?;
+                self.create_folder(path)
+            }
+            made => made,
+        };
+        match made {
+            Ok(()) => File::open(around)
+                .and_then(|folder| folder.sync_all())
+                .map_err(Error::io("sync", around)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match std::fs::metadata(path).map_err(Error::io("read", path))? {
+                    there if there.is_dir() => Ok(()),
+                    _ => Err(Error::io("create", path)(error)),
+                }
+            }
+            Err(error) => Err(Error::io("create", path)(error)),
+        }
     }
 
     /// Gives a file that was made private to those who have the sheet.

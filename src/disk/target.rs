@@ -437,33 +437,6 @@ pub(crate) fn read_folder(path: &Path) -> io::Result<Vec<DirEntry>> {
     interrupted::again(|| std::fs::read_dir(path).and_then(Iterator::collect))
 }
 
-/// Makes a folder and those around it, and syncs each one's parent, if they are not there yet.
-pub(crate) fn create_folder(path: &Path) -> Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let made = match std::fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !parent.is_dir() => {
-            create_folder(parent)?;
-            std::fs::create_dir(path)
-        }
-        made => made,
-    };
-    match made {
-        Ok(()) => File::open(parent)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::io("sync", parent)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            match std::fs::metadata(path).map_err(Error::io("read", path))? {
-                there if there.is_dir() => Ok(()),
-                _ => Err(Error::io("create", path)(error)),
-            }
-        }
-        Err(error) => Err(Error::io("create", path)(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::Rights;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::text::Escaped;
 
 /// A folder of such folders, for those who have the sheet.
@@ -33,7 +33,7 @@ pub(crate) struct Files {
 }
 
 impl KeptOutput {
-    /// Makes the folder unless it is there. What is made is for those who have the sheet whose rights these are.
+    /// Makes the folder and those around it, unless they are there. What is made is for those who have the sheet whose rights these are.
     ///
     /// # Errors
     /// [`Error::OwnName`]; [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
@@ -41,7 +41,7 @@ impl KeptOutput {
         let path = path.as_ref();
         // Without links, and absolute: commands may be started in another folder than this process is in.
         let folder = rights.place_of_folder(path)?;
-        make(&folder, &rights).map_err(Error::io("create", path))?;
+        rights.create_folders(&folder)?;
         rights.refuse_strangers_folder(&folder)?;
         Ok(KeptOutput { folder, rights })
     }
@@ -52,7 +52,8 @@ impl KeptOutput {
         match self.rights.create_folder(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Work that is done is not given up for a folder that somebody removed.
-                make(&self.folder, &self.rights)?;
+                let made = self.rights.create_folders(&self.folder);
+                made.map_err(|error| io::Error::other(error.chain()))?;
                 self.rights.create_folder(&folder)?;
                 tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
             }
@@ -68,17 +69,6 @@ impl KeptOutput {
             stdout: self.rights.create(&folder.join(STDOUT))?,
             stderr: self.rights.create(&folder.join(STDERR))?,
         })
-    }
-}
-
-/// Makes a folder unless it is there, and those around it.
-fn make(path: &Path, rights: &Rights) -> io::Result<()> {
-    if let Some(around) = path.parent() {
-        fs::create_dir_all(around)?;
-    }
-    match rights.create_folder(path) {
-        Err(_) if path.is_dir() => Ok(()),
-        made => made,
     }
 }
 

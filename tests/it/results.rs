@@ -158,6 +158,8 @@ fn nobody_may_read_what_is_kept_who_may_not_read_the_sheet() {
             .current_dir(sheet.folder()))
         .with(0);
         for (name, want) in [
+            ("backup", folders),
+            ("new", folders),
             ("new/res", folders),
             ("new/res/P1", folders),
             ("new/res/P1/stdout", files),
@@ -199,6 +201,7 @@ fn nobody_may_read_more_than_the_umask_says() {
         .current_dir(sheet.folder()))
     .with(0);
     for (path, mode) in [
+        ("backup", 0o700),
         ("res", 0o700),
         ("res/P1", 0o700),
         ("res/P1/stdout", 0o600),
@@ -215,8 +218,8 @@ fn nobody_may_read_more_than_the_umask_says() {
 fn a_folder_that_cannot_be_made_stops_the_run_before_anything_changes() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\n");
     for (options, said) in [
-        ("--results input.csv/res", "cannot create input.csv/res: "),
-        ("--results /proc/nope/x", "cannot create /proc/nope/x: "),
+        ("--results input.csv/res", "/input.csv/res: Not a directory"),
+        ("--results /proc/nope/x", "cannot create /proc/nope: "),
         ("--backup-dir /proc/nope/x", "cannot create /proc/nope: "),
     ] {
         let ended = end(&mut sheet.run(options, "touch ran")).with(3);

@@ -65,6 +65,12 @@ pub(crate) fn folder(path: &Path) -> io::Result<File> {
     at(CWD, path, flags, Mode::empty())
 }
 
+/// The same of what has the name itself, and not of what a link leads to.
+pub(crate) fn folder_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
+    at(CWD, path, flags, Mode::empty())
+}
+
 /// openat(2), which an interrupting signal does not make fail.
 pub(in crate::sys) fn at(
     folder: impl AsFd,

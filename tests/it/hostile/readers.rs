@@ -142,6 +142,41 @@ fn a_user_outside_the_sheets_group_opens_nothing_to_others() {
     }
 }
 
+#[test]
+fn the_folders_that_root_makes_are_the_sheets_owners() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a sheet to another user");
+        return;
+    }
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\n");
+    for path in [sheet.folder(), sheet.path()] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    set_mode(sheet.path(), 0o600);
+    let options = "--results new/results --backup-dir above/backup";
+    Running::start(&mut sheet.run(options, "true"))
+        .end()
+        .with(0);
+    for name in [
+        "above",
+        "above/backup",
+        "new",
+        "new/results",
+        "new/results/P1",
+    ] {
+        let folder = fs::metadata(sheet.folder().join(name)).unwrap();
+        let has = (folder.uid(), folder.gid(), folder.mode() & 0o777);
+        assert_eq!(has, (NOBODY, NOBODY, 0o700), "{name}");
+    }
+    let mut list = sheet.tickoff("backup list");
+    list.args(["--backup-dir", "above/backup"]);
+    let Ok(listed) = list.uid(NOBODY).gid(NOBODY).output() else {
+        eprintln!("SKIPPED: the program cannot be run by another user here");
+        return;
+    };
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+}
+
 const ACCESS: &str = "system.posix_acl_access";
 
 /// An access control list, as Linux keeps it: for the owner everything, for the user 4321, the group and others
@@ -186,7 +221,7 @@ fn made_with_lists(folders: Option<Vec<u8>>, sheets: Option<Vec<u8>>) -> Option<
         let mut run = after("umask 022", &sheet.run(options, "echo said"));
         Running::start(&mut run).end().with(0);
     };
-    run("-j 1 --limit 1 --joblog log --events events --results results");
+    run("-j 1 --limit 1 --joblog log --events events --results new/results");
     run("--output copy.csv");
     let mut init = sheet.tickoff("init");
     let init = after("umask 022", init.args(["--done", "COMPLETED"]));
@@ -205,9 +240,6 @@ fn made_with_lists(folders: Option<Vec<u8>>, sheets: Option<Vec<u8>>) -> Option<
             let metadata = entry.metadata().unwrap();
             if metadata.is_dir() {
                 folders.push(entry.path());
-                if entry.file_name() == "backup" {
-                    continue;
-                }
             }
             let path = sheet.without_folder(&entry.path().display().to_string());
             let list = xattr::get(entry.path(), ACCESS).unwrap();
@@ -222,7 +254,9 @@ fn made_with_lists(folders: Option<Vec<u8>>, sheets: Option<Vec<u8>>) -> Option<
 fn a_list_that_the_folder_gives_by_default_opens_nothing() {
     for (path, mode, list) in made_with_lists(Some(acl(6, 6, 6, 6)), None).unwrap_or_default() {
         assert_eq!(list, None, "{path}");
-        let is_folder = path.ends_with("results") || path.ends_with("results/P1");
+        let is_folder = ["backup", "new", "results", "P1"]
+            .iter()
+            .any(|name| path.ends_with(name));
         let allowed = if is_folder { 0o750 } else { 0o640 };
         assert_eq!(mode & !allowed, 0, "{path}: {mode:o}");
     }
