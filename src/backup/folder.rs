@@ -1,11 +1,13 @@
 //! The folder of backups, and whether it is the one that it seems to be.
 //!
 //! Somebody may have put a link to a place of their choice, or a folder of their own, where our backups are to go:
-//! [`Trusted`] says which are followed and used. Everything is made and removed in what was opened.
+//! [`Trusted`] says which are followed and used. One in which others may write than may write the sheet is not used
+//! either: they could put a backup there, or take ours away. Everything is made and removed in what was opened.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::manager::BackupManager;
 use crate::disk::{Rights, Trusted, staged};
@@ -26,6 +28,7 @@ impl BackupManager {
                 false => &found,
             })?;
         let folder = trusted.folder(&self.folder)?;
+        self.refuse_open_to_others(&folder)?;
         staged::remove_abandoned(&folder, &self.folder, TEMPORARY);
         Ok(folder)
     }
@@ -43,7 +46,22 @@ impl BackupManager {
         self.refuse_own_name()?;
         match self.trusted().folder(&self.folder) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => opened.map(Some),
+            opened => {
+                let folder = opened?;
+                self.refuse_open_to_others(&folder)?;
+                Ok(Some(folder))
+            }
+        }
+    }
+
+    fn refuse_open_to_others(&self, folder: &File) -> Result<()> {
+        let is_open = Rights::of_place(self.sheet_or_its_folder())?.is_open_to_others(folder);
+        match is_open.map_err(Error::io("read", &self.folder))? {
+            false => Ok(()),
+            true => Err(Error::Unsuitable {
+                path: self.folder.clone(),
+                problem: "is open to others, who could put a backup there or take one away, and is not used: take that away with chmod go-w, or name another folder with --backup-dir".into(),
+            }),
         }
     }
 
@@ -58,8 +76,16 @@ impl BackupManager {
     }
 
     fn trusted(&self) -> Trusted {
-        let sheet = std::fs::metadata(&self.sheet);
-        Trusted::for_backups(sheet.ok().map(|sheet| sheet.uid()))
+        let told = std::fs::metadata(self.sheet_or_its_folder());
+        Trusted::for_backups(told.ok().map(|told| told.uid()))
+    }
+
+    /// What tells who may do what with the sheet: if it is gone, its folder, from which they could take it.
+    fn sheet_or_its_folder(&self) -> &Path {
+        match self.sheet.parent() {
+            Some(folder) if !self.sheet.exists() => folder,
+            _ => &self.sheet,
+        }
     }
 }
 

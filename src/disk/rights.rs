@@ -14,6 +14,12 @@ use crate::error::{Error, Result};
 use crate::sys::acl::{self, Acl};
 use crate::sys::{open, refused, rights};
 
+/// Who but its owner may write a file, or make and remove names in a folder.
+const BY_GROUP: u32 = 0o020;
+const BY_OTHERS: u32 = 0o002;
+/// Of a folder: names in it are removed and replaced by who owns them, or it, alone.
+const STICKY: u32 = 0o1000;
+
 /// Owner, group, permissions and access control list of a sheet, for what is kept beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
@@ -192,6 +198,20 @@ impl Rights {
             }
             Err(error) => Err(Error::io("create", path)(error)),
         }
+    }
+
+    /// Whether others may make and remove names in a folder than those who may write the sheet. In a sticky one
+    /// everybody does so with their own alone.
+    pub(crate) fn is_open_to_others(&self, folder: &File) -> io::Result<bool> {
+        let there = folder.metadata()?;
+        let is_one_group = self.group == there.gid() && self.acl.is_none() && !acl::is_on(folder);
+        let shared = match self.mode {
+            mode if mode & STICKY != 0 => 0,
+            mode if is_one_group => mode,
+            mode => mode & BY_OTHERS,
+        };
+        let open_to = there.mode() & (BY_GROUP | BY_OTHERS) & !shared;
+        Ok(open_to != 0 && there.mode() & STICKY == 0)
     }
 
     /// Gives a file that was made private to those who have the sheet.

@@ -168,6 +168,11 @@ fn the_folders_that_root_makes_are_the_sheets_owners() {
         let has = (folder.uid(), folder.gid(), folder.mode() & 0o777);
         assert_eq!(has, (NOBODY, NOBODY, 0o700), "{name}");
     }
+    // Root finds them also when the sheet is gone.
+    fs::remove_file(sheet.path()).unwrap();
+    let mut restore = sheet.tickoff("backup restore");
+    restore.args(["latest", "--backup-dir", "above/backup"]);
+    Running::start(&mut restore).end().with(0);
     let mut list = sheet.tickoff("backup list");
     list.args(["--backup-dir", "above/backup"]);
     let Ok(listed) = list.uid(NOBODY).gid(NOBODY).output() else {

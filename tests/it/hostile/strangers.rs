@@ -189,6 +189,95 @@ fn a_folder_of_what_one_job_said_is_no_strangers_either() {
     assert_eq!(sheet.cell("P1", "STATUS"), "ERROR");
 }
 
+/// The sheet and its folder are NOBODY's, and so is a folder `backup` with this mode and group, in which a stranger
+/// put a backup.
+fn with_backups(sheets: u32, folders: u32, group: u32) -> TempSheet {
+    let sheet = TempSheet::new(TEXT);
+    fs::create_dir(sheet.backups()).unwrap();
+    for path in [sheet.folder(), sheet.path()] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let planted = sheet.backups().join("input_20260105_101500_planted.csv");
+    fs::write(&planted, "PO_NUMBER;STATUS\nP1;PLANTED\n").unwrap();
+    chown(&planted, Some(STRANGER), Some(STRANGER)).unwrap();
+    chown(sheet.backups(), Some(NOBODY), Some(group)).unwrap();
+    fs::set_permissions(sheet.path(), PermissionsExt::from_mode(sheets)).unwrap();
+    fs::set_permissions(sheet.backups(), PermissionsExt::from_mode(folders)).unwrap();
+    sheet
+}
+
+#[test]
+fn a_folder_of_backups_that_is_open_to_strangers_is_not_used() {
+    if !can_give_away() {
+        return;
+    }
+    for (sheets, folders, group) in [
+        (0o644, 0o777, NOBODY),
+        (0o664, 0o757, NOBODY),
+        (0o644, 0o775, NOBODY),
+        (0o664, 0o775, STRANGER),
+    ] {
+        let sheet = with_backups(sheets, folders, group);
+        let before = contents(&sheet.backups());
+        for user in [NOBODY, 0] {
+            for (command, arguments) in [
+                ("run", &["--quiet", "--", "touch", "ran"][..]),
+                ("run", &["--dry-run", "--", "touch", "ran"]),
+                ("apply", &[]),
+                ("init", &["--done", "OK"]),
+                ("set", &["P1", "STATUS=ERROR"]),
+                ("backup create", &[]),
+                ("backup list", &[]),
+                ("backup prune", &[]),
+                ("backup restore", &["latest"]),
+                ("check", &[]),
+            ] {
+                if command == "init" {
+                    // Else there is nothing to do.
+                    fs::write(sheet.path(), "PO_NUMBER\nP1\n").unwrap();
+                }
+                let mut program = sheet.tickoff(command);
+                program.args(arguments).uid(user).gid(user);
+                let mut ended = end(&mut program);
+                fs::write(sheet.path(), TEXT).unwrap();
+                ended.stderr += &ended.stdout;
+                let said = "DIR/backup is open to others, who could put a backup there or take one away, and is not used: take that away with chmod go-w, or name another folder with --backup-dir";
+                is_refused(&sheet, ended, said);
+            }
+        }
+        assert_eq!(contents(&sheet.backups()), before);
+        fs::set_permissions(sheet.backups(), PermissionsExt::from_mode(folders & 0o755)).unwrap();
+        end(&mut sheet.run("", "true")).with(0);
+    }
+}
+
+#[test]
+fn a_folder_of_backups_in_which_others_do_nothing_to_ours_or_could_to_the_sheet_is_used() {
+    if !can_give_away() {
+        return;
+    }
+    for (sheets, folders, group) in [
+        (0o600, 0o755, STRANGER),
+        (0o600, 0o1777, NOBODY),
+        (0o664, 0o775, NOBODY),
+        // As everything is where permissions are not kept.
+        (0o777, 0o777, NOBODY),
+    ] {
+        for user in [NOBODY, 0] {
+            let sheet = with_backups(sheets, folders, group);
+            let mut run = sheet.run("", "true");
+            end(run.uid(user).gid(user)).with(0);
+            assert!(sheet.backup_names().len() > 1, "{folders:o}");
+        }
+    }
+    // Without the sheet its folder tells.
+    let sheet = with_backups(0o777, 0o777, NOBODY);
+    fs::remove_file(sheet.path()).unwrap();
+    end(sheet.tickoff("backup restore").arg("latest")).with(3);
+    fs::set_permissions(sheet.folder(), PermissionsExt::from_mode(0o777)).unwrap();
+    end(sheet.tickoff("backup restore").arg("latest")).with(0);
+}
+
 #[test]
 fn no_name_of_ours_is_an_output() {
     let names = [
