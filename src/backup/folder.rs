@@ -4,7 +4,7 @@
 //! [`Trusted`] says which are followed and used. One in which others may write than may write the sheet is not used
 //! either: they could put a backup there, or take ours away. Everything is made and removed in what was opened.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -63,6 +63,16 @@ impl BackupManager {
                 problem: "is open to others, who could put a backup there or take one away, and is not used: take that away with chmod go-w, or name another folder with --backup-dir".into(),
             }),
         }
+    }
+
+    /// Which of the files in the folder a stranger may have put there: none, unless others may write in it.
+    pub(super) fn strangers_in(&self, folder: &File) -> Result<impl Fn(&Metadata) -> bool> {
+        const BUT_ITS_OWNER: u32 = 0o022;
+        let there = folder.metadata().map_err(Error::io("read", &self.folder))?;
+        let trusted = self.trusted();
+        Ok(move |file: &Metadata| {
+            there.mode() & BUT_ITS_OWNER != 0 && !trusted.includes(file.uid())
+        })
     }
 
     /// Those of the sheet; if that is gone, nobody else gets any.

@@ -159,14 +159,19 @@ impl BackupManager {
 
     fn entries_named(&self, parse: impl Fn(&str) -> Named) -> Result<Vec<Entry>> {
         let here = self.here();
-        if here.find_folder()?.is_none() {
+        let Some(folder) = here.find_folder()? else {
             return Ok(Vec::new());
-        }
+        };
+        let is_strangers = here.strangers_in(&folder)?;
         let listing = target::read_folder(&here.folder).map_err(Error::io("read", &here.folder))?;
         let is_own_folder = here.is_beside_its_sheet();
         let mut entries: Vec<Entry> = listing
             .iter()
             .filter_map(|entry| here.recognise(entry, &parse, is_own_folder))
+            .map(|entry| Entry {
+                is_certain: entry.is_certain && !is_strangers(&entry.metadata),
+                ..entry
+            })
             .collect();
         let now = Utc::now();
         entries.sort_by(|a, b| b.age(now).cmp(&a.age(now)));

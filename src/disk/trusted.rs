@@ -71,7 +71,7 @@ impl Trusted {
         }
     }
 
-    fn includes(&self, user: u32) -> bool {
+    pub(crate) fn includes(&self, user: u32) -> bool {
         user == rights::user() || user == 0 || Some(user) == self.owner
     }
 

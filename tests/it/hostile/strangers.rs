@@ -11,6 +11,7 @@ use crate::fixture::TempSheet;
 use crate::hostile::NOBODY;
 
 const TEXT: &str = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;\n";
+const PLANTED: &str = "input_20260105_101500_planted.csv";
 /// A user who is neither root, nor the sheet's owner, nor NOBODY.
 const STRANGER: u32 = 4321;
 
@@ -197,7 +198,7 @@ fn with_backups(sheets: u32, folders: u32, group: u32) -> TempSheet {
     for path in [sheet.folder(), sheet.path()] {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let planted = sheet.backups().join("input_20260105_101500_planted.csv");
+    let planted = sheet.backups().join(PLANTED);
     fs::write(&planted, "PO_NUMBER;STATUS\nP1;PLANTED\n").unwrap();
     chown(&planted, Some(STRANGER), Some(STRANGER)).unwrap();
     chown(sheet.backups(), Some(NOBODY), Some(group)).unwrap();
@@ -270,12 +271,22 @@ fn a_folder_of_backups_in_which_others_do_nothing_to_ours_or_could_to_the_sheet_
             assert!(sheet.backup_names().len() > 1, "{folders:o}");
         }
     }
+    // What a stranger puts in one that is sticky is none of ours.
+    let sheet = with_backups(0o600, 0o1777, NOBODY);
+    end(sheet.tickoff("backup restore").arg("latest")).with(3);
+    end(&mut sheet.run("", "true")).with(0);
+    end(sheet.tickoff("backup restore").arg("latest")).with(0);
+    assert_eq!(sheet.text(), TEXT);
+    end(sheet.tickoff("backup prune").args(["--keep", "1"])).with(0);
+    let names = sheet.backup_names();
+    assert!(names.contains(&PLANTED.to_owned()), "{names:?}");
     // Without the sheet its folder tells.
     let sheet = with_backups(0o777, 0o777, NOBODY);
     fs::remove_file(sheet.path()).unwrap();
-    end(sheet.tickoff("backup restore").arg("latest")).with(3);
+    let refused = end(sheet.tickoff("backup restore").arg(PLANTED)).with(3);
+    assert!(refused.stderr.contains("is open to others"), "{refused:?}");
     fs::set_permissions(sheet.folder(), PermissionsExt::from_mode(0o777)).unwrap();
-    end(sheet.tickoff("backup restore").arg("latest")).with(0);
+    end(sheet.tickoff("backup restore").arg(PLANTED)).with(0);
 }
 
 #[test]
