@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::command_line::{Ended, Running, end, is_alive, tickoff, wait_until};
@@ -515,4 +515,40 @@ fn a_third_ctrl_c_leaves_the_terminal_as_it_was() {
     run.press(b"\x03");
     let (lines, _) = run.end(130);
     assert!(!lines.iter().any(|line| line.contains("0/1")), "{lines:#?}");
+}
+
+#[test]
+fn ctrl_backslash_and_other_deadly_signals_leave_the_terminal_as_it_was_and_no_job() {
+    for signal in [Signal::QUIT, Signal::ABORT, Signal::USR1, Signal::ALARM] {
+        let sheet = TempSheet::pending(1);
+        let run = sheet.run("", "echo $$ > job; echo $PPID > run; hang");
+        // It gets Ctrl-\, too, as any shell in a script.
+        let script = "ulimit -c 0; trap : QUIT; \"$0\" \"$@\"; echo died $?; stty -a > after";
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .arg(run.get_program())
+            .args(run.get_args())
+            .current_dir(sheet.folder());
+        let mut run = Terminal::start(&shell, 80);
+        wait_until("a job runs", || sheet.lines("run").len() == 1);
+        wait_until("there is a display", || shows(&run, "0/1") && !run.echoes());
+        if signal == Signal::QUIT {
+            run.press(b"\x1c");
+        } else {
+            let pid = sheet.lines("run").concat().parse().unwrap();
+            kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        }
+        let (lines, _) = run.end(0);
+        assert!(!lines.iter().any(|line| line.contains("0/1")), "{lines:#?}");
+        let died = format!("died {}", 128 + signal.as_raw());
+        assert!(lines.contains(&died), "{signal:?}: {lines:#?}");
+        let job = sheet.lines("job").concat();
+        wait_until("the job is gone", || !is_alive(&job));
+        let modes = sheet.lines("after").join(" ");
+        assert!(
+            modes.contains(" icanon ") && modes.contains(" echo "),
+            "{modes}"
+        );
+    }
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
-use signal_hook::flag;
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGVTALRM, SIGXCPU,
+};
 use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level};
 use tickoff::{Stop, StopLevel, is_ignored, kill_all, suspend};
 
 use crate::exit::{Exit, Failure};
@@ -43,13 +46,13 @@ impl Drop for EndAtOnce {
 /// was. A signal that whoever started us wants ignored stays so.
 pub fn end_at_signals(display: &Display) -> Result<(), Failure> {
     let display = display.clone();
-    let stopping = Some(SIGTSTP).filter(|&signal| !is_ignored(signal));
-    let mut signals = Signals::new(heeded().chain(stopping)).map_err(failed)?;
+    let mut signals = watched().map_err(failed)?;
     let heed = move || {
         for signal in signals.forever() {
             match signal {
                 SIGTSTP => display.lend_terminal(suspend),
-                signal => end_at_once(signal, &display),
+                signal if ENDED_BY.contains(&signal) => end_at_once(signal, &display),
+                signal => end_by(signal, &display),
             }
         }
     };
@@ -75,7 +78,7 @@ pub const APPLY: Words = [
 ];
 
 /// Watches for signals: the first lets running commands finish, the second kills them, the third ends the program at
-/// once. One that stops the program, Ctrl-Z, finds the terminal as it was.
+/// once. One that stops the program, Ctrl-Z, or of which it dies, Ctrl-\, finds the terminal as it was.
 pub struct Interruption {
     /// What the pool looks at.
     pub stop: Stop,
@@ -89,8 +92,7 @@ impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
     pub fn watch(display: &Display, words: Words) -> Result<Interruption, Failure> {
         let display = display.clone();
-        let stopping = Some(SIGTSTP).filter(|&signal| !is_ignored(signal));
-        let mut signals = Signals::new(heeded().chain(stopping)).map_err(failed)?;
+        let mut signals = watched().map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
             killed: Stop::new(),
@@ -105,6 +107,8 @@ impl Interruption {
                     if signal == SIGTSTP {
                         display.lend_terminal(suspend);
                         continue;
+                    } else if !ENDED_BY.contains(&signal) {
+                        end_by(signal, &display);
                     }
                     let before =
                         first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
@@ -142,12 +146,33 @@ impl Interruption {
 fn end_at_once(signal: i32, display: &Display) -> ! {
     kill_all();
     display.abandon();
-    signal_hook::low_level::exit(exit_of(signal).code().into())
+    low_level::exit(exit_of(signal).code().into())
 }
 
+/// The same by a signal that asks for no such end, Ctrl-\ say: the program dies of it as it would have.
+fn end_by(signal: i32, display: &Display) -> ! {
+    kill_all();
+    display.abandon();
+    low_level::emulate_default_handler(signal).ok();
+    low_level::abort()
+}
+
+/// What asks for the end.
+const ENDED_BY: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// What the program dies of.
+const DEADLY: [i32; 8] = [
+    SIGQUIT, SIGABRT, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF,
+];
+
 fn heeded() -> impl Iterator<Item = i32> {
-    let signals = [SIGINT, SIGTERM, SIGHUP].into_iter();
-    signals.filter(|&signal| !is_ignored(signal))
+    ENDED_BY.into_iter().filter(|&signal| !is_ignored(signal))
+}
+
+/// All that ends the program or stops it, but what whoever started us wants ignored.
+fn watched() -> io::Result<Signals> {
+    let others = [SIGTSTP].into_iter().chain(DEADLY);
+    Signals::new(heeded().chain(others.filter(|&signal| !is_ignored(signal))))
 }
 
 fn exit_of(signal: i32) -> Exit {
