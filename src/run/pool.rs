@@ -55,8 +55,12 @@ pub struct WorkerPool<'a> {
     control: Option<RunControl>,
     queue: Option<&'a WriteQueue>,
     forced: bool,
+    is_held: Option<Box<dyn Fn() -> bool + Sync + 'a>>,
     on_event: Option<Box<OnEvent<'a>>>,
 }
+
+/// How often it is asked whether the run is still held.
+const HELD_CHECK: Duration = Duration::from_millis(50);
 
 impl<'a> WorkerPool<'a> {
     /// So many workers (0 counts as 1), the caller's thread being the first of them. One worker
@@ -75,6 +79,7 @@ impl<'a> WorkerPool<'a> {
             control: None,
             queue: None,
             forced: false,
+            is_held: None,
             on_event: None,
         }
     }
@@ -133,6 +138,12 @@ impl<'a> WorkerPool<'a> {
     /// all the same.
     pub fn forced(mut self) -> Self {
         self.forced = true;
+        self
+    }
+
+    /// Starts nothing while this is so. It is asked before each start, and 50 ms after it was so.
+    pub fn held_while(mut self, is_held: impl Fn() -> bool + Sync + 'a) -> Self {
+        self.is_held = Some(Box::new(is_held));
         self
     }
 
@@ -355,9 +366,13 @@ impl<L: PoList + ?Sized, W: Fn(&Job<'_>) -> Outcome + Sync> Run<'_, '_, L, W> {
 
     /// Whether this attempt may start now, or else before when it may not, if that is known.
     fn may_start(&self, task: Task) -> std::result::Result<(), Option<Instant>> {
-        let started = match self.is_paused.load(Ordering::SeqCst) {
-            true => Err(None),
-            false => lock(&self.pace).start().map_err(Some),
+        let is_held = self.pool.is_held.as_ref();
+        let started = if self.is_paused.load(Ordering::SeqCst) {
+            Err(None)
+        } else if is_held.is_some_and(|is_held| is_held()) {
+            Err(Some(Instant::now() + HELD_CHECK))
+        } else {
+            lock(&self.pace).start().map_err(Some)
         };
         let queue = self.pool.queue.filter(|_| started.is_err());
         match queue.map(|queue| present(queue, &self.pos.po(task.index))) {

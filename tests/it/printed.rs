@@ -5,7 +5,7 @@ mod shared;
 pub mod terminal;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, PipeReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -240,27 +240,122 @@ impl Drop for Unread {
     }
 }
 
+/// Makes a file `block` of 1 MiB, in whole lines.
+fn make_block(sheet: &TempSheet) {
+    let line = "x".repeat(1023) + "\n";
+    fs::write(sheet.folder().join("block"), line.repeat(1 << 10)).unwrap();
+}
+
+const UNREAD: &str =
+    "64 MiB of what jobs print are not read: no further job is started until they are";
+
 #[test]
 fn a_job_waits_for_its_reader_and_nothing_is_left_out() {
     let sheet = sheet(1);
-    let script = "n=0; while [ $n -lt 200 ]; do head -c 65535 /dev/zero | tr '\\0' x; echo; echo >> printed; n=$((n + 1)); done";
+    make_block(&sheet);
+    let script = "n=0; while [ $n -lt 80 ]; do cat block; echo >> printed; n=$((n + 1)); done";
     let mut run = Unread::start(&mut sheet.run("", script));
-    wait_until("the job prints", || sheet.lines("printed").len() > 10);
+    wait_until("as much is taken as has room", || {
+        sheet.lines("printed").len() >= 63
+    });
     std::thread::sleep(Duration::from_millis(500));
     let printed = sheet.lines("printed").len();
-    assert!(printed < 40, "{printed} of 200 were taken without a reader");
+    assert!(printed <= 65, "{printed} of 80 were taken without a reader");
     let mut all = Vec::new();
     run.reader.read_to_end(&mut all).unwrap();
     run.ends_with(0);
-    assert_eq!(all.len(), 200 << 16);
-    assert_eq!(all.split(|&byte| byte == b'\n').count(), 201);
+    assert_eq!(all.len(), 80 << 20);
+    assert_eq!(all.split(|&byte| byte == b'\n').count(), (80 << 10) + 1);
+}
+
+#[test]
+fn jobs_go_on_without_a_reader_until_64_mib_are_unread_and_that_is_told_once() {
+    let sheet = sheet(90);
+    make_block(&sheet);
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut run = sheet.run("-j 2 --events events", "cat block; echo >> done");
+    let stderr = File::create(sheet.folder().join("stderr")).unwrap();
+    let mut child = run.stdout(writer).stderr(stderr).spawn().unwrap();
+    drop(run);
+    let said = || sheet.lines("stderr").join("\n");
+    wait_until("it says that nobody reads", || said().contains(UNREAD));
+    let begun = || {
+        let events = sheet.lines("events");
+        let events = events
+            .iter()
+            .filter(|event| event.contains("attempt_started"));
+        events.count()
+    };
+    let (before, durable) = (begun(), sheet.status()["completed"].as_u64().unwrap());
+    assert!((63..=68).contains(&before), "{before} were started");
+    assert!(durable >= 62, "{durable} are durable");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(begun(), before);
+    let mut all = Vec::new();
+    reader.read_to_end(&mut all).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(all.len(), 90 << 20);
+    assert_eq!(said().matches(UNREAD).count(), 1);
+    let events = sheet.lines("events");
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.contains("\"event\":\"output_unread\""))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn no_job_is_handed_out_while_64_mib_are_unread() {
+    let sheet = sheet(3);
+    make_block(&sheet);
+    let script = "case $TICKOFF_KEY in \
+         P1) n=0; while [ $n -lt 70 ]; do cat block; n=$((n + 1)); done;; P2) await full;; esac";
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut run = sheet.run("-j 2 --events events", script);
+    let stderr = File::create(sheet.folder().join("stderr")).unwrap();
+    let mut child = run.stdout(writer).stderr(stderr).spawn().unwrap();
+    drop(run);
+    wait_until("it says that nobody reads", || {
+        sheet.lines("stderr").join("\n").contains(UNREAD)
+    });
+    fs::write(sheet.folder().join("full"), "").unwrap();
+    wait_until("the second job has ended", || {
+        sheet.get("P2")["status"] == "COMPLETED"
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let events = sheet.lines("events").join("\n");
+    assert_eq!(events.matches("attempt_started").count(), 2, "{events}");
+    let mut all = Vec::new();
+    reader.read_to_end(&mut all).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(all.len(), 70 << 20);
+    assert_eq!(sheet.status()["completed"], 3);
+}
+
+#[test]
+fn large_groups_without_a_reader_hold_few_files_open() {
+    let sheet = sheet(300);
+    let script = "head -c 100000 block; ls /proc/$PPID/fd | wc -l >> open";
+    make_block(&sheet);
+    let mut run = Unread::start(&mut sheet.run("-j 2 --show grouped", script));
+    wait_until("some wait", || sheet.lines("open").len() >= 60);
+    std::thread::sleep(Duration::from_millis(500));
+    let open = sheet.lines("open");
+    let most = open.iter().map(|open| open.trim().parse::<u32>().unwrap());
+    let most = most.max().unwrap();
+    assert!((60..120).contains(&most), "{most} are open");
+    let mut all = Vec::new();
+    run.reader.read_to_end(&mut all).unwrap();
+    run.ends_with(0);
+    assert_eq!(sheet.lines("open").len(), 300);
 }
 
 #[test]
 fn a_reader_that_does_not_read_holds_up_no_time_limit_no_result_and_no_stop() {
     let sheet = sheet(3);
-    let script = "case $TICKOFF_KEY in P1) yes;; *) echo > waits; yes;; esac";
-    let mut run = sheet.run("-j 1 --timeout 1s", script);
+    make_block(&sheet);
+    let script = "[ $TICKOFF_KEY = P1 ] || echo > waits; while cat block; do :; done";
+    let mut run = sheet.run("-j 1 --timeout 4s", script);
     let mut run = Unread::start(&mut run);
     wait_until("the first job is out of time", || {
         sheet.get("P1")["status"] == "ERROR"
@@ -270,7 +365,7 @@ fn a_reader_that_does_not_read_holds_up_no_time_limit_no_result_and_no_stop() {
     std::thread::sleep(Duration::from_millis(300));
     run.signal(Signal::INT);
     run.ends_with(130);
-    assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 1s");
+    assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 4s");
     assert_eq!(sheet.lines("waits"), [""; 0], "no job began without room");
     assert_eq!(sheet.status()["pending"], 2);
 }

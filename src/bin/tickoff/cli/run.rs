@@ -16,7 +16,7 @@ mod dry;
 
 use std::time::Instant;
 
-use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
+use tickoff::{Event, Job, Outcome, RunControl, StopLevel, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
@@ -92,6 +92,9 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     if args.force {
         pool = pool.forced();
     }
+    if let Some(output) = &output {
+        pool = pool.held_while(|| !output.has_room());
+    }
     let judge = Judge::new(args.write.formulas);
     let mut ran = session.run(pool, &selection, |job| judged(&judge, job, jobs.run(job)));
     drop(controls);
@@ -104,7 +107,7 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
         tracing::warn!("{message}");
     }
     if let Some(output) = &output {
-        output.drain(&interruption.killed);
+        output.drain(|| interruption.killed.level() == StopLevel::Now);
     }
     observers.ended(ran.as_ref());
     let summary = ran?;

@@ -20,8 +20,9 @@ use super::printed::JobOutput;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use display::Shown;
-use events::EventLog;
 use joblog::JobLog;
+
+pub use events::EventLog;
 
 /// Follows one run.
 pub trait Observer: Sync {
@@ -67,7 +68,11 @@ impl Observers {
             observers.add(JobLog::open(path, args, session)?);
         }
         if let Some(path) = &args.events {
-            observers.add(EventLog::open(path, session)?);
+            let events = EventLog::open(path, session)?;
+            if let Some(output) = output {
+                output.tell(&events);
+            }
+            observers.add(events);
         }
         if let Some(output) = output {
             observers.add(output.clone());

@@ -1,6 +1,7 @@
 //! All that happens in a run, as JSON objects, one a line; `docs/events.md` says what each field is.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
@@ -15,8 +16,11 @@ use crate::stdout::json_line;
 /// With what every line begins.
 const MARK: &[u8] = b"{\"time\":\"";
 
-/// The events of one run.
-pub struct EventLog {
+/// The events of one run. Clones add to the same.
+#[derive(Clone)]
+pub struct EventLog(Arc<Log>);
+
+struct Log {
     lines: Lines,
     session: String,
 }
@@ -28,15 +32,21 @@ impl EventLog {
         let rights = Rights::of(session.handler().path())?;
         let lines = Lines::open(path, rights, "events", b"", MARK)?;
         let lost = session_id.clone();
-        Ok(EventLog {
+        Ok(EventLog(Arc::new(Log {
             lines: lines
                 .counting(move |count| line("events_lost", &lost, json!({ "count": count }))),
             session: session_id,
-        })
+        })))
+    }
+
+    /// What jobs print waits for a reader that does not read, and they wait with it.
+    pub fn output_unread(&self) {
+        self.add("output_unread", json!({}));
     }
 
     fn add(&self, event: &str, fields: Value) {
-        self.lines.add(&line(event, &self.session, fields));
+        let Log { lines, session } = &*self.0;
+        lines.add(&line(event, session, fields));
     }
 
     fn controlled(&self, change: &Change) {

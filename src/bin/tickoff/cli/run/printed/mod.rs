@@ -9,14 +9,14 @@ mod outlet;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tempfile::{SpooledData, SpooledTempFile};
-use tickoff::{Event, Printer, Stop, Stream, Verdict};
+use tickoff::{Event, Printer, Stream, Verdict};
 use tracing::warn;
 
 use super::args::RunArgs;
-use super::observers::Observer;
+use super::observers::{EventLog, Observer};
 use crate::exit::Failure;
 use crate::stderr::Display;
 use outlet::{Bytes, Outlet, Printed};
@@ -46,6 +46,8 @@ struct Shared {
     outlet: Outlet,
     /// What each worker's job has printed, and is not shown yet.
     workers: Mutex<BTreeMap<usize, Arc<Mutex<Group>>>>,
+    /// Who else is told that nobody reads it.
+    events: OnceLock<EventLog>,
 }
 
 /// What one job printed.
@@ -74,7 +76,18 @@ impl JobOutput {
             show,
             outlet: Outlet::open(display)?,
             workers: Mutex::default(),
+            events: OnceLock::new(),
         }))))
+    }
+
+    /// Tells it there, too, if nobody reads what is shown.
+    pub fn tell(&self, events: &EventLog) {
+        self.0.events.set(events.clone()).ok();
+    }
+
+    /// Whether more may be printed.
+    pub fn has_room(&self) -> bool {
+        self.0.has_room()
     }
 
     /// What jobs are to print to.
@@ -82,8 +95,8 @@ impl JobOutput {
         Arc::clone(&self.0) as Arc<dyn Printer>
     }
 
-    /// Waits until all is shown that jobs have printed; no longer than its reader reads once the run was killed.
-    pub fn drain(&self, killed: &Stop) {
+    /// Waits until all is shown that jobs have printed; no longer than its reader reads once the run is to end.
+    pub fn drain(&self, is_to_end: impl Fn() -> bool) {
         if self.0.show == Show::Grouped {
             // What workers that stay alive printed behind their last job.
             let workers: Vec<_> = lock(&self.0.workers).keys().copied().collect();
@@ -91,7 +104,9 @@ impl JobOutput {
                 self.0.close(worker, &name(worker));
             }
         }
-        self.0.outlet.drain(killed);
+        if !self.0.outlet.drain(is_to_end) {
+            warn!("the rest of what jobs printed is not shown: nobody reads it");
+        }
     }
 }
 
@@ -123,7 +138,14 @@ impl Printer for Shared {
     }
 
     fn has_room(&self) -> bool {
-        self.outlet.has_room()
+        self.outlet.has_room(|| {
+            warn!(
+                "64 MiB of what jobs print are not read: no further job is started until they are"
+            );
+            if let Some(events) = self.events.get() {
+                events.output_unread();
+            }
+        })
     }
 }
 

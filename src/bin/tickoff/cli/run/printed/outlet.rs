@@ -2,8 +2,9 @@
 //!
 //! A thread of its own writes it, one piece after the other, so that no line tears another one and no reader that
 //! has stopped reading holds a job's result, its time limit or a stop up. What waits for that thread is bounded:
-//! beyond [`ROOM`] jobs are not read from any more. Nothing is left out, unless the output itself fails or whoever
-//! is at the terminal asks for the end and the reader takes no more.
+//! beyond [`ROOM`] no job is started, and jobs are not read from any more. If their reader takes nothing meanwhile,
+//! that is told. Nothing is left out, unless the output itself fails or whoever is at the terminal asks for the end
+//! and the reader takes no more.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tickoff::{Stop, StopLevel, Stream};
+use tickoff::Stream;
 use tracing::warn;
 
 use super::form::Place;
@@ -20,12 +21,18 @@ use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 
 /// How many bytes may wait before jobs have to.
-const ROOM: u64 = 1 << 20;
+const ROOM: u64 = 64 << 20;
+
+/// What one piece takes of that besides its bytes, for its key and its place in the queue.
+const ALONE: u64 = 256;
+
+/// What a file takes of it at least: only so many are open at a time.
+const FILE: u64 = 1 << 20;
 
 /// The longest piece that is written at once, but for a whole line.
 const PIECE: u64 = 64 << 10;
 
-/// How long a reader may take no more before the rest is given up, once the run is to end at once.
+/// How long a reader may take no more before that is told, or the rest is given up if the run is to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a job printed on one of its outputs.
@@ -52,30 +59,51 @@ impl Bytes {
     }
 }
 
+impl Printed {
+    /// What it takes of [`ROOM`].
+    fn size(&self) -> u64 {
+        let alone = ALONE + self.key.len() as u64;
+        alone
+            + match &self.bytes {
+                Bytes::Lines(lines) => lines.len() as u64,
+                Bytes::Spooled(_, length) => FILE.max(*length),
+            }
+    }
+}
+
 /// Writes what it is given, in that order.
 pub struct Outlet(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     waiting: VecDeque<Printed>,
-    /// Of those that wait, and of the one that is being written.
-    bytes: u64,
+    /// What those take of [`ROOM`] that wait, and the ones that are being written.
+    taken: u64,
     is_closed: bool,
-    /// How often something was written.
-    writes: u64,
+    /// When something was written, or the outlet began.
+    last_write: Instant,
+    /// Whether it was told that nobody reads.
+    is_told: bool,
 }
 
 impl Outlet {
     /// Begins to write, to where the program's own outputs go.
     pub fn open(display: &Display) -> Result<Outlet, Failure> {
         let places = [Stream::Stdout, Stream::Stderr].map(|stream| Place::of(stream, display));
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                taken: 0,
+                is_closed: false,
+                last_write: Instant::now(),
+                is_told: false,
+            }),
+            changed: Condvar::new(),
+        });
         let writing = Arc::clone(&shared);
         thread::Builder::new()
             .name("printer".into())
@@ -92,29 +120,43 @@ impl Outlet {
     /// Takes something to be written.
     pub fn push(&self, printed: Printed) {
         let mut state = self.0.lock();
-        state.bytes += printed.bytes.len();
+        if state.taken == 0 {
+            // Nothing was there to be read.
+            state.last_write = Instant::now();
+        }
+        state.taken += printed.size();
         state.waiting.push_back(printed);
         self.0.changed.notify_all();
     }
 
-    /// Whether more should be given.
-    pub fn has_room(&self) -> bool {
-        self.0.lock().bytes < ROOM
+    /// Whether more should be given. `unread` is called, once, if that is not so and nothing is read.
+    pub fn has_room(&self, unread: impl FnOnce()) -> bool {
+        let mut state = self.0.lock();
+        if state.taken < ROOM {
+            return true;
+        }
+        if !state.is_told && state.last_write.elapsed() >= PATIENCE {
+            state.is_told = true;
+            drop(state);
+            unread();
+        }
+        false
     }
 
-    /// Waits until all is written; no longer than its reader reads once the run was killed.
-    pub fn drain(&self, killed: &Stop) {
+    /// Waits until all is written; no longer than its reader reads once the run is to end. Whether it is written.
+    pub fn drain(&self, is_to_end: impl Fn() -> bool) -> bool {
         let mut state = self.0.lock();
-        let mut last = (state.writes, Instant::now());
-        while state.bytes > 0 {
+        let mut last = (state.last_write, Instant::now());
+        while state.taken > 0 {
             let woken = self.0.changed.wait_timeout(state, PATIENCE / 10);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            if state.writes > last.0 || killed.level() < StopLevel::Now {
-                last = (state.writes, Instant::now());
+            if state.last_write != last.0 || !is_to_end() {
+                last = (state.last_write, Instant::now());
             } else if last.1.elapsed() >= PATIENCE {
-                return;
+                return false;
             }
         }
+        true
     }
 }
 
@@ -133,7 +175,7 @@ impl Shared {
     fn write_all(&self, places: [Place; 2]) {
         let mut places = places.map(Some);
         while let Some((stream, batch)) = self.next() {
-            let length: u64 = batch.iter().map(|printed| printed.bytes.len()).sum();
+            let size: u64 = batch.iter().map(Printed::size).sum();
             let place = &mut places[stream as usize];
             if let Some(open) = place
                 && let Err(error) = self.write(open, batch)
@@ -144,8 +186,8 @@ impl Shared {
                 *place = None;
             }
             let mut state = self.lock();
-            state.bytes -= length;
-            state.writes += 1;
+            state.taken -= size;
+            state.last_write = Instant::now();
             self.changed.notify_all();
         }
     }
@@ -215,7 +257,7 @@ impl Shared {
             place.add(shown, key, &piece, is_all);
             if shown.len() as u64 >= PIECE {
                 place.write(&std::mem::take(shown))?;
-                self.lock().writes += 1;
+                self.lock().last_write = Instant::now();
             }
         }
     }
