@@ -210,6 +210,13 @@ impl Unread {
         Unread { child, reader }
     }
 
+    fn start_with(run: &mut Command, stderr: File) -> Unread {
+        let (reader, writer) = io::pipe().unwrap();
+        let child = run.stdout(writer).stderr(stderr).spawn().unwrap();
+        run.stdout(Stdio::null());
+        Unread { child, reader }
+    }
+
     fn start_with_stderr(run: &mut Command) -> Unread {
         let (reader, writer) = io::pipe().unwrap();
         let child = run.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
@@ -361,9 +368,6 @@ fn a_reader_that_does_not_read_holds_up_no_time_limit_no_result_and_no_stop() {
         sheet.get("P1")["status"] == "ERROR"
     });
     run.signal(Signal::INT);
-    // Two at once may count as one.
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal(Signal::INT);
     run.ends_with(130);
     assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 4s");
     assert_eq!(sheet.lines("waits"), [""; 0], "no job began without room");
@@ -384,12 +388,77 @@ fn a_reader_of_messages_that_has_stopped_reading_holds_up_no_job_and_no_stop() {
         "its messages are not read yet"
     );
     run.signal(Signal::INT);
-    std::thread::sleep(Duration::from_millis(300));
-    run.signal(Signal::INT);
     run.ends();
     let mut said = String::new();
     run.reader.read_to_string(&mut said).unwrap();
     assert!(said.contains("failed key=P1 "), "{said}");
+}
+
+#[test]
+fn a_run_of_which_only_unread_output_is_left_is_ended_by_the_first_signal() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let sheet = sheet(2);
+        make_block(&sheet);
+        let mut run = sheet.run("-j 2", "cat block");
+        let stderr = File::create(sheet.folder().join("stderr")).unwrap();
+        let mut run = Unread::start_with(&mut run, stderr);
+        wait_until("all have run", || sheet.status()["completed"] == 2);
+        // It is the end of the session that leaves only what is unread.
+        wait_until("the session is over", || {
+            sheet.status()["session"].is_null()
+        });
+        assert!(run.child.try_wait().unwrap().is_none(), "it is not read");
+        run.signal(signal);
+        run.ends_with(code);
+        let said = sheet.lines("stderr").join("\n");
+        let words = [
+            "ending: what nobody reads is not waited for",
+            "the rest of what jobs printed is not shown: nobody reads it",
+            "2 done, 0 errors",
+        ];
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+        assert!(!said.contains("running commands"), "{said}");
+    }
+}
+
+#[test]
+fn a_signal_while_jobs_run_is_enough_though_what_they_printed_is_not_read() {
+    let sheet = sheet(2);
+    make_block(&sheet);
+    let script = "cat block; echo >> printed; await go";
+    let mut run = Unread::start(&mut sheet.run("-j 1", script));
+    wait_until("the job has printed", || !sheet.lines("printed").is_empty());
+    run.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(300));
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.ends_with(143);
+    let statuses = ["P1", "P2"].map(|key| sheet.cell(key, "STATUS"));
+    assert_eq!(statuses, ["COMPLETED", ""]);
+}
+
+#[test]
+fn a_reader_is_waited_for_without_a_signal_and_one_that_reads_with_a_signal() {
+    for is_ended in [false, true] {
+        let sheet = sheet(4);
+        make_block(&sheet);
+        let options = "-j 1 --halt soon,fail=1";
+        let mut run = Unread::start(&mut sheet.run(options, "cat block block; exit 1"));
+        wait_until("a job has failed", || sheet.get("P1")["status"] == "ERROR");
+        let mut all = Vec::new();
+        if is_ended {
+            run.signal(Signal::TERM);
+            let mut piece = [0; 1 << 18];
+            while let length @ 1.. = run.reader.read(&mut piece).unwrap() {
+                all.extend_from_slice(&piece[..length]);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        } else {
+            std::thread::sleep(Duration::from_millis(2_500));
+            run.reader.read_to_end(&mut all).unwrap();
+        }
+        assert_eq!(all.len(), 2 << 20);
+        run.ends();
+    }
 }
 
 #[test]

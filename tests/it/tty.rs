@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::command_line::{end, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::command_line::{end, is_alive, wait_until};
 use crate::fixture::TempSheet;
 use crate::printed::terminal::Terminal;
 
@@ -132,4 +134,50 @@ fn there_must_be_a_terminal_and_one_command_at_a_time() {
         "tickoff: --tty gives commands the terminal, and there is none, or this runs in the background\n"
     );
     assert_eq!(sheet.text(), before);
+}
+
+/// With Ctrl-S; of Ctrl-C the terminal would go on by itself.
+#[test]
+fn a_terminal_that_was_stopped_holds_up_no_job_and_no_end() {
+    for options in ["-j 1", "-j 1 -q"] {
+        let sheet = TempSheet::pending(20);
+        let script = "echo $PPID > run.new; mv run.new run; [ $TICKOFF_KEY != PO0 ] || await go; \
+            echo printed; echo warned >&2";
+        let mut run = Terminal::start(&sheet.run(options, script), 80);
+        wait_until("a job runs", || !sheet.lines("run").is_empty());
+        wait_until("it has the terminal", || {
+            !run.echoes() || options == "-j 1 -q"
+        });
+        run.press(b"\x13");
+        fs::write(sheet.folder().join("go"), "").unwrap();
+        wait_until("all have run", || sheet.status()["completed"] == 20);
+        wait_until("the session is over", || {
+            sheet.status()["session"].is_null()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let pid: i32 = sheet.lines("run").concat().parse().unwrap();
+        assert!(is_alive(&pid.to_string()), "what is printed is not read");
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        run.end(143);
+    }
+}
+
+#[test]
+fn what_waited_for_a_stopped_terminal_is_shown_when_it_goes_on() {
+    for options in ["-j 1", "-j 1 -q"] {
+        let sheet = TempSheet::pending(20);
+        let script = "echo >> begun; [ $TICKOFF_KEY != PO0 ] || await go; echo printed";
+        let mut run = Terminal::start(&sheet.run(options, script), 80);
+        wait_until("a job runs", || !sheet.lines("begun").is_empty());
+        run.press(b"\x13");
+        fs::write(sheet.folder().join("go"), "").unwrap();
+        wait_until("all have run", || sheet.status()["completed"] == 20);
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        run.press(b"\x11");
+        let (lines, _) = run.end(0);
+        for key in 0..20 {
+            let line = format!("PO{key} | printed");
+            assert!(lines.contains(&line), "{line}: {lines:#?}");
+        }
+    }
 }

@@ -97,6 +97,7 @@ fn a_signal_ends_it_and_what_was_durable_stays() {
     let mut unread = Unread::start();
     let began = Instant::now();
     kill_process(Pid::from_child(&unread.apply), Signal::TERM).unwrap();
+    wait_until("it ends", || unread.apply.try_wait().unwrap().is_some());
     let status = unread.apply.wait().unwrap();
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(status.code(), Some(143));
@@ -121,4 +122,29 @@ fn who_begins_to_read_gets_every_answer() {
         assert!(answer.starts_with(&beginning), "{:.80}", answer);
         assert!(answer.ends_with("\"durable\":true}\n"), "{number}");
     }
+}
+
+#[test]
+fn the_first_signal_ends_an_apply_of_which_only_unread_messages_are_left() {
+    let sheet = TempSheet::new(SHEET);
+    let mut apply = sheet.tickoff("apply");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut child = apply.stdin(Stdio::piped()).stderr(writer).spawn().unwrap();
+    drop(apply);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin
+        .write_all(b"no line\n".repeat(3_000).as_slice())
+        .unwrap();
+    let last = b"{\"po_number\":\"P1\",\"updates\":{\"STATUS\":\"COMPLETED\"}}\n";
+    stdin.write_all(last).unwrap();
+    drop(stdin);
+    wait_until("all is applied", || {
+        let status = sheet.status();
+        status["completed"] == 1 && status["session"].is_null()
+    });
+    thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it is not read");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    drop(reader);
 }

@@ -77,67 +77,107 @@ pub const APPLY: Words = [
     "results that wait are given up; once more ends tickoff at once",
 ];
 
+/// When nothing is left but what others are to read.
+const ENDING: Words = [
+    "ending: what nobody reads is not waited for",
+    "once more ends tickoff at once",
+];
+
 /// Watches for signals: the first lets running commands finish, the second kills them, the third ends the program at
 /// once. One that stops the program, Ctrl-Z, or of which it dies, Ctrl-\, finds the terminal as it was.
 pub struct Interruption {
     /// What the pool looks at.
     pub stop: Stop,
-    /// Raised by a second signal, and by nothing else.
-    pub killed: Stop,
-    /// The first of them; 0 for none. Written by the signal thread, read when the run is over.
-    signal: Arc<AtomicI32>,
+    told: Arc<Told>,
+    display: Display,
+}
+
+/// What the signal thread and the others tell each other. `SeqCst`: whoever writes one of the two reads the other one
+/// then, so that not both miss what the other did.
+#[derive(Default)]
+struct Told {
+    /// The first signal; 0 for none. Written by the signal thread.
+    signal: AtomicI32,
+    /// Whether the work is over. Written by whoever did it.
+    is_over: AtomicBool,
 }
 
 impl Interruption {
     /// Begins to watch. A signal that whoever started us wants ignored stays so.
     pub fn watch(display: &Display, words: Words) -> Result<Interruption, Failure> {
-        let display = display.clone();
         let mut signals = watched().map_err(failed)?;
         let interruption = Interruption {
             stop: Stop::new(),
-            killed: Stop::new(),
-            signal: Arc::default(),
+            told: Arc::default(),
+            display: display.clone(),
         };
-        let (stop, killed) = (interruption.stop.clone(), interruption.killed.clone());
-        let first = Arc::clone(&interruption.signal);
+        let (stop, display) = (interruption.stop.clone(), display.clone());
+        let told = Arc::clone(&interruption.told);
+        let mut is_killing = false;
+        let heed = move || {
+            for signal in signals.forever() {
+                if signal == SIGTSTP {
+                    display.lend_terminal(suspend);
+                    continue;
+                } else if !ENDED_BY.contains(&signal) {
+                    end_by(signal, &display);
+                }
+                let before =
+                    told.signal
+                        .compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+                let is_over = told.is_over.load(Ordering::SeqCst);
+                let words = if is_over { ENDING } else { words };
+                match before {
+                    Ok(_) => {
+                        stop.soon();
+                        if is_over {
+                            display.hurry();
+                        }
+                        tracing::warn!("{}", words[0]);
+                    }
+                    Err(_) if !is_killing => {
+                        is_killing = true;
+                        stop.now();
+                        display.hurry();
+                        tracing::warn!("{}", words[1]);
+                    }
+                    Err(first) => end_at_once(first, &display),
+                }
+            }
+        };
         thread::Builder::new()
             .name("signals".into())
-            .spawn(move || {
-                for signal in signals.forever() {
-                    if signal == SIGTSTP {
-                        display.lend_terminal(suspend);
-                        continue;
-                    } else if !ENDED_BY.contains(&signal) {
-                        end_by(signal, &display);
-                    }
-                    let before =
-                        first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-                    match before {
-                        Ok(_) => {
-                            stop.soon();
-                            tracing::warn!("{}", words[0]);
-                        }
-                        Err(_) if killed.level() == StopLevel::Continue => {
-                            stop.now();
-                            killed.now();
-                            display.hurry();
-                            tracing::warn!("{}", words[1]);
-                        }
-                        Err(first) => end_at_once(first, &display),
-                    }
-                }
-            })
+            .spawn(heed)
             .map_err(failed)?;
         Ok(interruption)
     }
 
+    /// Whether there was a signal.
+    pub fn came(&self) -> bool {
+        self.told.signal.load(Ordering::SeqCst) != 0
+    }
+
+    /// From now on one signal is enough, be it one that has come: nothing is left but what others are to read.
+    pub fn work_is_over(&self) {
+        self.told.is_over.store(true, Ordering::SeqCst);
+        if self.came() {
+            self.display.hurry();
+        }
+    }
+
     /// How a run ends that was or was not interrupted.
     pub fn exit(&self) -> Exit {
-        match self.signal.load(Ordering::SeqCst) {
+        match self.told.signal.load(Ordering::SeqCst) {
             0 => Exit::Done,
             _ if self.stop.level() == StopLevel::Continue => Exit::Done,
             signal => exit_of(signal),
         }
+    }
+}
+
+impl Drop for Interruption {
+    fn drop(&mut self) {
+        self.work_is_over();
     }
 }
 

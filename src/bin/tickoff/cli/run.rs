@@ -16,7 +16,7 @@ mod dry;
 
 use std::time::Instant;
 
-use tickoff::{Event, Job, Outcome, RunControl, StopLevel, Summary, Updates, WorkerPool};
+use tickoff::{Event, Job, Outcome, RunControl, Summary, Updates, WorkerPool};
 
 use super::args::slip;
 use super::formulas::Judge;
@@ -106,8 +106,9 @@ pub fn run(args: &RunArgs, display: &Display) -> Result<Exit, Failure> {
     for message in judge.counted() {
         tracing::warn!("{message}");
     }
+    interruption.work_is_over();
     if let Some(output) = &output {
-        output.drain(|| interruption.killed.level() == StopLevel::Now);
+        output.drain(|| interruption.came());
     }
     observers.ended(ran.as_ref());
     let summary = ran?;

@@ -99,6 +99,11 @@ impl Backlog {
         self.changed.notify_all();
     }
 
+    /// Whether that is so.
+    pub(super) fn is_hurried(&self) -> bool {
+        lock(&self.state).is_hurried
+    }
+
     /// Waits until all is written, or for as long as is worth it once that is [hurried](Backlog::hurry).
     pub(super) fn drain(&self) {
         let mut state = lock(&self.state);

@@ -9,9 +9,9 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use console::Term;
@@ -157,11 +157,19 @@ impl Display {
         self.0.is_showing.store(is_showing, Ordering::SeqCst);
     }
 
+    /// Waits for a thread that writes; not for long once no reader is [waited for](Display::hurry).
+    pub(super) fn wait_for(&self, writing: &JoinHandle<()>) {
+        let backlog = self.0.backlog.get();
+        while !is_over_soon(writing) && !backlog.is_some_and(|backlog| backlog.is_hurried()) {}
+    }
+
     /// Takes the lines that change away.
     pub fn clear(&self) {
         self.drain();
-        if self.0.is_showing.swap(false, Ordering::SeqCst) {
-            lock(&self.0.screen).show(Vec::new()).ok();
+        if self.0.is_showing.swap(false, Ordering::SeqCst)
+            && let Some(wiping) = self.begin_wiping()
+        {
+            self.wait_for(&wiping);
         }
     }
 
@@ -203,15 +211,14 @@ impl Display {
 
     /// Takes the lines that change away, unless the terminal has stopped reading.
     fn wipe(&self) {
-        let (wiped, is_wiped) = mpsc::channel();
+        self.begin_wiping().as_ref().map(is_over_soon);
+    }
+
+    /// Takes the lines that change away, on a thread of its own.
+    fn begin_wiping(&self) -> Option<JoinHandle<()>> {
         let display = self.clone();
-        let wipe = move || {
-            lock(&display.0.screen).show(Vec::new()).ok();
-            wiped.send(()).ok();
-        };
-        if thread::Builder::new().spawn(wipe).is_ok() {
-            is_wiped.recv_timeout(Duration::from_millis(200)).ok();
-        }
+        let wipe = move || lock(&display.0.screen).show(Vec::new()).unwrap_or_default();
+        thread::Builder::new().spawn(wipe).ok()
     }
 
     /// Whether such lines are a part of the log.
@@ -352,6 +359,16 @@ struct Shared {
     terminal: Terminal,
     /// There if a thread writes.
     backlog: OnceLock<Arc<Backlog>>,
+}
+
+/// Whether a thread that writes to the terminal ends within a while; if not, the terminal has stopped reading.
+fn is_over_soon(writing: &JoinHandle<()>) -> bool {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let began = Instant::now();
+    while !writing.is_finished() && began.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(1));
+    }
+    writing.is_finished()
 }
 
 /// Whether a person looks at it, through something that does more than write one line below the other.

@@ -107,7 +107,7 @@ impl Drop for Progress {
         self.told.over.notify_all();
         if let Some(ticker) = self.ticker.take() {
             // One that panicked was only of use to people who watched.
-            ticker.join().ok();
+            self.told.display.wait_for(&ticker);
         }
         self.told.display.clear();
         self.told.display.release_terminal();
@@ -135,10 +135,14 @@ impl Told {
         // Whoever looks sees at once that the run can be controlled.
         let mut last_told = DateTime::<Utc>::MIN_UTC;
         let mut told = None;
-        let mut is_over = lock(&self.is_over);
-        while !*is_over {
+        loop {
+            let is_over = lock(&self.is_over);
+            if *is_over {
+                return;
+            }
             let woken = self.over.wait_timeout(is_over, REFRESH);
-            is_over = woken.unwrap_or_else(PoisonError::into_inner).0;
+            // Nobody who ends it waits for a terminal that has stopped reading.
+            drop(woken.unwrap_or_else(PoisonError::into_inner));
             let now = Utc::now();
             self.tick(now);
             let board = lock(&self.board).clone();
