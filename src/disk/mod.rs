@@ -25,7 +25,7 @@ pub(crate) use lock::{
     MAX_TOLD, SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder,
     read_holder, refuse_foreign_session,
 };
-pub(crate) use replace::{Displaced, Publication, Replacement};
+pub(crate) use replace::{Displaced, Publication, Replacement, is_displaced};
 pub(crate) use settled::{SETTLE, SETTLE_SUSPICIOUS, has_settled, take, take_open};
 pub(crate) use snapshot::{Snapshot, scratch_file};
 pub(crate) use staged::Staged;

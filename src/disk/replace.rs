@@ -23,7 +23,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::thread;
 use std::time::SystemTime;
 
@@ -379,6 +379,23 @@ pub(crate) fn leftovers(target: &Target) -> Result<Vec<Displaced>> {
     Ok(edits)
 }
 
+/// Whether somebody alive displaced a file that was public, and merges what is in it: that holds it, under a temporary
+/// name or none. The caller has the write lock.
+pub(crate) fn is_displaced(target: &Target, file: &File) -> Result<bool> {
+    let failed = || Error::io("read", target.folder_path());
+    if !staged::is_held(file).map_err(failed())? {
+        return Ok(false);
+    }
+    let metadata = file.metadata().map_err(failed())?;
+    let names = read_folder(target.folder_path()).map_err(failed())?;
+    let is_temporary = names.iter().any(|entry| {
+        let name = entry.file_name();
+        let is_ours = |name| Temporary::of(target, name).is_some();
+        entry.ino() == metadata.ino() && name.to_str().is_some_and(is_ours)
+    });
+    Ok(is_temporary || metadata.nlink() == 0)
+}
+
 /// What a temporary name beside a sheet stands for.
 #[derive(Debug, PartialEq)]
 enum Temporary {
@@ -544,9 +561,22 @@ mod tests {
         let name = new.staged.exchange(target.name()).unwrap();
         let displaced = open_displaced(&target, &name).unwrap();
         staged::hold(&displaced);
+        let seen = open_displaced(&target, &name).unwrap();
+        assert!(is_displaced(&target, &seen).unwrap());
         assert!(leftovers(&target).unwrap().is_empty());
         drop(displaced);
+        assert!(!is_displaced(&target, &seen).unwrap());
         assert_eq!(leftovers(&target).unwrap().len(), 1, "as a kill leaves it");
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_was_displaced_by_nobody_though_somebody_locks_it() {
+        let (folder, target) = sheet();
+        std::fs::rename(target.path(), folder.path().join("aside")).unwrap();
+        let file = File::open(folder.path().join("aside")).unwrap();
+        staged::hold(&file);
+        let seen = File::open(folder.path().join("aside")).unwrap();
+        assert!(!is_displaced(&target, &seen).unwrap());
     }
 
     #[test]

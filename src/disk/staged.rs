@@ -326,6 +326,16 @@ pub(crate) fn hold(file: &File) {
     let _ = flock::try_exclusive(file);
 }
 
+/// Whether somebody holds a file that has a temporary name of ours. Where the filesystem has no locks nobody can
+/// tell.
+pub(crate) fn is_held(file: &File) -> io::Result<bool> {
+    let is_free = is_free(file)?;
+    if is_free {
+        flock::unlock(file)?;
+    }
+    Ok(!is_free)
+}
+
 /// Locks a file of ours. `false`: somebody else has the lock. Where the filesystem has no locks nobody
 /// can take the file up, and it is as good as locked.
 fn lock(file: &File) -> io::Result<bool> {

@@ -150,6 +150,14 @@ impl Public {
         Public::Judged { hash: digits(hash) }
     }
 
+    /// A save that others came behind before this was told.
+    pub(crate) fn did_not_last(self) -> Public {
+        match self {
+            Public::Saved { hash, .. } => Public::Judged { hash },
+            others => others,
+        }
+    }
+
     /// A version has the sheet's name: the one that the frame with this number told of, or else this frame.
     pub(crate) fn confirmed(frame: Option<u64>) -> Public {
         Public::Confirmed { frame }

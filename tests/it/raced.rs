@@ -4,7 +4,7 @@
 //! and say so. In a poorer system (see [`crate::poor`]) the new version is renamed over the old one, and
 //! a file that takes the sheet's name in that moment is lost: nothing else is promised there.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
@@ -349,6 +349,65 @@ fn an_edit_that_was_displaced_takes_nothing_away_when_the_journal_is_gone() {
     }
     let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;first\n"));
     displace_two_edits(&sheet);
+}
+
+/// Somebody's edit of the version that is about to be displaced, written in place.
+fn writes_to_displaced(sheet: &TempSheet, edited: &str) -> File {
+    let file = OpenOptions::new().write(true).open(sheet.path()).unwrap();
+    file.write_all_at(edited.as_bytes(), 0).unwrap();
+    wait_until("the exchange is done", || sheet.text().contains("ours"));
+    file
+}
+
+#[test]
+fn an_edit_that_another_process_displaced_and_merged_is_not_merged_once_more_by_a_session() {
+    let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;\n"));
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    session.prepare(3).unwrap();
+    let ours = |po, note| session.handler().update_record(po, [("note", note)]);
+    ours("C", "first").unwrap();
+    let Some(mut set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    drop(writes_to_displaced(
+        &sheet,
+        &sheet.text().replace("first", "early"),
+    ));
+    // The other process takes that in as soon as it has merged the displaced one.
+    let saved = sheet.folder().join("saved.csv");
+    std::fs::write(&saved, sheet.text().replace("first", "later")).unwrap();
+    std::fs::rename(saved, sheet.path()).unwrap();
+    assert!(set.wait().unwrap().success());
+    ours("B", "ours").unwrap();
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("C", "note"), "later");
+}
+
+#[test]
+fn an_edit_that_another_process_displaced_and_has_not_merged_yet_is_left_to_it_by_a_session() {
+    if lacks("exchange") {
+        return;
+    }
+    let sheet = TempSheet::new(format!("{SHEET}C;PENDING;;;first\n"));
+    let mut session = Session::open(sheet.path(), &Options::default()).unwrap();
+    session.prepare(3).unwrap();
+    let Some(mut set) = set_before_its_exchange(&sheet) else {
+        return;
+    };
+    let file = writes_to_displaced(&sheet, &sheet.text().replace("first", "early"));
+    // Its times do not tell any more that it was written last.
+    std::thread::sleep(Duration::from_millis(20));
+    let mode = std::fs::Permissions::from_mode(0o600);
+    file.set_permissions(mode).unwrap();
+    let ours = session.handler().update_record("B", [("note", "ours")]);
+    ours.unwrap();
+    drop(file);
+    assert!(set.wait().unwrap().success());
+    session.finish().unwrap();
+    assert_eq!(sheet.cell("C", "note"), "early");
+    let copies = sheet.backup_names();
+    let is_taken_back = |name: &String| name.contains(".replaced");
+    assert!(!copies.iter().any(is_taken_back), "{copies:?}");
 }
 
 /// The edit lies in the displaced file and has to rest there; its author reads the version without it,

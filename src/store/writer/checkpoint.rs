@@ -211,6 +211,11 @@ impl Writer {
     fn take_in_outside(&mut self) -> Result<Option<Public>> {
         self.outside.look_at_watched(&self.site)?;
         self.hold_public();
+        self.take_in_behind_the_hold()
+    }
+
+    /// The same, once the file that has the name is held.
+    fn take_in_behind_the_hold(&mut self) -> Result<Option<Public>> {
         if !self.merge_nameless()? {
             return Ok(None);
         }
@@ -325,5 +330,44 @@ impl Writer {
         self.outside.set_public(version);
         self.adopt(new, merged);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::sheet::Options;
+
+    #[test]
+    fn what_is_written_to_a_file_that_loses_the_name_behind_the_hold_comes_before_what_takes_it() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let path = folder.path().join("in.csv");
+        let text = "PO_NUMBER;STATUS;note\nP1;;first\n";
+        fs::write(&path, text).unwrap();
+        let target = Arc::new(Target::open(&path).unwrap());
+        let (options, session) = (Options::default(), Some("session"));
+        let (mut writer, _) = Writer::open(target, &options, session, None).unwrap();
+
+        let held = writer.lock.acquire().unwrap();
+        writer.hold_public();
+        fs::write(&path, text.replace("first", "earlier")).unwrap();
+        let saved = folder.path().join("saved");
+        fs::write(&saved, text.replace("first", "later")).unwrap();
+        fs::rename(saved, &path).unwrap();
+        let taken_in = writer.take_in_behind_the_hold().unwrap();
+        assert!(taken_in.is_none(), "it is held before it is taken in");
+        drop(held);
+
+        writer.checkpoint_patiently().unwrap();
+        let shown = fs::read_to_string(&path).unwrap();
+        assert!(shown.contains("later"), "{shown}");
+        let copies = writer.backups().list_copies().unwrap();
+        let [kept] = &copies[..] else {
+            panic!("one of them takes back the other: {copies:?}");
+        };
+        let kept = fs::read_to_string(&kept.path).unwrap();
+        assert!(kept.contains("earlier"), "{kept}");
     }
 }

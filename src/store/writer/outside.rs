@@ -15,7 +15,7 @@ use crate::disk::{
     Target, Version, take,
 };
 use crate::error::{Error, Result};
-use crate::journal::Frame;
+use crate::journal::{Frame, Public};
 use crate::sheet::merge::{self, Held};
 use crate::sheet::{Conflict, RowUpdate, Sheet};
 use crate::store::patience::patiently;
@@ -147,10 +147,13 @@ impl Outside {
     pub(super) fn took(&mut self, judged: Frame) {
         self.another_since = None;
         match &mut self.judged {
-            // The earlier one did not last: only its cells count.
+            // The earlier one did not last: only its cells count, and that it was judged.
             Some(before) => {
                 before.rows.extend(judged.rows);
-                before.public = judged.public;
+                if !judged.public.is_empty() {
+                    let earlier = before.public.drain(..).map(Public::did_not_last);
+                    before.public = earlier.chain(judged.public).collect();
+                }
             }
             before => *before = Some(judged),
         }

@@ -6,9 +6,14 @@
 //! before the later save is.
 //!
 //! That holds of a file that was taken in. What was written in place into one that never was is kept in a copy. A whole
-//! save that another one replaced before it was taken in is dropped, as where no session runs. Judging those as well
-//! lost edits to earlier ones of the same cells under programs that replace the sheet as fast as they can; some are
-//! lost still, by a cause that is not proved (tests/README.md, campaigns of 27 November).
+//! save that another one replaced before it was taken in is dropped, as where no session runs. Which of them a file is,
+//! its stamp tells and not its inode: once the file of the known version is gone, a new one may get its inode. Such a
+//! save was taken for an edit in place and judged, though another process may have merged it before. That edits are
+//! lost to earlier ones of the same cells is not over with that (one of 18,000 in place).
+//!
+//! What another process of ours displaced is merged by that process, which tells the journal of it in the frame
+//! that has its cells: it is left to it while it holds the file, and known afterwards. A file that a kill left
+//! behind is judged here, or kept in a copy by the next who opens the sheet.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,6 +24,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::disk::{
     Rest, SETTLE, SETTLE_SUSPICIOUS, Snapshot, Stamp, Target, Version, hash_bytes, hash_file,
+    is_displaced,
 };
 use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
@@ -74,7 +80,7 @@ pub(super) enum Verdict {
 impl Overtaken {
     /// Looks which file has the sheet's name, and holds it. `public` is the version that is known.
     pub(super) fn look(&mut self, target: &Target, public: &Version) {
-        self.knows(public);
+        self.may_know(public);
         let now = match target.open_sheet() {
             Ok((file, metadata)) => Some((file, Stamp::of(&metadata))),
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
@@ -91,7 +97,7 @@ impl Overtaken {
             content: Content::Found(stamp),
         });
         self.has_the_name(now);
-        self.knows(public);
+        self.may_know(public);
     }
 
     /// Whether no other file than this one had the name when it was looked at last.
@@ -109,7 +115,17 @@ impl Overtaken {
         }));
     }
 
-    /// This version was taken in, or written.
+    /// What was found is this version, if it has its stamp. The inode alone tells nothing: the file in which that
+    /// version was may be gone, and another one have got its inode.
+    fn may_know(&mut self, version: &Version) {
+        if let Some(held) = &mut self.held
+            && matches!(held.content, Content::Found(found) if found == version.stamp)
+        {
+            held.content = Content::TakenIn(*version);
+        }
+    }
+
+    /// This version was taken in from the file that has the name, or written.
     pub(super) fn knows(&mut self, version: &Version) {
         if let Some(held) = &mut self.held
             && held.inode == version.stamp.inode
@@ -177,13 +193,15 @@ impl Lost {
                 _ => Verdict::Drop,
             });
         }
-        // What is written to a file that has another name by now is that file's.
-        if has_a_name && stamp.was_written_last() {
+        // What is written to a file that has another name by now is that file's, and what a process of ours displaced
+        // is merged by that one.
+        let is_displaced = is_displaced(target, &self.file)?;
+        if has_a_name && (stamp.was_written_last() || is_displaced) {
             return Ok(Verdict::Drop);
         }
         let rested = self.rest.of_data(&stamp);
         let is_over = self.since.elapsed() >= SETTLE_SUSPICIOUS;
-        if !is_final && !is_over {
+        if !is_over && (!is_final || is_displaced) {
             return Ok(Verdict::Wait);
         }
         if stamp.size == 0 && !is_open {
@@ -215,5 +233,31 @@ impl Lost {
             }
             Content::Found(found) => stamp.same_data(&found),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_got_the_inode_of_a_version_that_is_gone_is_no_edit_of_it() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let path = folder.path().join("in.csv");
+        fs::write(&path, "PO_NUMBER\n").unwrap();
+        let target = Target::open(&path).unwrap();
+        let (_, metadata) = target.open_sheet().unwrap();
+        let gone = Version::new(Stamp::of(&metadata), 1, SystemTime::now());
+        // Another one, as the name tells it.
+        fs::write(&path, "PO_NUMBER\nA\n").unwrap();
+        let mut overtaken = Overtaken::default();
+        overtaken.look(&target, &gone);
+        fs::write(folder.path().join("saved"), "PO_NUMBER\nB\n").unwrap();
+        fs::rename(folder.path().join("saved"), &path).unwrap();
+        overtaken.look(&target, &gone);
+        let verdict = overtaken.next().unwrap().verdict(&target).unwrap();
+        assert!(matches!(verdict, Verdict::Drop));
     }
 }

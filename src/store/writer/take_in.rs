@@ -170,17 +170,18 @@ impl Writer {
             return Ok(false);
         }
         let new = self.sheet.load_full();
-        if Arc::ptr_eq(&old, &new) {
-            return Ok(true);
+        if !Arc::ptr_eq(&old, &new) {
+            let (rows, is_all) = merge::edits(&old, &new, held, unmerged.cut_off(&new));
+            if !is_all || new.columns() != old.columns() || new.has_repeated() {
+                let kept = self.site.keep(&edit.file, "outside")?;
+                tracing::warn!(%kept, "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
+            }
+            if !rows.is_empty() {
+                self.outside.took(Frame::of(rows));
+            }
         }
-        let (rows, is_all) = merge::edits(&old, &new, held, unmerged.cut_off(&new));
-        if !is_all || new.columns() != old.columns() || new.has_repeated() {
-            let kept = self.site.keep(&edit.file, "outside")?;
-            tracing::warn!(%kept, "another program changed more than single cells while the sheet was replaced; a copy of its version is kept");
-        }
-        if !rows.is_empty() {
-            self.make_durable(Frame::of(rows))?;
-        }
+        // With its cells, and before what came later: a session that held the file open does not judge it once more.
+        self.tell_what_was_judged()?;
         Ok(true)
     }
 
