@@ -252,7 +252,8 @@ impl RecordCommand {
         if self.is_on_terminal && is_interrupted(ending) {
             interrupt_us(job.stop);
         }
-        let is_of_the_stop = is_of_the_stop(ending, job.stop);
+        let handles_signals = waited.as_ref().is_ok_and(|ended| ended.handles_signals);
+        let is_of_the_stop = is_of_the_stop(ending, handles_signals, job.stop);
         match waited {
             Ok(ended) => {
                 let asks_again = match ended.ending {

@@ -27,6 +27,7 @@ use tracing::warn;
 
 use crate::process::orphans::Adopted;
 use crate::process::poll::until;
+use crate::process::signals::OF_A_SERVICE;
 use crate::process::tree::{self, with_descendants};
 use crate::run::stop::lock;
 use crate::run::{Ending, Stop};
@@ -34,7 +35,7 @@ use crate::sys::exit::Exit;
 use crate::sys::foreground::Lent;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
-use crate::sys::processes::Process;
+use crate::sys::processes::{self, Process};
 use crate::sys::program::is_shortage;
 use crate::sys::spawn::{Child, Command, spawn};
 use crate::sys::suspend;
@@ -253,6 +254,11 @@ impl Group {
 
     fn processes(&self) -> Vec<Process> {
         processes(self.leader.id(), self.adopted.as_ref())
+    }
+
+    /// Whether the leader, which has not been reaped, handles a signal for a whole service.
+    pub(super) fn handles_signals(&self) -> bool {
+        processes::handles(self.leader.id(), &OF_A_SERVICE)
     }
 
     /// Waits for the leader's end and takes its exit code. No process of the group is signalled any

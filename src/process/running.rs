@@ -40,6 +40,8 @@ pub(super) struct Ended {
     pub(super) ending: Ending,
     /// Whether it was asked to.
     pub(super) was_stopped: bool,
+    /// Whether it handled a signal that who ends a service sends to all of it.
+    pub(super) handles_signals: bool,
     /// The end of it.
     pub(super) stderr: String,
     /// Empty unless it was wanted.
@@ -135,6 +137,7 @@ impl Running {
         }
         self.stdout.finish()?;
         self.stderr.finish()?;
+        let handles_signals = self.group.handles_signals();
         let ending = match (broken_off, self.group.reap()?) {
             (Some(Ending::Stopped), ending @ Ending::Exit(_)) => ending,
             (Some(broken_off), _) => broken_off,
@@ -143,6 +146,7 @@ impl Running {
         Ok(Ended {
             ending,
             was_stopped: broken_off == Some(Ending::Stopped),
+            handles_signals,
             stderr: self.stderr.end.text(),
             stdout: self.stdout.end,
         })

@@ -36,21 +36,29 @@ pub(super) fn heed_children() -> Result<()> {
 
 /// How long a job that was ended by a signal of a stop waits for the program to hear it too.
 const HEARING: Duration = Duration::from_millis(250);
+/// The same for one that failed and does not say of what: each such failure costs as much.
+const HEARING_IF_IT_HANDLES: Duration = Duration::from_millis(50);
+/// The signals that who ends a service sends to all of it.
+pub(super) const OF_A_SERVICE: [i32; 2] = [SIGTERM, SIGHUP];
 
 /// Whether a job was ended by what ends the run: a service manager sends its signal to every process of a service,
-/// and the jobs may have heard it first.
-pub(super) fn is_of_the_stop(ending: Ending, stop: &Stop) -> bool {
+/// and the jobs may have heard it first. One that handles such a signal may have ended for it with any code.
+pub(super) fn is_of_the_stop(ending: Ending, handles_signals: bool, stop: &Stop) -> bool {
     const HEARD: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
-    match ending {
-        Ending::Signal(signal) if HEARD.contains(&signal) => {
-            stop.sleep_until(Instant::now() + HEARING);
-            stop.is_requested()
-        }
-        Ending::Signal(signal) => signal == SIGKILL && stop.is_requested(),
+    let says_so = match ending {
+        Ending::Signal(signal) => HEARD.contains(&signal),
         // As shells say it of a command that they waited for.
-        Ending::Exit(code) => HEARD.contains(&(code - 128)) && stop.is_requested(),
-        _ => false,
-    }
+        Ending::Exit(code) if code != 0 => HEARD.contains(&(code - 128)),
+        _ => return false,
+    };
+    let hearing = match (says_so, handles_signals) {
+        (true, _) => HEARING,
+        (false, true) => HEARING_IF_IT_HANDLES,
+        (false, false) => Duration::ZERO,
+    };
+    stop.sleep_until(Instant::now() + hearing);
+    let is_killed = ending == Ending::Signal(SIGKILL);
+    stop.are_jobs_asked_too() || stop.is_requested() && (says_so || is_killed)
 }
 
 /// Whether Ctrl-C has ended a command, or that for which a shell waited.

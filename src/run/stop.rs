@@ -24,6 +24,8 @@ struct Told {
     /// Never falls.
     level: StopLevel,
     nudges: u64,
+    /// Whether somebody else asked the jobs to end as well. Never taken back.
+    are_jobs_asked: bool,
 }
 
 /// How urgently a run is to end.
@@ -56,6 +58,12 @@ impl Stop {
         self.raise(StopLevel::Now);
     }
 
+    /// Somebody else asks the jobs to end as well, as who ends a whole service does: one that fails from now on
+    /// keeps its PO's state. Ends nothing by itself, so it is said before [`soon`](Stop::soon).
+    pub fn jobs_are_asked_too(&self) {
+        lock(&self.0.told).are_jobs_asked = true;
+    }
+
     /// How urgently the run is to end.
     pub fn level(&self) -> StopLevel {
         lock(&self.0.told).level
@@ -64,6 +72,11 @@ impl Stop {
     /// Whether the run is to end.
     pub fn is_requested(&self) -> bool {
         self.level() > StopLevel::Continue
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn are_jobs_asked_too(&self) -> bool {
+        lock(&self.0.told).are_jobs_asked
     }
 
     pub(super) fn raise(&self, to: StopLevel) {

@@ -211,6 +211,69 @@ fn a_signal_for_all_processes_leaves_the_rows_that_were_running_as_they_were() {
 }
 
 #[test]
+fn a_job_that_fails_when_the_whole_service_is_ended_keeps_its_state() {
+    for (signal, failure) in [
+        (Signal::TERM, "exit 1"),
+        (Signal::HUP, "exit 1"),
+        (Signal::TERM, "exit 75"),
+        (Signal::TERM, "kill -PIPE $$"),
+    ] {
+        let sheet = TempSheet::pending(2);
+        let script = format!("echo >> log; await go; {failure}");
+        let run = Running::start(&mut sheet.run("-j 1", &script));
+        wait_until("a job runs", || sheet.lines("log").len() == 1);
+        run.signal(signal);
+        run.wait_until_it_says(STOPPING);
+        let_go(&sheet);
+        run.end().with(143);
+        assert_eq!(sheet.status()["pending"], 2, "{failure}");
+        assert_eq!(sheet.cell("PO0", "ERROR_MESSAGE"), "", "{failure}");
+    }
+}
+
+#[test]
+fn a_job_that_handles_the_signal_of_a_service_a_moment_before_the_run_keeps_its_state() {
+    let sheet = TempSheet::pending(1);
+    // The signal for the run comes as the job ends.
+    let script = "trap 'exit 1' TERM; kill -TERM $PPID & exit 1";
+    for _ in 0..10 {
+        end(&mut sheet.run("", script)).with(143);
+        assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING");
+    }
+}
+
+#[test]
+fn a_job_that_fails_after_ctrl_c_has_failed() {
+    let sheet = TempSheet::pending(1);
+    let run = Running::start(&mut sheet.run("", "echo >> log; await go; exit 1"));
+    wait_until("the job runs", || sheet.lines("log").len() == 1);
+    run.signal(Signal::INT);
+    run.wait_until_it_says(STOPPING);
+    let_go(&sheet);
+    run.end().with(130);
+    assert_eq!(sheet.cell("PO0", "ERROR_MESSAGE"), "exit 1");
+}
+
+#[test]
+fn a_worker_that_fails_when_the_whole_service_is_ended_leaves_its_row_as_it_was() {
+    let fails = r#"echo "{\"id\":${id%%,*},\"error\":\"ended\"}"; read end"#;
+    for failure in [fails, "exit 1"] {
+        let sheet = TempSheet::pending(1);
+        let script = format!(
+            r#"read request; id=${{request#\{{\"id\":}}; echo >> log; await go; {failure}"#
+        );
+        let mut run = sheet.run("-j 1 --worker-protocol jsonl", &script);
+        let run = Running::start(&mut run);
+        wait_until("the worker is asked", || sheet.lines("log").len() == 1);
+        run.signal(Signal::TERM);
+        run.wait_until_it_says(STOPPING);
+        let_go(&sheet);
+        run.end().with(143);
+        assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING", "{failure}");
+    }
+}
+
+#[test]
 fn a_job_that_is_killed_while_the_run_goes_on_has_failed() {
     let sheet = TempSheet::pending(1);
     end(&mut sheet.run("", "kill -TERM $$")).with(1);
@@ -328,13 +391,13 @@ fn a_command_that_ended_before_it_was_to_be_killed_keeps_its_result() {
     };
     wait_until("the job runs", || sheet.folder().join("run").exists());
     let program: i32 = sheet.lines("run")[0].parse().unwrap();
-    let terminate = || kill_process(Pid::from_raw(program).unwrap(), Signal::TERM).unwrap();
+    let interrupt = || kill_process(Pid::from_raw(program).unwrap(), Signal::INT).unwrap();
     // A signal would begin the look anew that it interrupts.
     std::thread::sleep(std::time::Duration::from_millis(200));
-    terminate();
+    interrupt();
     run.wait_until_it_says(STOPPING);
-    terminate();
-    run.end().with(143);
+    interrupt();
+    run.end().with(130);
     let cells = ["STATUS", "ERROR_MESSAGE"].map(|column| sheet.cell("PO0", column));
     assert_eq!(cells, ["ERROR", "exit 3: own"]);
 }

@@ -321,7 +321,7 @@ pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, sto
     }
     for (worker, process) in ended {
         let ending = process.end();
-        if ending != Ending::Exit(0) && !is_of_the_stop(ending, stop) {
+        if ending != Ending::Exit(0) && !is_of_the_stop(ending, true, stop) {
             let ending = described(ending);
             warn!(
                 worker,

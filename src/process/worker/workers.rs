@@ -185,6 +185,10 @@ impl WorkerProcesses {
                 }
                 self.has_answered.store(true, Ordering::Relaxed);
                 job.process_ended(&start.ended(answer.as_exit()));
+                let has_failed = matches!(answer, Answer::Error { .. });
+                if has_failed && job.stop.are_jobs_asked_too() {
+                    return Outcome::Stopped;
+                }
                 self.outcome(job, answer)
             }
             Err(mut failure) => {
@@ -192,7 +196,11 @@ impl WorkerProcesses {
                 let process = slot.take().expect("it was asked");
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
-                if matches!(failure, Failure::Ended) && is_of_the_stop(ending, job.stop) {
+                let has_ended = matches!(failure, Failure::Ended);
+                let is_silent = has_ended || matches!(failure, Failure::NoAnswer(_));
+                if has_ended && is_of_the_stop(ending, true, job.stop)
+                    || is_silent && job.stop.are_jobs_asked_too()
+                {
                     return Outcome::Stopped;
                 }
                 self.replaced(job, failure, (ending, said), is_new)

@@ -65,6 +65,10 @@ pub(crate) fn adopted(_is_known: impl Fn(i32) -> bool) -> Vec<Process> {
     Vec::new()
 }
 
+pub(crate) fn handles(_pid: i32, _signals: &[i32]) -> bool {
+    false
+}
+
 pub(crate) fn is_first() -> bool {
     false
 }

@@ -130,6 +130,14 @@ fn children_in(list: &std::path::Path, is_wanted: impl Fn(i32) -> bool) -> Vec<P
         .collect()
 }
 
+/// Whether a process, which may have ended but was not reaped, handles one of these signals.
+pub(crate) fn handles(pid: i32, signals: &[i32]) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let handled = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let handled = handled.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    handled.is_some_and(|mask| signals.iter().any(|signal| mask >> (signal - 1) & 1 == 1))
+}
+
 /// Whether this process is the first of its container, to which every orphan there comes.
 pub(crate) fn is_first() -> bool {
     getpid().as_raw_nonzero().get() == 1

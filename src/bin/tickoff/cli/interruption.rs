@@ -122,6 +122,10 @@ impl Interruption {
                 } else if !ENDED_BY.contains(&signal) {
                     end_by(signal, &display);
                 }
+                // Ctrl-C is not for the jobs, which have no terminal.
+                if signal != SIGINT {
+                    stop.jobs_are_asked_too();
+                }
                 let before =
                     told.signal
                         .compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
