@@ -112,7 +112,7 @@ pub struct Asked {
 
 impl RunningSession {
     /// Asks something of this session on that sheet, in somebody's name. The request is readable for this user alone,
-    /// so root gives it to the user of the session, if that is known. What is asked of a session that does not look for
+    /// so root gives it to the user of the session: to this one, or to whom the sheet's journal belongs. What is asked of a session that does not look for
     /// [requests](Requests) stays unheeded.
     ///
     /// # Errors
@@ -135,6 +135,8 @@ impl RunningSession {
             },
         };
         let text = serde_json::to_string(&message).expect("a request is plain data");
+        // In a user namespace of its own the session does not know by which number it is known here.
+        let user = user.or_else(|| owner(&target, "journal"));
         let path = target.sibling(NAME);
         let began = Instant::now();
         loop {
@@ -173,6 +175,11 @@ fn write(target: &Target, text: &str, user: Option<u32>) -> io::Result<Option<Fi
     let published = staged.publish(target.sibling_name(NAME))?;
     let file = staged.file().try_clone()?;
     Ok(published.then_some(file))
+}
+
+fn owner(target: &Target, extension: &str) -> Option<u32> {
+    let file = target.open_sibling_to_read(extension).ok()??;
+    Some(file.metadata().ok()?.uid())
 }
 
 /// Takes a request away that was for another session; one for this session is waited for.

@@ -1,8 +1,8 @@
 //! A session seen from outside: whether one is going on, who holds it, and what it tells of itself.
 //!
 //! A session writes what it tells behind the first line of the session lock's file, and readers do not try
-//! that lock where the holder's process id tells whether it is held: in the holder's own PID namespace. In
-//! another one they do, for a moment, under the write lock. What is written is neither
+//! that lock where the holder's process id tells whether it is held: in the holder's own PID namespace, if the system
+//! tells there who holds a lock. Elsewhere they do, for a moment, under the write lock. What is written is neither
 //! synced nor replaced atomically, so a reader may meet half of it, and asks again. It is a help for people,
 //! no promise hangs on it.
 
@@ -73,9 +73,13 @@ impl RunningSession {
             return Ok(None);
         };
         // A process that was killed leaves its line in the file, but no lock.
-        let is_going_on = match holder.is_here {
+        let known = match holder.is_here {
             true => lock_holder::is(&file, holder.pid),
-            false => is_held(&target, &file)?,
+            false => None,
+        };
+        let is_going_on = match known {
+            Some(is_going_on) => is_going_on,
+            None => is_held(&target, &file)?,
         };
         Ok(is_going_on.then(|| RunningSession {
             holder,

@@ -87,8 +87,8 @@ pub(crate) mod lock_holder {
     use crate::sys::unix::peer;
 
     /// The system does not tell of locks; so this is whether a process that says it holds one is alive.
-    pub(crate) fn is(_file: &File, pid: u32) -> bool {
-        !peer::has_ended(pid)
+    pub(crate) fn is(_file: &File, pid: u32) -> Option<bool> {
+        Some(!peer::has_ended(pid))
     }
 }
 

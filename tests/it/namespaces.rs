@@ -7,13 +7,25 @@ use serde_json::json;
 use crate::command_line::{Running, end, program, wait_until};
 use crate::fixture::TempSheet;
 
+/// Whether namespaces can be made for a command, which is tried; where not, says so.
+fn can_unshare(arguments: &[&str]) -> bool {
+    let mut unshare = Command::new("unshare");
+    let is_command = arguments.contains(&"sh");
+    let tried = unshare
+        .args(arguments)
+        .args((!is_command).then_some("true"));
+    let can = tried.output().is_ok_and(|tried| tried.status.success());
+    if !can {
+        eprintln!("SKIPPED: no such namespace can be made here, which takes root");
+    }
+    can
+}
+
 /// A run in PID and host name namespaces of its own, where it is process 1 or close to it; `None` where
 /// there are none, and says so.
 fn run_in_a_container(sheet: &TempSheet) -> Option<Running> {
     let unshare = ["-u", "-p", "-f", "--mount-proc", "--kill-child"];
-    let can = Command::new("unshare").args(unshare).arg("true").output();
-    if !can.is_ok_and(|can| can.status.success()) {
-        eprintln!("SKIPPED: no PID namespace can be made here, which takes root");
+    if !can_unshare(&unshare) {
         return None;
     }
     let mut run = Command::new("unshare");
@@ -103,4 +115,102 @@ fn a_run_is_watched_from_another_container_to_its_end() {
             "{ended:?}"
         );
     }
+}
+
+#[test]
+fn a_run_is_seen_and_controlled_in_its_own_container_under_an_outer_proc() {
+    let sheet = TempSheet::pending(2);
+    let script = "\"$0\" run input.csv -j1 --quiet -- sh -c 'touch begun; while [ ! -e go ]; do sleep 0.01; done' &
+        while [ ! -e begun ]; do sleep 0.01; done
+        \"$0\" status input.csv --json > seen; \"$0\" control input.csv jobs=2 > controlled
+        touch go; wait $!";
+    let mut container = Command::new("unshare");
+    container
+        .args(["-p", "-f", "--kill-child", "sh", "-c", script])
+        .arg(program())
+        .current_dir(sheet.folder());
+    if !can_unshare(&["-p", "-f"]) {
+        return;
+    }
+    end(&mut container).with(0);
+    let seen: serde_json::Value = serde_json::from_str(&sheet.lines("seen").concat()).unwrap();
+    assert!(seen["session"].is_object(), "{seen}");
+    let controlled = sheet.lines("controlled").concat();
+    assert!(controlled.starts_with("2 jobs at a time"), "{controlled}");
+}
+
+#[test]
+fn a_run_is_seen_where_the_list_of_locks_is_hidden_and_a_killed_one_is_not() {
+    let hidden = "mount --bind /dev/null /proc/locks";
+    if !can_unshare(&["-m", "sh", "-c", hidden]) {
+        return;
+    }
+    let sheet = TempSheet::pending(1);
+    let status = || {
+        let mut status = Command::new("unshare");
+        status
+            .args(["-m", "sh", "-c"])
+            .arg(format!("{hidden}; exec \"$0\" status input.csv --json"))
+            .arg(program())
+            .current_dir(sheet.folder());
+        end(&mut status).with(0).json()["session"].clone()
+    };
+    let run = Running::start(&mut sheet.run("", "echo >> begun; await go"));
+    wait_until("its job runs", || sheet.folder().join("begun").exists());
+    assert_eq!(status()["pid"], json!(run.id()));
+    run.signal(rustix::process::Signal::KILL);
+    run.end();
+    assert_eq!(status(), json!(null));
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+}
+
+/// A number that no user has here.
+const USER: &str = "100000";
+
+fn as_user() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+    command
+}
+
+#[test]
+fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
+    let sheet = TempSheet::pending(2);
+    let copy = sheet.folder().join("program");
+    std::fs::copy(program(), &copy).unwrap();
+    let mut give = Command::new("chown");
+    let given = give.args(["-R", &format!("{USER}:{USER}")]).arg(sheet.folder()).status();
+    let mut can = as_user();
+    can.args(["unshare", "-U", "-r"])
+        .arg(&copy)
+        .arg("--version");
+    let can = given.unwrap().success() && can.output().is_ok_and(|can| can.status.success());
+    if !can {
+        eprintln!("SKIPPED: no user namespace can be made for another user here, which takes root");
+        return;
+    }
+    let mut run = as_user();
+    run.args(["unshare", "-U", "-r"])
+        .arg(&copy)
+        .args(["run", "input.csv", "-j1", "--", "sh", "-c"])
+        .arg("touch begun; while [ ! -e go ]; do sleep 0.01; done")
+        .current_dir(sheet.folder());
+    let run = Running::start(&mut run);
+    wait_until("its job runs", || sheet.folder().join("begun").exists());
+    let mut elsewhere = Command::new("unshare");
+    elsewhere.args(["-p", "-f", "-u", "--mount-proc", "--kill-child", "env"]);
+    for (jobs, mut control) in [(2, Command::new("env")), (3, as_user()), (4, elsewhere)] {
+        control
+            .arg(&copy)
+            .args(["control", "input.csv"])
+            .arg(format!("jobs={jobs}"))
+            .current_dir(sheet.folder());
+        let said = end(&mut control).with(0).stdout;
+        assert!(
+            said.starts_with(&format!("{jobs} jobs at a time")),
+            "{said}"
+        );
+    }
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
 }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,11 @@ pub fn survive_file_size_limits() {
 /// As whom the program runs.
 pub fn user() -> u32 {
     geteuid().as_raw()
+}
+
+/// Among which users that is one; `None` where the system does not tell.
+pub fn user_namespace() -> Option<u64> {
+    Some(std::fs::metadata("/proc/self/ns/user").ok()?.ino())
 }
 
 /// The name of that user, or else its number.

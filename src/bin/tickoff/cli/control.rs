@@ -11,7 +11,7 @@ use super::args::{jobs as jobs_at_a_time, some};
 use crate::exit::{Exit, Failure};
 use crate::stderr::board::Board;
 use crate::stdout::print;
-use crate::sys::{host, user, user_name};
+use crate::sys::{host, user, user_name, user_namespace};
 
 /// How long is waited for a run to tell of itself, and then to do what is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,7 +102,9 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
         return told(&board, "already ");
     }
     // In another container the same user may have another number: there the run alone can tell.
-    let theirs = board.user.filter(|_| session.holder.is_here);
+    let is_known = board.user_namespace.is_none() || board.user_namespace == user_namespace();
+    let known = board.user.filter(|_| is_known);
+    let theirs = known.filter(|_| session.holder.is_here);
     if let Some(theirs) = theirs.filter(|theirs| ![0, *theirs].contains(&user())) {
         return refused(format!(
             "the run on {} is user {theirs}'s: only they and root may control it",
@@ -110,7 +112,7 @@ pub fn run(args: &ControlArgs) -> Result<Exit, Failure> {
         ));
     }
     let by = format!("{}@{}", user_name(), host());
-    let asked = session.ask(file, control, &by, board.user)?;
+    let asked = session.ask(file, control, &by, known)?;
     let began = Instant::now();
     loop {
         thread::sleep(EVERY);

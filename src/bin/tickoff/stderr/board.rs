@@ -12,7 +12,7 @@ use tickoff::{Change, Control, Event, PoolSummary, Verdict, escape};
 
 use super::waits::Waits;
 use crate::errors::Group;
-use crate::sys::user;
+use crate::sys::{user, user_namespace};
 
 /// The longest text of a worker's report or an error that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
@@ -56,6 +56,9 @@ pub struct Board {
     /// As whom it runs: nobody else but root may control it.
     #[serde(default)]
     pub user: Option<u32>,
+    /// Among which users that number is one.
+    #[serde(default)]
+    pub user_namespace: Option<u64>,
     /// How long it was paused before.
     #[serde(skip)]
     pauses: TimeDelta,
@@ -135,6 +138,7 @@ impl Board {
             paused: None,
             jobs: Some(workers),
             user: Some(user()),
+            user_namespace: user_namespace(),
             pauses: TimeDelta::zero(),
             samples: VecDeque::from([(TimeDelta::zero(), 0)]),
         }
