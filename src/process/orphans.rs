@@ -8,8 +8,9 @@
 //! reaped, under a lock, and are on a list in between. A library cannot know its program's other children: there
 //! nobody is adopted.
 //!
-//! One orphan is told from no other: one that began a session of its own and cleared its environment. It is ended
-//! at the end of a run in which some job was broken off.
+//! One orphan is told from no other: one that began a session of its own, and cleared its environment or keeps it
+//! from being read. It is ended at the end of a run in which some job was broken off; unless it may come from a child
+//! that we had before, as a shell that became this program may have: one of those has ended, or started something.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -58,6 +59,8 @@ pub(super) struct Adopted {
     has_broken_off: AtomicBool,
     /// Children that we had before, as a shell that became this program may have.
     before: HashSet<(i32, u64)>,
+    /// Whether one of those may have let something go. Written by who looks, read at the end. `SeqCst` as above.
+    may_be_theirs: AtomicBool,
     told: Mutex<HashSet<(i32, u64)>>,
 }
 
@@ -70,6 +73,9 @@ impl Orphans {
     pub fn adopt(kills_leftovers: bool) -> io::Result<Orphans> {
         adopt_orphans()?;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let mut before = adopted(|_| false);
+        // What it let go has another parent.
+        before.retain(|child| !child.has_ended());
         let adopted = Arc::new(Adopted {
             name: format!(
                 "{}-{:x}",
@@ -81,7 +87,8 @@ impl Orphans {
             running: Mutex::default(),
             kills_leftovers,
             has_broken_off: AtomicBool::new(false),
-            before: adopted(|_| false).iter().map(Process::identity).collect(),
+            before: before.iter().map(Process::identity).collect(),
+            may_be_theirs: AtomicBool::new(false),
             told: Mutex::default(),
         });
         let (until, ended) = channel::<()>();
@@ -167,8 +174,20 @@ impl Adopted {
         children
     }
 
+    /// Looks whether one of those that we had before has ended, or started something.
+    fn look_at_those_before(&self) {
+        let is_quiet = |known: &(i32, u64)| {
+            let child = Process::open(known.0).filter(|child| child.identity() == *known);
+            child.is_some_and(|child| !child.has_ended() && child.children().is_empty())
+        };
+        if !self.before.iter().all(is_quiet) {
+            self.may_be_theirs.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Reaps what has ended, and names what was there the last time; what is there now.
     fn look(&self, seen: &HashSet<(i32, u64)>) -> HashSet<(i32, u64)> {
+        self.look_at_those_before();
         let mut orphans = {
             let _nobody_starts = self
                 .starting
@@ -222,13 +241,19 @@ impl Adopted {
             .any(|token| token.starts_with(&self.name))
     }
 
-    fn finish(&self) {
+    /// What is not to outlive the run, and what that started.
+    fn to_end(&self) -> Vec<Process> {
         let has_broken_off = self.has_broken_off.load(Ordering::SeqCst);
-        let is_sure = self.before.is_empty();
-        let is_to_end = |orphan: &Process| match self.is_ours(orphan) {
+        let is_sure = !self.may_be_theirs.load(Ordering::SeqCst);
+        let mut orphans = self.orphans();
+        orphans.retain(|orphan| match self.is_ours(orphan) {
             true => self.kills_leftovers,
             false => is_sure && (self.kills_leftovers || has_broken_off),
-        };
+        });
+        with_descendants(orphans)
+    }
+
+    fn finish(&self) {
         let living = || {
             let mut orphans = self.orphans();
             orphans
@@ -238,7 +263,11 @@ impl Adopted {
             orphans.retain(|orphan| !orphan.has_ended());
             orphans
         };
-        let to_end = || with_descendants(living().into_iter().filter(is_to_end).collect());
+        let to_end = || {
+            living();
+            self.to_end()
+        };
+        self.look_at_those_before();
         kill_all(to_end, || (), || ());
         living().iter().for_each(|orphan| self.tell_of(orphan));
         if let count @ 1.. = lock(&self.told).len().saturating_sub(NAMED) {

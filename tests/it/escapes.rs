@@ -250,6 +250,76 @@ fn a_third_signal_reaches_what_got_away_as_well() {
     });
 }
 
+/// Runs with a child that it had before, and a job that leaves something behind that no variable tells and none may
+/// look into; what is said.
+fn run_after(before: &str, sheet: &TempSheet) -> String {
+    // PR_SET_DUMPABLE, as an agent for keys has it.
+    let left = "python3 -c 'import ctypes, os, time; os.setsid(); os.fork() and os._exit(0); ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); open(\"pids\", \"a\").write(f\"{os.getpid()}\\n\"); time.sleep(1000)' &
+        while [ ! -s pids ]; do sleep 0.02; done";
+    let left = format!("env -i PATH=\"$PATH\" {left}");
+    let run = sheet.run("--kill-leftovers", &left);
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("{before} & echo $! > before; exec \"$0\" \"$@\""))
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(sheet.folder());
+    end(&mut shell).with(0).stderr
+}
+
+#[test]
+fn what_cannot_be_looked_into_is_ended_also_by_a_run_that_had_a_child_before() {
+    if !has_python() {
+        return;
+    }
+    let sheet = TempSheet::pending(1);
+    run_after("sleep 1000 > /dev/null 2>&1", &sheet);
+    assert_eq!(survivors(&sheet), [""; 0]);
+    let before = sheet.lines("before").concat();
+    assert!(is_alive(&before), "a child that was there before is ended");
+    kill_process(
+        Pid::from_raw(before.parse().unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
+}
+
+#[test]
+fn what_a_child_of_before_may_have_let_go_is_left() {
+    if !has_python() {
+        return;
+    }
+    let sheet = TempSheet::pending(1);
+    let before = "sh -c 'while [ -e before ]; do sleep 0.1; done' > /dev/null 2>&1";
+    let said = run_after(before, &sheet);
+    assert!(said.contains("left a process behind"), "{said}");
+    assert_eq!(survivors(&sheet).len(), 1);
+}
+
+/// What a job let go is ended, for which a second is given, after the job: no workers are left whom a signal would
+/// reach.
+#[test]
+fn a_third_signal_ends_the_run_while_leftovers_are_ended() {
+    let sheet = TempSheet::pending(1);
+    let deaf = "(setsid sh -c 'trap \": > asked\" TERM; . STAY' &); while [ ! -s pids ]; do sleep 0.02; done";
+    let script = escape(&sheet, deaf).replace("\nhang", "");
+    let run = Running::start(&mut sheet.run("--kill-leftovers", &format!("{script}; await go")));
+    wait_until("it got away", || pids(&sheet).len() == 1);
+    run.signal(Signal::INT);
+    run.wait_until_it_says("once more kills them");
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    wait_until("it is asked to end", || {
+        sheet.folder().join("asked").exists()
+    });
+    run.signal(Signal::INT);
+    run.wait_until_it_says("once more ends tickoff at once");
+    run.signal(Signal::INT);
+    let ended = run.end().with(130);
+    wait_until("it is gone", || !is_alive(&pids(&sheet)[0]));
+    assert!(!ended.stderr.contains(" done, "), "{ended:?}");
+}
+
 #[test]
 fn a_timeout_of_one_job_leaves_what_others_started() {
     let sheet = TempSheet::pending(2);

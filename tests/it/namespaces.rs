@@ -179,7 +179,10 @@ fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
     let copy = sheet.folder().join("program");
     std::fs::copy(program(), &copy).unwrap();
     let mut give = Command::new("chown");
-    let given = give.args(["-R", &format!("{USER}:{USER}")]).arg(sheet.folder()).status();
+    let given = give
+        .args(["-R", &format!("{USER}:{USER}")])
+        .arg(sheet.folder())
+        .status();
     let mut can = as_user();
     can.args(["unshare", "-U", "-r"])
         .arg(&copy)
