@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::process::orphans::Adopted;
+use crate::process::orphans::{Adopted, left_to_end};
 use crate::process::poll::until;
 use crate::process::signals::OF_A_SERVICE;
 use crate::process::tree::{self, with_descendants};
@@ -66,7 +66,7 @@ pub fn kill_all() {
     let started = live
         .iter()
         .flat_map(|(&leader, adopted)| processes(leader, adopted.as_ref()));
-    let started: Vec<_> = started.collect();
+    let started: Vec<_> = started.chain(left_to_end()).collect();
     for &leader in live.keys() {
         group::kill_led_by(leader).ok();
     }

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,6 +34,19 @@ const TOKEN: &str = "TICKOFF_JOB";
 const LOOK: Duration = Duration::from_millis(500);
 /// How many are named; the others are counted.
 const NAMED: usize = 5;
+
+/// Whose orphans come to this process, for who ends it at once.
+static ADOPTED: Mutex<Weak<Adopted>> = Mutex::new(Weak::new());
+
+/// What is not to outlive a run that is ended at once, besides its jobs and what is known to be theirs.
+pub(super) fn left_to_end() -> Vec<Process> {
+    let Some(adopted) = lock(&ADOPTED).upgrade() else {
+        return Vec::new();
+    };
+    adopted.job_is_broken_off();
+    adopted.look_at_those_before();
+    adopted.to_end()
+}
 
 /// Takes care of what jobs leave behind. For a program whose only children are jobs.
 pub struct Orphans {
@@ -92,6 +105,7 @@ impl Orphans {
             told: Mutex::default(),
         });
         let (until, ended) = channel::<()>();
+        *lock(&ADOPTED) = Arc::downgrade(&adopted);
         let shared = Arc::clone(&adopted);
         let looking = thread::Builder::new()
             .name("orphans".into())

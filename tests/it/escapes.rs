@@ -236,9 +236,9 @@ fn a_second_signal_reaches_what_got_away_and_nothing_of_other_jobs() {
 #[test]
 fn a_third_signal_reaches_what_got_away_as_well() {
     let sheet = TempSheet::pending(1);
-    let deaf = "(setsid sh -c 'trap \"\" TERM; . STAY' &); sh STAY & trap '' TERM";
+    let deaf = "(setsid sh -c 'trap \"\" TERM; . STAY' &); sh STAY & (env -i setsid sh STAY &) ; trap '' TERM";
     let run = Running::start(&mut sheet.run("-j 1", &escape(&sheet, deaf)));
-    wait_until("it got away", || pids(&sheet).len() == 2);
+    wait_until("it got away", || pids(&sheet).len() == 3);
     run.signal(Signal::INT);
     run.wait_until_it_says("once more kills them");
     run.signal(Signal::INT);
@@ -291,7 +291,7 @@ fn what_a_child_of_before_may_have_let_go_is_left() {
         return;
     }
     let sheet = TempSheet::pending(1);
-    let before = "sh -c 'while [ -e before ]; do sleep 0.1; done' > /dev/null 2>&1";
+    let before = "sh -c 'sleep 5; :' > /dev/null 2>&1";
     let said = run_after(before, &sheet);
     assert!(said.contains("left a process behind"), "{said}");
     assert_eq!(survivors(&sheet).len(), 1);
