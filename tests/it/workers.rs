@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::command_line::{Running, end, is_alive, wait_until};
 use crate::fixture::TempSheet;
 
@@ -312,7 +314,7 @@ fn ctrl_c_lets_workers_answer_and_end() {
     wait_until("the job has begun", || {
         sheet.folder().join("begun").exists()
     });
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.wait_until_it_says("stopping");
     std::fs::write(sheet.folder().join("go"), "").unwrap();
     run.end().with(130);
@@ -332,9 +334,9 @@ fn a_second_ctrl_c_kills_workers_and_their_pos_keep_their_state() {
     wait_until("the job has begun", || {
         sheet.folder().join("begun").exists()
     });
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.wait_until_it_says("stopping");
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.end().with(130);
     assert_eq!(sheet.status()["pending"], 2);
 }
@@ -355,9 +357,9 @@ fn ended_by_a_second_ctrl_c(sheet: &TempSheet, says: &str) {
     wait_until("the job has begun", || {
         sheet.folder().join("begun").exists()
     });
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.wait_until_it_says("stopping");
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.end().with(130);
 }
 
@@ -423,9 +425,9 @@ fn workers_that_do_not_end_are_killed_together() {
     let run = Running::start(&mut run_script(&sheet, "-j 8", &hang));
     wait_until("their stdin is closed", || !sheet.lines("over").is_empty());
     let begun = std::time::Instant::now();
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     run.wait_until_it_says("stopping");
-    run.signal(rustix::process::Signal::INT);
+    run.signal(Signal::INT);
     let ended = run.end();
     let took = begun.elapsed().as_secs_f64();
     assert!(took < 4.0, "{took}: {ended:?}");
@@ -445,4 +447,24 @@ fn the_time_of_a_run_is_that_of_its_workers_as_well() {
     let (_, time) = ended.stderr.split_once(" skipped in ").unwrap();
     let seconds: f64 = time.split(' ').next().unwrap().parse().unwrap();
     assert!(seconds >= 2.0, "{ended:?}");
+}
+
+#[test]
+fn a_third_signal_ends_the_run_while_its_workers_are_ended() {
+    let sheet = TempSheet::pending(1);
+    let deaf = r#"trap '' TERM; echo $$ > pids; read request; id=${request#\{\"id\":}
+        echo "{\"id\":${id%%,*},\"updates\":{\"SUPPLIER\":\"x\"}}"; : > answered; hang"#;
+    let run = Running::start(&mut sheet.run("-j 1 --worker-protocol jsonl", deaf));
+    wait_until("it has answered", || {
+        sheet.folder().join("answered").exists()
+    });
+    for said in ["once more kills them", "once more ends tickoff at once"] {
+        run.signal(Signal::INT);
+        run.wait_until_it_says(said);
+    }
+    run.signal(Signal::INT);
+    let ended = run.end().with(130);
+    assert!(!ended.stderr.contains(" done, "), "{ended:?}");
+    wait_until("the worker is gone", || !is_alive(&sheet.lines("pids")[0]));
+    assert_eq!(sheet.get("PO0")["SUPPLIER"], "x");
 }
