@@ -466,5 +466,4 @@ fn a_third_signal_ends_the_run_while_its_workers_are_ended() {
     let ended = run.end().with(130);
     assert!(!ended.stderr.contains(" done, "), "{ended:?}");
     wait_until("the worker is gone", || !is_alive(&sheet.lines("pids")[0]));
-    assert_eq!(sheet.get("PO0")["SUPPLIER"], "x");
 }
