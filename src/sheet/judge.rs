@@ -196,11 +196,15 @@ impl Reading {
                 Verdict::Conflict
             }
         };
-        let verdict = under(low);
-        if verdict == under(high) {
-            verdict
-        } else {
-            Verdict::Unclear
+        match (under(low), under(high)) {
+            (low, high) if low == high => low,
+            // It is an edit all the same, of another program's value.
+            (Verdict::Conflict, Verdict::Theirs) | (Verdict::Theirs, Verdict::Conflict)
+                if past.is_outside =>
+            {
+                Verdict::Conflict
+            }
+            _ => Verdict::Unclear,
         }
     }
 }
@@ -672,6 +676,43 @@ mod tests {
                 "{reading:?} {theirs:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_edit_of_another_programs_value_is_one_whether_its_author_knew_that_or_not() {
+        let mut history = History::default();
+        history.published(1, 0, 0);
+        for (at, outside) in [(0, false), (1, true)] {
+            let cell = CellUpdate {
+                column: "FOUND".into(),
+                value: ["result", "edit"][at].into(),
+                before: smallvec::smallvec![["", "result"][at].into()],
+                outside,
+            };
+            let (po, cells, at) = ("P".into(), vec![cell], at as u64);
+            let (aside, row) = (false, None);
+            history.wrote(
+                at,
+                &RowUpdate {
+                    po,
+                    cells,
+                    aside,
+                    row,
+                },
+            );
+            history.published(u128::from(at) + 2, at + 1, at + 1);
+        }
+        history.settle();
+        let past = history.cell("P", "FOUND").unwrap();
+        let between = |low, high| Reading::Between { low, high };
+        for (reading, verdict) in [
+            (between(1, 1), Verdict::Conflict),
+            (between(1, 2), Verdict::Conflict),
+            (between(2, 2), Verdict::Theirs),
+        ] {
+            assert_eq!(reading.verdict(past, "later"), verdict, "{reading:?}");
+        }
+        assert_eq!(between(1, 2).verdict(past, "result"), Verdict::Unclear);
     }
 
     #[test]
