@@ -1,4 +1,4 @@
-//! A session looks after its files: every second, whether somebody took them away.
+//! A session looks after its files: every second, whether somebody took them away, or saved the sheet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

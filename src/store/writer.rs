@@ -434,15 +434,17 @@ impl Writer {
         })
     }
 
-    /// Looks whether somebody took away what lies beside the sheet, and puts it back.
+    /// Looks whether somebody took away what lies beside the sheet, and puts it back; and takes in what others saved.
     pub(crate) fn keep_files(&mut self) -> Result<Kept> {
         if let Some(session) = &mut self.session
             && !session.keep(&self.site.target)?
         {
             return Ok(Kept::TakenOver);
         }
-        let _held = self.lock.acquire()?;
-        self.catch_up()?;
+        let held = self.lock.acquire()?;
+        if self.catch_up()? {
+            self.keep_edits(&held);
+        }
         self.hold_public();
         Ok(match self.outside.has_another_stayed() {
             true => Kept::AnotherSheet,

@@ -191,9 +191,24 @@ impl Writer {
     /// Takes in what other programs did to the public file, before results are checked against it: a person's
     /// word may stand in a row by now. What cannot be taken in yet, or fails, is for the next rewrite.
     pub(super) fn take_in_edits(&mut self, _held: &WriteGuard) {
-        if self.outside.may_be_edited(&self.site.target)
-            && let Err(error) = self.take_in_outside()
-        {
+        if self.outside.may_be_edited(&self.site.target) {
+            self.try_to_take_in();
+        }
+    }
+
+    /// The same while no result comes: a save of somebody who did not see an edit may take its place before one does.
+    /// What has not come to rest is looked at again; what cannot be taken in is not, until it changes.
+    pub(super) fn keep_edits(&mut self, held: &WriteGuard) {
+        match self.outside.waits {
+            true => self.try_to_take_in(),
+            false => self.take_in_edits(held),
+        }
+    }
+
+    fn try_to_take_in(&mut self) {
+        let taken_in = self.take_in_outside();
+        self.outside.waits = matches!(taken_in, Ok(None));
+        if let Err(error) = taken_in {
             tracing::debug!(error = %error.chain(), "what another program did is not taken in yet");
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Outside {
     /// What the last glance before a commit found: a version that cannot be taken in yet is not read again
     /// for each result.
     glanced_at: Option<Stamp>,
+    /// Whether that version could not be taken in yet.
+    pub(super) waits: bool,
     /// How long the version that was looked at last has been left alone.
     rest: Rest,
     /// Versions that an exchange took out of sight before we knew them. None is left when a rewrite
@@ -128,6 +130,7 @@ impl Outside {
             public,
             is_doubted: false,
             glanced_at: None,
+            waits: false,
             rest: Rest::default(),
             displaced: Vec::new(),
             watched: Vec::new(),

@@ -1,5 +1,7 @@
 //! Another version, or another sheet, takes the sheet's place.
 
+use std::fs;
+
 use super::{Before, Crash, During, FIRST, HEADER, REST, Scene, check, lines, original, with};
 use crate::command_line::{Ended, Running, end, wait_until};
 use crate::fixture::TempSheet;
@@ -280,5 +282,45 @@ fn a_version_from_before_a_restore_takes_no_later_result_away() {
     run.end().with(0);
     for po in ["P1", "P2", "P3"] {
         assert_eq!(sheet.cell(po, "AttachmentName"), "second", "{po}");
+    }
+}
+
+#[test]
+fn a_save_that_another_one_replaces_before_the_next_result_is_not_lost() {
+    let in_place = |scene: &Scene, text: &str| fs::write(scene.sheet.path(), text).unwrap();
+    let by_renaming = |scene: &Scene, text: &str| scene.save(text);
+    let ways: [&dyn Fn(&Scene, &str); 2] = [&in_place, &by_renaming];
+    for (first, second) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let mut scene = Scene::new(During);
+        let open = scene.sheet.text();
+        let edited = with(
+            &with(&open, "P01", "ATTACHMENTS_FOUND", "77"),
+            "P02",
+            "note",
+            "mine",
+        );
+        ways[first](&scene, &edited);
+        let journal = scene.sheet.folder().join(".input.csv.journal");
+        wait_until("the journal has the edit", || {
+            let journal = fs::read(&journal).unwrap();
+            journal.windows(4).any(|bytes| bytes == b"\"77\"")
+        });
+        ways[second](&scene, &with(&open, "P03", "note", "later"));
+        let ended = scene.end().with(0);
+        let is_there = |po, column, value| scene.sheet.cell(po, column) == value;
+        assert!(
+            is_there("P01", "ATTACHMENTS_FOUND", "77"),
+            "{first} {second}: {ended:#?}"
+        );
+        assert!(
+            is_there("P03", "note", "later"),
+            "{first} {second}: {ended:#?}"
+        );
+        let kept = scene.kept("replaced");
+        assert!(
+            kept.iter().any(|text| text.contains(";mine\n")),
+            "{first} {second}: {ended:#?}"
+        );
+        scene.check_results(&["P01"]);
     }
 }
