@@ -547,6 +547,8 @@ fn record(sheet: &TempSheet, random: &mut fastrand::Rng) -> History {
             (1, _) if ended.stderr.contains("that goes to ….unplaced.csv") => {}
             // A session that cannot sync its log before it begins does not begin.
             (3, _) if ended.stderr.contains("cannot sync") => {}
+            // Nor does that of an apply, which has read a line by then; what it read is in a file.
+            (6, None) if ended.stderr.contains("are not saved in the sheet, but in") => {}
             // After another program's turn, a person decides; that is the end of this history.
             (3, _) if ended.stderr.contains("tickoff recover") => break,
             (101, _) if ended.stderr.contains("value: Undecided {") => break,

@@ -140,7 +140,7 @@ impl Watch for Plan {
         }
         self.hit.get_or_insert_with(|| call.clone());
         self.failed += 1;
-        // A run waits for room until somebody stops it, or, the second time, stops it at once.
+        // A run or an apply waits for room until somebody stops it, or, the second time, stops it at once.
         if matches!(self.fault, Fault::Error(Errno::ENOSPC | Errno::EDQUOT))
             && self.stops
             && [12, 13].contains(&self.failed)
@@ -379,7 +379,7 @@ impl Bench {
             seen: 0,
             hit: None,
             failed: 0,
-            stops: work.arguments.starts_with("run"),
+            stops: !work.arguments.starts_with("set"),
         };
         let ended = self.trace(work, &mut plan);
         let Some(call) = &plan.hit else {

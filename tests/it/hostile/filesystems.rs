@@ -15,15 +15,15 @@ struct Mirror(tempfile::TempDir);
 impl Mirror {
     /// Of a folder, as a filesystem of this type; `None`, and said so, where that cannot be had.
     fn of(folder: &Path, kind: &str) -> Option<Mirror> {
-        let mirror = Mirror(tempfile::tempdir().unwrap());
+        let mirror = tempfile::tempdir().unwrap();
         let mut bindfs = Command::new("bindfs");
         bindfs.args(["-o", &format!("subtype={kind}")]);
-        let mounted = bindfs.arg(folder).arg(mirror.0.path()).output();
+        let mounted = bindfs.arg(folder).arg(mirror.path()).output();
         if !mounted.is_ok_and(|mounted| mounted.status.success()) {
             eprintln!("SKIPPED: no FUSE here, which takes bindfs and /dev/fuse");
             return None;
         }
-        Some(mirror)
+        Some(Mirror(mirror))
     }
 
     /// A command on the sheet, as it is seen there.

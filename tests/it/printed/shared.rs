@@ -47,7 +47,8 @@ fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
 #[test]
 fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
     let sheet = sheet(2);
-    let run = Running::start(&mut sheet.run("-j 2", "await go"));
+    let run = Running::start(&mut sheet.run("-j 2", ": > running; await go"));
+    wait_until("it runs", || sheet.folder().join("running").exists());
     let script = "trap : INT; \"$0\" \"$@\"; echo \"prompt $?\"";
     let mut watch = Terminal::start(&shell(script, &sheet.tickoff("watch"), &sheet), 80);
     let is_shown = |watch: &Terminal| watch.rows().iter().any(has_bar);
