@@ -105,7 +105,17 @@ impl Session {
     /// written.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
         let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
-        Session::open_unless(path.as_ref(), options, None, refuse)
+        Session::open_unless(path.as_ref(), options, (false, None), refuse)
+    }
+
+    /// The same for a copy that [`create_output`](crate::create_output) has just made: the journals of other names are
+    /// none of its business, since what is to be asked about the input was asked when that was read.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_new(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
+        let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
+        Session::open_unless(path.as_ref(), options, (true, None), refuse)
     }
 
     /// The same for a session that gives no row a status, with what a person wants where
@@ -119,19 +129,20 @@ impl Session {
         options: &Options,
         decision: Option<Decision>,
     ) -> Result<Session> {
-        Session::open_unless(path.as_ref(), options, decision, |_| Ok(()))
+        Session::open_unless(path.as_ref(), options, (false, decision), |_| Ok(()))
     }
 
     /// Opens a session unless the sheet is refused, before anything of it is changed.
     fn open_unless(
         path: &Path,
         options: &Options,
-        decision: Option<Decision>,
+        (is_new, decision): (bool, Option<Decision>),
         refuse: impl Fn(&Sheet) -> Result<()>,
     ) -> Result<Session> {
         let started = Instant::now();
         let mut id = new_id();
-        let (handler, recovery) = CsvHandler::open_in(path, options, Some(&id), decision)?;
+        let (handler, recovery) =
+            CsvHandler::open_in(path, options, Some(&id), (is_new, decision))?;
         refuse(&handler.sheet())?;
         let since = match &recovery.left {
             Some(left) if recovery.behind > 0 || left.session.is_some() => {

@@ -75,7 +75,7 @@ impl CsvHandler {
     /// # Errors
     /// As [`CsvHandler::open`].
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<CsvHandler> {
-        CsvHandler::open_in(path.as_ref(), options, None, None).map(|(handler, _)| handler)
+        CsvHandler::open_in(path.as_ref(), options, None, (false, None)).map(|(handler, _)| handler)
     }
 
     /// Opens a sheet in a session of its own.
@@ -83,11 +83,11 @@ impl CsvHandler {
         path: &Path,
         options: &Options,
         session: Option<&str>,
-        decision: Option<Decision>,
+        judged: (bool, Option<Decision>),
     ) -> Result<(CsvHandler, Recovery)> {
         let target = Arc::new(left_behind::open(path)?);
         let link = Link::to(path, &target);
-        let (writer, recovery) = Writer::open(target, options, session, decision)?;
+        let (writer, recovery) = Writer::open(target, options, session, judged)?;
         if let Some(link) = &link
             && let Err(error) = link.remember()
         {

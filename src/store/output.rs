@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::sheet::Sheet;
 use crate::store::left_behind;
 
-/// Makes a copy of a sheet, as it was read, for a session, unless it is there already.
+/// Makes a copy of a sheet, as it was read, for a session, unless it is there already. Returns whether it was made,
+/// for [`Session::open_new`](crate::Session::open_new).
 ///
 /// The copy is never more readable than the input, and durable when this returns.
 ///
@@ -22,13 +23,13 @@ use crate::store::left_behind;
 /// [`Error::SameFile`] if both are one file; [`Error::Unsuitable`] if there is none, and a journal beside its name
 /// has results, or if somebody else put it there, or a link to it; [`Error::OwnName`]; [`Error::Io`]. There is no
 /// half copy.
-pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
+pub fn create_output(input: &Sheet, copy: &Path) -> Result<bool> {
     if let Some(refused) = left_behind::gone(copy).filter(|_| !copy.exists()) {
         return Err(refused);
     }
     let Some(file) = input.file() else {
         return match copy.exists() {
-            true => Rights::default().refuse_strangers(copy),
+            true => Rights::default().refuse_strangers(copy).map(|()| false),
             false => fill(NewFile::like_any(copy)?, input),
         };
     };
@@ -36,7 +37,10 @@ pub fn create_output(input: &Sheet, copy: &Path) -> Result<()> {
         Err(Error::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             fill(NewFile::create(copy, &Rights::of(file)?)?, input)
         }
-        there => there.and_then(|()| Rights::of(file)?.refuse_strangers(copy)),
+        there => {
+            there?;
+            Rights::of(file)?.refuse_strangers(copy).map(|()| false)
+        }
     }
 }
 
@@ -57,8 +61,8 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
 
 /// Makes a sheet that is not there, with the contents of another one. If somebody else is quicker, theirs is
 /// the copy.
-fn fill(new: NewFile, input: &Sheet) -> Result<()> {
+fn fill(new: NewFile, input: &Sheet) -> Result<bool> {
     let written = new.file().write_all(input.bytes());
     written.map_err(Error::io("create", new.path()))?;
-    new.publish().map(drop)
+    new.publish()
 }

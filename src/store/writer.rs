@@ -117,13 +117,14 @@ pub(crate) struct Writes {
 impl Writer {
     /// Opens a sheet for writing, with everything in its journal applied.
     ///
-    /// `session` is the id of the session that is to be held, if one is; `decision` is what a person wants
-    /// where nobody else can tell what is to become of the journal's results.
+    /// `session` is the id of the session that is to be held, if one is; `is_new` is true of a copy that was just
+    /// made, which left no journal anywhere; `decision` is what a person wants where nobody else can tell what is to
+    /// become of the journal's results.
     pub(crate) fn open(
         target: Arc<Target>,
         options: &Options,
         session: Option<&str>,
-        decision: Option<Decision>,
+        (is_new, decision): (bool, Option<Decision>),
     ) -> Result<(Writer, Recovery)> {
         fitness::refuse_place(&target, options)?;
         if let Some(problem) = target.not_promised() {
@@ -181,8 +182,8 @@ impl Writer {
         link::forget(&site.target)
             .map_err(Error::io("remove", link::remembered_at(&site.target)))?;
         let was_renamed = match left {
-            Some(_) => None,
-            None => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
+            None if !is_new => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
+            _ => None,
         };
         if let Some(behind) = &was_renamed {
             if decision.is_none() {

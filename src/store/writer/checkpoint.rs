@@ -363,7 +363,7 @@ mod tests {
         fs::write(&path, text).unwrap();
         let target = Arc::new(Target::open(&path).unwrap());
         let (options, session) = (Options::default(), Some("session"));
-        let (mut writer, _) = Writer::open(target, &options, session, None).unwrap();
+        let (mut writer, _) = Writer::open(target, &options, session, (false, None)).unwrap();
 
         let held = writer.lock.acquire().unwrap();
         writer.hold_public();

@@ -144,7 +144,8 @@ mod tests {
         std::fs::write(&path, "PO_NUMBER;STATUS;note\nP1;;\nP2;;\nP3;;\n").unwrap();
         let target = Arc::new(Target::open(&path).unwrap());
         let options = Options::default();
-        let (mut writer, _) = Writer::open(Arc::clone(&target), &options, None, None).unwrap();
+        let (mut writer, _) =
+            Writer::open(Arc::clone(&target), &options, None, (false, None)).unwrap();
         let long = |letter: &str| letter.repeat(MAX_BATCH_BYTES * 2 / 5);
         let notes = [("P1", "a"), ("P2", "b"), ("P3", "c"), ("P1", "d")];
         let operations = notes

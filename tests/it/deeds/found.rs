@@ -698,3 +698,35 @@ fn a_row_that_was_put_back_under_a_second_name_is_not_asked_about_under_a_third(
     let run = ["-q", "--output", copy.to_str().unwrap(), "--", "true"];
     assert_eq!(on(&third, "run", &run).with(0).stderr, "");
 }
+
+/// The question is about the sheet, and neither asked of a copy that was just made nor gone round by one (H9, H10).
+#[test]
+fn an_older_version_that_was_renamed_is_asked_about_before_a_copy_of_it_is_made() {
+    let (sheet, renamed) = saved_from_an_older_version_and_renamed();
+    let copy = sheet.folder().join("copy.csv");
+    let run = ["-q", "--output", copy.to_str().unwrap(), "--", "true"];
+    let asked = on(&renamed, "run", &run).with(3);
+    let command = format!("tickoff recover {} --apply", renamed.display());
+    assert!(asked.stderr.contains(&command), "{asked:#?}");
+    assert!(!copy.exists());
+    on(&renamed, "recover", &["--apply"]).with(0);
+    assert_eq!(on(&renamed, "run", &run).with(0).stderr, "");
+    let text = fs::read_to_string(&copy).unwrap();
+    assert!(text.contains(&format!("PO1;COMPLETED;{SECOND}")), "{text}");
+}
+
+/// A copy is another sheet than the one that was made of the same input before, whatever became of that.
+#[test]
+fn a_copy_that_was_just_made_is_not_asked_about() {
+    let sheet = sheet(3);
+    let gone = TempSheet::new(sheet.text());
+    result(&gone, "PO1", &completed(FIRST));
+    let mut session = Session::open(gone.path(), &tickoff::Options::default()).unwrap();
+    session.prepare(3).unwrap();
+    let journal = gone.folder().join(".input.csv.journal");
+    fs::copy(journal, sheet.folder().join(".gone.csv.journal")).unwrap();
+    session.finish().unwrap();
+    let copy = sheet.folder().join("copy.csv");
+    let run = ["-q", "--output", copy.to_str().unwrap(), "--", "true"];
+    assert_eq!(on(sheet.path(), "run", &run).with(0).stderr, "");
+}

@@ -43,8 +43,10 @@ pub fn open(
         input.refuse_foreign_status()?;
         jobs::must_fit(args, &input.columns_of_a_run())?;
     }
-    create_output(&input, copy).map_err(as_usage)?;
-    let mut session = Session::open(copy, &options)?;
+    let mut session = match create_output(&input, copy).map_err(as_usage)? {
+        true => Session::open_new(copy, &options)?,
+        false => Session::open(copy, &options)?,
+    };
     remember(args, copy, display)?;
     jobs::must_fit(args, &session.columns())?;
     let added = session.take_new_rows(&input)?;
