@@ -435,6 +435,7 @@ impl World {
         if self.live.is_none() {
             self.model.forget();
             self.is_interrupted = false;
+            self.has_left_journal |= !self.journals().is_empty();
             return Ok(());
         }
         // It is noticed with the next result.

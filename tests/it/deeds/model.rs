@@ -77,6 +77,9 @@ pub struct Model {
     pub gone: BTreeSet<(Cell, String)>,
     /// Cells of which the journal tells, with every value that they had.
     pub written: BTreeMap<Cell, BTreeSet<String>>,
+    /// What stood in each of them when tickoff first wrote to it, and how many versions there were: of what they showed
+    /// there the journal tells nothing else.
+    before: BTreeMap<Cell, (String, usize)>,
     /// Why it may be asked what is to become of the results.
     pub may_ask: Vec<&'static str>,
 }
@@ -183,15 +186,17 @@ impl Model {
     fn write(&mut self, cell: &Cell, value: &str) {
         let now = self.latest().table.get(&cell.0, &cell.1);
         let now = now.unwrap_or("").to_owned();
+        let before = (now.clone(), self.versions.len());
+        self.before.entry(cell.clone()).or_insert(before);
         let values = self.written.entry(cell.clone()).or_default();
         values.extend([now, value.to_owned()]);
     }
 
     fn evidence(&self, saved: &Table) -> Evidence {
         let (mut seen, mut near) = (None, Vec::new());
-        let shows = |at: usize, (po, column): &Cell| {
-            let table = &self.versions[at].table;
-            table.get(po, column).unwrap_or("").to_owned()
+        let shows = |at: usize, cell: &Cell| match self.before.get(cell) {
+            Some((before, since)) if at < *since => before.as_str(),
+            _ => self.versions[at].table.get(&cell.0, &cell.1).unwrap_or(""),
         };
         let known: Vec<usize> = (self.cut..self.versions.len())
             .filter(|&at| at == self.cut || self.versions[at].is_known)
@@ -202,7 +207,7 @@ impl Model {
                 .keys()
                 .filter(|cell| cell.1 == "LAST_PROCESSED")
             {
-                let is_shown = |at: usize, value| is_same(&cell.1, &shows(at, cell), value);
+                let is_shown = |at: usize, value| is_same(&cell.1, shows(at, cell), value);
                 let is_new = |value| {
                     let mut before = known.iter().take_while(|&&before| before < at);
                     is_shown(at, value) && !before.any(|&before| is_shown(before, value))
@@ -225,7 +230,7 @@ impl Model {
                 let differs = |cell: &&Cell| {
                     let value = shown_in(saved, cell);
                     saved.column(&cell.1).is_some()
-                        && value.is_some_and(|value| !is_same(&cell.1, &shows(at, cell), value))
+                        && value.is_some_and(|value| !is_same(&cell.1, shows(at, cell), value))
                 };
                 let count = self.written.keys().filter(differs).count();
                 if count < fewest.1 {
@@ -529,6 +534,7 @@ impl Model {
             })
             .collect();
         self.written.clear();
+        self.before.clear();
         self.aside.clear();
         self.may_ask.clear();
         self.cut = self.versions.len() - 1;

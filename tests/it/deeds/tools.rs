@@ -500,10 +500,14 @@ impl World {
         let arguments = ["run", "-q", "--output", &copy, "--", "true"];
         let ended = self.program(&arguments, &[0, 3])?;
         if ended.code == 3 {
-            // It is to be decided about the sheet, or about the copy as the renamed sheet itself.
-            return match ended.stderr.contains("tickoff recover") {
-                true if !self.model.may_ask.is_empty() => Ok(()),
-                _ => Err(format!("a run with --output fails: {ended:#?}")),
+            // It is to be decided about the sheet, and nothing is made before.
+            let asked = format!("tickoff recover {} ", self.path().display());
+            let may_ask = !self.model.may_ask.is_empty()
+                || self.has_left_journal && ended.stderr.contains(" was called ");
+            let is_made = self.folder.join(&copy).exists();
+            return match ended.stderr.contains(&asked) && may_ask && !is_made {
+                true => Ok(()),
+                false => Err(format!("a run with --output fails: {ended:#?}")),
             };
         }
         if self.text()? != text {

@@ -36,9 +36,9 @@ pub struct World {
     /// about, and which version that is the model does not know; if nothing is asked, it is thought that all went
     /// along.
     pub is_renamed_since: bool,
-    /// Whether that was so once, or an older version was saved after the sheet was renamed and before it was worked on:
-    /// the journal of the first name still lies there, and may be asked about whenever the sheet shows less than it
-    /// knows.
+    /// Whether that was so once, or the sheet was renamed and an older version saved before it was worked on, or its
+    /// journal removed: that of the first name still lies there, and may be asked about whenever the sheet shows less
+    /// than it knows.
     pub has_left_journal: bool,
     /// Where the folder is mounted, if it is.
     mounted: Option<PathBuf>,
