@@ -24,8 +24,10 @@ use crate::run::{Job, Outcome, PoList, PoolSummary, Stop, WorkerPool};
 use crate::session::keeper::Keeper;
 use crate::session::selected::Selected;
 use crate::session::watch::Teller;
-use crate::sheet::{Conflict, History, NotFollowed, Options, Selection, Sheet, Updates, new_rows};
-use crate::store::{CsvHandler, Decided, Decision, clean_up};
+use crate::sheet::{
+    Conflict, History, Likeness, NotFollowed, Options, Selection, Sheet, Updates, new_rows,
+};
+use crate::store::{CsvHandler, Decided, Decision, clean_up, refuse_another};
 use crate::text::{Escaped, escape_list};
 
 /// How often rows are added that another program takes away again in the same moment.
@@ -395,16 +397,19 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`]; [`Error::ForeignColumn`] of the other sheet, unless this one has results;
-    /// [`Error::Busy`] if another program takes them away each time.
+    /// [`Error::Unsuitable`] if this one is no copy of it; [`Error::Busy`] if another program takes them away each time.
     pub fn take_new_rows(&mut self, input: &Sheet) -> Result<usize> {
         if !self.handler.sheet().has_own_status() {
             input.refuse_foreign_status()?;
         }
+        let history = self.handler.writer()?.history()?;
+        refuse_another(input, &self.handler.sheet(), &history)?;
         self.input = input.file().map(Path::to_owned);
         if input.file().is_some() {
-            let history = self.handler.writer()?.history()?;
             tell_what_is_not_followed(input, &self.handler.sheet(), &history);
         }
+        let has_other_rows =
+            input.file().is_some() && !Likeness::of(input, &self.handler.sheet()).has_rows;
         let mut added = 0;
         let mut attempts = 0..ADD_ROWS_ATTEMPTS;
         // Once more if another program was at the copy in the same moment.
@@ -425,6 +430,12 @@ impl Session {
             writer.append_rows(&rows)?;
             drop(writer);
             added = count.max(added);
+        }
+        if let (true, Some(backup)) = (has_other_rows, &self.backup) {
+            tracing::warn!(
+                "hardly a row of the input was in the copy: if that is another sheet, put it back as it was from {}",
+                Escaped::path(backup)
+            );
         }
         if added > 0 {
             tracing::info!(rows = added, "added the rows that are new in the input");

@@ -11,6 +11,7 @@ mod alike;
 mod bring;
 pub(crate) mod change;
 mod condition;
+mod copied;
 mod history;
 pub(crate) mod integrity;
 mod jobs;
@@ -54,6 +55,7 @@ pub use update::{OperationId, Updates, WriteOperation};
 
 pub(crate) use bring::{Brought, bring};
 pub(crate) use change::{CellUpdate, RowUpdate};
+pub(crate) use copied::{Likeness, lacking};
 pub(crate) use history::{History, Past, PublicVersion};
 #[cfg(feature = "cli")]
 pub(crate) use json::Answer;

@@ -4,6 +4,9 @@
 //! was read of the input and judged, and not of what the input has become since. Of an input that has grown
 //! since, only the rows that are new come into the copy. An input may be jobs from a stream, which no file
 //! holds.
+//!
+//! What is there already is gone on with if it is such a copy: two of three have to speak for it, its rows, its
+//! columns, and results. A sheet that somebody made by hand does not get the rows of another one.
 
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +14,9 @@ use std::path::Path;
 
 use crate::disk::{NewFile, Rights};
 use crate::error::{Error, Result};
-use crate::sheet::Sheet;
+use crate::sheet::{History, Likeness, Sheet, lacking};
 use crate::store::left_behind;
+use crate::text::{Escaped, escape_list};
 
 /// Makes a copy of a sheet, as it was read, for a session, unless it is there already. Returns whether it was made,
 /// for [`Session::open_new`](crate::Session::open_new).
@@ -57,6 +61,39 @@ pub(crate) fn refuse_same_file(input: &Path, copy: &Path) -> Result<()> {
         }),
         false => Ok(()),
     }
+}
+
+/// Refuses a sheet that is no copy of the input. The history is that sheet's.
+///
+/// # Errors
+/// [`Error::Unsuitable`].
+pub(crate) fn refuse_another(input: &Sheet, copy: &Sheet, history: &History) -> Result<()> {
+    let like = Likeness::of(input, copy);
+    let has_results = copy.has_own_status() || history.results().next().is_some();
+    let evidence = [like.has_rows, like.has_columns, has_results];
+    let speaks = evidence.iter().filter(|speaks| **speaks).count();
+    // The jobs of two lists are seldom the same.
+    let is_list = || input.file().is_none() && lacking(copy, input).is_empty();
+    if speaks >= 2 || copy.len() == 0 || is_list() {
+        return Ok(());
+    }
+    let input = match input.file() {
+        Some(file) => Escaped::path(file).to_string(),
+        None => "those jobs".to_owned(),
+    };
+    let reasons = [
+        (!like.has_rows).then(|| "has other rows".to_owned()),
+        (!like.has_columns).then(|| format!("lacks {}", escape_list(&like.lacking))),
+        (!has_results).then(|| "has no results".to_owned()),
+    ];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    Err(Error::Unsuitable {
+        problem: format!(
+            "is there already and is no copy of {input}: it {}; it was left as it is: name another file for the results",
+            reasons.join(", ")
+        ),
+        path: copy.path().to_owned(),
+    })
 }
 
 /// Makes a sheet that is not there, with the contents of another one. If somebody else is quicker, theirs is

@@ -12,7 +12,7 @@ use crate::journal::{Frame, Journal, frame};
 use crate::sheet::render::{self, Next};
 use crate::sheet::{Options, Sheet, bring, merge, new_rows};
 use crate::store::left_behind;
-use crate::store::output::refuse_same_file;
+use crate::store::output::{refuse_another, refuse_same_file};
 use crate::store::patience::patiently;
 use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, standing};
@@ -48,7 +48,8 @@ impl Sheet {
     /// of `input` whose POs are not in it.
     ///
     /// # Errors
-    /// As [`Sheet::read_for_a_run`]; [`Error::SameFile`] if both are one file.
+    /// As [`Sheet::read_for_a_run`]; [`Error::SameFile`] if both are one file; [`Error::Unsuitable`] if the sheet is
+    /// no copy of the input.
     pub fn read_with_new_rows(
         path: impl AsRef<Path>,
         options: &Options,
@@ -67,6 +68,8 @@ impl Sheet {
         let options = &options;
         let hash = hash_bytes(&bytes);
         let copy = Sheet::build(Snapshot::Owned(bytes.clone()), target.path(), options)?;
+        let history = frame::history(log.as_deref().unwrap_or_default());
+        refuse_another(input, &copy, &history)?;
         let (count, rows) = new_rows(input, &copy);
         let sheet = if count == 0 {
             copy

@@ -819,6 +819,57 @@ mod output {
         assert!(copy(&sheet).contains("\nP4;d;COMPLETED;"));
     }
 
+    /// Two of three have to speak for a copy: its rows, its columns, and results.
+    #[test]
+    fn another_sheet_is_not_taken_for_a_copy_and_stays_as_it_is() {
+        for (theirs, why) in [
+            (
+                "PO_NUMBER;Price;For\nX1;3;me\n",
+                "has other rows, lacks Note, has no results",
+            ),
+            (
+                "PO_NUMBER;Price;For\nP1;3;me\n",
+                "lacks Note, has no results",
+            ),
+            ("PO_NUMBER;Note\nX1;a\n", "has other rows, has no results"),
+            (
+                "PO_NUMBER;Price;STATUS;LAST_PROCESSED\nX1;3;COMPLETED;2026-01-02T03:04:05Z\n",
+                "has other rows, lacks Note",
+            ),
+        ] {
+            let sheet = prepared();
+            let path = sheet.folder().join("results/copy.csv");
+            std::fs::write(&path, theirs).unwrap();
+            for options in ["", "--dry-run", "--where Note=a"] {
+                let ran = format!("--output results/copy.csv {options}");
+                let refused = end(&mut sheet.run(&ran, JOB)).with(3).stderr;
+                let told = format!(
+                    "copy.csv is there already and is no copy of {}: it {why}; it was left as it is: name another file for the results",
+                    sheet.path().display()
+                );
+                assert!(refused.contains(&told), "{refused}");
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), theirs);
+            }
+            assert!(!sheet.folder().join("log").exists());
+            assert!(!sheet.folder().join("results/backup").exists());
+        }
+    }
+
+    #[test]
+    fn a_copy_with_results_takes_rows_that_are_all_new_and_the_backup_of_before_is_named() {
+        let sheet = prepared();
+        end(&mut sheet.run("--output results/copy.csv", JOB)).with(0);
+        std::fs::write(sheet.path(), "PO_NUMBER;Note\nP7;a\nP8;b\n").unwrap();
+        let ended = end(&mut sheet.run("--output results/copy.csv -q", JOB)).with(0);
+        let told = "hardly a row of the input was in the copy: if that is another sheet, put it back as it was from ";
+        let backup = ended.stderr.split_once(told).expect(&ended.stderr).1;
+        let backup = std::fs::read_to_string(backup.lines().next().unwrap()).unwrap();
+        assert!(backup.contains("P1;a;COMPLETED;"), "{backup}");
+        assert!(
+            copy(&sheet).contains("P1;a;COMPLETED;") && copy(&sheet).contains("P8;b;COMPLETED;")
+        );
+    }
+
     #[test]
     fn a_cell_of_a_failed_row_that_was_corrected_in_the_input_is_named_and_a_result_is_not() {
         let sheet = TempSheet::new("PO_NUMBER;Url;Title\nP1;wrong;\nP2;good;old\n");

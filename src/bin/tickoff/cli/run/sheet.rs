@@ -47,9 +47,9 @@ pub fn open(
         true => Session::open_new(copy, &options)?,
         false => Session::open(copy, &options)?,
     };
-    remember(args, copy, display)?;
     jobs::must_fit(args, &session.columns())?;
     let added = session.take_new_rows(&input)?;
+    remember(args, copy, display)?;
     if added > 0 && args.retry_failed {
         let are = match added {
             1 => "1 row is".to_owned(),
