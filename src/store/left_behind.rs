@@ -2,8 +2,9 @@
 //!
 //! A journal lies beside a name, so who renames or moves a sheet takes it away from its results. Both ends
 //! are told: a name whose sheet is gone names its journal, and a sheet without one is looked for in those of
-//! its folder, by its contents. It is one of the versions that the journal made public, or has its keys where
-//! nothing has the old name; a copy is not taken for the sheet that it was made of. Whether it is the same
+//! its folder, by its contents. It is one of the versions that the journal made public, or shows times that the journal
+//! gave it, or has its keys where nothing has the old name; what has the old name shows nothing of the journal, has other
+//! keys, or is a copy made since: a copy is not taken for the sheet that it was made of. Whether it is the same
 //! sheet only a person knows, so the person is asked, and only while the journal holds results that no public
 //! version showed, or that an older version lacks: all others went along. An older version shows a time of a result
 //! that this journal gave it. One that shows none may be what a copy was made of, that was worked on and is gone: it
@@ -26,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::link::{self, Leads, Link};
-use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, is_held};
+use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, hash_bytes, is_held};
 use crate::domain::columns::LAST_PROCESSED;
 use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
@@ -511,16 +512,48 @@ fn is_of(other: &Other, sheet: &Sheet, hash: ContentHash, options: &Options) -> 
     if place.path().is_symlink() || place.metadata()?.is_none() {
         return Ok(is_known || sample.is_some_and(|sample| sample.is_kin_of(sheet)));
     }
-    if !is_known {
+    let has_time = || traces(history, sheet).any(is_time);
+    if !is_known && !has_time() {
         return Ok(false);
     }
     let options = Options {
         duplicates: Duplicates::All,
         ..options.clone()
     };
-    let beside = Sheet::read_without_journal(place.path(), &options);
-    let is_its_own = |beside| sample.is_none_or(|sample| sample.is_kin_of(&beside));
-    Ok(!beside.is_ok_and(is_its_own))
+    let Ok(beside) = Sheet::read_without_journal(place.path(), &options) else {
+        return Ok(true);
+    };
+    if !sample.is_none_or(|sample| sample.is_kin_of(&beside)) {
+        return Ok(true);
+    }
+    // A new file with the same keys, as next month's list has them, or a copy that was made since.
+    let is_anew = match hash_bytes(beside.bytes()) == hash {
+        true => !was_there(other, beside.path())? && is_last_public(other, sheet, hash)?,
+        false => {
+            traces(history, &beside).next().is_none()
+                && (has_time() || is_last_public(other, sheet, hash)?)
+        }
+    };
+    Ok(is_anew && waiting(history, Some((sheet, &[hash]))) > 0)
+}
+
+/// Whether a sheet is the version that a journal made public last, and no copy that was made of it since.
+fn is_last_public(other: &Other, sheet: &Sheet, hash: ContentHash) -> Result<bool> {
+    // One that was only announced may never have taken the name.
+    let mut latest = other.history.versions().iter().rev();
+    let last = latest.find(|version| version.hash == hash || version.is_confirmed);
+    let is_last = last.is_some_and(|version| version.hash == hash && !version.has_failed);
+    Ok(is_last && was_there(other, sheet.path())?)
+}
+
+/// Whether a file was made before the last entry of a journal.
+fn was_there(other: &Other, path: &Path) -> Result<bool> {
+    let metadata = |path: &Path| path.metadata().map_err(Error::io("read", path));
+    let file = metadata(path)?;
+    // Not every filesystem knows when.
+    let made = file.created().or(file.modified()).ok();
+    let journal = metadata(&Journal::path_beside(&other.place))?;
+    Ok(made <= journal.modified().ok())
 }
 
 /// Whether a session goes on there, which keeps what is its own.

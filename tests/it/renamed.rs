@@ -121,6 +121,37 @@ fn a_renamed_sheet_is_known_though_it_was_edited_since_or_another_has_its_old_na
     check_asked(&followed);
 }
 
+/// As next month's list has, that is exported to the name of this one.
+#[test]
+fn a_renamed_sheet_is_known_though_a_new_file_with_the_same_keys_has_its_old_name() {
+    let original = TempSheet::pending(4).text();
+    let visible = || {
+        let sheet = TempSheet::pending(4);
+        end(sheet.tickoff("set").args(["PO3", "STATUS=COMPLETED"])).with(0);
+        kill(&sheet);
+        sheet
+    };
+    for (sheet, is_edited) in [(killed(), false), (visible(), false), (visible(), true)] {
+        rename(&sheet);
+        if is_edited {
+            let orders = sheet.folder().join("orders.csv");
+            let text = std::fs::read_to_string(&orders).unwrap();
+            std::fs::write(&orders, text.replace("Acme", "Acme Ltd")).unwrap();
+        }
+        for new in [original.replace("Acme", "Other"), original.clone()] {
+            std::fs::write(sheet.path(), new).unwrap();
+            check_asked(&sheet);
+            std::fs::remove_file(sheet.path()).unwrap();
+        }
+        std::fs::write(sheet.path(), &original).unwrap();
+        end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
+        end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+        assert_eq!(completed(&sheet), 4);
+        end(&mut sheet.run("-q", "echo $TICKOFF_PO >> ran")).with(0);
+        assert_eq!(sheet.lines("ran").len(), 4);
+    }
+}
+
 #[test]
 fn a_renamed_sheet_is_known_though_a_link_has_its_old_name() {
     let sheet = killed();

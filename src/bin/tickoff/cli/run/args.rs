@@ -234,7 +234,8 @@ pub struct RunArgs {
     pub force: bool,
 
     /// Leave FILE untouched and keep the results in COPY; an existing COPY is resumed, and gets the rows
-    /// that are new in FILE; another sheet is refused. A program that is still writing FILE is waited for, 10 s at most
+    /// that are new in FILE; another sheet is refused. A program that is still writing FILE is waited for, 10 s
+    /// at most
     #[arg(long, value_name = "COPY", help_heading = "Results")]
     pub output: Option<PathBuf>,
 
