@@ -5,8 +5,9 @@
 //! each carries, where the filesystem has extended attributes, where its sheet was, and its number of records
 //! (`origin.rs`).
 //!
-//! The newest is told by the date in the name, which stays when a folder is copied; where two have the same,
-//! by when they were written. A date after now is evidence of a clock that was wrong, or of somebody who
+//! The newest is told by the date in the name, which stays when a folder is copied, or by when it was written if that
+//! was earlier: of several that are made within a second all but the first are dated to after it. Where two have the
+//! same, the one written later is the newer. A date after now is evidence of a clock that was wrong, or of somebody who
 //! chose it, and of nothing else: it counts as older than any date that can be true. Otherwise such a
 //! backup would be kept for ever, in the place of one that is needed, and would be restored as the latest.
 //! Among themselves they keep their order, so that nothing is mixed up while a clock is set back.
@@ -48,7 +49,11 @@ impl Entry {
         // Of several in one second, ours are dated to the seconds after it.
         let can_be_true = self.created_at <= now + TimeDelta::seconds(MAX_NAMES.into());
         let written = self.metadata.modified().ok();
-        (can_be_true, self.created_at, written, &self.path)
+        let second =
+            |time: SystemTime| DateTime::from_timestamp(DateTime::<Utc>::from(time).timestamp(), 0);
+        let made = written.and_then(second).filter(|_| can_be_true);
+        let made = made.map_or(self.created_at, |second| second.min(self.created_at));
+        (can_be_true, made, written, &self.path)
     }
 
     fn kept(self, kind: CopyKind) -> KeptCopy {
@@ -66,8 +71,8 @@ impl BackupManager {
     /// The backups of this sheet, newest first. A folder that is not there holds none.
     ///
     /// One of which it cannot be told whether it is of this sheet or of another of its name is not among them
-    /// ([`BackupManager::list_copies`]). Of two in the same second the one written later is the newer; one that is dated after now is older
-    /// than all others. Where the number of records was not kept with a backup, or its size has changed
+    /// ([`BackupManager::list_copies`]). Of two in the same second the one written later is the newer, and one that is dated to after it was
+    /// written is as old as that; one that is dated long after now is older than all others. Where the number of records was not kept with a backup, or its size has changed
     /// since, they are counted anew.
     ///
     /// # Errors

@@ -45,7 +45,8 @@ impl BackupManager {
     /// neither used nor moved.
     ///
     /// If a backup of this session in this second is there already, this one is dated to the next
-    /// free second: names stay exact and none is ever reused.
+    /// free second, and none to before one that is there, up to 99 s from now: names stay exact, and the name of
+    /// one that was deleted meanwhile is not given to a newer one.
     ///
     /// # Errors
     ///
@@ -63,8 +64,9 @@ impl BackupManager {
         here.refuse_session(session_id)?;
         let folder = here.create_folder()?;
         let now = this_second();
-        let named = |n: u32| now + TimeDelta::seconds(n.into());
-        let first = here.folder.join(here.names.backup(now, session_id));
+        let ahead = here.seconds_ahead(now)?;
+        let named = |n: u32| now + TimeDelta::seconds(((ahead + n) % MAX_NAMES).into());
+        let first = here.folder.join(here.names.backup(named(0), session_id));
 
         let before = Version::of(source).map_err(Error::io("read", &here.sheet))?;
         let mut staged = stage(&folder, &first)?;
@@ -90,6 +92,16 @@ impl BackupManager {
             record_count,
             size_bytes,
         })
+    }
+
+    /// How far the dates of several that were made within a second run ahead of the clock.
+    fn seconds_ahead(&self, now: DateTime<Utc>) -> Result<u32> {
+        let entries = self.entries()?.into_iter();
+        let ahead = entries.filter_map(|entry| {
+            let seconds = u32::try_from((entry.created_at - now).num_seconds()).ok();
+            seconds.filter(|seconds| *seconds < MAX_NAMES)
+        });
+        Ok(ahead.max().unwrap_or_default())
     }
 
     /// Keeps a version of the sheet that could not be merged, beside the backups but out of the
@@ -335,6 +347,23 @@ mod tests {
         assert!(first.created_at < second.created_at);
         assert_eq!(std::fs::read(&first.backup_path).unwrap(), CSV.as_bytes());
         assert_eq!(backups.list().unwrap(), [second, first]);
+    }
+
+    #[test]
+    fn of_a_burst_of_backups_the_last_ones_are_kept_and_are_the_newest() {
+        let place = Place::new();
+        let backups = place.keeping(3);
+        let mut made = Vec::new();
+        for _ in 0..150 {
+            made.push(backups.create_backup("manual").unwrap());
+            backups.cleanup_after(&made[made.len() - 1]).unwrap();
+            let newest: Vec<_> = made.iter().rev().take(3).cloned().collect();
+            assert_eq!(backups.list().unwrap(), newest);
+        }
+        let run = backups.create_backup("0123abcd").unwrap();
+        assert_eq!(backups.list().unwrap()[0], run);
+        let is_dated_in_order = |pair: &[BackupMetadata]| pair[0].created_at < pair[1].created_at;
+        assert!(made[..50].windows(2).all(is_dated_in_order));
     }
 
     #[test]
