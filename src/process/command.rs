@@ -261,10 +261,12 @@ impl RecordCommand {
                     _ => None,
                 };
                 if is_of_the_stop || ended.was_stopped && ended.ending != Ending::Exit(0) {
-                    let left = in_general(result_file.take(job.po, None), &self.stage);
-                    return match asks_again {
-                        Some(_) => Outcome::Stopped,
-                        None => after_stop(ended.ending, &ended.stderr, left),
+                    return match (ended.ending, asks_again) {
+                        (Ending::Exit(code), None) => {
+                            let left = in_general(self.take(result_file, job), &self.stage);
+                            after_stop(code, &ended.stderr, left)
+                        }
+                        _ => Outcome::Stopped,
                     };
                 }
                 if let Some(code) = asks_again.filter(|_| !job.is_last) {

@@ -101,16 +101,17 @@ pub(super) fn outcome(ending: Ending, stderr: &str, result: Left) -> Outcome {
     }
 }
 
-/// What becomes of a PO whose command was asked to end because the run is to end now, and did not exit with 0: most
+/// What becomes of a PO whose command was asked to end because the run is to end now, and exited with this code: most
 /// likely it failed for that, so only what it had to say before counts.
-pub(super) fn after_stop(ending: Ending, stderr: &str, result: Left) -> Outcome {
-    let (Ending::Exit(code), Ok(Some(result))) = (ending, result) else {
-        return Outcome::Stopped;
+pub(super) fn after_stop(code: i32, stderr: &str, result: Left) -> Outcome {
+    let cells = match result {
+        Ok(Some(result)) if result.new_status().is_some() => {
+            return Outcome::Done(after_exit(code, stderr, Ok(Some(result))));
+        }
+        Ok(result) => and_other_cells(Updates::default(), &result.unwrap_or_default()),
+        Err(malformed) => and_other_cells(Updates::default(), &malformed.good)
+            .keep_aside(RAW_ANSWER, malformed.raw()),
     };
-    if result.new_status().is_some() {
-        return Outcome::Done(after_exit(code, stderr, Ok(Some(result))));
-    }
-    let cells = and_other_cells(Updates::default(), &result);
     match cells.is_empty() {
         true => Outcome::Stopped,
         false => Outcome::Done(cells),

@@ -117,6 +117,10 @@ fn check_asked_to_end(sheet: &TempSheet) {
         ["x", "Acme", "x", "Acme", "Acme", "Acme", "Acme"]
     );
     assert_eq!(cells("ERROR_MESSAGE"), [""; 7]);
+    assert_eq!(
+        sheet.unplaced(),
+        "PO_NUMBER;RAW_ANSWER\nPO6;\"SUPPLIER\n\"\n"
+    );
 }
 
 #[test]
