@@ -382,8 +382,9 @@ pub enum Error {
     /// Another program put another sheet in this one's place. Nothing is applied to it; the results are in the
     /// journal, and are written once the sheet is back.
     #[error(
-        "{} is another sheet now: nothing is written to it, put the old one back and run again, or move this one away",
-        Escaped::path(path)
+        "{} is another sheet now: nothing is written to it. Put the old one back and run again; or, if that is nowhere any more: {}",
+        Escaped::path(path),
+        how_to_bring_back(path)
     )]
     AnotherSheet {
         /// The sheet.
@@ -574,6 +575,17 @@ impl fmt::Display for NotOfTheForm<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The commands that bring a sheet back in whose place another one is; that one is moved aside.
+fn how_to_bring_back(path: &Path) -> String {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let sheet = command_line([path].into_iter());
+    format!(
+        "mv -n {} && tickoff backup restore {sheet} latest && tickoff recover {sheet} --apply",
+        command_line([path, Path::new(&aside)].into_iter())
+    )
 }
 
 /// Columns by their names: `column id`, `columns order, line`.

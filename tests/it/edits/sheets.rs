@@ -1,6 +1,8 @@
 //! Another version, or another sheet, takes the sheet's place.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use super::{Before, Crash, During, FIRST, HEADER, REST, Scene, check, lines, original, with};
 use crate::command_line::{Ended, Running, end, wait_until};
@@ -121,6 +123,28 @@ fn next_months_sheet_after_a_crash_is_asked_about() {
     check_kept(&scene, "unplaced", &FIRST);
 }
 
+/// The old one was saved over: it is in the backup and the journal alone.
+#[test]
+fn the_commands_that_are_named_bring_the_old_sheet_back_with_its_results() {
+    let mut scene = Scene::new(During);
+    scene.save(&next_month());
+    std::fs::write(scene.sheet.folder().join("slow"), "3").unwrap();
+    let ended = scene.end().with(6);
+    let (_, commands) = ended.stderr.split_once("nowhere any more: ").unwrap();
+    let commands = commands.lines().next().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_tickoff")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", commands]);
+    shell.env("PATH", format!("{}:{path}", program.display()));
+    end(&mut shell).with(0);
+    let aside = scene.sheet.folder().join("input.csv.new");
+    assert_eq!(std::fs::read_to_string(aside).unwrap(), next_month());
+    let done = scene.ran();
+    assert!(!done.contains(&"P11".to_owned()));
+    scene.check_results(&REST);
+}
+
 #[test]
 fn next_months_sheet_during_a_run_is_left_alone_and_the_results_wait_for_theirs() {
     let mut scene = Scene::new(During);
@@ -131,7 +155,7 @@ fn next_months_sheet_during_a_run_is_left_alone_and_the_results_wait_for_theirs(
     let ended = scene.end().with(6);
     for told in [
         "another sheet has the name now: no more work is handed out, and the results stay in the journal",
-        "is another sheet now: nothing is written to it, put the old one back and run again, or move this one away",
+        "is another sheet now: nothing is written to it. Put the old one back and run again; or, if that is nowhere any more: mv -n ",
     ] {
         assert!(ended.stderr.contains(told), "{ended:?}");
     }
