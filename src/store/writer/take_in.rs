@@ -301,8 +301,16 @@ impl Writer {
             let why = built
                 .as_ref()
                 .map_or_else(Error::chain, |_| "it has fewer rows".into());
-            tracing::warn!(%why, %kept, "another program wrote a suspicious version of the sheet; a copy is kept");
-            if let Found::Overtaken = found {
+            let is_overtaken = matches!(found, Found::Overtaken);
+            match built.is_ok() && !is_overtaken {
+                true => {
+                    tracing::warn!(%kept, "another program saved the sheet with fewer rows: the sheet is that save now, with the results of its rows; a copy of the save is kept")
+                }
+                false => {
+                    tracing::warn!(%why, %kept, "what another program saved is not taken over: the sheet is what it was before, with all results; a copy of the save is kept")
+                }
+            }
+            if is_overtaken {
                 return Ok(false);
             }
         }
@@ -312,7 +320,7 @@ impl Writer {
         if suspicious {
             // What is not in the new version is nowhere else once it is the base.
             let kept = self.site.keep_whole(&old, "replaced")?;
-            tracing::warn!(%kept, "the version that it replaced has more rows, and is kept in a copy");
+            tracing::warn!(%kept, "the version before that save, with the rows that it lacks, is kept in a copy");
         }
         if !suspicious {
             self.keep_what_is_taken_back(&old, &new, &history);

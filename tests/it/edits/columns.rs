@@ -230,7 +230,7 @@ fn a_sheet_whose_key_column_is_renamed_is_refused_or_kept_in_a_copy() {
     assert!(
         ended
             .stderr
-            .contains("another program wrote a suspicious version of the sheet; a copy is kept"),
+            .contains("what another program saved is not taken over: the sheet is what it was before, with all results; a copy of the save is kept why="),
         "{ended:?}"
     );
     assert_eq!(scene.kept("outside"), [edited]);

@@ -44,6 +44,12 @@ fn a_row_that_is_removed_stays_removed_and_its_result_is_in_a_copy() {
             During => {
                 scene.check_copies(&["outside", "replaced", "unplaced"]);
                 assert!(scene.kept("replaced")[0].contains("\nP01;COMPLETED;Acme;2;"));
+                for told in [
+                    "another program saved the sheet with fewer rows: the sheet is that save now, with the results of its rows; a copy of the save is kept kept=",
+                    "the version before that save, with the rows that it lacks, is kept in a copy kept=",
+                ] {
+                    assert!(ended.stderr.contains(told), "{ended:?}");
+                }
             }
             _ => scene.check_copies(&["unplaced"]),
         }
@@ -168,7 +174,10 @@ fn a_key_that_comes_to_stand_in_two_rows_is_refused_or_kept_in_a_copy() {
         assert!(scene.sheet.text().ends_with(";mine\n"));
     }
     let (scene, ended) = check(During, 0, twice);
-    assert!(ended.stderr.contains("a copy is kept"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("a copy of the save is kept why="),
+        "{ended:?}"
+    );
     assert!(scene.kept("outside")[0].ends_with(";mine\n"));
     scene.check_copies(&["outside"]);
     scene.check_results(&[]);

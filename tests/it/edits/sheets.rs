@@ -276,7 +276,7 @@ fn a_sheet_that_is_emptied_is_refused_or_written_again() {
     assert!(
         ended
             .stderr
-            .contains("another program wrote a suspicious version of the sheet; a copy is kept"),
+            .contains("what another program saved is not taken over: the sheet is what it was before, with all results; a copy of the save is kept why="),
         "{ended:?}"
     );
     assert_eq!(scene.kept("outside"), [""]);
