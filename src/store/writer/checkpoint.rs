@@ -15,6 +15,7 @@ use crate::journal::Frame;
 use crate::sheet::render::Next;
 use crate::sheet::{Sheet, merge};
 use crate::store::patience::{again, patiently};
+use crate::text::Escaped;
 
 use super::outside::Seen;
 use super::{Writer, replacement};
@@ -258,7 +259,12 @@ impl Writer {
             None => return later,
             Some(Public::Known) => false,
             Some(Public::Gone) => {
-                tracing::warn!("the sheet was deleted; it is written anew");
+                match &self.outside.overtaken.renamed_to {
+                    Some(now) => {
+                        tracing::warn!(now = %Escaped::path(now), "the sheet was renamed or moved; it is written anew under its old name, and the renamed file stays as it is")
+                    }
+                    None => tracing::warn!("the sheet was deleted; it is written anew"),
+                }
                 true
             }
         };

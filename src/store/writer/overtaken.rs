@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use crate::disk::{
@@ -28,12 +28,15 @@ use crate::disk::{
 };
 use crate::error::{Error, Result};
 use crate::sys::lease::{Lease, Leased};
+use crate::sys::place;
 
 #[derive(Default)]
 pub(super) struct Overtaken {
     held: Option<Held>,
     /// Those that are not judged yet, the oldest first.
     waiting: VecDeque<Lost>,
+    /// Where the file went that had the name last, if it was renamed and none has the name since.
+    pub(super) renamed_to: Option<PathBuf>,
 }
 
 /// The file that had the sheet's name when it was looked at last.
@@ -91,6 +94,10 @@ impl Overtaken {
         if self.held.as_ref().map(|held| held.inode) == inode {
             return;
         }
+        self.renamed_to = match (&self.held, &now) {
+            (Some(held), None) => place::of(&held.file),
+            _ => None,
+        };
         let now = now.map(|(file, stamp)| Held {
             file,
             inode: stamp.inode,

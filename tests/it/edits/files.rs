@@ -40,10 +40,10 @@ fn completed(text: &str) -> usize {
 fn gone(when: super::When) -> &'static str {
     match when {
         Crash => {
-            "input.csv is not there, and its journal DIR/.input.csv.journal holds results for 3 rows that it may not have shown: put the sheet back, or a backup"
+            "input.csv is not there, and its journal DIR/.input.csv.journal holds results for 3 rows that it may not have shown. If you have it, put it back. If you renamed it in this folder: tickoff recover NEW_NAME --apply. If it is lost: tickoff backup restore FILE latest, then tickoff recover FILE --apply\n"
         }
         _ => {
-            "input.csv is not there, and its journal DIR/.input.csv.journal has the results of 6 rows, all of which it showed"
+            "input.csv is not there, and its journal DIR/.input.csv.journal has the results of 6 rows, all of which it showed. If you renamed or moved it, they went along. If it was deleted, or an older version, or one without some of its rows, had taken its place: tickoff backup restore FILE latest, then tickoff recover FILE --apply. To begin anew, use another name\n"
         }
     }
 }
@@ -73,44 +73,51 @@ fn the_results_of_a_sheet_that_is_deleted_come_into_a_backup_that_is_put_in_its_
 
 /// It is gone: the renamed file is as it was at that moment, and the run goes on under the old name.
 #[track_caller]
-fn check_written_anew(take_away: impl FnOnce(&Path)) {
+fn check_written_anew(take_away: impl FnOnce(&Path), told: &str) {
     let mut scene = Scene::new(During);
     take_away(scene.sheet.path());
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert!(!scene.sheet.path().exists());
     let ended = scene.end().with(0);
-    assert!(
-        ended
-            .stderr
-            .contains("the sheet was deleted; it is written anew"),
-        "{ended:?}"
-    );
+    let said = scene.sheet.without_folder(&ended.stderr);
+    assert!(said.contains(told), "{said}");
     scene.check_results(&[]);
     scene.check_copies(&[]);
 }
 
 #[test]
 fn a_sheet_that_is_deleted_during_a_run_is_written_anew() {
-    check_written_anew(|sheet| fs::remove_file(sheet).unwrap());
+    check_written_anew(
+        |sheet| fs::remove_file(sheet).unwrap(),
+        "the sheet was deleted; it is written anew\n",
+    );
 }
 
 #[test]
 fn a_sheet_that_is_renamed_during_a_run_is_written_anew_beside_the_renamed_one() {
-    check_written_anew(|sheet| {
+    let rename = |sheet: &Path| {
         let orders = sheet.with_file_name("orders.csv");
         fs::rename(sheet, &orders).unwrap();
         let text = fs::read_to_string(orders).unwrap();
         assert_eq!(completed(&text), 6);
-    });
+    };
+    check_written_anew(
+        rename,
+        "the sheet was renamed or moved; it is written anew under its old name, and the renamed file stays as it is now=DIR/orders.csv\n",
+    );
 }
 
 #[test]
 fn a_sheet_that_is_moved_during_a_run_is_written_anew() {
-    check_written_anew(|sheet| {
+    let move_it = |sheet: &Path| {
         let folder = sheet.with_file_name("elsewhere");
         fs::create_dir(&folder).unwrap();
         fs::rename(sheet, folder.join("input.csv")).unwrap();
-    });
+    };
+    check_written_anew(
+        move_it,
+        "the sheet was renamed or moved; it is written anew under its old name, and the renamed file stays as it is now=DIR/elsewhere/input.csv\n",
+    );
 }
 
 #[test]
