@@ -141,6 +141,9 @@ impl Sheet {
     }
 }
 
+/// What is said of a word that nobody knows.
+pub(crate) const LEFT_ALONE: &str = " is none of the known statuses; a run leaves the row alone";
+
 /// How many findings of a [`Kind`] are told one by one.
 const MAX_TOLD: usize = 20;
 
@@ -279,10 +282,7 @@ impl Findings<'_> {
         };
         match &record.status {
             status if !options.is_known(status) => {
-                warn(
-                    stage.status(),
-                    format!("{status} is none of the known statuses; a run leaves the row alone"),
-                );
+                warn(stage.status(), format!("{status}{LEFT_ALONE}"));
             }
             ProcessingStatus::Completed
                 if record

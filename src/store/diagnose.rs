@@ -6,7 +6,7 @@ use crate::csv::Opening;
 use crate::disk::Target;
 use crate::domain::Problem;
 use crate::error::{Error, Named, Result, foreign_column};
-use crate::sheet::integrity::findings_with;
+use crate::sheet::integrity::{LEFT_ALONE, findings_with};
 use crate::sheet::refused::Refused;
 use crate::sheet::{Diagnostic, Duplicates, Level, Options, Sheet};
 use crate::store::read::{read_and_ask, read_as_it_is};
@@ -41,7 +41,9 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
     match read_and_ask(path, &all) {
         Ok((sheet, asked)) => {
             findings.extend(asked.map(|asked| of_place(Level::Error, asked.chain())));
-            if let Err(error) = sheet.refuse_foreign_status() {
+            let foreign = sheet.refuse_foreign_status().err();
+            let is_refused = foreign.is_some();
+            if let Some(error) = foreign {
                 findings.push(of_contents(error)?);
             }
             if let Err(error) = fitness::refuse_without_room(&sheet, &sheet.missing_columns()) {
@@ -52,7 +54,10 @@ pub fn diagnose(path: impl AsRef<Path>, options: &Options) -> Result<Vec<Diagnos
             }
             let encoding = sheet.looks_like_utf8();
             findings.extend(encoding.map(|message| of_place(Level::Warning, message)));
-            findings.extend(findings_with(&sheet, options.duplicates));
+            let mut others = findings_with(&sheet, options.duplicates);
+            // No row is left alone by a run that is refused, and the error has the words.
+            others.retain(|other| !(is_refused && other.message.ends_with(LEFT_ALONE)));
+            findings.extend(others);
         }
         Err(error) => match of_contents(error) {
             Ok(finding) => findings.extend(with_others(finding, &target, options)),

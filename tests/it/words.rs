@@ -64,8 +64,20 @@ fn the_refusal_shows_the_place_and_the_ways_on() {
     let ended = end(&mut sheet.run("", JOB)).with(3);
     assert_eq!(
         sheet.without_folder(&ended.stderr),
-        "tickoff: DIR/input.csv:2:4: the column status holds what is not tickoff's: active in 1 row (line 2), sold out in 1 row (line 3)\n    P1;active\n       ^\ntickoff: if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or rename the column in the sheet, and tickoff adds one of its own. If its words are to be replaced by results, say what they mean: --todo 'active,sold out' if such rows are to be processed, --done or --failed if they are done or have failed\n"
+        "tickoff: DIR/input.csv:2:4: the column status holds what is not tickoff's: active in 1 row (line 2), sold out in 1 row (line 3)\n    P1;active\n       ^\ntickoff: if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or rename the column in the sheet, and tickoff adds one of its own. If its words are to be replaced by results, say what each of them means: --done WORDS if such rows are done, --failed WORDS if they have failed, --todo WORDS if they are to be processed\n"
     );
+}
+
+#[test]
+fn check_says_of_no_row_of_a_refused_sheet_that_a_run_leaves_it_alone() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;shipped\nP2;open\n");
+    let checked = end(&mut sheet.tickoff("check")).with(3);
+    assert_eq!(checked.stdout.lines().count(), 3, "{checked:?}");
+    assert!(!checked.stdout.contains("warning"), "{checked:?}");
+    end(sheet
+        .tickoff("check")
+        .args(["--done", "shipped", "--todo", "open"]))
+    .with(0);
 }
 
 #[test]

@@ -8,9 +8,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use tickoff::{
-    COLUMNS, Encoding, Error, FileKind, ForeignWord, HeaderLine, Holder, InvalidValue,
-    KeyCandidates, Problem, Stage, close_to, completing_columns, escape, key_candidates,
-    same_column,
+    COLUMNS, Encoding, Error, FileKind, HeaderLine, Holder, InvalidValue, KeyCandidates, Problem,
+    Stage, close_to, completing_columns, escape, key_candidates, same_column,
 };
 
 const FINISHES: &str = "once the cause is gone, the next tickoff run, apply, init or set on this file finishes the write, or says what has to be done before";
@@ -75,9 +74,9 @@ pub fn advice(error: &Error) -> Option<Cow<'static, str>> {
             ..
         } => return on_other_kind(*kind),
         Error::Malformed { problem, .. } => return on_malformed(problem).map(Cow::Borrowed),
-        Error::ForeignColumn {
-            is_status, words, ..
-        } => return Some(on_foreign_column(*is_status, words).into()),
+        Error::ForeignColumn { is_status, .. } => {
+            return Some(on_foreign_column(*is_status).into());
+        }
         Error::DuplicatePo {
             path,
             key,
@@ -172,18 +171,13 @@ fn is_out_of_reach(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
-fn on_foreign_column(is_status: bool, words: &[ForeignWord]) -> String {
+fn on_foreign_column(is_status: bool) -> String {
     const RENAME: &str = "rename the column in the sheet, and tickoff adds one of its own";
     if !is_status {
         return RENAME.to_owned();
     }
-    let words: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
-    let words = match words.len() <= 8 && words.iter().all(|word| !word.contains(',')) {
-        true => for_a_shell(&words.join(",")),
-        false => "WORDS".to_owned(),
-    };
     format!(
-        "if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or {RENAME}. If its words are to be replaced by results, say what they mean: --todo {words} if such rows are to be processed, --done or --failed if they are done or have failed"
+        "if the column is yours, --stage NAME leaves it alone and keeps what becomes of a row in columns of its own; or {RENAME}. If its words are to be replaced by results, say what each of them means: --done WORDS if such rows are done, --failed WORDS if they have failed, --todo WORDS if they are to be processed"
     )
 }
 
