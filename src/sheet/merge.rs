@@ -456,13 +456,28 @@ fn report(sheet: &Sheet, merged: &mut Merged) {
 
 /// Says what became of an outside edit; the results of these keys are shown by rows that have other keys now.
 pub(crate) fn log(merged: &Merged, shown: &[&str]) {
-    for conflict in &merged.conflicts {
+    const NAMED: usize = 5;
+    let (named, more) = merged.conflicts.split_at(merged.conflicts.len().min(NAMED));
+    for conflict in named {
         tracing::warn!(
             key = %Escaped::name(&conflict.po),
             column = %Escaped::name(&conflict.column),
             kept = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
             "another program changed a cell that holds a result; the result is kept"
+        );
+    }
+    if !more.is_empty() {
+        let mut keys: Vec<String> = more.iter().map(|conflict| conflict.po.clone()).collect();
+        keys.dedup();
+        tracing::warn!(
+            keys = %escape_list(&keys),
+            "it changed {} more {}; the results are kept",
+            more.len(),
+            match more.len() {
+                1 => "cell that holds a result",
+                _ => "cells that hold results",
+            }
         );
     }
     let is_shown = |update: &RowUpdate| shown.contains(&update.po.as_str());

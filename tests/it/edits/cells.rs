@@ -125,6 +125,22 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
     }
 }
 
+#[test]
+fn of_many_cells_in_which_a_result_stays_the_first_are_named_and_the_others_counted() {
+    let stale = |_: &str| {
+        let all = super::FIRST.iter();
+        all.fold(original(), |text: String, po| {
+            with(&text, po, "STATUS", "FAILED")
+        })
+    };
+    let (scene, ended) = check(During, 0, stale);
+    scene.check_results(&[]);
+    let named = ended.stderr.matches("a cell that holds a result").count();
+    assert_eq!(named, 5, "{ended:?}");
+    let more = "it changed 1 more cell that holds a result; the results are kept keys=P0";
+    assert!(ended.stderr.contains(more), "{ended:?}");
+}
+
 /// The save has some results, so it is known which ones its editor cannot have seen.
 #[test]
 fn both_values_are_named_and_the_save_is_backed_up_where_it_need_not_be_asked() {
