@@ -80,11 +80,15 @@ fn a_restore_backs_up_what_it_replaces_so_that_it_can_be_undone() {
     let sheet = TempSheet::new(OLD);
     create(&sheet, "first");
     std::fs::write(sheet.path(), NEW).unwrap();
-    let said = restore(&sheet, "first");
+    let ended = end(sheet.tickoff("backup restore").arg("first")).with(0);
+    let said = sheet.without_folder(&ended.stdout);
     assert!(
         said.starts_with("DIR/backup/input_") && said.ends_with("_first.csv\n"),
         "{said}"
     );
+    let told = ended.stderr.split_once("the sheet as it was before: ");
+    let made = told.unwrap_or_else(|| panic!("{ended:?}")).1.trim_end();
+    assert_eq!(std::fs::read_to_string(made).unwrap(), NEW);
     assert_eq!(sheet.text(), OLD);
     assert_eq!(contents(&sheet), BTreeSet::from([OLD.into(), NEW.into()]));
     restore(&sheet, "latest");

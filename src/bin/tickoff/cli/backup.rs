@@ -10,6 +10,7 @@ use tickoff::{BackupManager, BackupMetadata, CopyKind, KeptCopy, Options, escape
 
 use super::args::{BackupArgs, SheetArgs};
 use crate::exit::{Exit, Failure};
+use crate::stderr::Display;
 use crate::stdout::{json_line, print};
 
 /// What to do with backups.
@@ -112,7 +113,7 @@ Examples:
 }
 
 /// Makes, lists, restores or prunes backups.
-pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
+pub fn run(command: &BackupCommand, display: &Display) -> Result<Exit, Failure> {
     match command {
         BackupCommand::Create {
             sheet,
@@ -156,6 +157,10 @@ pub fn run(command: &BackupCommand) -> Result<Exit, Failure> {
             let backups = manager(&sheet.file, backup)?;
             let chosen = backups.resolve(which)?;
             let made = backups.restore_from_backup(&chosen, &options)?;
+            if let Some(made) = &made {
+                let before = escape(&made.backup.backup_path.to_string_lossy());
+                display.report(format_args!("the sheet as it was before: {before}"));
+            }
             print_paths(&[chosen])?;
             return Ok(made.map_or(Exit::Done, |made| {
                 Exit::of_loss(made.lost_results, &made.unplaced)

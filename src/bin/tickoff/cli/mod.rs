@@ -128,7 +128,7 @@ impl Command {
             Command::Check(args) => check::run(args, display),
             Command::Init(args) => init::run(args),
             Command::Recover(args) => recover::run(args),
-            Command::Backup(command) => backup::run(command),
+            Command::Backup(command) => backup::run(command, display),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
         }
