@@ -181,7 +181,13 @@ fn ctrl_c_does_not_wait_for_a_po_that_waits_for_its_next_attempt() {
     let run = Running::start(&mut sheet.run("--backoff 1h", "exit 75"));
     run.wait_until_it_says("attempt 1 is to be repeated in ");
     run.signal(Signal::INT);
-    run.end().with(130);
+    let ended = run.end().with(130);
+    assert!(
+        ended
+            .stderr
+            .contains("not tried again before the end: PO0\n"),
+        "{ended:?}"
+    );
     assert_eq!(sheet.cell("PO0", "STATUS"), "PENDING");
     assert_eq!(sheet.leftovers(), [""; 0]);
 }

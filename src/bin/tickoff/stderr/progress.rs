@@ -3,6 +3,7 @@
 //!
 //! Workers wait for nobody who is told: they only note what happened, and a thread of its own tells it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -65,6 +66,7 @@ impl Progress {
             last_line: Mutex::new((board.began, 0)),
             board: Mutex::new(board),
             errors: Mutex::new(Errors::at_most(KINDS_OF_ERRORS)),
+            waiting: Mutex::default(),
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
@@ -85,6 +87,15 @@ impl Progress {
         {
             lock(&self.told.errors).add(result.po, result.updates.get("ERROR_MESSAGE"));
         }
+        match event {
+            Event::Postponed { job, .. } => {
+                lock(&self.told.waiting).insert(job.po.to_owned());
+            }
+            Event::Finished(result) => {
+                lock(&self.told.waiting).remove(result.po);
+            }
+            _ => {}
+        }
         lock(&self.told.board).take(event, Utc::now());
     }
 
@@ -95,7 +106,12 @@ impl Progress {
         drop(self);
         let had_work = lock(&told.board).total > 0 || summary.processed() > summary.skipped;
         if had_work || told.display.is_json() {
-            summary::tell(&told.display, summary, &lock(&told.errors));
+            summary::tell(
+                &told.display,
+                summary,
+                &lock(&told.errors),
+                &lock(&told.waiting),
+            );
         }
     }
 }
@@ -124,6 +140,8 @@ struct Told {
     keys: Option<&'static str>,
     board: Mutex<Board>,
     errors: Mutex<Errors>,
+    /// The keys of rows that wait for another attempt.
+    waiting: Mutex<BTreeSet<String>>,
     /// When the last line was logged, and how many jobs were done then.
     last_line: Mutex<(DateTime<Utc>, usize)>,
     is_over: Mutex<bool>,

@@ -1,5 +1,7 @@
 //! What is said when a run is over: its counts, and the errors that several rows have.
 
+use std::collections::BTreeSet;
+
 use tickoff::{PoolSummary, escape};
 use tracing::info;
 
@@ -12,7 +14,12 @@ use crate::errors::{Errors, Group};
 const SHOWN: usize = 5;
 
 /// Says what a run did. In a JSON log the numbers are fields besides, named as in `--events`.
-pub(super) fn tell(display: &Display, summary: &PoolSummary, errors: &Errors) {
+pub(super) fn tell(
+    display: &Display,
+    summary: &PoolSummary,
+    errors: &Errors,
+    waiting: &BTreeSet<String>,
+) {
     let line = line(summary);
     match display.logs_json() {
         true => info!(
@@ -33,6 +40,9 @@ pub(super) fn tell(display: &Display, summary: &PoolSummary, errors: &Errors) {
                 display.say(&line);
             }
         }
+    }
+    if let Some(line) = of_waiting(waiting) {
+        display.say(&line);
     }
     let common = common(errors);
     for group in &common {
@@ -65,6 +75,17 @@ fn line(summary: &PoolSummary) -> String {
         }
     }
     line
+}
+
+/// Which rows a stop left that were to be tried again.
+fn of_waiting(keys: &BTreeSet<String>) -> Option<String> {
+    let named: Vec<_> = keys.iter().take(SHOWN).map(|key| shown(key)).collect();
+    let more = match keys.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty())
+        .then(|| format!("not tried again before the end: {}{more}", named.join(", ")))
 }
 
 /// How many columns a line may have.
@@ -124,6 +145,20 @@ mod tests {
             line(&summary),
             "4 done, 1 errors, 0 no attachments, 2 skipped, 1 other in 3.2 s; \
              3 attempts repeated; 5 left for the next run; 2 not recorded"
+        );
+    }
+
+    #[test]
+    fn the_first_rows_that_wait_for_another_attempt_are_named() {
+        let waiting = |keys: usize| of_waiting(&(1..=keys).map(|at| format!("P{at}")).collect());
+        assert_eq!(waiting(0), None);
+        assert_eq!(
+            waiting(2).unwrap(),
+            "not tried again before the end: P1, P2"
+        );
+        assert_eq!(
+            waiting(7).unwrap(),
+            "not tried again before the end: P1, P2, P3, P4, P5 and 2 more"
         );
     }
 
