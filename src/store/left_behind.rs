@@ -175,11 +175,11 @@ pub(crate) fn gone(path: &Path) -> Option<Error> {
     let problem = match (waiting(&history, None), history.results().count()) {
         (0, 0) => return None,
         (0, rows) => format!(
-            "is not there, and its journal {journal} has the results of {}, all of which it showed: where it was renamed or moved as it was, they went along; where an older version, or one without some of its rows, had taken its place, or it was deleted, put a backup in its place (tickoff backup restore FILE latest) and run tickoff recover FILE --apply, or use another name to begin anew",
+            "is not there, and its journal {journal} has the results of {}, all of which it showed. If you renamed or moved it, they went along. If it was deleted, or an older version, or one without some of its rows, had taken its place: tickoff backup restore FILE latest, then tickoff recover FILE --apply. To begin anew, use another name",
             rows_text(rows)
         ),
         (rows, _) => format!(
-            "is not there, and its journal {journal} holds results for {} that it may not have shown: put the sheet back, or a backup (tickoff backup restore FILE latest), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply",
+            "is not there, and its journal {journal} holds results for {} that it may not have shown. If you have it, put it back. If you renamed it in this folder: tickoff recover NEW_NAME --apply. If it is lost: tickoff backup restore FILE latest, then tickoff recover FILE --apply",
             rows_text(rows)
         ),
     };

@@ -193,7 +193,7 @@ fn a_name_whose_sheet_is_gone_names_its_journal() {
         let ended = end(sheet.tickoff(command).args(arguments)).with(3);
         let told = sheet.without_folder(&ended.stderr);
         assert!(
-            told.contains("input.csv is not there, and its journal DIR/.input.csv.journal holds results for 2 rows that it may not have shown: put the sheet back, or a backup (tickoff backup restore FILE latest), or, if it was renamed in this folder, run tickoff recover NEW_NAME --apply"),
+            told.contains("input.csv is not there, and its journal DIR/.input.csv.journal holds results for 2 rows that it may not have shown. If you have it, put it back. If you renamed it in this folder: tickoff recover NEW_NAME --apply. If it is lost: tickoff backup restore FILE latest, then tickoff recover FILE --apply"),
             "{command}: {told}"
         );
     }

@@ -613,7 +613,7 @@ fn a_version_from_before_the_first_result_that_was_saved_and_renamed_is_asked_ab
             let gone = on(sheet.path(), "status", &[]).with(3).stderr;
             assert!(
                 gone.contains(
-                    "where an older version, or one without some of its rows, had taken its place"
+                    "an older version, or one without some of its rows, had taken its place"
                 ),
                 "{gone}"
             );
