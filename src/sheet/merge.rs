@@ -462,7 +462,7 @@ pub(crate) fn log(merged: &Merged, shown: &[&str]) {
         tracing::warn!(
             key = %Escaped::name(&conflict.po),
             column = %Escaped::name(&conflict.column),
-            kept = %escape(&conflict.ours),
+            in_sheet = %escape(&conflict.ours),
             theirs = %escape(&conflict.theirs),
             "another program changed a cell that holds a result; the result is kept"
         );

@@ -749,7 +749,7 @@ mod apply {
         wait_until("it is answered", || running.stdout().contains("true"));
         running.kill();
         let ended = apply(&sheet, r#"{"key":"P1","updates":{"SUPPLIER":"two"}}"#).with(0);
-        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER kept=two theirs=one";
+        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER in_sheet=two theirs=one";
         assert!(ended.stderr.contains(said), "{ended:?}");
         assert_eq!(sheet.cell("P1", "SUPPLIER"), "two");
     }

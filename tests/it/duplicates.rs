@@ -317,7 +317,7 @@ fn what_is_typed_into_each_row_before_its_result_comes_is_named_and_kept() {
     scene.save(&saved);
     let told = scene.end().stderr;
     assert!(
-        told.contains("key=P3 column=RES kept=r-P3 theirs=FIXF"),
+        told.contains("key=P3 column=RES in_sheet=r-P3 theirs=FIXF"),
         "{told}"
     );
     assert!(!told.contains("theirs=was"), "{told}");

@@ -64,7 +64,7 @@ fn an_edit_that_was_taken_over_before_a_kill_is_kept_when_its_result_comes_after
     let ended = end(&mut sheet.run("", "echo note=r2 > $TICKOFF_RESULT")).with(0);
     for (key, typed) in [("PO1", "corrected"), ("PO6", "mine")] {
         let told = format!(
-            "another program changed a cell before its result came; the result takes its place key={key} column=note kept=r2 theirs={typed}\n"
+            "another program changed a cell before its result came; the result takes its place key={key} column=note in_sheet=r2 theirs={typed}\n"
         );
         assert!(ended.stderr.contains(&told), "{ended:?}");
     }
@@ -89,7 +89,7 @@ fn what_was_set_before_or_after_a_kill_is_kept_when_its_result_comes_after_it() 
     end(sheet.tickoff("set").args(["PO4", "note=after"])).with(0);
     let ended = end(&mut sheet.run("", "echo note=r2 > $TICKOFF_RESULT")).with(0);
     for (key, typed) in [("PO3", "before"), ("PO4", "after")] {
-        let told = format!("takes its place key={key} column=note kept=r2 theirs={typed}\n");
+        let told = format!("takes its place key={key} column=note in_sheet=r2 theirs={typed}\n");
         assert!(ended.stderr.contains(&told), "{ended:?}");
     }
     let kept = kept(&sheet, "outside");

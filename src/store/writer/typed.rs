@@ -240,9 +240,9 @@ impl Typed {
 fn say(conflict: &Conflict, hand: Hand) {
     let key = Escaped::name(&conflict.po);
     let column = Escaped::name(&conflict.column);
-    let (kept, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
+    let (in_sheet, theirs) = (escape(&conflict.ours), escape(&conflict.theirs));
     let who = hand.name();
-    tracing::warn!(%key, %column, %kept, %theirs, "{who} changed a cell before its result came; the result takes its place");
+    tracing::warn!(%key, %column, %in_sheet, %theirs, "{who} changed a cell before its result came; the result takes its place");
 }
 
 /// Whether a person who writes there asks for something, and the result that comes is the answer.

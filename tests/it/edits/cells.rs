@@ -37,7 +37,7 @@ fn a_result_that_comes_after_an_edit_of_its_cell_takes_its_place() {
     scene.check_results(&[]);
     assert_eq!(scene.kept("outside"), [saved]);
     for told in [
-        "another program changed a cell before its result came; the result takes its place key=P08 column=ATTACHMENTS_FOUND kept=2 theirs=7",
+        "another program changed a cell before its result came; the result takes its place key=P08 column=ATTACHMENTS_FOUND in_sheet=2 theirs=7",
         "a copy of the sheet with what results take the place of is kept kept=",
     ] {
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
@@ -60,7 +60,7 @@ fn a_result_that_comes_after_a_set_of_its_cell_takes_its_place() {
     let ended = scene.end().with(0);
     for (po, value) in [("P06", "7"), ("P08", "8")] {
         let told = format!(
-            "another tickoff command changed a cell before its result came; the result takes its place key={po} column=ATTACHMENTS_FOUND kept=2 theirs={value}\n"
+            "another tickoff command changed a cell before its result came; the result takes its place key={po} column=ATTACHMENTS_FOUND in_sheet=2 theirs={value}\n"
         );
         assert!(ended.stderr.contains(&told), "{ended:?}");
     }
@@ -108,7 +108,7 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
     scene.check_results(&[]);
     scene.check_copies(&["outside"]);
     assert_eq!(scene.kept("outside"), [stale("")]);
-    let told = "another program changed a cell that holds a result; the result is kept key=P01 column=STATUS kept=COMPLETED theirs=FAILED";
+    let told = "another program changed a cell that holds a result; the result is kept key=P01 column=STATUS in_sheet=COMPLETED theirs=FAILED";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 
     for when in [Before, Crash] {
@@ -119,7 +119,7 @@ fn a_result_that_its_editor_cannot_have_seen_stays_and_the_edit_is_in_a_copy() {
         );
         assert_eq!(scene.sheet.text(), stale(""));
         let told = end(scene.sheet.tickoff("recover").arg("--apply")).with(0);
-        assert!(told.stderr.contains("kept=COMPLETED theirs=FAILED"));
+        assert!(told.stderr.contains("in_sheet=COMPLETED theirs=FAILED"));
         scene.check_backed_up(&stale(""));
         scene.check_results(&REST);
     }
@@ -149,7 +149,7 @@ fn both_values_are_named_and_the_save_is_backed_up_where_it_need_not_be_asked() 
     scene.end().with(0);
     scene.save(&stale);
     let ended = scene.next().with(0);
-    let told = "key=P08 column=STATUS kept=COMPLETED theirs=FAILED";
+    let told = "key=P08 column=STATUS in_sheet=COMPLETED theirs=FAILED";
     assert!(ended.stderr.contains(told), "{ended:?}");
     scene.check_backed_up(&stale);
     scene.check_results(&[]);
@@ -310,11 +310,11 @@ fn a_zero_before_a_number_is_an_edit() {
     for (save, told) in [
         (
             "sed s/A3;1067/A3;01067/ input.csv > t",
-            "the result takes its place key=A3 column=zip kept=7777 theirs=01067",
+            "the result takes its place key=A3 column=zip in_sheet=7777 theirs=01067",
         ),
         (
             "sed s/A1;1067/A1;01067/ old > t",
-            "the result is kept key=A1 column=zip kept=7777 theirs=01067",
+            "the result is kept key=A1 column=zip in_sheet=7777 theirs=01067",
         ),
     ] {
         let save = save.replace(';', "\\;");
@@ -410,7 +410,7 @@ fn letters_of_another_encoding_that_a_result_takes_the_place_of_are_in_a_copy() 
     assert!(
         ended
             .stderr
-            .contains("the result is kept key=P01 column=ATTACHMENTS_FOUND kept=2 theirs=")
+            .contains("the result is kept key=P01 column=ATTACHMENTS_FOUND in_sheet=2 theirs=")
     );
     scene.check_results(&[]);
     check_kept_bytes(&scene.sheet, "outside", &in_windows_1252(&stale));
@@ -419,11 +419,9 @@ fn letters_of_another_encoding_that_a_result_takes_the_place_of_are_in_a_copy() 
     let early = with(&scene.sheet.text(), "P08", "ATTACHMENTS_FOUND", "zwölf");
     scene.save(&in_windows_1252(&early));
     let ended = scene.end().with(0);
-    assert!(
-        ended
-            .stderr
-            .contains("the result takes its place key=P08 column=ATTACHMENTS_FOUND kept=2 theirs=")
-    );
+    assert!(ended.stderr.contains(
+        "the result takes its place key=P08 column=ATTACHMENTS_FOUND in_sheet=2 theirs="
+    ));
     scene.check_results(&[]);
     check_kept_bytes(&scene.sheet, "outside", &in_windows_1252(&early));
 }
