@@ -265,7 +265,7 @@ impl Findings<'_> {
             self.warn(
                 row,
                 schema.key()[0],
-                "the row has no key; it is kept and never processed".into(),
+                "the row has no key; it is kept and never processed, as a row of totals or a note should be".into(),
             );
             return;
         }

@@ -289,7 +289,7 @@ fn findings_name_line_column_and_po() {
         findings,
         [
             "2:13 A the row is COMPLETED without a valid LAST_PROCESSED",
-            "3:1  the row has no key; it is kept and never processed",
+            "3:1  the row has no key; it is kept and never processed, as a row of totals or a note should be",
             "5:3 B odd is none of the known statuses; a run leaves the row alone",
             "5:8 B ATTACHMENTS_FOUND is not a whole number",
         ]

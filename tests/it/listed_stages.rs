@@ -439,7 +439,7 @@ fn check_looks_at_each_listed_stage_and_says_the_rest_once() {
         found,
         [
             "2:1: warning: P1: the row is ERROR without a message",
-            "3:1: warning: the row has no key; it is kept and never processed",
+            "3:1: warning: the row has no key; it is kept and never processed, as a row of totals or a note should be",
             "4:10: error: the column b_STATUS holds what is not tickoff's: odd in 1 row (line 4)",
         ],
         "{told}"

@@ -210,7 +210,7 @@ fn a_run_says_how_many_rows_have_no_key() {
         let mut run = sheet.run(&format!("--key ID {options}"), "true");
         let ended = end(&mut run).with(0);
         assert!(
-            ended.stderr.contains("2 rows have no key, the first in line 3, and no job: tickoff init FILE --add-key ID numbers them"),
+            ended.stderr.contains("2 rows have no key, the first in line 3, and no job, as a row of totals or a note should be; if they are jobs, tickoff init FILE --add-key ID numbers them"),
             "{ended:?}"
         );
     }

@@ -80,7 +80,7 @@ fn a_key_is_compared_with_each_that_it_looks_like() {
         "PO_NUMBER\nPOl\nPO1\n\u{200b}\n;\nPO\u{ad}1\n",
         &[
             "4:1: warning: \\u{200b}: the key has an invisible character U+200B (a zero-width space) at its start",
-            "5:1: warning: the row has no key; it is kept and never processed",
+            "5:1: warning: the row has no key; it is kept and never processed, as a row of totals or a note should be",
             "6:1: warning: PO\\u{ad}1: the key looks like PO1 of line 3 and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
             "6:3: warning: PO\\u{ad}1: the key has an invisible character U+00AD (a soft hyphen) inside",
         ],

@@ -235,17 +235,23 @@ pub fn tell_without_key(sheet: &Sheet, display: &Display) {
         rows => format!("{rows} rows have"),
     };
     let way_on = match sheet.key_columns() {
-        [column] => format!(
-            "tickoff init FILE --add-key {} numbers them",
-            escape(column)
-        ),
+        [column] => {
+            let (are, them) = match rows {
+                1 => ("it is a job", "it"),
+                _ => ("they are jobs", "them"),
+            };
+            format!(
+                ", as a row of totals or a note should be; if {are}, tickoff init FILE --add-key {} numbers {them}",
+                escape(column)
+            )
+        }
         columns => {
             let columns: Vec<_> = columns.iter().map(|column| escape(column)).collect();
-            format!("{} are empty there", columns.join(", "))
+            format!(": {} are empty there", columns.join(", "))
         }
     };
     display.say(&format!(
-        "{have} no key, the first in line {line}, and no job: {way_on}"
+        "{have} no key, the first in line {line}, and no job{way_on}"
     ));
 }
 
