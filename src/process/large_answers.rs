@@ -40,7 +40,7 @@ impl LargeAnswers {
         let key = Escaped::text(po);
         match once_there_is_room(keep, po, stop) {
             Ok(kept) => {
-                warn!(%key, kept = %Escaped::path(&kept), "a large answer is kept beside the backups");
+                warn!(%key, kept = %Escaped::path(&kept), "an answer is kept whole beside the backups");
                 Ok(kept)
             }
             Err(error) => {

@@ -57,6 +57,11 @@ impl Malformed {
         self
     }
 
+    /// These updates, and the answer beside the backups.
+    pub(super) fn beside(&self, updates: Updates) -> Updates {
+        updates.keep_aside(RAW_ANSWER, self.raw())
+    }
+
     fn raw(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.raw)
     }

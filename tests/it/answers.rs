@@ -51,7 +51,7 @@ mod commands {
                 kept.display()
             );
             assert_eq!(row(&sheet, "P1"), ["ERROR", "x", &said]);
-            let said = "a large answer is kept beside the backups";
+            let said = "an answer is kept whole beside the backups";
             assert!(ended.stderr.contains(said), "{ended:?}");
         }
     }

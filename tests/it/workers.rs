@@ -467,3 +467,47 @@ fn a_third_signal_ends_the_run_while_its_workers_are_ended() {
     assert!(!ended.stderr.contains(" done, "), "{ended:?}");
     wait_until("the worker is gone", || !is_alive(&sheet.lines("pids")[0]));
 }
+
+/// At once, when it is asked further, and when it ends.
+const ANSWERS_TWICE: &str = r#"again() { echo "{\"id\":$2,\"updates\":{\"SUPPLIER\":\"$1\"}}"; }
+    while read -r request; do
+        id=${request#*:}; id=${id%%,*}; answer="{\"id\":$id,\"updates\":{}}"
+        [ -z "$late" ] || again late $late; late=
+        case $request in
+            *'"P1"'*) printf '%s\n%s\n' "$answer" "$(again twice $id)";;
+            *'"P2"'*) echo "$answer"; late=$id;;
+            *) echo "$answer"; last=$id;;
+        esac
+    done
+    [ -z "$last" ] || again last $last"#;
+
+#[test]
+fn what_a_worker_answers_a_second_time_is_kept_beside_the_backups_and_said() {
+    let sheet = sheet(&["P1", "P2", "P3"]);
+    let ended = end(&mut run_script(&sheet, "-j 1", ANSWERS_TWICE)).with(1);
+    for po in ["P1", "P2", "P3"] {
+        assert_eq!(outcome(&sheet, po), completed());
+        assert_eq!(sheet.cell(po, "SUPPLIER"), "Acme");
+        let said = format!(
+            "a worker answered a request a second time: that is kept beside the backups, and the worker is replaced key={po}\n"
+        );
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+    }
+    let unplaced = sheet.unplaced();
+    assert!(
+        unplaced.starts_with("PO_NUMBER;RAW_ANSWER\nP1;"),
+        "{unplaced}"
+    );
+    assert!(unplaced.contains("twice"), "{unplaced}");
+    let answers = sheet.answers();
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for text in ["late", "last"] {
+        assert!(
+            answers.iter().any(|answer| answer.contains(text)),
+            "{answers:?}"
+        );
+    }
+}

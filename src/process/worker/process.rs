@@ -19,7 +19,7 @@ use crate::process::printing::Printer;
 use crate::process::signals::{is_of_the_stop, killed_by};
 use crate::process::verdict::{MAX_RAW_BYTES, Malformed};
 use crate::process::worker::protocol::{Answer, Nonsense, Request, Said};
-use crate::process::worker::received::Received;
+use crate::process::worker::received::{Line, Received};
 use crate::process::worker::stderr::Stderr;
 use crate::run::{Ending, Job, Stop, StopLevel};
 use crate::sheet::JsonObject;
@@ -55,6 +55,10 @@ pub(super) struct Process {
     stderr: Stderr,
     /// How many requests it has answered.
     answers: u32,
+    /// The request that it answered last, and its key.
+    answered: Option<(u64, String)>,
+    /// What it answered to that once more, and what came behind it.
+    second: Option<Vec<u8>>,
     /// When it is killed, once it was asked to end.
     killed_at: Option<Instant>,
 }
@@ -84,6 +88,8 @@ impl Process {
             received: Received::default(),
             stderr: Stderr::read(stderr, job, printer)?,
             answers: 0,
+            answered: None,
+            second: None,
             killed_at: None,
         }))
     }
@@ -124,7 +130,10 @@ impl Process {
                         continue;
                     }
                     Ok(Said::Answer(answer)) => Ok(answer),
-                    Err(nonsense) => Err(self.failed(nonsense)),
+                    Err(nonsense) => {
+                        self.keep_second(&line);
+                        Err(self.failed(nonsense))
+                    }
                 };
                 return heeded(said, broken_off);
             }
@@ -153,9 +162,33 @@ impl Process {
     }
 
     /// A request is answered: what is said from now on belongs to no row.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self, id: u64, po: &str) {
         self.answers += 1;
+        self.answered = Some((id, po.to_owned()));
         self.stderr.pause();
+    }
+
+    /// What it answered a second time to the request before, as far as that has come, and the key of that.
+    pub(super) fn take_second(&mut self) -> Option<(String, Vec<u8>)> {
+        // Whoever has nothing more to say has ended, or goes on.
+        let _ = self.exchange(&mut &[][..], Duration::ZERO);
+        if self.second.is_none() {
+            let bytes = self.received.bytes().to_owned();
+            if let Some(line) = self.received.next_line() {
+                self.keep_second(&line);
+                self.received = Received::default();
+                self.received.add(&bytes);
+            }
+        }
+        let (_, po) = self.answered.as_ref()?;
+        Some((po.clone(), self.second.take()?))
+    }
+
+    fn keep_second(&mut self, line: &Line) {
+        let answered = self.answered.as_ref();
+        if answered.is_some_and(|(id, _)| matches!(line.say(*id), Ok(Said::Answer(_)))) {
+            self.second = Some([line.bytes(), self.received.bytes()].concat());
+        }
     }
 
     pub(super) fn answers(&self) -> u32 {
@@ -302,7 +335,12 @@ impl Process {
 }
 
 /// Lets processes of these workers end by themselves, all in one time, and says what does not go well.
-pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, stop: &Stop) {
+/// What one answered a second time is given to `keep`.
+pub(super) fn dismiss(
+    processes: impl IntoIterator<Item = (usize, Process)>,
+    stop: &Stop,
+    keep: impl Fn(&mut Process),
+) {
     let mut left: Vec<_> = processes.into_iter().collect();
     for (_, process) in &mut left {
         process.stdin = None;
@@ -319,7 +357,8 @@ pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, sto
             first.group.exits_within(STOP_CHECK);
         }
     }
-    for (worker, process) in ended {
+    for (worker, mut process) in ended {
+        keep(&mut process);
         let ending = process.end();
         if ending != Ending::Exit(0) && !is_of_the_stop(ending, true, stop) {
             let ending = described(ending);
@@ -332,7 +371,8 @@ pub(super) fn dismiss(processes: impl IntoIterator<Item = (usize, Process)>, sto
     for (_, process) in &mut left {
         process.terminate();
     }
-    for (worker, process) in left {
+    for (worker, mut process) in left {
+        keep(&mut process);
         process.kill();
         warn!(
             worker,

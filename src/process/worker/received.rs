@@ -22,6 +22,10 @@ pub(super) struct Line {
 }
 
 impl Line {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn say(&self, id: u64) -> std::result::Result<Said, Nonsense> {
         match self.is_cut {
             true => Said::parse_beginning(&self.bytes, id),

@@ -9,7 +9,7 @@
 //! - *A process that ends, hangs or talks nonsense costs its PO an attempt, and no more.* It is
 //!   replaced; no process of its group is left.
 //! - *An answer is never asked for twice.* One that cannot be understood makes its PO an ERROR and is
-//!   kept as it came.
+//!   kept as it came, and so is a second one to the same request.
 //!
 //! A start that is broken (a missing module, a refused login) would cost every PO its attempts. So
 //! until one process has answered for the first time, [`FAILED_STARTS`] a worker end the run.
@@ -44,6 +44,9 @@ use crate::text::{Escaped, error_message, one_line};
 
 /// How many processes, for each worker, may end before any has answered.
 const FAILED_STARTS: u32 = 3;
+
+/// What is said of one that is not trusted any more.
+const ANSWERED_TWICE: &str = "a worker answered a request a second time: that is kept beside the backups, and the worker is replaced";
 
 /// The processes of a run, one for each of the pool's workers.
 pub struct WorkerProcesses {
@@ -151,7 +154,8 @@ impl WorkerProcesses {
         }
         let slot = self.slots.of(job.worker);
         let mut slot = lock(&slot);
-        if let Some(ended) = slot.take_if(|process| process.has_exited()) {
+        if let Some(mut ended) = slot.take_if(|process| process.has_exited()) {
+            self.keep_second(&mut ended, job.stop);
             warn!(worker = job.worker, ending = %described(ended.end()), "a worker ended while it had nothing to do");
         }
         let is_worn = |process: &mut Process| {
@@ -159,7 +163,7 @@ impl WorkerProcesses {
             limit.is_some_and(|limit| process.answers() >= limit.get())
         };
         if let Some(worn) = slot.take_if(is_worn) {
-            dismiss([(job.worker, worn)], job.stop);
+            self.dismiss([(job.worker, worn)], job.stop);
         }
         let process = match &mut *slot {
             Some(process) => process,
@@ -179,8 +183,12 @@ impl WorkerProcesses {
         let start = Start::now();
         match process.ask(&request, self.timeout, job) {
             Ok(answer) => {
-                process.rest();
-                if let Some(ending) = slot.take_if(|process| process.is_ending()) {
+                process.rest(request.id, job.po);
+                let is_done = matches!(answer, Answer::Done { .. });
+                let second = is_done.then(|| process.take_second()).flatten();
+                if let Some(ending) =
+                    slot.take_if(|process| process.is_ending() || second.is_some())
+                {
                     ending.kill();
                 }
                 self.has_answered.store(true, Ordering::Relaxed);
@@ -189,11 +197,19 @@ impl WorkerProcesses {
                 if has_failed && job.stop.are_jobs_asked_too() {
                     return Outcome::Stopped;
                 }
-                self.outcome(job, answer)
+                match (self.outcome(job, answer), second) {
+                    (Outcome::Done(updates), Some((_, raw))) => {
+                        warn!(key = %Escaped::name(job.po), "{ANSWERED_TWICE}");
+                        let second = Malformed::new(ANSWERED_TWICE, &raw);
+                        Outcome::Done(self.kept(job, second).beside(updates))
+                    }
+                    (outcome, _) => outcome,
+                }
             }
             Err(mut failure) => {
                 let is_new = process.answers() == 0;
-                let process = slot.take().expect("it was asked");
+                let mut process = slot.take().expect("it was asked");
+                self.keep_second(&mut process, job.stop);
                 let (ending, said) = process.end_after(&mut failure);
                 job.process_ended(&start.ended(ending));
                 let has_ended = matches!(failure, Failure::Ended);
@@ -212,17 +228,34 @@ impl WorkerProcesses {
     /// kills those that are left.
     pub fn finish(self, stop: &Stop) {
         let processes = self.slots.take_all().into_iter().enumerate();
-        dismiss(
+        self.dismiss(
             processes.filter_map(|(worker, process)| Some((worker, process?))),
             stop,
         );
+    }
+
+    fn dismiss(&self, processes: impl IntoIterator<Item = (usize, Process)>, stop: &Stop) {
+        dismiss(processes, stop, |process| self.keep_second(process, stop));
+    }
+
+    /// Keeps what a process answered a second time, when its row has been recorded.
+    fn keep_second(&self, process: &mut Process, stop: &Stop) {
+        let Some((po, raw)) = process.take_second() else {
+            return;
+        };
+        let key = Escaped::name(&po);
+        warn!(%key, "{ANSWERED_TWICE}");
+        let kept = self.large_answers.as_ref();
+        if let Some(Err(error)) = kept.map(|kept| kept.keep_bytes(&raw, &po, stop)) {
+            warn!(%key, error = %error.chain(), "the second answer cannot be kept");
+        }
     }
 
     /// Lets the process of a worker end that the pool has no more ([`Event::Retired`](crate::Event::Retired)).
     pub fn retire(&self, worker: usize, stop: &Stop) {
         let retired = lock(&self.slots.of(worker)).take();
         if let Some(process) = retired {
-            dismiss([(worker, process)], stop);
+            self.dismiss([(worker, process)], stop);
         }
     }
 
@@ -303,6 +336,10 @@ impl WorkerProcesses {
     /// The ERROR of a row whose answer cannot be taken as it is.
     fn malformed(&self, job: &Job<'_>, mut answer: Malformed, what: &str) -> Updates {
         *answer.good = answer.good.in_general(&self.stage);
+        self.kept(job, answer).error(what)
+    }
+
+    fn kept(&self, job: &Job<'_>, answer: Malformed) -> Malformed {
         let keep = |raw: &[u8]| {
             Some(
                 self.large_answers
@@ -310,7 +347,7 @@ impl WorkerProcesses {
                     .keep_bytes(raw, job.po, job.stop),
             )
         };
-        answer.kept(keep).error(what)
+        answer.kept(keep)
     }
 
     /// What becomes of a job whose process did not answer as it should, and was ended.
