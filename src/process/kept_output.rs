@@ -36,7 +36,8 @@ impl KeptOutput {
     /// Makes the folder and those around it, unless they are there. What is made is for those who have the sheet whose rights these are.
     ///
     /// # Errors
-    /// [`Error::OwnName`]; [`Error::Unsuitable`] if somebody else put it there, or a link to it; [`Error::Io`].
+    /// [`OwnName`](crate::Error::OwnName); [`Unsuitable`](crate::Error::Unsuitable) if somebody else put it there, or a
+    /// link to it; [`Io`](crate::Error::Io).
     pub fn in_folder(path: impl AsRef<Path>, rights: Rights) -> Result<KeptOutput> {
         let path = path.as_ref();
         // Without links, and absolute: commands may be started in another folder than this process is in.
