@@ -8,8 +8,7 @@
 //! That holds of a file that was taken in. What was written in place into one that never was is kept in a copy. A whole
 //! save that another one replaced before it was taken in is dropped, as where no session runs. Which of them a file is,
 //! its stamp tells and not its inode: once the file of the known version is gone, a new one may get its inode. Such a
-//! save was taken for an edit in place and judged, though another process may have merged it before. That edits are
-//! lost to earlier ones of the same cells is not over with that (one of 18,000 in place).
+//! save was taken for an edit in place and judged, though another process may have merged it before.
 //!
 //! What another process of ours displaced is merged by that process, which tells the journal of it in the frame
 //! that has its cells: it is left to it while it holds the file, and known afterwards. A file that a kill left
