@@ -85,7 +85,8 @@ step power env TICKOFF_POWER_CUTS=750 "${it[@]}" --nocapture power::
 step thin env TICKOFF_THIN_DISKS=100 "${it[@]}" --nocapture thin_disk::
 step editors env TICKOFF_EDITS=20000 "${it[@]}" --nocapture editors::
 step deeds env TMPDIR="$memory" TICKOFF_DEEDS=10000 "${it[@]}" --nocapture deeds::
-step soak env TICKOFF_SOAK=3600 "${it[@]}" --nocapture soak::
+# What started it may ignore SIGINT or SIGHUP, and runs leave that so.
+step soak env --default-signal TICKOFF_SOAK=3600 "${it[@]}" --nocapture soak::
 step poor poor
 step hostile env TICKOFF_HOSTILE_MB=300 "${it[@]}" --nocapture hostile::
 step schedules env TICKOFF_SCHEDULES=1000000 RUSTFLAGS='--cfg shuttle' \
