@@ -71,9 +71,9 @@ impl BackupManager {
     /// The backups of this sheet, newest first. A folder that is not there holds none.
     ///
     /// One of which it cannot be told whether it is of this sheet or of another of its name is not among them
-    /// ([`BackupManager::list_copies`]). Of two in the same second the one written later is the newer, and one that is dated to after it was
-    /// written is as old as that; one that is dated long after now is older than all others. Where the number of records was not kept with a backup, or its size has changed
-    /// since, they are counted anew.
+    /// ([`BackupManager::list_copies`]). Of two in the same second the one written later is the newer, and one that is
+    /// dated to after it was written is as old as that; one that is dated long after now is older than all others.
+    /// Where the number of records was not kept with a backup, or its size has changed since, they are counted anew.
     ///
     /// # Errors
     ///

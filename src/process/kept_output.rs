@@ -33,7 +33,8 @@ pub(crate) struct Files {
 }
 
 impl KeptOutput {
-    /// Makes the folder and those around it, unless they are there. What is made is for those who have the sheet whose rights these are.
+    /// Makes the folder and those around it, unless they are there. What is made is for those who have the sheet whose
+    /// rights these are.
     ///
     /// # Errors
     /// [`OwnName`](crate::Error::OwnName); [`Unsuitable`](crate::Error::Unsuitable) if somebody else put it there, or a

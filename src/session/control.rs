@@ -112,8 +112,8 @@ pub struct Asked {
 
 impl RunningSession {
     /// Asks something of this session on that sheet, in somebody's name. The request is readable for this user alone,
-    /// so root gives it to the user of the session: to this one, or to whom the sheet's journal belongs. What is asked of a session that does not look for
-    /// [requests](Requests) stays unheeded.
+    /// so root gives it to the user of the session: to this one, or to whom the sheet's journal belongs. What is asked
+    /// of a session that does not look for [requests](Requests) stays unheeded.
     ///
     /// # Errors
     /// [`Error::Io`] if nothing can be written beside the sheet; [`Error::Unsuitable`] if something else is there

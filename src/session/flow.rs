@@ -27,7 +27,7 @@ use crate::session::watch::Teller;
 use crate::sheet::{
     Conflict, History, Likeness, NotFollowed, Options, Selection, Sheet, Updates, new_rows,
 };
-use crate::store::{CsvHandler, Decided, Decision, clean_up, refuse_another};
+use crate::store::{CsvHandler, Decided, Decision, Judged, clean_up, refuse_another};
 use crate::text::{Escaped, escape_list};
 
 /// How often rows are added that another program takes away again in the same moment.
@@ -107,7 +107,7 @@ impl Session {
     /// written.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
         let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
-        Session::open_unless(path.as_ref(), options, (false, None), refuse)
+        Session::open_unless(path.as_ref(), options, Judged::NotYet, refuse)
     }
 
     /// The same for a copy that [`create_output`](crate::create_output) has just made: the journals of other names are
@@ -117,7 +117,7 @@ impl Session {
     /// As [`Session::open`].
     pub fn open_new(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
         let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
-        Session::open_unless(path.as_ref(), options, (true, None), refuse)
+        Session::open_unless(path.as_ref(), options, Judged::IsNew, refuse)
     }
 
     /// The same for a session that gives no row a status, with what a person wants where
@@ -131,20 +131,20 @@ impl Session {
         options: &Options,
         decision: Option<Decision>,
     ) -> Result<Session> {
-        Session::open_unless(path.as_ref(), options, (false, decision), |_| Ok(()))
+        let judged = decision.map_or(Judged::NotYet, Judged::Decided);
+        Session::open_unless(path.as_ref(), options, judged, |_| Ok(()))
     }
 
     /// Opens a session unless the sheet is refused, before anything of it is changed.
     fn open_unless(
         path: &Path,
         options: &Options,
-        (is_new, decision): (bool, Option<Decision>),
+        judged: Judged,
         refuse: impl Fn(&Sheet) -> Result<()>,
     ) -> Result<Session> {
         let started = Instant::now();
         let mut id = new_id();
-        let (handler, recovery) =
-            CsvHandler::open_in(path, options, Some(&id), (is_new, decision))?;
+        let (handler, recovery) = CsvHandler::open_in(path, options, Some(&id), judged)?;
         refuse(&handler.sheet())?;
         let since = match &recovery.left {
             Some(left) if recovery.behind > 0 || left.session.is_some() => {

@@ -621,32 +621,28 @@ mod tests {
         }
     }
 
+    fn found(value: &str, before: &str, outside: bool) -> RowUpdate {
+        let cell = CellUpdate {
+            column: "FOUND".into(),
+            value: value.into(),
+            before: smallvec::smallvec![before.into()],
+            outside,
+        };
+        RowUpdate {
+            po: "P".into(),
+            cells: vec![cell],
+            aside: false,
+            row: None,
+        }
+    }
+
     #[test]
     fn an_old_text_gives_way_to_the_new_one_though_both_mean_the_same() {
         let mut history = History::default();
         let mut at = 0;
-        let wrote = |history: &mut History, at: u64, value: &str, before: &str| {
-            let cell = CellUpdate {
-                column: "FOUND".into(),
-                value: value.into(),
-                before: smallvec::smallvec![before.into()],
-                outside: false,
-            };
-            let (po, cells) = ("P".into(), vec![cell]);
-            let (aside, row) = (false, None);
-            history.wrote(
-                at,
-                &RowUpdate {
-                    po,
-                    cells,
-                    aside,
-                    row,
-                },
-            );
-        };
         history.published(1, 0, 0);
         for (value, before) in [("3", "2"), ("2.0", "3")] {
-            wrote(&mut history, at, value, before);
+            history.wrote(at, &found(value, before, false));
             at += 1;
             history.published(u128::from(at) + 1, at, at);
         }
@@ -682,24 +678,9 @@ mod tests {
     fn an_edit_of_another_programs_value_is_one_whether_its_author_knew_that_or_not() {
         let mut history = History::default();
         history.published(1, 0, 0);
-        for (at, outside) in [(0, false), (1, true)] {
-            let cell = CellUpdate {
-                column: "FOUND".into(),
-                value: ["result", "edit"][at].into(),
-                before: smallvec::smallvec![["", "result"][at].into()],
-                outside,
-            };
-            let (po, cells, at) = ("P".into(), vec![cell], at as u64);
-            let (aside, row) = (false, None);
-            history.wrote(
-                at,
-                &RowUpdate {
-                    po,
-                    cells,
-                    aside,
-                    row,
-                },
-            );
+        for (at, before, value, outside) in [(0, "", "result", false), (1, "result", "edit", true)]
+        {
+            history.wrote(at, &found(value, before, outside));
             history.published(u128::from(at) + 2, at + 1, at + 1);
         }
         history.settle();

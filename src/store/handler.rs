@@ -22,7 +22,7 @@ use crate::sheet::{
 };
 use crate::store::backups::clean_up;
 use crate::store::patience::patiently;
-use crate::store::writer::{self, Checkpoint, Decision, Recovery, Rescued, Writer, Writes};
+use crate::store::writer::{self, Checkpoint, Judged, Recovery, Rescued, Writer, Writes};
 use crate::store::{fitness, left_behind};
 use crate::text::Escaped;
 
@@ -75,7 +75,8 @@ impl CsvHandler {
     /// # Errors
     /// As [`CsvHandler::open`].
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<CsvHandler> {
-        CsvHandler::open_in(path.as_ref(), options, None, (false, None)).map(|(handler, _)| handler)
+        CsvHandler::open_in(path.as_ref(), options, None, Judged::NotYet)
+            .map(|(handler, _)| handler)
     }
 
     /// Opens a sheet in a session of its own.
@@ -83,7 +84,7 @@ impl CsvHandler {
         path: &Path,
         options: &Options,
         session: Option<&str>,
-        judged: (bool, Option<Decision>),
+        judged: Judged,
     ) -> Result<(CsvHandler, Recovery)> {
         let target = Arc::new(left_behind::open(path)?);
         let link = Link::to(path, &target);

@@ -29,6 +29,7 @@ pub use key_candidates::{completing_columns, key_candidates};
 pub use output::create_output;
 
 pub(crate) use output::refuse_another;
+pub(crate) use writer::Judged;
 pub(crate) use writer::Kept;
 pub use writer::{Decided, Decision};
 

@@ -117,14 +117,12 @@ pub(crate) struct Writes {
 impl Writer {
     /// Opens a sheet for writing, with everything in its journal applied.
     ///
-    /// `session` is the id of the session that is to be held, if one is; `is_new` is true of a copy that was just
-    /// made, which left no journal anywhere; `decision` is what a person wants where nobody else can tell what is to
-    /// become of the journal's results.
+    /// `session` is the id of the session that is to be held, if one is.
     pub(crate) fn open(
         target: Arc<Target>,
         options: &Options,
         session: Option<&str>,
-        (is_new, decision): (bool, Option<Decision>),
+        judged: Judged,
     ) -> Result<(Writer, Recovery)> {
         fitness::refuse_place(&target, options)?;
         if let Some(problem) = target.not_promised() {
@@ -182,11 +180,13 @@ impl Writer {
         link::forget(&site.target)
             .map_err(Error::io("remove", link::remembered_at(&site.target)))?;
         let was_renamed = match left {
-            None if !is_new => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
+            None if judged != Judged::IsNew => {
+                left_behind::look_for(&site.target, options, &sheet, public.hash)?
+            }
             _ => None,
         };
         if let Some(behind) = &was_renamed {
-            if decision.is_none() {
+            if judged.decision().is_none() {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
@@ -209,7 +209,7 @@ impl Writer {
             writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
         let (behind, is_as_left, decided) = writer.take_up(
             &frames,
-            decision,
+            judged.decision(),
             was_renamed.is_some(),
             is_beside_a_session,
         )?;
@@ -556,6 +556,26 @@ pub(crate) enum Kept {
     TakenOver,
     /// Another sheet has had its name for a while.
     AnotherSheet,
+}
+
+/// What is known, when a sheet is opened, of what a journal may hold for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Nothing: where nobody else can tell, a person is asked.
+    NotYet,
+    /// It is a copy that was just made, which left no journal anywhere.
+    IsNew,
+    /// What a person wants where nobody else can tell.
+    Decided(Decision),
+}
+
+impl Judged {
+    fn decision(self) -> Option<Decision> {
+        match self {
+            Judged::Decided(decision) => Some(decision),
+            Judged::NotYet | Judged::IsNew => None,
+        }
+    }
 }
 
 /// What a person wants of the results in a journal.

@@ -451,13 +451,7 @@ fn keys_pause_the_run_and_change_the_number_of_jobs() {
 fn a_run_without_a_terminal_on_stdin_reads_no_keys() {
     let sheet = TempSheet::pending(2);
     let run = sheet.run("-j 1", PATIENT);
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", "exec \"$0\" \"$@\" < /dev/null"])
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(sheet.folder());
-    let mut run = Terminal::start(&shell, 80);
+    let mut run = Terminal::of_shell("exec \"$0\" \"$@\" < /dev/null", &run);
     wait_until("there is a display", || shows(&run, "0/2"));
     run.press(b"p");
     let_go(&sheet);
@@ -474,16 +468,8 @@ fn ctrl_z_gives_the_terminal_back_and_the_run_takes_it_again() {
     let sheet = TempSheet::pending(2);
     let run = sheet.run("-j 1", PATIENT);
     // As an interactive shell does, without one's own modes.
-    let mut shell = Command::new("sh");
-    shell
-        .args([
-            "-mc",
-            "\"$0\" \"$@\"; touch stopped; until [ -e on ]; do sleep 0.01; done; fg > /dev/null",
-        ])
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(sheet.folder());
-    let mut run = Terminal::start(&shell, 80);
+    let script = "set -m; \"$0\" \"$@\"; touch stopped; until [ -e on ]; do sleep 0.01; done; fg > /dev/null";
+    let mut run = Terminal::of_shell(script, &run);
     wait_until("there is a display", || shows(&run, "0/2"));
     assert!(!run.echoes());
     run.press(b"\x1a");
@@ -524,13 +510,7 @@ fn ctrl_backslash_and_other_deadly_signals_leave_the_terminal_as_it_was_and_no_j
         let run = sheet.run("", "echo $$ > job; echo $PPID > run; hang");
         // It gets Ctrl-\, too, as any shell in a script.
         let script = "ulimit -c 0; trap : QUIT; \"$0\" \"$@\"; echo died $?; stty -a > after";
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", script])
-            .arg(run.get_program())
-            .args(run.get_args())
-            .current_dir(sheet.folder());
-        let mut run = Terminal::start(&shell, 80);
+        let mut run = Terminal::of_shell(script, &run);
         wait_until("a job runs", || sheet.lines("run").len() == 1);
         wait_until("there is a display", || shows(&run, "0/1") && !run.echoes());
         if signal == Signal::QUIT {

@@ -358,6 +358,7 @@ impl Writer {
 mod tests {
     use std::fs;
 
+    use super::super::Judged;
     use super::*;
     use crate::sheet::Options;
 
@@ -369,7 +370,7 @@ mod tests {
         fs::write(&path, text).unwrap();
         let target = Arc::new(Target::open(&path).unwrap());
         let (options, session) = (Options::default(), Some("session"));
-        let (mut writer, _) = Writer::open(target, &options, session, (false, None)).unwrap();
+        let (mut writer, _) = Writer::open(target, &options, session, Judged::NotYet).unwrap();
 
         let held = writer.lock.acquire().unwrap();
         writer.hold_public();

@@ -132,6 +132,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Judged;
     use super::*;
     use crate::disk::Target;
     use crate::journal::Journal;
@@ -145,7 +146,7 @@ mod tests {
         let target = Arc::new(Target::open(&path).unwrap());
         let options = Options::default();
         let (mut writer, _) =
-            Writer::open(Arc::clone(&target), &options, None, (false, None)).unwrap();
+            Writer::open(Arc::clone(&target), &options, None, Judged::NotYet).unwrap();
         let long = |letter: &str| letter.repeat(MAX_BATCH_BYTES * 2 / 5);
         let notes = [("P1", "a"), ("P2", "b"), ("P3", "c"), ("P1", "d")];
         let operations = notes

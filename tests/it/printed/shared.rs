@@ -1,24 +1,11 @@
 //! A terminal that others print to as well: who reads what jobs print, or a shell.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use super::sheet;
 use super::terminal::Terminal;
 use crate::command_line::{Running, wait_until};
-use crate::fixture::TempSheet;
-
-/// What a shell does with a run, which is `"$0" "$@"`.
-fn shell(script: &str, run: &Command, sheet: &TempSheet) -> Command {
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", script])
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(sheet.folder());
-    shell
-}
 
 fn has_bar(line: &impl AsRef<str>) -> bool {
     line.as_ref().contains(['█', '░'])
@@ -30,7 +17,7 @@ fn there_is_no_display_where_the_reader_of_jobs_may_print_to_the_terminal() {
     for (options, shown) in [("", true), ("--show none", false)] {
         let sheet = sheet(6);
         let run = sheet.run(&format!("-j 3 {options}"), script);
-        let run = Terminal::start(&shell("\"$0\" \"$@\" | cat", &run, &sheet), 80);
+        let run = Terminal::of_shell("\"$0\" \"$@\" | cat", &run);
         let (lines, frames) = run.end(0);
         let bars = frames.iter().flatten().any(has_bar);
         assert_eq!(bars, !shown, "{options}: {frames:#?}");
@@ -50,7 +37,7 @@ fn a_watch_that_is_ended_leaves_nothing_under_the_prompt() {
     let run = Running::start(&mut sheet.run("-j 2", ": > running; await go"));
     wait_until("it runs", || sheet.folder().join("running").exists());
     let script = "trap : INT; \"$0\" \"$@\"; echo \"prompt $?\"";
-    let mut watch = Terminal::start(&shell(script, &sheet.tickoff("watch"), &sheet), 80);
+    let mut watch = Terminal::of_shell(script, &sheet.tickoff("watch"));
     let is_shown = |watch: &Terminal| watch.rows().iter().any(has_bar);
     wait_until("it is shown", || is_shown(&watch) && !watch.echoes());
     watch.press(b"typed\n");
@@ -70,7 +57,7 @@ fn a_run_in_the_background_has_no_display_and_says_nothing_of_keys() {
     let sheet = sheet(2);
     let run = sheet.run("-j 1", "sleep .5");
     let script = "set -m; \"$0\" \"$@\" & wait $!";
-    let run = Terminal::start(&shell(script, &run, &sheet), 80);
+    let run = Terminal::of_shell(script, &run);
     let (_, frames) = run.end(0);
     let drawn = frames.iter().flatten();
     let drawn: Vec<_> = drawn

@@ -38,6 +38,17 @@ struct Screen {
 }
 
 impl Terminal {
+    /// Starts a shell that does this with a program, which is `"$0" "$@"`, on a terminal with 80 columns.
+    pub fn of_shell(script: &str, program: &Command) -> Terminal {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(program.get_current_dir().unwrap());
+        Terminal::start(&shell, 80)
+    }
+
     /// Starts a program as a shell on a terminal with so many columns does: Ctrl-C reaches it, and is echoed.
     pub fn start(program: &Command, columns: u16) -> Terminal {
         let size = Winsize {
