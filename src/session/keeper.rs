@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::run::Stop;
-use crate::store::{CsvHandler, Kept};
+use crate::store::{CsvHandler, Kept, keep_files};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ impl Keeper {
             let mut led_away = LedAway::default();
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
                 led_away.look(&handler, &stop);
-                match handler.writer().and_then(|mut writer| writer.keep_files()) {
+                match keep_files(|| handler.writer()) {
                     Ok(Kept::Ours) => is_failing = false,
                     Ok(Kept::TakenOver) => {
                         tracing::error!(

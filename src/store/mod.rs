@@ -30,8 +30,8 @@ pub use output::create_output;
 
 pub(crate) use output::refuse_another;
 pub(crate) use writer::Judged;
-pub(crate) use writer::Kept;
 pub use writer::{Decided, Decision};
+pub(crate) use writer::{Kept, keep_files};
 
 pub(crate) use backups::clean_up;
 pub(crate) use kept_copies::refuse_as_version;

@@ -40,7 +40,7 @@ pub(crate) use restore::restore_unreadable;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -48,7 +48,8 @@ use chrono::{DateTime, Utc};
 use crate::backup::BackupManager;
 use crate::disk::link;
 use crate::disk::{
-    Replacement, SessionLock, Snapshot, Stamp, Target, WriteGuard, WriteLock, is_in_session, take,
+    Look, Replacement, SessionLock, Snapshot, Stamp, Target, Version, WriteGuard, WriteLock,
+    is_in_session, take,
 };
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Left, frame};
@@ -435,8 +436,12 @@ impl Writer {
         })
     }
 
-    /// Looks whether somebody took away what lies beside the sheet, and puts it back; and takes in what others saved.
-    pub(crate) fn keep_files(&mut self) -> Result<Kept> {
+    /// What the public file has to be compared with.
+    fn known(&self) -> (Arc<Target>, Version) {
+        (Arc::clone(&self.site.target), self.outside.public())
+    }
+
+    fn keep_files(&mut self) -> Result<Kept> {
         if let Some(session) = &mut self.session
             && !session.keep(&self.site.target)?
         {
@@ -545,6 +550,23 @@ fn replacement<'t>(target: &'t Target, like: &File, next: &Next) -> Result<Repla
         |out| next.render(out),
         |written| next.verify(written),
     )
+}
+
+/// Looks whether somebody took away what lies beside the sheet, and puts it back; and takes in what others saved.
+///
+/// A save in place, in the moment in which a new version gets its stamp, has that stamp as well. So contents are compared
+/// here until the stamp can tell, and nothing is held meanwhile.
+pub(crate) fn keep_files<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>) -> Result<Kept> {
+    let (target, known) = writer()?.known();
+    let mut seen = known;
+    let look = seen.look(&target);
+    let mut writer = writer()?;
+    match look {
+        Ok(Look::Same) => writer.outside.was_seen(&known, seen),
+        Ok(Look::Other(_, stamp)) => writer.outside.looks_alike(stamp),
+        Ok(Look::Missing) | Err(_) => {}
+    }
+    writer.keep_files()
 }
 
 /// Whose the sheet is that a session works on.

@@ -148,6 +148,34 @@ fn an_edit_in_place_right_behind_our_own_version_is_found_by_the_next_rewrite() 
 }
 
 /// Without leases nobody knows of the descriptor; the displaced file is watched.
+/// It gets the stamp of our version, and in a run nothing may have to be written for hours.
+#[test]
+fn an_edit_in_place_right_behind_our_own_version_is_taken_in_by_a_run_without_another_result() {
+    let sheet = TempSheet::new(SHEET);
+    let call = match lacks("exchange") {
+        true => "renameat",
+        false => "renameat2",
+    };
+    let job = "[ $TICKOFF_PO = A ] || while [ ! -e go ]; do sleep .02; done";
+    let run = ["run", "input.csv", "-q", "-j1", "--", "sh", "-c", job];
+    let Some(mut run) = with_delays(&sheet, &run, call, "delay_exit=400000") else {
+        return;
+    };
+    wait_until("the first result is visible", || {
+        sheet.text().contains("A;COMPLETED;")
+    });
+    let edited = sheet.text().replace("B;PENDING;;;", "B;PENDING;;;theirs");
+    std::fs::write(sheet.path(), edited).unwrap();
+    let journal = sheet.folder().join(".input.csv.journal");
+    wait_until("the journal knows of the save", || {
+        let journal = std::fs::read(&journal).unwrap();
+        journal.windows(7).any(|bytes| bytes == b"\"saved\"")
+    });
+    std::fs::write(sheet.folder().join("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    assert_eq!(sheet.cell("B", "note"), "theirs");
+}
+
 #[test]
 fn what_is_written_to_a_version_that_was_just_displaced_is_kept_in_a_copy_at_least() {
     if !lacks("lease") {

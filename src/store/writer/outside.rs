@@ -220,7 +220,8 @@ impl Outside {
             return false;
         };
         let stamp = Stamp::of(&metadata);
-        let is_news = stamp != self.public.stamp && self.glanced_at != Some(stamp);
+        let is_other = self.is_doubted || stamp != self.public.stamp;
+        let is_news = is_other && self.glanced_at != Some(stamp);
         self.glanced_at = Some(stamp);
         is_news
     }
@@ -251,6 +252,15 @@ impl Outside {
                 }
             }
         })
+    }
+
+    /// The public file was found to be another version than the one that we know. If it has that one's stamp, a
+    /// glance says no more; that is said once, as each version is taken in once, or not.
+    pub(super) fn looks_alike(&mut self, stamp: Stamp) {
+        if stamp == self.public.stamp && !self.is_doubted {
+            self.glanced_at = None;
+            self.doubt();
+        }
     }
 
     /// The public file was found to be another version than the one that we know.
