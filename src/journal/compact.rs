@@ -4,7 +4,7 @@
 //! their versions; of the versions only the latest keep their hashes, and of a cell's values only the latest
 //! [`MAX_VALUES`] stay. With the last one alone a save from before it would look like a change of it, where the
 //! cell has its first value again, or like one of which nothing is known.
-//! When it would be longer than [`MAX_BYTES`], the oldest entries go.
+//! When it would be longer than [`MAX_BYTES`], the oldest entries go, and their versions stay.
 
 use compact_str::CompactString;
 use std::collections::BTreeMap;
@@ -13,13 +13,15 @@ use super::frame::{Frame, Public, encode};
 use crate::sheet::{CellUpdate, History, PublicVersion, RowUpdate, Sample};
 
 /// How long a closed log is at most: some 300,000 results.
-pub(crate) const MAX_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// How many versions are known by their contents at most.
 const MAX_VERSIONS: usize = 1_000;
 /// How many values of a cell stay at most.
 const MAX_VALUES: usize = 8;
 /// How many results a frame holds at most.
 const ROWS_PER_FRAME: usize = 10_000;
+/// The values of how many bytes a frame holds before it ends: they have room together, or go together.
+const BYTES_PER_FRAME: usize = 256 << 10;
 
 /// The frames of a closed log. `is_kept` tells which cells, by key and column, have their place in the sheet:
 /// what had none is in a copy by now. `added` are the columns of its own that tickoff added, and are in it.
@@ -64,18 +66,20 @@ pub(crate) fn compact(
             });
         }
     }
-    // From the latest version back, for as long as there is room.
+    // From the latest version back, for as long as there is room. A version whose entries are gone still is known by
+    // its contents: what is newer than it is not lost with a save of it.
     let mut pieces: Vec<(Vec<Frame>, PublicVersion)> = Vec::new();
-    let mut bytes = 0;
+    let mut room = MAX_BYTES;
     for (number, version) in history.versions().iter().enumerate().rev() {
-        let rows = by_version.remove(&number).unwrap_or_default();
-        let frames: Vec<Frame> = rows
-            .chunks(ROWS_PER_FRAME)
-            .map(|rows| Frame::of(rows.to_vec()))
-            .collect();
-        bytes += frames.iter().map(length).sum::<u64>();
-        if bytes > MAX_BYTES {
-            break;
+        let mut frames = Vec::new();
+        for frame in in_frames(by_version.remove(&number).unwrap_or_default()) {
+            let length = length(&frame);
+            if length > room {
+                room = 0;
+                break;
+            }
+            room -= length;
+            frames.push(frame);
         }
         let is_known = !version.has_failed && pieces.len() < MAX_VERSIONS;
         if !frames.is_empty() || number == 0 || is_known {
@@ -103,6 +107,19 @@ pub(crate) fn compact(
     log
 }
 
+fn in_frames(rows: Vec<RowUpdate>) -> impl Iterator<Item = Frame> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < ROWS_PER_FRAME && bytes < BYTES_PER_FRAME {
+            let Some(row) = rows.next() else { break };
+            bytes += row.cells.iter().map(|cell| cell.value.len()).sum::<usize>();
+            taken.push(row);
+        }
+        (!taken.is_empty()).then(|| Frame::of(taken))
+    })
+}
+
 fn length(frame: &Frame) -> u64 {
     let mut bytes = Vec::new();
     encode(frame, 0, &mut bytes);
@@ -126,6 +143,40 @@ mod tests {
             aside: false,
             row: None,
         }
+    }
+
+    #[test]
+    fn what_has_no_room_goes_and_every_version_and_the_newest_results_stay() {
+        let version = |hash, upto| {
+            Frame::telling(vec![
+                Public::next(hash, upto, None, None),
+                Public::confirmed(None),
+            ])
+        };
+        let long = "x".repeat(4 << 10);
+        let many = (0..400).map(|number| update(&format!("old{number}"), &long, ""));
+        let newest = ["B", "C"].map(|po| update(po, &long, ""));
+        let frames = [
+            version(7, 0),
+            Frame::of(many.collect()),
+            version(8, 2),
+            Frame::of(newest.to_vec()),
+            version(9, 4),
+        ];
+        let closed = compact(&history(&frames), None, Vec::new(), |_, _| true);
+        assert!(closed.iter().map(length).sum::<u64>() <= MAX_BYTES + 1_000);
+        let history = history(&closed);
+        let hashes: Vec<_> = history.versions().iter().map(|it| it.hash).collect();
+        assert_eq!(hashes, [7, 8, 9]);
+        let shown = |po| {
+            let row = history.rows().find(|(it, _)| *it == po);
+            row.map(|(_, row)| row[0].public_since())
+        };
+        assert_eq!([shown("B"), shown("C")], [Some(Some(2)); 2]);
+        let old = history.rows().filter(|(po, _)| po.starts_with("old"));
+        let old: Vec<_> = old.map(|(_, row)| row[0].public_since()).collect();
+        assert!((100..300).contains(&old.len()), "{}", old.len());
+        assert!(old.iter().all(|since| *since == Some(1)));
     }
 
     #[test]
