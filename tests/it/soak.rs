@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::campaign::progress;
-use crate::command_line::is_alive;
+use crate::command_line::{is_alive, wait_until};
 use crate::fixture::TempSheet;
 
 /// Key → column → value.
@@ -151,6 +151,7 @@ fn soak(random: &mut fastrand::Rng, rows: usize, blows: usize, seen: &mut Seen) 
                 line.key
             );
         }
+        place.remove_fillers();
         if part.is_orderly() {
             let has_begun = log.lines.iter().any(|line| line.verb == "start");
             place.check_that_nothing_is_left(if has_begun { &[] } else { &abandoned });
@@ -367,12 +368,39 @@ impl Place {
         found
     }
 
-    /// Takes away what is kept for people, so that a disk is full for no longer than a job fills it.
+    /// Takes away what is kept for people, and what fills the disk, which is full for no longer than a job fills it.
     fn make_room(&self) {
         for name in names(&self.sheet.backups()) {
             if name.contains(".answer") || name.contains(".unplaced") {
                 fs::remove_file(self.sheet.backups().join(name)).unwrap();
             }
+        }
+        // A process that is just ending still holds what it has written.
+        if let Some(folder) = self.small_folder() {
+            wait_until("the small disk has room", || {
+                let disk = rustix::fs::statvfs(folder).unwrap();
+                disk.f_bavail * 2 > disk.f_blocks
+            });
+        }
+    }
+
+    /// A job that was killed as it removed its filler has left it.
+    fn remove_fillers(&self) {
+        let Some(folder) = self.small_folder() else {
+            return;
+        };
+        for name in names(folder) {
+            if name.starts_with("filler-") {
+                fs::remove_file(folder.join(name)).unwrap();
+            }
+        }
+    }
+
+    fn small_folder(&self) -> Option<&Path> {
+        match &self.small {
+            Some(Small::Sheet) => Some(self.sheet.folder()),
+            Some(Small::Temporary(folder)) => Some(folder.folder()),
+            None => None,
         }
     }
 

@@ -46,7 +46,7 @@ huge)
 # What it takes.
 full)
     [ -n "$SMALL" ] || done_so
-    exec 3> "$SMALL/filler-$$" && rm "$SMALL/filler-$$"
+    exec 3> "$SMALL/filler-$$" && rm "$SMALL/filler-$$" || exit 1
     head -c 200000000 /dev/zero >&3
     sleep 0.1
     exec 3>&- ;;
