@@ -1,7 +1,7 @@
 //! A started process in a session of its own, of which nothing is left when it is broken off.
 //!
-//! What left the group, or lost its parent, is found among the leader's descendants and the program's orphans
-//! (`tree`, `orphans`).
+//! What left the group, or lost its parent, is found among the leader's descendants and the program's orphans, or in a
+//! cgroup (`tree`, `orphans`, `leaves`).
 //!
 //! It has no terminal, unless it is to have ours: what asks there is told at once that there is none, and nobody is
 //! stopped for ever.
@@ -67,8 +67,9 @@ pub fn kill_all() {
         .iter()
         .flat_map(|(&leader, adopted)| processes(leader, adopted.as_ref()));
     let started: Vec<_> = started.chain(left_to_end()).collect();
-    for &leader in live.keys() {
+    for (&leader, adopted) in live.iter() {
         group::kill_led_by(leader).ok();
+        adopted.iter().for_each(|adopted| adopted.kill(leader));
     }
     started.iter().for_each(Process::kill);
 }
@@ -118,6 +119,9 @@ impl Group {
             return Ok(None);
         };
         lock(&LIVE).insert(leader.id(), adopted.cloned());
+        if let Some(adopted) = adopted {
+            adopted.take_into_leaf(leader.id());
+        }
         match Exit::of(&leader) {
             Ok(exit) => {
                 let mut group = Group {
@@ -175,10 +179,21 @@ impl Group {
 
     /// Kills every process that the leader started, and the leader.
     pub(super) fn kill(&self) {
+        let adopted = self.adopted.iter();
+        let leaf = |each: fn(&Adopted, i32)| {
+            let adopted = adopted.clone();
+            adopted.for_each(|adopted| each(adopted, self.leader.id()));
+        };
         let left = tree::kill_all(
             || self.processes(),
-            || warn_unless_signalled(&self.leader, group::stop(&self.leader)),
-            || warn_unless_signalled(&self.leader, group::kill(&self.leader)),
+            || {
+                leaf(Adopted::freeze);
+                warn_unless_signalled(&self.leader, group::stop(&self.leader));
+            },
+            || {
+                leaf(Adopted::kill);
+                warn_unless_signalled(&self.leader, group::kill(&self.leader));
+            },
         );
         for process in left {
             let (pid, name) = (process.pid(), Escaped::text(&process.name));
@@ -369,6 +384,7 @@ impl Given {
 
 /// Ends a process whose end cannot be seen otherwise.
 fn end(leader: &Child, adopted: Option<&Arc<Adopted>>) {
+    adopted.iter().for_each(|adopted| adopted.kill(leader.id()));
     warn_unless_signalled(leader, group::kill(leader));
     lock(&LIVE).remove(&leader.id());
     warn_unless_reaped(leader, reap(leader, adopted));

@@ -12,6 +12,7 @@ mod group;
 mod growth;
 mod kept_output;
 mod large_answers;
+mod leaves;
 mod orphans;
 mod placeholder;
 mod poll;

@@ -2,13 +2,13 @@
 //!
 //! A process whose parent has ended comes to the system's first process, and nobody knows any more whose it was.
 //! A *child subreaper* gets it instead. So the program becomes one, and knows its jobs' orphans by a token in
-//! the environment that every child inherits, or by the session that they are still in.
+//! the environment that every child inherits, by the session that they are still in, or by a cgroup (`leaves`).
 //!
 //! Whoever reaps all that comes may not take the end of a job from who waits for it. So jobs are started, and
 //! reaped, under a lock, and are on a list in between. A library cannot know its program's other children: there
 //! nobody is adopted.
 //!
-//! One orphan is told from no other: one that began a session of its own, and cleared its environment or keeps it
+//! Without a cgroup one orphan is told from no other: one that began a session of its own, and cleared its environment or keeps it
 //! from being read. It is ended at the end of a run in which some job was broken off; unless it may come from a child
 //! that we had before, as a shell that became this program may have: one of those has ended, or started something.
 
@@ -22,8 +22,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::process::leaves::{self, Leaves};
 use crate::process::tree::{kill_all, with_descendants};
 use crate::run::stop::lock;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::processes::{Process, adopt_orphans, adopted, is_first};
 use crate::sys::spawn::{Child, Command};
 use crate::text::Escaped;
@@ -63,8 +65,10 @@ pub(super) struct Adopted {
     jobs: AtomicU64,
     /// Held for reading by who starts a job until it is on the list, and for writing by who reaps others.
     starting: RwLock<()>,
-    /// The tokens of the jobs that have not been reaped, by their process ids.
-    running: Mutex<HashMap<i32, String>>,
+    /// The jobs that have not been reaped, by their process ids.
+    running: Mutex<HashMap<i32, Started>>,
+    /// Where jobs have cgroups of their own, if they can.
+    leaves: Option<Leaves>,
     /// Whether nothing may be left of a job that has ended by itself.
     kills_leftovers: bool,
     /// Whether some job was broken off. Written by those who do so, read at the end. `SeqCst`: the simplest
@@ -75,6 +79,13 @@ pub(super) struct Adopted {
     /// Whether one of those may have let something go. Written by who looks, read at the end. `SeqCst` as above.
     may_be_theirs: AtomicBool,
     told: Mutex<HashSet<(i32, u64)>>,
+}
+
+/// What the processes of a job are known by.
+#[derive(Clone)]
+struct Started {
+    token: String,
+    leaf: Option<Cgroup>,
 }
 
 impl Orphans {
@@ -98,6 +109,7 @@ impl Orphans {
             jobs: AtomicU64::new(0),
             starting: RwLock::default(),
             running: Mutex::default(),
+            leaves: Leaves::prepare(),
             kills_leftovers,
             has_broken_off: AtomicBool::new(false),
             before: before.iter().map(Process::identity).collect(),
@@ -148,7 +160,8 @@ impl Adopted {
         command.env(TOKEN, format!("{around}:{token}"));
         let _starting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
         let started = spawn(command)?;
-        lock(&self.running).insert(started.0.id(), token);
+        let leaf = self.leaves.as_ref().and_then(|leaves| leaves.make(number));
+        lock(&self.running).insert(started.0.id(), Started { token, leaf });
         Ok(started)
     }
 
@@ -156,7 +169,11 @@ impl Adopted {
     pub(super) fn reap<T>(&self, job: &Child, reap: impl FnOnce() -> T) -> T {
         let mut running = lock(&self.running);
         let reaped = reap();
-        running.remove(&job.id());
+        let leaf = running.remove(&job.id()).and_then(|job| job.leaf);
+        drop(running);
+        if let (Some(leaves), Some(leaf)) = (&self.leaves, leaf) {
+            leaves.remove(leaf);
+        }
         reaped
     }
 
@@ -168,16 +185,38 @@ impl Adopted {
         self.has_broken_off.store(true, Ordering::SeqCst);
     }
 
-    /// What has lost its parent and was started by that job.
+    /// What has lost its parent and was started by that job, and what is in its cgroup.
     pub(super) fn of(&self, job: i32) -> Vec<Process> {
-        let Some(token) = lock(&self.running).get(&job).cloned() else {
+        let Some(Started { token, leaf }) = lock(&self.running).get(&job).cloned() else {
             return Vec::new();
         };
         let is_of_job =
             |process: &Process| process.session == job || tokens(process).contains(&token);
         let mut orphans = self.orphans();
         orphans.retain(is_of_job);
+        orphans.extend(leaf.iter().flat_map(leaves::members));
         orphans
+    }
+
+    /// Takes a job, which has not been reaped, into its cgroup.
+    pub(super) fn take_into_leaf(&self, job: i32) {
+        if let (Some(leaves), Some(leaf)) = (&self.leaves, self.leaf(job)) {
+            leaves.fill(&leaf, job);
+        }
+    }
+
+    /// Keeps all that is in a job's cgroup from doing anything.
+    pub(super) fn freeze(&self, job: i32) {
+        self.leaf(job).iter().for_each(leaves::freeze);
+    }
+
+    /// Kills all that is in a job's cgroup.
+    pub(super) fn kill(&self, job: i32) {
+        self.leaf(job).iter().for_each(leaves::kill);
+    }
+
+    fn leaf(&self, job: i32) -> Option<Cgroup> {
+        lock(&self.running).get(&job)?.leaf.clone()
     }
 
     /// Our children that are no jobs, and that we had not before.
@@ -202,6 +241,7 @@ impl Adopted {
     /// Reaps what has ended, and names what was there the last time; what is there now.
     fn look(&self, seen: &HashSet<(i32, u64)>) -> HashSet<(i32, u64)> {
         self.look_at_those_before();
+        self.leaves.iter().for_each(Leaves::remove_kept);
         let mut orphans = {
             let _nobody_starts = self
                 .starting
@@ -230,7 +270,7 @@ impl Adopted {
             let running = lock(&self.running);
             let held = tokens(orphan);
             running.contains_key(&orphan.session)
-                || running.values().any(|token| held.contains(token))
+                || running.values().any(|job| held.contains(&job.token))
         };
         let may_be_anybodys = is_first() && !self.is_ours(orphan);
         if is_running || may_be_anybodys {
@@ -283,6 +323,7 @@ impl Adopted {
         };
         self.look_at_those_before();
         kill_all(to_end, || (), || ());
+        self.leaves.iter().for_each(Leaves::remove_kept);
         living().iter().for_each(|orphan| self.tell_of(orphan));
         if let count @ 1.. = lock(&self.told).len().saturating_sub(NAMED) {
             warn!("jobs left {count} other processes behind");

@@ -6,6 +6,8 @@
 
 pub(crate) mod acl;
 #[cfg(feature = "cli")]
+pub(crate) mod cgroup;
+#[cfg(feature = "cli")]
 pub(crate) mod disposition;
 #[cfg(feature = "cli")]
 pub(crate) mod exit;

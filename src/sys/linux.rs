@@ -4,6 +4,8 @@ pub(crate) mod access_time;
 pub(crate) mod acl;
 pub(crate) mod blocks;
 #[cfg(feature = "cli")]
+pub(crate) mod cgroup;
+#[cfg(feature = "cli")]
 pub(crate) mod disposition;
 #[cfg(feature = "cli")]
 pub(crate) mod exit;

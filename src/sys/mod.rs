@@ -26,7 +26,7 @@ pub(crate) use system::{
     access_time, acl, blocks, inode, lease, lock_holder, place, private_file, process_space, room,
 };
 #[cfg(feature = "cli")]
-pub(crate) use system::{disposition, exit, processes};
+pub(crate) use system::{cgroup, disposition, exit, processes};
 pub(crate) use unix::{
     attributes, flock, holes, interrupted, map, names, open, peer, refused, regular, rights,
 };
