@@ -120,7 +120,8 @@ impl Group {
         };
         lock(&LIVE).insert(leader.id(), adopted.cloned());
         if let Some(adopted) = adopted {
-            adopted.take_into_leaf(leader.id());
+            let find = || processes(leader.id(), Some(adopted));
+            adopted.take_into_leaf(leader.id(), find);
         }
         match Exit::of(&leader) {
             Ok(exit) => {

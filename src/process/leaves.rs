@@ -4,15 +4,14 @@
 //! of it is found there, and ended at once however fast it starts others.
 //!
 //! `posix_spawn` starts nothing in another cgroup, and a fork of our own would be slow: so a job is taken in once it
-//! runs, and what it started by then is fetched, unless that has lost its parent. What got away so is found as where
-//! there are no cgroups, and so is everything if something of this fails.
+//! runs, and what it started by then is fetched. What got away in that moment is found as where there are no cgroups,
+//! and so is everything if something of this fails.
 
 use std::io;
 use std::sync::Mutex;
 
 use tracing::debug;
 
-use crate::process::tree::with_descendants;
 use crate::run::stop::lock;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::peer;
@@ -48,14 +47,14 @@ impl Leaves {
         tell(self.home.make(&name))
     }
 
-    /// Takes a job in, which has not been reaped, and what it has started by now.
-    pub(super) fn fill(&self, leaf: &Cgroup, job: i32) {
+    /// Takes a job in, which has not been reaped, and what it has started by now, as far as that is found.
+    pub(super) fn fill(&self, leaf: &Cgroup, job: i32, find: impl Fn() -> Vec<Process>) {
         if tell(leaf.take_in(job)).is_none() {
             return;
         }
         for _ in 0..FETCHES {
-            let mut left = with_descendants(Process::open(job).into_iter().collect());
-            left.retain(|process| process.pid() != job && self.home.has(process.pid()));
+            let mut left = find();
+            left.retain(|process| self.home.has(process.pid()));
             if left.is_empty() {
                 return;
             }

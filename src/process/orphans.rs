@@ -199,9 +199,9 @@ impl Adopted {
     }
 
     /// Takes a job, which has not been reaped, into its cgroup.
-    pub(super) fn take_into_leaf(&self, job: i32) {
+    pub(super) fn take_into_leaf(&self, job: i32, find: impl Fn() -> Vec<Process>) {
         if let (Some(leaves), Some(leaf)) = (&self.leaves, self.leaf(job)) {
-            leaves.fill(&leaf, job);
+            leaves.fill(&leaf, job, find);
         }
     }
 

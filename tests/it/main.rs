@@ -16,6 +16,8 @@ mod answers;
 mod backup;
 #[cfg(feature = "cli")]
 mod campaign;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod cgroups;
 #[cfg(feature = "cli")]
 mod columns;
 #[cfg(feature = "cli")]
