@@ -180,19 +180,19 @@ impl Group {
 
     /// Kills every process that the leader started, and the leader.
     pub(super) fn kill(&self) {
-        let adopted = self.adopted.iter();
-        let leaf = |each: fn(&Adopted, i32)| {
-            let adopted = adopted.clone();
-            adopted.for_each(|adopted| each(adopted, self.leader.id()));
+        let in_cgroup = |act: fn(&Adopted, i32)| {
+            if let Some(adopted) = &self.adopted {
+                act(adopted, self.leader.id());
+            }
         };
         let left = tree::kill_all(
             || self.processes(),
             || {
-                leaf(Adopted::freeze);
+                in_cgroup(Adopted::freeze);
                 warn_unless_signalled(&self.leader, group::stop(&self.leader));
             },
             || {
-                leaf(Adopted::kill);
+                in_cgroup(Adopted::kill);
                 warn_unless_signalled(&self.leader, group::kill(&self.leader));
             },
         );

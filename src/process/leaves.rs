@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use tracing::debug;
 
 use crate::run::stop::lock;
-use crate::sys::cgroup::Cgroup;
+use crate::sys::cgroup::{self, Cgroup};
 use crate::sys::peer;
 use crate::sys::processes::Process;
 
@@ -79,6 +79,15 @@ impl Leaves {
         if leaf.remove().is_err() {
             lock(&self.kept).push(leaf);
         }
+    }
+
+    /// Whether a process was left behind by a job that has ended by itself.
+    pub(super) fn keep(&self, process: &Process) -> bool {
+        let path = cgroup::path_of(process.pid()).unwrap_or_default();
+        let names: Vec<_> = path.split('/').collect();
+        let kept = lock(&self.kept);
+        let mut kept = kept.iter().filter_map(Cgroup::name);
+        kept.any(|name| names.contains(&name))
     }
 
     /// Removes those that are empty by now.

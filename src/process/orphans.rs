@@ -8,9 +8,10 @@
 //! reaped, under a lock, and are on a list in between. A library cannot know its program's other children: there
 //! nobody is adopted.
 //!
-//! Without a cgroup one orphan is told from no other: one that began a session of its own, and cleared its environment or keeps it
-//! from being read. It is ended at the end of a run in which some job was broken off; unless it may come from a child
-//! that we had before, as a shell that became this program may have: one of those has ended, or started something.
+//! Without a cgroup one orphan is told from no other: one that began a session of its own, and cleared its environment
+//! or keeps it from being read. It is ended at the end of a run in which some job was broken off; unless it may come
+//! from a child that we had before, as a shell that became this program may have: one of those has ended, or started
+//! something.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -290,9 +291,11 @@ impl Adopted {
     }
 
     fn is_ours(&self, orphan: &Process) -> bool {
-        tokens(orphan)
+        let has_token = tokens(orphan)
             .iter()
-            .any(|token| token.starts_with(&self.name))
+            .any(|token| token.starts_with(&self.name));
+        let leaves = self.leaves.as_ref();
+        has_token || leaves.is_some_and(|leaves| leaves.keep(orphan))
     }
 
     /// What is not to outlive the run, and what that started.

@@ -200,6 +200,7 @@ fn what_a_killed_run_left_of_them_is_removed_by_the_next_one() {
     assert_eq!(cgroup.below(), [""; 0]);
 }
 
+/// Also if nothing but the cgroup tells whose it is.
 #[test]
 fn what_a_job_that_ended_by_itself_left_there_goes_on() {
     let Some(cgroup) = Cgroup::delegated() else {
@@ -208,11 +209,16 @@ fn what_a_job_that_ended_by_itself_left_there_goes_on() {
     let sheet = TempSheet::pending(2);
     let script = format!(
         "{IN_ITS_OWN}; [ $TICKOFF_KEY = PO1 ] && hang
-        setsid -f sh -c 'echo $$ > left; while [ -e $PWD ]; do sleep 0.05; done' > /dev/null 2>&1"
+        env -i setsid -f sh -c 'echo $$ > left; while [ -e $PWD ]; do sleep 0.05; done' > /dev/null 2>&1"
     );
-    end(&mut cgroup.run(&sheet, "-j 2 --timeout 2s --retries 0", &script)).with(1);
+    let ended =
+        end(&mut cgroup.run(&sheet, "-j 2 --timeout 2s --retries 0 --show none", &script)).with(1);
     let left = sheet.lines("left").concat();
     assert!(is_alive(&left), "it was ended with another job");
+    assert!(
+        ended.stderr.contains("left a process behind, sh,"),
+        "{ended:?}"
+    );
     assert_eq!(cgroup.below().len(), 1, "{:?}", cgroup.below());
 }
 

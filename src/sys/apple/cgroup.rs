@@ -46,3 +46,7 @@ impl Cgroup {
         match self.0 {}
     }
 }
+
+pub(crate) fn path_of(_pid: i32) -> Option<String> {
+    None
+}
