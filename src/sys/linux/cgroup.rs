@@ -79,8 +79,11 @@ impl Cgroup {
         fs::write(self.0.join("cgroup.kill"), "1")
     }
 
-    /// Removes it and what is below, as far as no process is there.
+    /// Removes it and what is below, if no process is there.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        if !self.members().is_empty() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         for below in self.below() {
             below.remove()?;
         }
