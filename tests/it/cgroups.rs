@@ -77,14 +77,17 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         fs::write(self.0.join("cgroup.kill"), "1").ok();
-        wait_until("its cgroups are empty", || {
-            let below = self.below();
-            below
-                .iter()
-                .for_each(|name| drop(fs::remove_dir(self.0.join(name))));
-            fs::remove_dir(&self.0).is_ok()
-        });
+        wait_until("its cgroups are empty", || is_removed(&self.0));
     }
+}
+
+fn is_removed(cgroup: &Path) -> bool {
+    let entries = fs::read_dir(cgroup).unwrap().map(Result::unwrap);
+    let below = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    for folder in below {
+        is_removed(&folder.path());
+    }
+    fs::remove_dir(cgroup).is_ok()
 }
 
 fn has_python() -> bool {
@@ -209,6 +212,7 @@ fn what_a_job_that_ended_by_itself_left_there_goes_on() {
     let sheet = TempSheet::pending(2);
     let script = format!(
         "{IN_ITS_OWN}; [ $TICKOFF_KEY = PO1 ] && hang
+        own=$(sed -n s/^0::.*tickoff-/tickoff-/p /proc/self/cgroup); mkdir $CGROUP/$own/theirs
         env -i setsid -f sh -c 'echo $$ > left; while [ -e $PWD ]; do sleep 0.05; done' > /dev/null 2>&1"
     );
     let ended =
@@ -219,7 +223,10 @@ fn what_a_job_that_ended_by_itself_left_there_goes_on() {
         ended.stderr.contains("left a process behind, sh,"),
         "{ended:?}"
     );
-    assert_eq!(cgroup.below().len(), 1, "{:?}", cgroup.below());
+    let own = cgroup.below();
+    assert_eq!(own.len(), 1, "{own:?}");
+    let theirs = cgroup.0.join(&own[0]).join("theirs");
+    assert!(theirs.exists(), "a cgroup of its own was removed");
 }
 
 /// A job runs before it is taken in: so what it started until then is taken in as well.
