@@ -98,7 +98,7 @@ fn a_run_is_watched_from_another_container_to_its_end() {
     let mut watch = Command::new("unshare");
     watch
         .args(["-p", "-f", "--mount-proc", "--kill-child"])
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .args(["watch", "input.csv"])
         .current_dir(sheet.folder());
     let inside = Running::start(&mut watch);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Before, Crash, During, FIRST, HEADER, REST, Scene, check, lines, original, with};
-use crate::command_line::{Ended, Running, end, wait_until};
+use crate::command_line::{Ended, Running, end, program, wait_until};
 use crate::fixture::TempSheet;
 
 const ASKED: &str =
@@ -132,11 +132,12 @@ fn the_commands_that_are_named_bring_the_old_sheet_back_with_its_results() {
     let ended = scene.end().with(6);
     let (_, commands) = ended.stderr.split_once("nowhere any more: ").unwrap();
     let commands = commands.lines().next().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_tickoff")).parent().unwrap();
+    let program = program();
+    let folder = Path::new(&program).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", commands]);
-    shell.env("PATH", format!("{}:{path}", program.display()));
+    shell.env("PATH", format!("{}:{path}", folder.display()));
     end(&mut shell).with(0);
     let aside = scene.sheet.folder().join("input.csv.new");
     assert_eq!(std::fs::read_to_string(aside).unwrap(), next_month());

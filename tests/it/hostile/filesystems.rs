@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::command_line::{end, tickoff};
+use crate::command_line::{end, program, tickoff};
 use crate::fixture::TempSheet;
 
 const TEXT: &str = "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE\nP1;;;\n";
@@ -143,7 +143,7 @@ fn a_system_without_proc_is_told_of_before_a_job_runs() {
     let mut run = Command::new("unshare");
     run.args(["-m", "sh", "-c"])
         .arg("umount -l /proc || exit 77; exec \"$0\" run input.csv -- true")
-        .arg(env!("CARGO_BIN_EXE_tickoff"))
+        .arg(program())
         .current_dir(sheet.folder());
     let ended = end(&mut run);
     if ended.code == 77 || ended.stderr.starts_with("unshare") {
