@@ -25,6 +25,11 @@ mod report;
 // The commands.
 mod cli;
 
+// Why: Cargo.toml.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let command = cli::Command::typed();
     let display = command.display();
