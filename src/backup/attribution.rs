@@ -12,7 +12,6 @@
 //! One that is neither, and not certainly of another sheet, is left to a person: it is not counted, not deleted,
 //! and restored only by name.
 
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manager::BackupManager;
 use super::origin::Origin;
+use crate::sys::birth;
 
 /// Whose a backup is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +40,9 @@ pub(super) struct FolderId {
 impl FolderId {
     /// `None` where the filesystem does not tell when a folder was made: inodes alone are alike on two disks.
     pub(super) fn of(folder: &Path) -> Option<FolderId> {
-        FolderId::read(&folder.metadata().ok()?)
-    }
-
-    fn read(folder: &Metadata) -> Option<FolderId> {
         Some(FolderId {
-            inode: folder.ino(),
-            born: folder.created().ok()?,
+            inode: folder.metadata().ok()?.ino(),
+            born: birth::of(folder).ok()?,
         })
     }
 }
@@ -77,11 +73,14 @@ impl BackupManager {
     /// Whether the folder of which that was made is still there, and this sheet's is the same in a snapshot of
     /// the filesystem.
     fn is_snapshot_of(&self, origin: &Origin) -> bool {
-        let folder = |sheet: &Path| sheet.parent()?.metadata().ok();
-        let (Some(there), Some(here)) = (folder(&origin.original_path), folder(&self.sheet)) else {
-            return false;
-        };
-        FolderId::read(&there) == origin.sheet_folder && there.dev() != here.dev()
+        let folders = origin.original_path.parent().zip(self.sheet.parent());
+        folders.is_some_and(|(there, here)| {
+            let is_another_disk = match (there.metadata(), here.metadata()) {
+                (Ok(there), Ok(here)) => there.dev() != here.dev(),
+                _ => false,
+            };
+            is_another_disk && FolderId::of(there) == origin.sheet_folder
+        })
     }
 }
 

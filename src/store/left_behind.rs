@@ -35,6 +35,7 @@ use crate::journal::{Frame, Journal, frame, seen_or_meant};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
 use crate::store::renamed_key::is_renamed;
 use crate::store::standing::{Standing, cell, standing};
+use crate::sys::birth;
 use crate::text::shell::command_line;
 use crate::text::{Escaped, escape};
 
@@ -483,11 +484,9 @@ fn was_saved_there(other: &Other, target: &Target) -> Result<bool> {
         return Ok(true);
     }
     // Made when the first run of that name began, and never replaced.
-    let Ok(lock) = other.place.sibling("lock").metadata() else {
-        return Ok(false);
-    };
+    let lock = other.place.sibling("lock");
     // Not every filesystem knows it.
-    let (Ok(begun), Ok(created)) = (lock.created(), sheet.created()) else {
+    let (Ok(begun), Ok(created)) = (birth::of(&lock), birth::of(target.path())) else {
         return Ok(false);
     };
     Ok(begun < created && Some(created) <= journal)
@@ -551,7 +550,7 @@ fn was_there(other: &Other, path: &Path) -> Result<bool> {
     let metadata = |path: &Path| path.metadata().map_err(Error::io("read", path));
     let file = metadata(path)?;
     // Not every filesystem knows when.
-    let made = file.created().or(file.modified()).ok();
+    let made = birth::of(path).or(file.modified()).ok();
     let journal = metadata(&Journal::path_beside(&other.place))?;
     Ok(made <= journal.modified().ok())
 }

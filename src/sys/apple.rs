@@ -25,6 +25,18 @@ pub(crate) mod access_time {
     pub(crate) fn leave(_file: &File) {}
 }
 
+/// When a file was made.
+pub(crate) mod birth {
+    use std::io;
+    use std::path::Path;
+    use std::time::SystemTime;
+
+    /// When the file was made that a path leads to; `Unsupported` where the filesystem does not tell.
+    pub(crate) fn of(path: &Path) -> io::Result<SystemTime> {
+        path.metadata()?.created()
+    }
+}
+
 /// Copying a file by sharing its blocks.
 pub(crate) mod blocks {
     use std::fs::File;

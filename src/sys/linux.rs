@@ -2,6 +2,7 @@
 
 pub(crate) mod access_time;
 pub(crate) mod acl;
+pub(crate) mod birth;
 pub(crate) mod blocks;
 #[cfg(feature = "cli")]
 pub(crate) mod cgroup;

@@ -23,7 +23,8 @@ use apple as system;
 use linux as system;
 
 pub(crate) use system::{
-    access_time, acl, blocks, inode, lease, lock_holder, place, private_file, process_space, room,
+    access_time, acl, birth, blocks, inode, lease, lock_holder, place, private_file, process_space,
+    room,
 };
 #[cfg(feature = "cli")]
 pub(crate) use system::{cgroup, disposition, exit, processes};
