@@ -7,6 +7,8 @@
 //!
 //! A command that cannot be killed holds its worker until it ends.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,15 +26,17 @@ use crate::process::result_file::{NO_UNICODE, ResultFile, ResultFiles};
 use crate::process::retry_after::{FOR, RETRY_AFTER};
 use crate::process::retry_on::RetryOn;
 use crate::process::running::{Ended, Places, Running};
+use crate::process::shortage::despite_shortage;
 use crate::process::signals::{heed_children, interrupt_us, is_interrupted, is_of_the_stop};
 use crate::process::template::CommandTemplate;
-use crate::process::verdict::{
-    Left, Malformed, after_stop, again, no_folder, not_kept, not_started, outcome,
-};
+use crate::process::verdict::{Left, Malformed, after_stop, again, not_kept, not_started, outcome};
 use crate::run::ending::Start;
 use crate::run::{Ending, Job, Outcome, StopLevel};
 use crate::sheet::Updates;
 use crate::text::{Escaped, error_message};
+
+const RESULT_FOLDER: &str = "a folder for results";
+const OUTPUT_FILES: &str = "files for what commands say";
 
 /// Runs a command for each record.
 ///
@@ -63,8 +67,9 @@ use crate::text::{Escaped, error_message};
 /// | the same, and exits with 0 | COMPLETED | is written; its STATUS wins |
 /// | the same, and exits with another code, from outside with that of a signal | keeps its state, unless the result has a STATUS | is written, but after 75 or a code of `retry_on` |
 /// | cannot be started | keeps its state, and the run ends ([`cannot_run`](RecordCommand::cannot_run)); ERROR, `cannot start …`, if the program's name comes from a placeholder or its arguments are too long | – |
-/// | cannot be started because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
-/// | has no place for its output | ERROR, `cannot keep its output …`, or tried again later if the system is short of something | – |
+/// | cannot be started, or has no place for its result or output, because the system is short of processes, memory, descriptors or room, or the program is being written | waits for its start; keeps its state if the run is stopped meanwhile | – |
+/// | has no place for its result or output, nor has another | keeps its state, and the run ends | – |
+/// | has no place for its output, for what is there under its own name | ERROR, `cannot keep its output …` | – |
 ///
 /// That is a JSON object if its first byte but for blanks is `{`, or else lines: `NAME=value`, or `NAME<<MARK`
 /// and the lines of the value up to `MARK`. An ERROR that it gives without an ERROR_MESSAGE gets
@@ -198,11 +203,13 @@ impl RecordCommand {
             return Outcome::Stopped;
         }
         let start = Start::now();
-        let result_file = match self.results.next() {
-            Ok(result_file) => result_file,
+        let what = || format!("{RESULT_FOLDER} cannot be made");
+        let result_file = match despite_shortage(what, job.stop, || self.results.next()) {
+            Ok(Some(result_file)) => result_file,
+            Ok(None) => return Outcome::Stopped,
             Err(error) => {
                 job.process_ended(&start.ended(Ending::NotStarted(126)));
-                return no_folder(&error);
+                return self.no_place(RESULT_FOLDER, &std::env::temp_dir(), &error, job);
             }
         };
         let mut command = self.template.command(job, &self.stage);
@@ -216,12 +223,18 @@ impl RecordCommand {
         if self.is_on_terminal {
             command.on_our_terminal();
         }
-        let kept = self.output.as_ref().map(|output| output.files(job.po));
-        let (stdout, stderr) = match kept.transpose() {
-            Ok(files) => self.places(files, job),
+        let what = || format!("{OUTPUT_FILES} cannot be made");
+        let kept = self.output.as_ref();
+        let files = kept.map(|output| despite_shortage(what, job.stop, || output.files(job.po)));
+        let (stdout, stderr) = match files.transpose() {
+            Ok(Some(None)) => return Outcome::Stopped,
+            Ok(files) => self.places(files.flatten(), job),
             Err(error) => {
                 job.process_ended(&start.ended(Ending::NotStarted(126)));
-                return not_kept(&error);
+                return match kept.filter(|output| !output.is_of_the_po(job.po, &error)) {
+                    Some(output) => self.no_place(OUTPUT_FILES, output.folder(), &error, job),
+                    None => not_kept(&error),
+                };
             }
         };
         let is_stdout_wanted = self.stdout_to.is_some();
@@ -285,6 +298,22 @@ impl RecordCommand {
                 Outcome::Done(Updates::error(message))
             }
         }
+    }
+
+    /// Ends the run: no other row would have a place for that either.
+    fn no_place(
+        &self,
+        what: &'static str,
+        folder: &Path,
+        error: &io::Error,
+        job: &Job<'_>,
+    ) -> Outcome {
+        let reason = CannotRun::NoPlace {
+            what,
+            folder: folder.to_owned(),
+            error: error.to_string(),
+        };
+        self.broken.end_run(reason, job.stop)
     }
 
     /// Where what the command says on stdout and stderr goes.

@@ -27,6 +27,7 @@ use tracing::warn;
 
 use crate::process::orphans::{Adopted, left_to_end};
 use crate::process::poll::until;
+use crate::process::shortage::despite_shortage;
 use crate::process::signals::OF_A_SERVICE;
 use crate::process::tree::{self, with_descendants};
 use crate::run::stop::lock;
@@ -36,20 +37,12 @@ use crate::sys::foreground::Lent;
 use crate::sys::group;
 use crate::sys::poll::Pipe;
 use crate::sys::processes::{self, Process};
-use crate::sys::program::is_shortage;
 use crate::sys::spawn::{Child, Command, spawn};
 use crate::sys::suspend;
 use crate::text::Escaped;
 
 /// How long the processes of a command have, after SIGTERM, to end before they are killed.
 pub const GRACE: Duration = Duration::from_secs(1);
-
-/// How long a start waits that failed because the system was short of something. Each further wait is
-/// twice as long, up to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A start that still waits when the next wait is as long as this is told of.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a process is stopped.
 const STOPPED_LOOK: Duration = Duration::from_secs(2);
@@ -312,29 +305,15 @@ fn spawn_patiently(
     adopted: Option<&Arc<Adopted>>,
     stop: &Stop,
 ) -> io::Result<Option<(Child, Pipes)>> {
-    let mut wait = FIRST_WAIT;
-    loop {
-        let started = match adopted {
-            Some(adopted) => adopted.start(command, |command| start(command, stdio)),
-            None => start(command, stdio),
-        };
-        let error = match started {
-            Err(error) if is_shortage(&error) => error,
-            started => return started.map(Some),
-        };
-        if (WORTH_TELLING..2 * WORTH_TELLING).contains(&wait) {
-            let program = command.program().to_string_lossy();
-            warn!(
-                "{} cannot be started yet, and is tried again: {error}",
-                Escaped::text(&program)
-            );
-        }
-        stop.sleep_until(Instant::now() + wait);
-        if stop.is_requested() {
-            return Ok(None);
-        }
-        wait = (2 * wait).min(LONGEST_WAIT);
-    }
+    let program = command.program().to_owned();
+    let what = || {
+        let program = program.to_string_lossy();
+        format!("{} cannot be started", Escaped::text(&program))
+    };
+    despite_shortage(what, stop, || match adopted {
+        Some(adopted) => adopted.start(command, |command| start(command, stdio)),
+        None => start(command, stdio),
+    })
 }
 
 fn start(command: &Command, [stdin, stdout, stderr]: &[Given; 3]) -> io::Result<(Child, Pipes)> {

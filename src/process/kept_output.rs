@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::Rights;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::text::Escaped;
 
 /// A folder of such folders, for those who have the sheet.
@@ -55,7 +55,13 @@ impl KeptOutput {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Work that is done is not given up for a folder that somebody removed.
                 let made = self.rights.create_folders(&self.folder);
-                made.map_err(|error| io::Error::other(error.chain()))?;
+                made.map_err(|error| {
+                    let kind = match &error {
+                        Error::Io { source, .. } => source.kind(),
+                        _ => io::ErrorKind::Other,
+                    };
+                    io::Error::new(kind, error.chain())
+                })?;
                 self.rights.create_folder(&folder)?;
                 tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
             }
@@ -67,10 +73,22 @@ impl KeptOutput {
             }
             Ok(()) => {}
         }
-        Ok(Files {
-            stdout: self.rights.create(&folder.join(STDOUT))?,
-            stderr: self.rights.create(&folder.join(STDERR))?,
-        })
+        let stdout = self.rights.create(&folder.join(STDOUT))?;
+        let stderr = self.rights.create(&folder.join(STDERR)).inspect_err(|_| {
+            // Nothing was said: another try is not to set it aside. What is left is empty.
+            let _ = fs::remove_file(folder.join(STDOUT));
+        })?;
+        Ok(Files { stdout, stderr })
+    }
+
+    /// Whether it is due to what has the PO's own name there that it has no files: `error` says why.
+    pub(crate) fn is_of_the_po(&self, po: &str, error: &io::Error) -> bool {
+        let is_there = fs::symlink_metadata(self.folder.join(folder_name(po))).is_ok();
+        is_there && error.kind() != io::ErrorKind::ReadOnlyFilesystem
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 

@@ -27,6 +27,7 @@ mod running;
 #[cfg(test)]
 mod sample;
 mod script;
+mod shortage;
 mod signals;
 mod tail;
 mod template;

@@ -16,7 +16,7 @@ use tracing::error;
 use crate::process::placeholder::{Piece, Word};
 use crate::process::script::{as_script, shown};
 use crate::run::{Outcome, Stop};
-use crate::sys::program::{check_executable, has_no_interpreter};
+use crate::sys::program::check_executable;
 use crate::text::Escaped;
 
 /// Where programs are looked for without a PATH, as in the C library.
@@ -75,6 +75,16 @@ pub enum CannotRun {
         /// As [`exit_code`](CannotRun::exit_code) has it.
         exit_code: u8,
     },
+    /// There is no place for what commands leave behind or say.
+    #[error("{what} cannot be made in {}: {error}", Escaped::path(folder))]
+    NoPlace {
+        /// What was to be made.
+        what: &'static str,
+        /// Where.
+        folder: PathBuf,
+        /// What the system says.
+        error: String,
+    },
 }
 
 impl CannotRun {
@@ -84,7 +94,9 @@ impl CannotRun {
             CannotRun::NotFound(_) | CannotRun::OneWord { .. } | CannotRun::CarriageReturn(_) => {
                 127
             }
-            CannotRun::NotExecutable(_) | CannotRun::NoInterpreter(_) => 126,
+            CannotRun::NotExecutable(_)
+            | CannotRun::NoInterpreter(_)
+            | CannotRun::NoPlace { .. } => 126,
             CannotRun::Interpreter { reason, .. } => reason.exit_code(),
             CannotRun::Refused { exit_code, .. } => *exit_code,
         }
@@ -133,13 +145,12 @@ pub(super) fn why_not(command: &[Word], error: &io::Error) -> CannotRun {
 }
 
 /// The code with which a shell exits if the system says this of a program, whatever it is to work on;
-/// `None` for what may be due to the row.
+/// `None` for what is due to the row: its arguments.
 pub(super) fn exit_code(error: &io::Error) -> Option<u8> {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(127),
-        io::ErrorKind::PermissionDenied => Some(126),
-        _ if has_no_interpreter(error) => Some(126),
-        _ => None,
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => None,
+        _ => Some(126),
     }
 }
 

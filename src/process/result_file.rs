@@ -81,7 +81,8 @@ impl Folder {
         let made = tempfile::Builder::new()
             .prefix(result_folder::PREFIX)
             .permissions(Permissions::from_mode(0o700))
-            .tempdir()?;
+            .tempdir()
+            .map_err(without_path)?;
         let identity = Identity::of(made.path())?;
         let held = File::open(made.path())?;
         result_folder::hold(&held);
@@ -100,6 +101,13 @@ impl Folder {
     fn is_there(&self) -> bool {
         Identity::of(self.path()).is_ok_and(|identity| identity == self.identity)
     }
+}
+
+/// Without the random path that was tried.
+fn without_path(error: io::Error) -> io::Error {
+    let said = error.to_string();
+    let (said, _) = said.split_once(" at path ").unwrap_or((&said, ""));
+    io::Error::new(error.kind(), said)
 }
 
 impl Drop for Folder {

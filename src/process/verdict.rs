@@ -189,19 +189,11 @@ pub(super) fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
     failed_before_it_began(error, message)
 }
 
-/// What becomes of a PO for whose output no file could be had.
+/// What becomes of a PO for whose output no file could be had, for something that is in its place.
 pub(super) fn not_kept(error: &io::Error) -> Outcome {
     failed_before_it_began(
         error,
         error_message("cannot keep its output", &error.to_string()),
-    )
-}
-
-/// What becomes of a PO for whose result there can be no folder.
-pub(super) fn no_folder(error: &io::Error) -> Outcome {
-    failed_before_it_began(
-        error,
-        error_message("cannot make a folder for its result", &error.to_string()),
     )
 }
 

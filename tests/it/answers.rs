@@ -256,19 +256,21 @@ mod commands {
     }
 
     #[test]
-    fn a_command_is_not_run_where_there_can_be_no_folder_for_its_result() {
+    fn a_run_ends_where_there_can_be_no_folder_for_the_next_result() {
         let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
-        std::fs::create_dir(sheet.folder().join("tmp")).unwrap();
-        end(sheet
+        let temporary = sheet.folder().join("tmp");
+        std::fs::create_dir(&temporary).unwrap();
+        let ended = end(sheet
             .run("-j 1", "rm -r tmp; echo $TICKOFF_PO >> ran")
-            .env("TMPDIR", sheet.folder().join("tmp")))
-        .with(1);
+            .env("TMPDIR", &temporary))
+        .with(126);
         assert_eq!(sheet.lines("ran"), ["P1"]);
-        let message = sheet.cell("P2", "ERROR_MESSAGE");
-        assert!(
-            message.starts_with("cannot make a folder for its result: "),
-            "{message}"
+        assert_eq!(sheet.cell("P2", "STATUS"), "");
+        let said = format!(
+            "a folder for results cannot be made in {}: No such file or directory (os error 2): the run ends, and rows without a result keep their state",
+            temporary.display()
         );
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
     }
 
     #[test]

@@ -244,6 +244,18 @@ fn a_po_whose_output_cannot_be_kept_is_an_error_and_was_not_run() {
 }
 
 #[test]
+fn a_run_ends_where_there_can_be_no_files_for_what_the_next_command_says() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\nP3;\n");
+    let script =
+        "echo $TICKOFF_PO >> notes; [ $TICKOFF_PO != P2 ] || { rm -r res; ln -s nowhere res; }";
+    let ended = end(&mut sheet.run("-j 1 --results res", script)).with(126);
+    assert_eq!(sheet.lines("notes"), ["P1", "P2"]);
+    assert_eq!(sheet.cell("P3", "STATUS"), "");
+    let said = "files for what commands say cannot be made in ";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
 fn a_folder_that_is_removed_in_mid_run_is_made_anew() {
     let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\nP3\n");
     let script = "echo $TICKOFF_PO; [ $TICKOFF_PO != P2 ] || rm -r res";

@@ -23,10 +23,18 @@ pub(crate) fn check_executable(path: &Path) -> io::Result<()> {
 /// room on a disk. A program that somebody is just writing counts too.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     use Errno as E;
-    matches!(
-        Errno::from_io_error(error),
-        Some(E::AGAIN | E::NOMEM | E::MFILE | E::NFILE | E::TXTBSY | E::NOSPC | E::DQUOT)
-    )
+    use io::ErrorKind as K;
+    match Errno::from_io_error(error) {
+        Some(number) => matches!(
+            number,
+            E::AGAIN | E::NOMEM | E::MFILE | E::NFILE | E::TXTBSY | E::NOSPC | E::DQUOT
+        ),
+        // Who tells more of it keeps the kind.
+        None => matches!(
+            error.kind(),
+            K::StorageFull | K::QuotaExceeded | K::OutOfMemory
+        ),
+    }
 }
 
 /// Whether an executable file was neither a program of this system nor named the program that reads it.
@@ -42,6 +50,8 @@ mod tests {
     fn only_what_passes_is_a_shortage() {
         assert!(is_shortage(&Errno::AGAIN.into()));
         assert!(is_shortage(&Errno::NOSPC.into()));
+        let told = io::Error::new(io::ErrorKind::StorageFull, "no room at path /tmp/x");
+        assert!(is_shortage(&told));
         assert!(!is_shortage(&Errno::NOENT.into()));
         assert!(!is_shortage(&io::ErrorKind::WouldBlock.into()));
         assert!(has_no_interpreter(&Errno::NOEXEC.into()));
