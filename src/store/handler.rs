@@ -4,6 +4,7 @@
 //! `update_record` and the thread of a [`WriteQueue`](crate::WriteQueue) take in turn. Several
 //! handlers, in one process or in several, may be open on one sheet.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -406,6 +407,20 @@ impl CsvHandler {
         self.writer()
             .map(|writer| writer.kept_unplaced())
             .unwrap_or_default()
+    }
+
+    /// The keys of which the journal has results, also those whose rows are gone.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn keys_with_results(&self) -> Result<HashSet<String>> {
+        let history = self.writer()?.history()?;
+        let unplaced = history.unplaced().iter().map(|update| update.po.as_str());
+        Ok(history
+            .results()
+            .chain(unplaced)
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Whether the journal was damaged when it was read, so that results in it may be lost: those that the

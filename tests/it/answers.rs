@@ -739,6 +739,28 @@ mod apply {
     }
 
     #[test]
+    fn a_result_for_a_row_that_had_one_and_was_removed_before_is_kept() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\n");
+        end(&mut sheet.run("", "true")).with(0);
+        let text = sheet.text();
+        std::fs::write(sheet.path(), &text[..text.find("P2;").unwrap()]).unwrap();
+        let ended = apply(
+            &sheet,
+            r#"{"key":"P2","updates":{"R":"later"}}
+{"key":"P3","updates":{"R":"never"}}"#,
+        );
+        let mut copies = sheet.backup_names();
+        copies.retain(|name| name.contains(".unplaced"));
+        let texts = copies.iter().map(|name| sheet.backups().join(name));
+        let kept: String = texts
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        assert!(kept.contains("later") && !kept.contains("never"), "{kept}");
+        assert!(ended.stderr.contains("line 2: "), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("line 1: "), "{}", ended.stderr);
+    }
+
+    #[test]
     fn what_a_killed_apply_wrote_is_not_said_to_be_of_another_command_that_goes_on() {
         let sheet = TempSheet::new(ONE);
         let (stdin, mut lines) = std::io::pipe().unwrap();

@@ -11,6 +11,7 @@ mod answer;
 mod request;
 mod room;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
@@ -39,8 +40,9 @@ use room::Room;
 /// Reads one JSON object a line from stdin: {"po_number": …, "updates": {COLUMN: VALUE, …},
 /// "operation_id": …}; key is another name of po_number. The operation_id is optional and comes back
 /// in the answer. A row whose work failed has {"po_number": …, "error": TEXT} and becomes ERROR, also if
-/// there are updates beside it. A line is refused only if it is no such object, or its key was never in
-/// the sheet; that is reported with its number, and the others are applied.
+/// there are updates beside it. A line is refused only if it is no such object, or its key is not in the sheet, was
+/// not there when apply began, and has no result in the journal; that is reported with its number, and the others are
+/// applied.
 ///
 /// A result is not refused for what is in it. A column that is not there is added, up to 64. What has no
 /// place in the sheet (a row that is gone, a status for a row that is COMPLETED or has an unknown word, another
@@ -194,6 +196,8 @@ fn apply(
     let first = queue.handler().sheet();
     let judge = Judge::new(args.write.formulas);
     let mut is_prepared = false;
+    // Read once a key is not in the sheet.
+    let mut had_results: Option<HashSet<String>> = None;
     let exit = pump(
         BufReader::new(input),
         stop,
@@ -205,7 +209,14 @@ fn apply(
         },
         |po, updates| {
             if queue.handler().status(po).is_none() && first.status(po).is_none() {
-                return Err(queue.handler().sheet().unknown_po(po).into());
+                if had_results.is_none() {
+                    had_results = Some(queue.handler().keys_with_results().map_err(|error| {
+                        Refusal::from(results.keep(po, updates.clone(), error))
+                    })?);
+                }
+                if !had_results.iter().any(|keys| keys.contains(po.trim())) {
+                    return Err(queue.handler().sheet().unknown_po(po).into());
+                }
             }
             if !is_prepared {
                 session.prepare(0).map_err(|error| {
