@@ -21,8 +21,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::source::Source;
 use crate::disk::ContentHash;
-use crate::domain::KeyColumns;
-use crate::domain::columns::{addable, same_column};
+use crate::domain::columns::{LAST_PROCESSED, addable, same_column};
+use crate::domain::{KeyColumns, stage_prefix};
 use crate::error::{Error, Result};
 use crate::sheet::{History, RowUpdate, Sample, Sheet, merge};
 use crate::text::escape;
@@ -65,6 +65,9 @@ pub(crate) struct Frame {
     /// UTF-8 and that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) encoding: Option<CompactString>,
+    /// All of its updates are results, and one of them has no time that tells so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) results: bool,
 }
 
 /// What is known of a version of the sheet.
@@ -103,6 +106,12 @@ pub(crate) enum Public {
     Judged { hash: String },
 }
 
+/// Whether an update has a time of its own, as what a person sets has not.
+pub(crate) fn has_time(row: &RowUpdate) -> bool {
+    let mut cells = row.cells.iter();
+    cells.any(|cell| stage_prefix(&cell.column, LAST_PROCESSED).is_some())
+}
+
 impl Frame {
     /// One that holds nothing yet.
     pub(crate) fn now() -> Frame {
@@ -114,6 +123,7 @@ impl Frame {
             public_columns: Vec::new(),
             session: None,
             encoding: None,
+            results: false,
         }
     }
 
@@ -122,6 +132,17 @@ impl Frame {
             rows,
             ..Frame::now()
         }
+    }
+
+    /// Whether an update in it is a job's result.
+    pub(crate) fn has_as_result(&self, row: &RowUpdate) -> bool {
+        self.results || has_time(row)
+    }
+
+    /// Whether its updates are what another program saved.
+    pub(crate) fn is_of_a_save(&self) -> bool {
+        let mut public = self.public.iter();
+        public.any(|it| matches!(it, Public::Saved { .. } | Public::Judged { .. }))
     }
 
     /// One that tells of versions.

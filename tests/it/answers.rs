@@ -760,22 +760,55 @@ mod apply {
         assert!(!ended.stderr.contains("line 1: "), "{}", ended.stderr);
     }
 
-    #[test]
-    fn what_a_killed_apply_wrote_is_not_said_to_be_of_another_command_that_goes_on() {
-        let sheet = TempSheet::new(ONE);
+    /// An apply that gave a row's cell a value and is killed then, after `meanwhile`.
+    fn killed_apply(sheet: &TempSheet, meanwhile: impl FnOnce()) {
         let (stdin, mut lines) = std::io::pipe().unwrap();
         let running = Running::start(sheet.tickoff("apply").arg("--ack").stdin(stdin));
-        writeln!(
-            lines,
-            "{{\"key\":\"P1\",\"updates\":{{\"SUPPLIER\":\"one\"}}}}"
-        )
-        .unwrap();
-        wait_until("it is answered", || running.stdout().contains("true"));
+        for (count, value) in [(1, "one"), (2, "two")] {
+            writeln!(
+                lines,
+                "{{\"key\":\"P{count}\",\"updates\":{{\"SUPPLIER\":\"{value}\"}}}}"
+            )
+            .unwrap();
+            wait_until("it is answered", || {
+                running.stdout().matches("true").count() == count
+            });
+            if count == 1 {
+                wait_until("it is in the sheet", || {
+                    sheet.cell("P1", "SUPPLIER") == "one"
+                });
+            }
+        }
+        meanwhile();
         running.kill();
-        let ended = apply(&sheet, r#"{"key":"P1","updates":{"SUPPLIER":"two"}}"#).with(0);
-        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER in_sheet=two theirs=one";
+    }
+
+    #[test]
+    fn a_result_that_follows_the_result_of_a_killed_apply_takes_the_place_of_nobodys_edit() {
+        let sheet = TempSheet::new("PO_NUMBER;SUPPLIER\nP1;\nP2;\n");
+        killed_apply(&sheet, || {});
+        let lines = r#"{"key":"P1","updates":{"SUPPLIER":"three"}}
+{"key":"P2","updates":{"SUPPLIER":"four"}}"#;
+        let ended = apply(&sheet, lines).with(0);
+        assert!(!ended.stderr.contains("changed a cell"), "{ended:?}");
+        let copies = sheet.backup_names();
+        assert!(
+            !copies.iter().any(|name| name.contains("outside")),
+            "{copies:?}"
+        );
+        assert_eq!(sheet.cell("P1", "SUPPLIER"), "three");
+    }
+
+    #[test]
+    fn what_was_set_while_a_killed_apply_ran_is_not_said_to_be_of_another_command_that_goes_on() {
+        let sheet = TempSheet::new("PO_NUMBER;SUPPLIER\nP1;\nP2;\n");
+        killed_apply(&sheet, || {
+            end(sheet.tickoff("set").args(["P1", "SUPPLIER=mine"])).with(0);
+        });
+        let ended = apply(&sheet, r#"{"key":"P1","updates":{"SUPPLIER":"later"}}"#).with(0);
+        let said = "an earlier tickoff command, which ended before this one began, changed a cell before its result came; the result takes its place key=P1 column=SUPPLIER in_sheet=later theirs=mine";
         assert!(ended.stderr.contains(said), "{ended:?}");
-        assert_eq!(sheet.cell("P1", "SUPPLIER"), "two");
+        assert_eq!(sheet.cell("P1", "SUPPLIER"), "later");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result};
 use crate::journal::Frame;
+use crate::journal::frame::has_time;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
 use crate::sheet::{CellUpdate, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation};
@@ -31,6 +32,8 @@ pub(super) struct Batch {
     by_row: HashMap<RecordIndex, usize>,
     /// Cells of results that have no place.
     unplaced: Vec<RowUpdate>,
+    /// Whether nothing else than results was added.
+    is_of_results: bool,
     /// Columns of their own that results add.
     columns: Vec<CompactString>,
     /// How many more they may add.
@@ -80,6 +83,7 @@ impl Batch {
             room,
             rows: Vec::with_capacity(operations),
             by_row: HashMap::with_capacity(operations),
+            is_of_results: true,
             ..Batch::default()
         }
     }
@@ -91,6 +95,7 @@ impl Batch {
         operation: &WriteOperation,
         now: &str,
     ) -> Result<()> {
+        self.is_of_results &= operation.is_result;
         let po = &*sheet.canonical(&operation.po_number);
         let rows: SmallVec<[RecordIndex; 1]> = sheet.rows(po).collect();
         let Some(&first) = rows.first() else {
@@ -458,8 +463,10 @@ impl Batch {
         let rows = self.rows.into_iter().map(|row| row.update);
         let rows: Vec<RowUpdate> = rows.chain(self.unplaced).collect();
         let columns = self.columns;
+        let results = self.is_of_results && !rows.iter().all(has_time);
         let frame = (!rows.is_empty()).then(|| Frame {
             columns,
+            results,
             ..Frame::of(rows)
         });
         let say = move || {

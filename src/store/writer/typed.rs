@@ -13,9 +13,9 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::{LAST_PROCESSED, same_column};
-use crate::domain::{Stage, stage_prefix};
-use crate::journal::{Frame, frame};
+use crate::domain::Stage;
+use crate::domain::columns::same_column;
+use crate::journal::Frame;
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
 use crate::text::{Escaped, escape};
 
@@ -120,11 +120,11 @@ impl Typed {
     /// the sheet as it was when it began.
     pub(super) fn came_since(&mut self, backup: &Sheet, now: &Sheet, since: &[Frame]) {
         self.saw(backup, now);
-        let is_result = |row: &&RowUpdate| {
-            let mut cells = row.cells.iter();
-            cells.any(|cell| stage_prefix(&cell.column, LAST_PROCESSED).is_some())
-        };
-        for row in frame::updates(since).filter(is_result) {
+        let results = since.iter().flat_map(|frame| {
+            let rows = frame.rows.iter();
+            rows.filter(|row| frame.has_as_result(row))
+        });
+        for row in results {
             for cell in &row.cells {
                 let place = (row.po.clone(), cell.column.clone());
                 if let Some(values) = self.cells.get_mut(&place) {
@@ -134,13 +134,12 @@ impl Typed {
         }
         let stage = &now.options().stage;
         for frame in since {
-            // One that tells of a save has what was taken over from it.
-            let hand = match frame.public.is_empty() {
-                true => Hand::Earlier,
-                false => Hand::Program,
+            let hand = match frame.is_of_a_save() {
+                true => Hand::Program,
+                false => Hand::Earlier,
             };
-            let rows = frame.rows.iter().filter(|row| !is_result(row));
-            self.heard(hand, rows, stage);
+            let others = frame.rows.iter().filter(|row| !frame.has_as_result(row));
+            self.heard(hand, others, stage);
         }
     }
 
