@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::encoded::{all_seen, named, seen_or_meant};
+use super::encoded::{Reading, named};
 use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_frame};
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
@@ -42,6 +42,7 @@ use crate::disk::{Staged, Target, WriteGuard};
 use crate::domain::Encoding;
 use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
+use crate::sheet::Lossy;
 use crate::sys::{inode, names};
 use crate::text::escape;
 use crate::text::shell::command_line;
@@ -59,6 +60,10 @@ pub(crate) struct Journal {
     head: Head,
     /// Of the sheet, as it is read and written here.
     encoding: Encoding,
+    /// Of what others wrote.
+    reading: Reading,
+    /// Values of the log that the sheet's encoding cannot write.
+    lost: Vec<Lossy>,
     open: Option<OpenLog>,
     /// A write or a sync failed: nothing is acknowledged through this log any more.
     tainted: bool,
@@ -135,7 +140,8 @@ impl Journal {
                 "the journal is damaged: what stood in the bytes that cannot be read is not shown, what stands behind them is"
             );
         }
-        let seen = all_seen(log.all_frames(), encoding, sheet);
+        let frames = log.all_frames();
+        let seen = Reading::beside(sheet, &frames, encoding).all_seen(frames);
         seen.map_err(|name| in_another_encoding(target, &name, encoding))
     }
 
@@ -160,13 +166,15 @@ impl Journal {
             target: Arc::clone(target),
             head: Head::new(target.path(), key),
             encoding,
+            reading: Reading::unseen(encoding),
+            lost: Vec::new(),
             open: None,
             tainted: false,
             wanted_bytes: 0,
             has_said_that_it_is_lost: false,
             has_lost_frames: false,
         };
-        let frames = journal.load_beside(sheet)?;
+        let frames = journal.load_beside(Some(sheet))?;
         let left = journal.exists().then(|| Left {
             created: journal.head.created,
             session: open_session(&journal.head, &frames),
@@ -187,10 +195,10 @@ impl Journal {
 
     /// Reads the log that is there from its beginning.
     pub(crate) fn load(&mut self) -> Result<Vec<Frame>> {
-        self.load_beside(&[])
+        self.load_beside(None)
     }
 
-    fn load_beside(&mut self, sheet: &[u8]) -> Result<Vec<Frame>> {
+    fn load_beside(&mut self, sheet: Option<&[u8]>) -> Result<Vec<Frame>> {
         if Journal::identity(&self.target)?.is_none() {
             self.open = None;
             self.head = self.new_head();
@@ -222,8 +230,13 @@ impl Journal {
         if let Some(damage) = &mut damage {
             frames.append(&mut damage.behind);
         }
-        let frames = all_seen(frames, self.encoding, sheet)
-            .map_err(|name| in_another_encoding(&self.target, &name, self.encoding))?;
+        if let Some(sheet) = sheet {
+            self.reading = Reading::beside(sheet, &frames, self.encoding);
+            self.lost = self.reading.lost(&frames);
+        }
+        let seen = self.reading.all_seen(frames);
+        let frames =
+            seen.map_err(|name| in_another_encoding(&self.target, &name, self.encoding))?;
         // Whoever made it may have been killed before its name was durable.
         self.target.sync_folder()?;
         let journal = escape(&self.path().display().to_string());
@@ -280,10 +293,8 @@ impl Journal {
         while let Some((payload, end)) =
             read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
         {
-            frames.push(seen_or_meant(
-                parse(&payload, log.end, &path)?,
-                self.encoding,
-            ));
+            let frame = parse(&payload, log.end, &path)?;
+            frames.push(self.reading.seen_or_meant(frame));
             (log.end, log.count) = (end, log.count + 1);
         }
         if there == Some(log.inode) {
@@ -396,11 +407,16 @@ impl Journal {
                 read_frame(&log.file, at).map_err(Error::io("read", &path))?
         {
             if at > 0 {
-                frames.push(seen_or_meant(parse(&payload, at, &path)?, self.encoding));
+                frames.push(self.reading.seen_or_meant(parse(&payload, at, &path)?));
             }
             at = end;
         }
         Ok(frames)
+    }
+
+    /// The values of the log, as it was opened, that lose letters in the sheet.
+    pub(crate) fn take_lost(&mut self) -> Vec<Lossy> {
+        std::mem::take(&mut self.lost)
     }
 
     /// How many bytes the last frame, or new log, took or would have taken.

@@ -18,6 +18,6 @@ mod source;
 mod unfinished;
 
 pub(crate) use compact::compact;
-pub(crate) use encoded::seen_or_meant;
+pub(crate) use encoded::Reading;
 pub(crate) use frame::{Frame, Head, Public};
 pub(crate) use log::{Journal, Left, News};

@@ -51,3 +51,11 @@ pub(crate) struct CellUpdate {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) outside: bool,
 }
+
+/// A value that loses letters in the sheet's encoding.
+pub(crate) struct Lossy {
+    pub(crate) po: String,
+    pub(crate) column: String,
+    /// The first that cannot be written.
+    pub(crate) letter: char,
+}

@@ -54,7 +54,7 @@ pub use table::Sheet;
 pub use update::{OperationId, Updates, WriteOperation};
 
 pub(crate) use bring::{Brought, bring};
-pub(crate) use change::{CellUpdate, RowUpdate};
+pub(crate) use change::{CellUpdate, Lossy, RowUpdate};
 pub(crate) use copied::{Likeness, lacking};
 pub(crate) use history::{History, Past, PublicVersion};
 #[cfg(feature = "cli")]

@@ -31,7 +31,7 @@ use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, hash_bytes
 use crate::domain::columns::LAST_PROCESSED;
 use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
-use crate::journal::{Frame, Journal, frame, seen_or_meant};
+use crate::journal::{Frame, Journal, Reading, frame};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
 use crate::store::renamed_key::is_renamed;
 use crate::store::standing::{Standing, cell, standing};
@@ -228,10 +228,9 @@ fn others<'s>(
         if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
             return None;
         }
+        let reading = Reading::beside(sheet.bytes(), &frames, options.encoding);
         let frames = frames.into_iter();
-        let frames: Vec<Frame> = frames
-            .map(|frame| seen_or_meant(frame, options.encoding))
-            .collect();
+        let frames: Vec<Frame> = frames.map(|frame| reading.seen_or_meant(frame)).collect();
         let history = frame::history(&frames);
         Some(Other {
             place,

@@ -173,6 +173,7 @@ impl Writer {
             Err(_) => Journal::open(&site.target, site.options.form(), &[], &held)?,
         };
         let sheet = read?;
+        let mut letters = Letters::default();
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?
         {
@@ -194,6 +195,7 @@ impl Writer {
             (journal, left, frames) = open_journal(&site, &sheet, has_session, &held)?;
         }
         sheet.warn_of_utf8();
+        letters.tell(journal.take_lost(), site.options.encoding);
         let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
         let mut writer = Writer {
             site,
@@ -202,7 +204,7 @@ impl Writer {
             durable: Durable::new(journal, &frames, is_of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
-            letters: Letters::default(),
+            letters,
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
         // Where that cannot be read it is asked what could be.

@@ -5,7 +5,7 @@ use std::fs;
 
 use tickoff::{CsvHandler, Error, InvalidValue, Options};
 
-use crate::command_line::{Ended, Running, bytes, end, wait_until};
+use crate::command_line::{Ended, Running, bytes, end, tickoff, wait_until};
 use crate::fixture::{TempSheet, rested};
 
 const WINDOWS: &str = "--encoding windows-1252";
@@ -758,4 +758,247 @@ fn letters_that_are_lost_are_named_once_a_column_and_counted_at_the_end() {
     ] {
         assert_eq!(said(text), times, "{text}: {ended:?}");
     }
+}
+
+/// What a job answers whose key and result have letters; done jobs are listed in `log`.
+const WITH_LETTERS: &str = r#"echo "$TICKOFF_KEY" >> log
+    echo "{\"Brief\":\"für $TICKOFF_KEY\",\"LAST_PROCESSED\":\"t\"}" > "$TICKOFF_RESULT""#;
+
+/// A sheet after two runs of two rows each, and its text between them.
+fn after_two_runs(first: &str, options: &str) -> (TempSheet, String) {
+    let sheet = TempSheet::new(first);
+    let run = |limit: &str| {
+        let mut run = sheet.tickoff("run -j 1 --quiet");
+        run.args(["--limit", limit])
+            .args(options.split_whitespace());
+        end(run.args(["--", "sh", "-c", WITH_LETTERS])).with(0);
+    };
+    run("2");
+    let older = sheet.text();
+    run("2");
+    (sheet, older)
+}
+
+fn written_in(label: &str, text: &str) -> Vec<u8> {
+    let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
+    encoding.encode(text).0.into_owned()
+}
+
+fn read_in(label: &str, sheet: &TempSheet) -> String {
+    let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
+    encoding
+        .decode(&bytes(sheet.path()))
+        .0
+        .trim_start_matches('\u{feff}')
+        .to_owned()
+}
+
+#[test]
+fn results_of_a_utf_8_sheet_find_their_rows_in_an_old_save_in_another_encoding() {
+    let rows = |to: &str| format!("{to}Größe;Ort;n\nÄ;Köln;1\nB;Wien;2\nC;Süd;3\nÄ;Süd;4\nÖ;x;5\n");
+    let keys = "--key Größe --key Ort";
+    for (mark, label, changed) in [
+        ("", "windows-1252", ";EDIT"),
+        ("\u{feff}", "iso-8859-2", ""),
+        ("", "macintosh", ""),
+    ] {
+        let (sheet, older) = after_two_runs(&rows(mark), keys);
+        let older = older
+            .trim_start_matches('\u{feff}')
+            .replace(";1;", &format!("{changed};1;"));
+        let older = older.replace(";EDIT;1;", ";EDIT;");
+        fs::write(sheet.path(), written_in(label, &older)).unwrap();
+        let options = format!("{keys} --encoding {label}");
+        let ask = |command: &str| {
+            let mut command = sheet.tickoff(command);
+            end(command.args(options.split(' ')))
+        };
+        let status = ask("status --json").json();
+        assert_eq!(
+            (&status["completed"], &status["pending"]),
+            (&4.into(), &1.into())
+        );
+        assert_eq!(ask("pending").with(0).stdout, "Ö;x\n");
+        let mut get = sheet.tickoff("get --json");
+        let row = end(get.arg("Ä;Süd").args(options.split(' '))).json();
+        assert_eq!(row["cells"]["Brief"], "für Ä;Süd");
+        ask("recover --apply").with(0);
+        let shown = read_in(label, &sheet);
+        assert!(
+            shown.contains("\nC;Süd;3;COMPLETED;t;;\"für C;Süd\"\n"),
+            "{shown}"
+        );
+        let mut set = sheet.tickoff("set");
+        end(set.args(["C;Süd", "n=ß"]).args(options.split(' '))).with(0);
+        let mut run = sheet.tickoff("run -j 1");
+        run.args(options.split(' '));
+        let run = end(run.args(["--", "sh", "-c", WITH_LETTERS])).with(0);
+        assert!(!run.stderr.contains("WARN"), "{run:?}");
+        assert_eq!(
+            sheet.lines("log"),
+            ["Ä;Köln", "B;Wien", "C;Süd", "Ä;Süd", "Ö;x"]
+        );
+        let n = if changed.is_empty() { "1" } else { "EDIT" };
+        let want = format!(
+            "Größe;Ort;n;STATUS;LAST_PROCESSED;ERROR_MESSAGE;Brief\nÄ;Köln;{n};COMPLETED;t;;\"für Ä;Köln\"\nB;Wien;2;COMPLETED;t;;\"für B;Wien\"\nC;Süd;ß;COMPLETED;t;;\"für C;Süd\"\nÄ;Süd;4;COMPLETED;t;;\"für Ä;Süd\"\nÖ;x;5;COMPLETED;t;;\"für Ö;x\"\n"
+        );
+        assert_eq!(read_in(label, &sheet), want);
+        assert!(!sheet.folder().join("input.csv.unplaced.csv").exists());
+    }
+}
+
+#[test]
+fn recovered_results_are_written_in_the_encoding_that_a_plain_sheet_is_read_in_now() {
+    for command in [&["run"][..], &["apply"], &["set", "P1", "n=1"]] {
+        let (sheet, _) = after_two_runs("PO_NUMBER;n\nP1;1\nP2;2\nP3;3\nP4;4\n", "");
+        let older = sheet.text().lines().take(3).collect::<Vec<_>>().join("\n");
+        // No word of what is recovered stands there.
+        let older = older.replace("für", "fuer") + "\nP3;3;;;;\nP4;4;;;;\n";
+        fs::write(sheet.path(), encoded(&older)).unwrap();
+        let mut bring = sheet.tickoff(command[0]);
+        bring.args(&command[1..]).args(WINDOWS.split(' '));
+        match command[0] {
+            "run" => bring.args(["--", "true"]),
+            _ => bring.stdin(std::process::Stdio::null()),
+        };
+        end(&mut bring).with(0);
+        let shown = sheet.windows();
+        assert!(
+            shown.contains("\nP3;3;COMPLETED;t;;für P3\n"),
+            "{command:?}: {shown}"
+        );
+        assert!(
+            shown.contains("\nP4;4;COMPLETED;t;;für P4\n"),
+            "{command:?}: {shown}"
+        );
+        assert_eq!(sheet.lines("log").len(), 4);
+    }
+}
+
+#[test]
+fn a_recovered_result_that_loses_a_letter_is_said() {
+    let sheet = TempSheet::new("PO_NUMBER;Ort\nP1;ö\nP2;ü\n");
+    let first = sheet.text();
+    let answer = r#"echo '{"Ort":"Köln 京都","LAST_PROCESSED":"t"}' > "$TICKOFF_RESULT""#;
+    end(sheet.tickoff("run -j 1").args(["--", "sh", "-c", answer])).with(0);
+    fs::write(sheet.path(), encoded(&first)).unwrap();
+    let ended = sheet.in_windows("recover", &["--apply"]).with(0);
+    let said =
+        "letters that windows-1252 does not have are written as ? (Ort), the first is 京 (U+4EAC)";
+    assert_eq!(ended.stderr.matches(said).count(), 1, "{ended:?}");
+    let counted =
+        "2 results lost letters in Ort that windows-1252 does not have, the first is that of P";
+    assert_eq!(ended.stderr.matches(counted).count(), 1, "{ended:?}");
+    let shown = sheet.windows();
+    assert!(shown.contains("\nP1;Köln ??;t;COMPLETED;"), "{shown}");
+    let again = sheet.run_in_windows("", &["sh", "-c", NO_TIME]).with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+}
+
+#[test]
+fn results_find_their_rows_in_an_old_save_in_another_windows_encoding() {
+    let rows = written_in(
+        "windows-1250",
+        "Kunde;n\nŽofín;1\nB;2\nČerný;3\nŠíp;4\nD;5\n",
+    );
+    let sheet = TempSheet::new(rows);
+    let run = |options: &str| {
+        let mut run = sheet.tickoff("run -j 1 --key Kunde");
+        run.args(options.split(' '));
+        end(run.args(["--", "sh", "-c", WITH_LETTERS])).with(0)
+    };
+    run("--encoding windows-1250 --limit 2");
+    let older = read_in("windows-1250", &sheet);
+    run("--encoding windows-1250 --limit 2");
+    fs::write(sheet.path(), written_in("iso-8859-2", &older)).unwrap();
+    let ended = run("--encoding iso-8859-2");
+    assert!(!ended.stderr.contains("no place"), "{ended:?}");
+    assert_eq!(sheet.lines("log"), ["Žofín", "B", "Černý", "Šíp", "D"]);
+    let shown = read_in("iso-8859-2", &sheet);
+    assert!(shown.contains("\nŠíp;4;COMPLETED;t;;für Šíp\n"), "{shown}");
+}
+
+#[test]
+fn a_run_that_read_utf_8_as_another_encoding_is_gone_on_with_as_utf_8() {
+    let sheet = TempSheet::new("Kunde;n\nWien;1\nKöln;2\nZürich;3\n");
+    let command = ["sh", "-c", "echo $TICKOFF_KEY >> log"];
+    let misread = || {
+        sheet
+            .run_in_windows("--key Kunde --limit 1", &command)
+            .with(0)
+    };
+    misread();
+    let older = sheet.text();
+    misread();
+    fs::write(sheet.path(), older).unwrap();
+    end(&mut sheet.tickoff("recover --apply --key Kunde")).with(0);
+    let mut run = sheet.tickoff("run -j 1 --key Kunde");
+    end(run.arg("--").args(command)).with(0);
+    assert_eq!(sheet.lines("log"), ["Wien", "KÃ¶ln", "Zürich"]);
+}
+
+#[test]
+fn a_sheet_that_is_saved_in_another_encoding_during_a_run_is_gone_on_with_in_it() {
+    let sheet = TempSheet::new("PO_NUMBER;Ort\nP1;Köln\nP2;Zürich\nP3;Wien\n");
+    let script = format!(
+        "{WITH_LETTERS}; if [ $TICKOFF_KEY = P2 ]; then touch second; while [ ! -e saved ]; do sleep 0.01; done; fi"
+    );
+    let mut run = sheet.tickoff("run -j 1");
+    let run = Running::start(run.args(["--", "sh", "-c", &script]));
+    wait_until("the first result is visible", || {
+        sheet.folder().join("second").exists() && sheet.text().contains("für")
+    });
+    let saved = sheet.folder().join("new");
+    fs::write(&saved, encoded(&sheet.text())).unwrap();
+    fs::rename(&saved, sheet.path()).unwrap();
+    fs::write(sheet.folder().join("saved"), "").unwrap();
+    run.end().with(0);
+    let left = bytes(sheet.path());
+    let again = sheet.run_in_windows("", &["sh", "-c", WITH_LETTERS]);
+    let again = again.with(0);
+    assert!(!again.stderr.contains("WARN"), "{again:?}");
+    assert_eq!(sheet.lines("log"), ["P1", "P2", "P3"]);
+    assert_eq!(bytes(sheet.path()), left);
+    assert!(sheet.windows().contains("\nP1;Köln;COMPLETED;t;;für P1\n"));
+}
+
+#[test]
+fn letters_that_stand_there_as_mojibake_too_do_not_hide_what_was_converted() {
+    let (sheet, older) = after_two_runs(
+        "Kunde;n\nKöln;KÃ¶ln\nZürich;2\nBühl;BÃ¼hl\nFürth;4\nÖhr;5\n",
+        "--key Kunde",
+    );
+    fs::write(sheet.path(), encoded(&older)).unwrap();
+    let status = sheet.in_windows("status", &["--json", "--key", "Kunde"]);
+    assert_eq!(status.json()["completed"], 4);
+}
+
+#[test]
+fn results_of_a_sheet_that_got_another_name_and_encoding_are_taken_over() {
+    let (sheet, older) = after_two_runs(
+        "Kunde;n\nKöln;1\nZürich;2\nBühl;3\nFürth;4\nÖhr;5\n",
+        "--key Kunde",
+    );
+    fs::remove_file(sheet.path()).unwrap();
+    let renamed = sheet.folder().join("orders.csv");
+    fs::write(&renamed, encoded(&older)).unwrap();
+    let options = "--apply --key Kunde --encoding windows-1252";
+    let mut recover = tickoff();
+    recover
+        .arg("recover")
+        .arg(&renamed)
+        .args(options.split(' '));
+    end(&mut recover).with(0);
+    let shown = encoding_rs::WINDOWS_1252
+        .decode(&bytes(&renamed))
+        .0
+        .into_owned();
+    assert!(
+        shown.contains("\nBühl;3;COMPLETED;t;;für Bühl\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\nFürth;4;COMPLETED;t;;für Fürth\n"),
+        "{shown}"
+    );
 }

@@ -20,10 +20,10 @@ use crate::journal::Frame;
 use crate::journal::frame::has_time;
 use crate::sheet::change::Before;
 use crate::sheet::update::Cell;
-use crate::sheet::{CellUpdate, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation};
+use crate::sheet::{
+    CellUpdate, Lossy, Options, Room, RowUpdate, Schema, Sheet, Shown, WriteOperation,
+};
 use crate::text::{Escaped, Meant, escape, escape_list, looks_like};
-
-use super::letters::Lossy;
 
 /// The cells that a batch of operations comes to: the last value of each wins.
 #[derive(Default)]

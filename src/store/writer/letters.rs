@@ -2,15 +2,8 @@
 //! when it is durable, and how many results there were when no more come.
 
 use crate::domain::Encoding;
+use crate::sheet::Lossy;
 use crate::text::escape;
-
-/// A value that lost letters.
-pub(super) struct Lossy {
-    pub(super) po: String,
-    pub(super) column: String,
-    /// The first that could not be written.
-    pub(super) letter: char,
-}
 
 /// What was said of each column.
 #[derive(Default)]
