@@ -153,10 +153,16 @@ fn soak(random: &mut fastrand::Rng, rows: usize, blows: usize, seen: &mut Seen) 
         }
         place.remove_fillers();
         if part.is_orderly() {
-            let has_begun = log.lines.iter().any(|line| line.verb == "start");
-            place.check_that_nothing_is_left(if has_begun { &[] } else { &abandoned });
+            // The third signal ends it at once.
+            if part.signals + log.signals() > 2 {
+                abandoned = place.what_is_abandoned();
+            } else if log.lines.iter().any(|line| line.verb == "start") {
+                abandoned.clear();
+            }
+            place.check_that_nothing_is_left(&abandoned);
         } else {
-            abandoned = place.clear_after_a_kill();
+            place.end_processes();
+            abandoned = place.what_is_abandoned();
             seen.kills += 1;
         }
         let table = match part.is_orderly() {
@@ -417,9 +423,8 @@ impl Place {
         assert!(names(&self.sheet.backups()).iter().all(known));
     }
 
-    /// Nobody ends what a killed run started. The folder that it left is an old one for the next run; returns its name.
-    fn clear_after_a_kill(&self) -> Vec<String> {
-        self.end_processes();
+    /// The folder that a run left which was killed, or ended at once; it is an old one for the next run.
+    fn what_is_abandoned(&self) -> Vec<String> {
         let mut temporary = names(&self.temporary());
         temporary.retain(|name| !is_answer(name));
         for name in &temporary {
