@@ -438,9 +438,9 @@ impl Writer {
         })
     }
 
-    /// What the public file has to be compared with.
-    fn known(&self) -> (Arc<Target>, Version) {
-        (Arc::clone(&self.site.target), self.outside.public())
+    /// The public file, and what it is to be compared with; `None` if a rewrite is due, which does that.
+    fn to_compare(&self) -> Option<(Arc<Target>, Version)> {
+        (!self.is_behind()).then(|| (Arc::clone(&self.site.target), self.outside.public()))
     }
 
     fn keep_files(&mut self) -> Result<Kept> {
@@ -559,14 +559,16 @@ fn replacement<'t>(target: &'t Target, like: &File, next: &Next) -> Result<Repla
 /// A save in place, in the moment in which a new version gets its stamp, has that stamp as well. So contents are compared
 /// here until the stamp can tell, and nothing is held meanwhile.
 pub(crate) fn keep_files<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>) -> Result<Kept> {
-    let (target, known) = writer()?.known();
-    let mut seen = known;
-    let look = seen.look(&target);
+    let to_compare = writer()?.to_compare();
+    let seen = to_compare.map(|(target, known)| {
+        let mut seen = known;
+        (known, seen.look(&target), seen)
+    });
     let mut writer = writer()?;
-    match look {
-        Ok(Look::Same) => writer.outside.was_seen(&known, seen),
-        Ok(Look::Other(_, stamp)) => writer.outside.looks_alike(stamp),
-        Ok(Look::Missing) | Err(_) => {}
+    match seen {
+        Some((known, Ok(Look::Same), seen)) => writer.outside.was_seen(&known, seen),
+        Some((_, Ok(Look::Other(_, stamp)), _)) => writer.outside.looks_alike(stamp),
+        Some((_, Ok(Look::Missing) | Err(_), _)) | None => {}
     }
     writer.keep_files()
 }
