@@ -152,9 +152,10 @@ fn soak(random: &mut fastrand::Rng, rows: usize, blows: usize, seen: &mut Seen) 
             );
         }
         place.remove_fillers();
+        // The third signal ends it at once: what is durable is in the journal, for the next run.
+        let ended_at_once = part.is_orderly() && part.signals + log.signals() > 2;
         if part.is_orderly() {
-            // The third signal ends it at once.
-            if part.signals + log.signals() > 2 {
+            if ended_at_once {
                 abandoned = place.what_is_abandoned();
             } else if log.lines.iter().any(|line| line.verb == "start") {
                 abandoned.clear();
@@ -165,7 +166,7 @@ fn soak(random: &mut fastrand::Rng, rows: usize, blows: usize, seen: &mut Seen) 
             abandoned = place.what_is_abandoned();
             seen.kills += 1;
         }
-        let table = match part.is_orderly() {
+        let table = match part.is_orderly() && !ended_at_once {
             true => place.sheet.table(),
             false => place.durable(),
         };
