@@ -93,6 +93,8 @@ impl Orphans {
     /// From now on the orphans of this process's descendants are its children, and reaped when they end. With
     /// `kills_leftovers` nothing is left of a job that has ended by itself.
     ///
+    /// Where the system knows of no such thing, that is said, and nothing is adopted.
+    ///
     /// # Errors
     /// If the system refuses, or a thread cannot be started.
     pub fn adopt(kills_leftovers: bool) -> io::Result<Orphans> {

@@ -14,8 +14,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What still waits when the next wait is as long as this is told of.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// Tries until the system is not short of anything; `None` if the run is stopped meanwhile. `what` cannot be done is said
-/// once.
+/// Tries until the system is not short of anything; `None` if the run is stopped meanwhile. `what` cannot be done is
+/// said once.
 pub(super) fn despite_shortage<T>(
     what: impl Fn() -> String,
     stop: &Stop,

@@ -176,7 +176,7 @@ fn and_other_cells(updates: Updates, result: &Updates) -> Updates {
     })
 }
 
-/// What becomes of a PO whose process could not be started.
+/// What becomes of a PO whose process could not be started. A shortage passes, so it is not the PO's failure.
 pub(super) fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
     let hint = match has_no_interpreter(error) {
         true => " (a script needs a first line like #!/bin/sh)",
@@ -186,23 +186,16 @@ pub(super) fn not_started(program: &OsStr, error: &io::Error) -> Outcome {
         "cannot start",
         &format!("{}: {error}{hint}", program.display()),
     );
-    failed_before_it_began(error, message)
-}
-
-/// What becomes of a PO for whose output no file could be had, for something that is in its place.
-pub(super) fn not_kept(error: &io::Error) -> Outcome {
-    failed_before_it_began(
-        error,
-        error_message("cannot keep its output", &error.to_string()),
-    )
-}
-
-/// A shortage passes, so it is not the PO's failure.
-fn failed_before_it_began(error: &io::Error, message: String) -> Outcome {
     match is_shortage(error) {
         true => Outcome::Retry(message.into()),
         false => Outcome::Done(Updates::error(message)),
     }
+}
+
+/// What becomes of a PO for whose output no file could be had, for something that is in its place.
+pub(super) fn not_kept(error: &io::Error) -> Outcome {
+    let message = error_message("cannot keep its output", &error.to_string());
+    Outcome::Done(Updates::error(message))
 }
 
 #[cfg(test)]

@@ -556,8 +556,8 @@ fn replacement<'t>(target: &'t Target, like: &File, next: &Next) -> Result<Repla
 
 /// Looks whether somebody took away what lies beside the sheet, and puts it back; and takes in what others saved.
 ///
-/// A save in place, in the moment in which a new version gets its stamp, has that stamp as well. So contents are compared
-/// here until the stamp can tell, and nothing is held meanwhile.
+/// A save in place, in the moment in which a new version gets its stamp, has that stamp as well. So contents are
+/// compared here until the stamp can tell, and nothing is held meanwhile.
 pub(crate) fn keep_files<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>) -> Result<Kept> {
     let to_compare = writer()?.to_compare();
     let seen = to_compare.map(|(target, known)| {
