@@ -1,5 +1,7 @@
 //! A process id is told only where it is one: not to another container, where it is another process.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
@@ -173,28 +175,40 @@ fn as_user() -> Command {
     command
 }
 
-#[test]
-fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
-    let sheet = TempSheet::pending(2);
+/// As that user, in a user namespace where they are root and nobody else has a number.
+fn as_root_of_their_own() -> Command {
+    let mut command = as_user();
+    command.args(["unshare", "-U", "-r"]);
+    command
+}
+
+/// Gives a sheet and its folder to the user and to a group, and puts the program there, which they may not reach
+/// elsewhere. `None` where that cannot be done, and says so.
+fn given_to_user(sheet: &TempSheet, group: &str) -> Option<PathBuf> {
     let copy = sheet.folder().join("program");
     std::fs::copy(program(), &copy).unwrap();
     let mut give = Command::new("chown");
     let given = give
-        .args(["-R", &format!("{USER}:{USER}")])
+        .args(["-R", &format!("{USER}:{group}")])
         .arg(sheet.folder())
         .status();
-    let mut can = as_user();
-    can.args(["unshare", "-U", "-r"])
-        .arg(&copy)
-        .arg("--version");
+    let mut can = as_root_of_their_own();
+    can.arg(&copy).arg("--version");
     let can = given.unwrap().success() && can.output().is_ok_and(|can| can.status.success());
     if !can {
         eprintln!("SKIPPED: no user namespace can be made for another user here, which takes root");
-        return;
     }
-    let mut run = as_user();
-    run.args(["unshare", "-U", "-r"])
-        .arg(&copy)
+    can.then_some(copy)
+}
+
+#[test]
+fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
+    let sheet = TempSheet::pending(2);
+    let Some(program) = given_to_user(&sheet, USER) else {
+        return;
+    };
+    let mut run = as_root_of_their_own();
+    run.arg(&program)
         .args(["run", "input.csv", "-j1", "--", "sh", "-c"])
         .arg("touch begun; while [ ! -e go ]; do sleep 0.01; done")
         .current_dir(sheet.folder());
@@ -204,7 +218,7 @@ fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
     elsewhere.args(["-p", "-f", "-u", "--mount-proc", "--kill-child", "env"]);
     for (jobs, mut control) in [(2, Command::new("env")), (3, as_user()), (4, elsewhere)] {
         control
-            .arg(&copy)
+            .arg(&program)
             .args(["control", "input.csv"])
             .arg(format!("jobs={jobs}"))
             .current_dir(sheet.folder());
@@ -216,4 +230,31 @@ fn a_run_with_users_of_its_own_is_controlled_by_root_and_by_its_user() {
     }
     std::fs::write(sheet.folder().join("go"), "").unwrap();
     run.end().with(0);
+}
+
+#[test]
+fn a_sheet_of_a_group_that_has_no_number_in_the_container_is_run_with_its_rights() {
+    let sheet = TempSheet::pending(2);
+    let Some(program) = given_to_user(&sheet, "100001") else {
+        return;
+    };
+    // What is made in the folder is of its group.
+    std::fs::set_permissions(sheet.folder(), PermissionsExt::from_mode(0o2770)).unwrap();
+    std::fs::set_permissions(sheet.path(), PermissionsExt::from_mode(0o660)).unwrap();
+    let mut run = as_root_of_their_own();
+    run.arg(&program)
+        .args(["run", "input.csv", "--quiet", "--", "true"])
+        .current_dir(sheet.folder());
+    end(&mut run).with(0);
+    let table = sheet.table();
+    assert!(
+        table.values().all(|row| row["STATUS"] == "COMPLETED"),
+        "{table:?}"
+    );
+    let made = std::fs::metadata(sheet.path()).unwrap();
+    assert_eq!((made.gid(), made.mode() & 0o777), (100_001, 0o660));
+    for copy in std::fs::read_dir(sheet.folder().join("backup")).unwrap() {
+        let mode = copy.unwrap().metadata().unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "the group is not known: {mode:o}");
+    }
 }

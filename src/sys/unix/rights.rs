@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, fchown};
 
 use rustix::fs::{Access, AtFlags, accessat};
+use rustix::io::Errno;
 
 /// As whom this process acts.
 pub(crate) fn user() -> u32 {
@@ -32,9 +33,13 @@ pub(crate) fn umask() -> u32 {
     umask.unwrap_or(0o077)
 }
 
-/// Gives an open file away; `None` leaves its owner, or its group, as it is.
+/// Gives an open file away; `None` leaves its owner, or its group, as it is. One that has no number in this user
+/// namespace, as in a container of a user's own, is not permitted.
 pub(crate) fn set_owner(file: &File, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
-    fchown(file, owner, group)
+    fchown(file, owner, group).map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::INVAL) => Errno::PERM.into(),
+        _ => error,
+    })
 }
 
 /// Sets the permissions of an open file, whatever the umask.
