@@ -239,7 +239,11 @@ fn edit_during_a_session(
         }
         results
     });
-    queue.stop_writer_thread(Duration::from_secs(60)).unwrap();
+    // As after a run: what another program has been in the way of is waited for below.
+    match queue.stop_writer_thread(Duration::from_secs(60)) {
+        Ok(has_stopped) => assert!(has_stopped),
+        Err(error) => assert!(matches!(error, Error::NotVisible { .. }), "{error}"),
+    }
     let conflicts: Vec<_> = handlers
         .iter()
         .chain([&**session.handler()])
