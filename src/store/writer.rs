@@ -422,6 +422,8 @@ impl Writer {
         let began = frames.iter().rposition(began).unwrap_or(frames.len());
         let (typed, sheet) = (&mut self.outside.typed, self.sheet.load());
         typed.came_since(&backup, &sheet, &frames[began..]);
+        drop(sheet);
+        self.outside.before_edits = Some(Arc::new(backup));
         Ok(true)
     }
 

@@ -191,6 +191,35 @@ fn so_it_is_in_whatever_the_edit_was() {
     }
 }
 
+#[test]
+fn so_it_is_after_a_kill_between_the_two_saves() {
+    let sheet = TempSheet::new(SHEET);
+    let script = "case $TICKOFF_KEY in PO2) : > second; await saved;; PO3) hang;; esac; echo note=r > $TICKOFF_RESULT";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    wait_for(&sheet, "second");
+    let old = sheet.text();
+    save(&sheet, |text| text.replace(";S5;", ";of one;"));
+    let_go(&sheet, "saved");
+    wait_until("the next result is visible beside it", || {
+        let text = sheet.text();
+        text.contains("PO2;S2;r;") && text.contains("PO5;of one;")
+    });
+    run.kill();
+    let script =
+        "case $TICKOFF_KEY in PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    wait_for(&sheet, "third");
+    save(&sheet, |_| old.replace(";S6;", ";of another;"));
+    let_go(&sheet, "other");
+    let ended = run.end().with(0);
+    assert!(
+        ended.stderr.contains("without what had been saved before"),
+        "{ended:?}"
+    );
+    assert!(kept(&sheet, "replaced").contains("PO5;of one;"));
+    assert_eq!(sheet.cell("PO6", "SUPPLIER"), "of another");
+}
+
 /// An editor that has the sheet open saves it a second time, with another edit.
 #[test]
 fn a_save_that_has_the_edits_of_before_makes_no_copy() {

@@ -59,7 +59,7 @@ pub(super) struct Outside {
     put_off_since: Option<Instant>,
     /// What others changed in cells in which a result may still come.
     pub(super) typed: Typed,
-    /// The base from before the first edit of the session.
+    /// The base from before the first edit of the session, or of the interrupted one that it goes on with.
     pub(super) before_edits: Option<Arc<Sheet>>,
     /// The conflicts that nobody has taken yet.
     conflicts: Vec<Conflict>,

@@ -2,9 +2,9 @@
 //!
 //! The author of an old save knows neither results nor other people's edits. Results are in the journal; an edit of a
 //! cell to which tickoff never wrote is in no place but the version that has it, which is kept in a copy then.
-//! `first` is the version from before all edits of the session: what `old` has otherwise is somebody's, and stands in
-//! the new save or is taken back. One's own second edit of a place is taken for that as well: nothing tells the two
-//! apart, and a copy too many costs nothing.
+//! `first` is the version from before all edits of the session, and of the interrupted one that it goes on with: what
+//! `old` has otherwise is somebody's, and stands in the new save or is taken back. One's own second edit of a place is
+//! taken for that as well: nothing tells the two apart, and a copy too many costs nothing.
 
 use crate::csv::RecordIndex;
 use crate::sheet::{History, Sheet};
