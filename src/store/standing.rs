@@ -215,6 +215,15 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
     }
 }
 
+/// Whether the journal has results that have no place in a sheet of which nothing was written yet.
+pub(crate) fn lacks_places(history: &History, sheet: &Sheet) -> bool {
+    !history.unplaced().is_empty()
+        || history.cells().any(|(po, past)| {
+            let is_result = !past.is_outside && !past.last.is_empty();
+            is_result && (sheet.rows(po).next().is_none() || !has_column(sheet, &past.column))
+        })
+}
+
 /// Whether a sheet, of which nothing was written yet, has a column.
 pub(crate) fn has_column(sheet: &Sheet, column: &str) -> bool {
     place(sheet, column).is_some()

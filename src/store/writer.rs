@@ -58,7 +58,7 @@ use crate::sheet::render::{self, Next};
 use crate::sheet::{Conflict, History, Options, RowUpdate, Sheet, bring};
 use crate::store::patience::patiently;
 use crate::store::renamed_key::key_before;
-use crate::store::standing::{Standing, standing};
+use crate::store::standing::{Standing, lacks_places, standing};
 use crate::store::whole::Settling;
 use crate::store::{fitness, left_behind};
 use crate::sys::place;
@@ -284,8 +284,12 @@ impl Writer {
                 Merged::default()
             }
             Standing::Current(from) => {
-                // What has no place is still in the log of a session that has not ended.
-                let from = if is_of_session { 0 } else { from };
+                // What has no place is in the log until that is closed, which whoever judged the sheet may not have
+                // come to.
+                let from = match is_of_session || lacks_places(&history, &sheet) {
+                    true => 0,
+                    false => from,
+                };
                 let merged = merge::replay(&sheet, frame::updates(&frames[from..]));
                 merge::log(&merged, &[]);
                 merged

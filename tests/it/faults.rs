@@ -121,6 +121,20 @@ struct Plan {
     stops: bool,
 }
 
+impl Plan {
+    fn new(fault: Fault, lasting: Lasting, at: usize) -> Plan {
+        Plan {
+            fault,
+            lasting,
+            at,
+            seen: 0,
+            hit: None,
+            failed: 0,
+            stops: false,
+        }
+    }
+}
+
 impl Watch for Plan {
     fn before(&mut self, call: &Call) -> Verdict {
         if call.is_output() || !self.fault.applies_to(call) {
@@ -283,6 +297,7 @@ impl Bench {
         command
             .args(work.arguments.split(' ').map(|argument| match argument {
                 "JOB" => "echo \"$TICKOFF_WORKER $TICKOFF_PO\" >> $LOG",
+                "RESULT" => "echo out=result-$TICKOFF_PO > $TICKOFF_RESULT",
                 argument => argument,
             }))
             .env("LOG", self.log())
@@ -373,13 +388,8 @@ impl Bench {
     fn try_fault(&self, work: &Work, fault: Fault, lasting: Lasting, at: usize) -> bool {
         self.begin(work);
         let mut plan = Plan {
-            fault,
-            lasting,
-            at,
-            seen: 0,
-            hit: None,
-            failed: 0,
             stops: !work.arguments.starts_with("set"),
+            ..Plan::new(fault, lasting, at)
         };
         let ended = self.trace(work, &mut plan);
         let Some(call) = &plan.hit else {
@@ -477,6 +487,65 @@ fn whatever_file_operation_fails_nothing_acknowledged_is_lost() {
         }
     }
     println!("{tried} faults");
+}
+
+/// Between two runs somebody removes a row, a column or a key that has a result. The campaign tries every operation.
+#[test]
+fn a_result_that_has_no_place_any_more_is_in_a_copy_wherever_the_next_command_is_killed() {
+    type Removal = fn(&str) -> String;
+    let without_row: Removal = |line| match line.starts_with("B;") {
+        true => String::new(),
+        false => format!("{line}\n"),
+    };
+    let without_column: Removal = |line| format!("{}\n", line.rsplit_once(';').unwrap().0);
+    let without_key: Removal = |line| match line.starts_with("B;") {
+        true => format!("B{}\n", line.replace("result-B", "")),
+        false => format!("{line}\n"),
+    };
+    let run = "run input.csv --quiet -- sh -c RESULT";
+    let step = match std::env::var("TICKOFF_FAULTS").is_ok_and(|value| value == "all") {
+        true => 1,
+        false => 29,
+    };
+    let bench = Bench::new();
+    let first = Work::new("", run, &[]);
+    bench.begin(&first);
+    end(&mut bench.command(&first)).with(0);
+    let files = bench.files();
+    for (removal, arguments) in [
+        (without_row, run),
+        (without_column, run),
+        (without_key, run),
+        (without_row, "set input.csv A SUPPLIER=z"),
+    ] {
+        let mut work = Work {
+            files: files.clone(),
+            ..Work::new("", arguments, &[])
+        };
+        let sheet = work.files.get_mut("input.csv").unwrap();
+        *sheet = str::from_utf8(sheet)
+            .unwrap()
+            .lines()
+            .map(removal)
+            .collect::<String>()
+            .into();
+        for at in (1..).step_by(step) {
+            bench.begin(&work);
+            let mut plan = Plan::new(Fault::Kill, Lasting::Once, at);
+            bench.trace(&work, &mut plan);
+            let Some(call) = plan.hit else { break };
+            let next = end(&mut bench.command(&first));
+            assert!([0, 1].contains(&next.code), "{next:?}");
+            let is_there = bench.files().into_iter().any(|(name, bytes)| {
+                !name.starts_with('.') && String::from_utf8_lossy(&bytes).contains("result-B")
+            });
+            assert!(
+                is_there,
+                "killed before {}, the {at}th: {next:?}",
+                call.name
+            );
+        }
+    }
 }
 
 /// What it tells takes the place of a longer text.
