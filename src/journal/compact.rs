@@ -107,7 +107,8 @@ pub(crate) fn compact(
     log
 }
 
-fn in_frames(rows: Vec<RowUpdate>) -> impl Iterator<Item = Frame> {
+/// Updates in frames of such lengths as are written.
+pub(crate) fn in_frames(rows: Vec<RowUpdate>) -> impl Iterator<Item = Frame> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
         let (mut taken, mut bytes) = (Vec::new(), 0);

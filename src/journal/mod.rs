@@ -17,7 +17,7 @@ mod salvage;
 mod source;
 mod unfinished;
 
-pub(crate) use compact::compact;
+pub(crate) use compact::{compact, in_frames};
 pub(crate) use encoded::Reading;
 pub(crate) use frame::{Frame, Head, Public};
 pub(crate) use log::{Journal, Left, News};

@@ -110,14 +110,20 @@ impl Session {
         Session::open_unless(path.as_ref(), options, Judged::NotYet, refuse)
     }
 
-    /// The same for a copy that [`create_output`](crate::create_output) has just made: the journals of other names are
-    /// none of its business, since what is to be asked about the input was asked when that was read.
+    /// The same for a copy of `input` that [`create_output`](crate::create_output) has just made: the journals of other
+    /// names are none of its business, since what is to be asked about the input was asked when that was read. Of the
+    /// results that it shows, what the input's journal tells is known.
     ///
     /// # Errors
     /// As [`Session::open`].
-    pub fn open_new(path: impl AsRef<Path>, options: &Options) -> Result<Session> {
+    pub fn open_new(
+        path: impl AsRef<Path>,
+        input: impl AsRef<Path>,
+        options: &Options,
+    ) -> Result<Session> {
         let refuse = |sheet: &Sheet| sheet.refuse_foreign_status();
-        Session::open_unless(path.as_ref(), options, Judged::IsNew, refuse)
+        let judged = Judged::IsCopy(input.as_ref());
+        Session::open_unless(path.as_ref(), options, judged, refuse)
     }
 
     /// The same for a session that gives no row a status, with what a person wants where
@@ -139,7 +145,7 @@ impl Session {
     fn open_unless(
         path: &Path,
         options: &Options,
-        judged: Judged,
+        judged: Judged<'_>,
         refuse: impl Fn(&Sheet) -> Result<()>,
     ) -> Result<Session> {
         let started = Instant::now();

@@ -108,6 +108,11 @@ impl Past {
         before.any(|before| *before == text) || updates.any(|(_, value)| *value == text)
     }
 
+    /// The values that updates gave to it, the last one at the end.
+    pub(crate) fn written(&self) -> impl DoubleEndedIterator<Item = &CompactString> {
+        self.updates.iter().map(|(_, value)| value)
+    }
+
     /// What the cell held before its last update.
     pub(crate) fn earlier(&self) -> impl Iterator<Item = &str> {
         let before = self.before.iter().map(CompactString::as_str);

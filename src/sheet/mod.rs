@@ -63,6 +63,7 @@ pub(crate) use judge::{Reading, Verdict, is_same};
 pub(crate) use kin::Sample;
 pub(crate) use new_rows::{NotFollowed, new_rows};
 pub(crate) use room::Room;
+pub(crate) use row_of::RowOf;
 pub(crate) use schema::Schema;
 pub(crate) use shown::{Shown, text};
 pub(crate) use unplaced::as_table;

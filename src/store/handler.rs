@@ -85,7 +85,7 @@ impl CsvHandler {
         path: &Path,
         options: &Options,
         session: Option<&str>,
-        judged: Judged,
+        judged: Judged<'_>,
     ) -> Result<(CsvHandler, Recovery)> {
         let target = Arc::new(left_behind::open(path)?);
         let link = Link::to(path, &target);

@@ -33,6 +33,7 @@ use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, Reading, frame};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
+use crate::store::inherited::inherited;
 use crate::store::renamed_key::is_renamed;
 use crate::store::standing::{Standing, cell, standing};
 use crate::sys::birth;
@@ -203,6 +204,26 @@ struct Other {
     history: History,
 }
 
+impl Other {
+    fn new(place: Target, frames: Vec<Frame>, options: &Options, sheet: &Sheet) -> Other {
+        let reading = Reading::beside(sheet.bytes(), &frames, options.encoding);
+        let frames = frames.into_iter();
+        let frames: Vec<Frame> = frames.map(|frame| reading.seen_or_meant(frame)).collect();
+        let history = frame::history(&frames);
+        Other {
+            place,
+            frames,
+            history,
+        }
+    }
+
+    /// With what the log of a sheet begins that shows results of this one.
+    fn shown_by(&self, sheet: &Sheet, hash: ContentHash) -> Vec<Frame> {
+        let added = frame::added(&self.frames).cloned();
+        inherited(&self.history, sheet, hash, added)
+    }
+}
+
 /// The journals of other names in a sheet's folder, if their key is the sheet's: all, or of the names at which nothing
 /// lies any more.
 fn others<'s>(
@@ -228,16 +249,17 @@ fn others<'s>(
         if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
             return None;
         }
-        let reading = Reading::beside(sheet.bytes(), &frames, options.encoding);
-        let frames = frames.into_iter();
-        let frames: Vec<Frame> = frames.map(|frame| reading.seen_or_meant(frame)).collect();
-        let history = frame::history(&frames);
-        Some(Other {
-            place,
-            frames,
-            history,
-        })
+        Some(Other::new(place, frames, options, sheet))
     }))
+}
+
+/// What the journals of other names tell of a sheet that has none.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// It is of this one, and lacks results that are there.
+    pub(crate) left: Option<LeftBehind>,
+    /// It shows all of one of them. With these frames its own begins.
+    pub(crate) known: Vec<Frame>,
 }
 
 /// Looks for the journal of a sheet that has none.
@@ -246,12 +268,12 @@ pub(crate) fn look_for(
     options: &Options,
     sheet: &Sheet,
     hash: ContentHash,
-) -> Result<Option<LeftBehind>> {
+) -> Result<Found> {
     let Some(like) = target.rights_now()? else {
-        return Ok(None);
+        return Ok(Found::default());
     };
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it.
-    let (mut older, mut is_whole) = (None, false);
+    let (mut older, mut is_whole, mut known) = (None, false, Vec::new());
     for other in others(target, false, &like, options, sheet)? {
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
@@ -260,6 +282,12 @@ pub(crate) fn look_for(
                 Elsewhere::Traceless(_) | Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
                     is_whole = true;
+                    let shown = other.shown_by(sheet, hash);
+                    if shown.iter().map(|frame| frame.rows.len()).sum::<usize>()
+                        > known.iter().map(|frame: &Frame| frame.rows.len()).sum()
+                    {
+                        known = shown;
+                    }
                     continue;
                 }
                 Elsewhere::Older(rows) => rows,
@@ -272,11 +300,35 @@ pub(crate) fn look_for(
         let place = Arc::new(other.place);
         let left = LeftBehind { place, rows };
         if waiting > 0 {
-            return Ok(Some(left));
+            return Ok(Found {
+                left: Some(left),
+                ..Found::default()
+            });
         }
         older.get_or_insert(left);
     }
-    Ok(older.filter(|_| !is_whole))
+    Ok(Found {
+        left: older.filter(|_| !is_whole),
+        known,
+    })
+}
+
+/// What the journal of a sheet tells of a copy that was made of it, as [`Found::known`].
+pub(crate) fn known_of_copy(
+    of: &Path,
+    options: &Options,
+    copy: &Sheet,
+    hash: ContentHash,
+) -> Vec<Frame> {
+    let Ok(place) = Target::open(of) else {
+        return Vec::new();
+    };
+    match Journal::peek(&place) {
+        Ok(Some((head, frames))) if head.key().is_same(&options.key) => {
+            Other::new(place, frames, options, copy).shown_by(copy, hash)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What is to be said of a sheet that left its journal behind, and got a name beside which another one lies: that

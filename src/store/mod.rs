@@ -10,6 +10,7 @@ mod diagnose;
 mod first;
 mod fitness;
 mod handler;
+mod inherited;
 mod kept_copies;
 mod key_candidates;
 mod left_behind;

@@ -162,8 +162,8 @@ fn show(
         return Ok(Some(refused));
     }
     let Some(frames) = &log else {
-        let left = left_behind::look_for(target, options, sheet, hash)?;
-        return Ok(left.map(|left| left.question(sheet.path())));
+        let found = left_behind::look_for(target, options, sheet, hash)?;
+        return Ok(found.left.map(|left| left.question(sheet.path())));
     };
     let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());

@@ -229,7 +229,8 @@ pub(crate) fn has_column(sheet: &Sheet, column: &str) -> bool {
     place(sheet, column).is_some()
 }
 
-fn place(sheet: &Sheet, column: &str) -> Option<usize> {
+/// Where a column is in a sheet of which nothing was written yet.
+pub(crate) fn place(sheet: &Sheet, column: &str) -> Option<usize> {
     let schema = sheet.schema();
     let place = schema.position(column)?;
     (place < schema.header_width).then_some(place)

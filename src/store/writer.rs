@@ -56,11 +56,12 @@ use crate::journal::{Frame, Journal, Left, frame};
 use crate::sheet::merge::{self, Merged};
 use crate::sheet::render::{self, Next};
 use crate::sheet::{Conflict, History, Options, RowUpdate, Sheet, bring};
+use crate::store::fitness;
+use crate::store::left_behind::{self, Found};
 use crate::store::patience::patiently;
 use crate::store::renamed_key::key_before;
 use crate::store::standing::{Standing, lacks_places, standing};
 use crate::store::whole::Settling;
-use crate::store::{fitness, left_behind};
 use crate::sys::place;
 use crate::text::{Escaped, escape, escape_list};
 
@@ -123,7 +124,7 @@ impl Writer {
         target: Arc<Target>,
         options: &Options,
         session: Option<&str>,
-        judged: Judged,
+        judged: Judged<'_>,
     ) -> Result<(Writer, Recovery)> {
         fitness::refuse_place(&target, options)?;
         if let Some(problem) = target.not_promised() {
@@ -181,11 +182,16 @@ impl Writer {
         }
         link::forget(&site.target)
             .map_err(Error::io("remove", link::remembered_at(&site.target)))?;
-        let was_renamed = match left {
-            None if judged != Judged::IsNew => {
-                left_behind::look_for(&site.target, options, &sheet, public.hash)?
-            }
-            _ => None,
+        let Found {
+            left: was_renamed,
+            known,
+        } = match (&left, judged) {
+            (Some(_), _) => Found::default(),
+            (None, Judged::IsCopy(of)) => Found {
+                known: left_behind::known_of_copy(of, options, &sheet, public.hash),
+                ..Found::default()
+            },
+            (None, _) => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
         };
         if let Some(behind) = &was_renamed {
             if judged.decision().is_none() {
@@ -207,6 +213,10 @@ impl Writer {
             letters,
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
+        if !known.is_empty() {
+            frames.clone_from(&known);
+            writer.durable.knows(public.hash, known);
+        }
         // Where that cannot be read it is asked what could be.
         let is_beside_a_session =
             writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
@@ -279,7 +289,9 @@ impl Writer {
         }
         let merged = match standing {
             _ if gives_up => {
-                let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
+                let kept = self
+                    .durable
+                    .discard(&self.site, &history, &sheet, public, true)?;
                 tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
                 Merged::default()
             }
@@ -301,7 +313,9 @@ impl Writer {
             }
             Standing::Anew => {
                 // Nobody may have kept the sheet that showed them.
-                let kept = self.durable.discard(&self.site, &history, &sheet, public)?;
+                let kept = self
+                    .durable
+                    .discard(&self.site, &history, &sheet, public, false)?;
                 tracing::warn!(%kept, "the sheet is another one than before; a copy of the results of the one before is kept");
                 let has_row = |po: &&str| sheet.rows(po).next().is_some();
                 let mut known: Vec<String> = history
@@ -592,20 +606,20 @@ pub(crate) enum Kept {
 
 /// What is known, when a sheet is opened, of what a journal may hold for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(crate) enum Judged<'p> {
     /// Nothing: where nobody else can tell, a person is asked.
     NotYet,
-    /// It is a copy that was just made, which left no journal anywhere.
-    IsNew,
+    /// It is a copy of this sheet that was just made, and left no journal anywhere.
+    IsCopy(&'p Path),
     /// What a person wants where nobody else can tell.
     Decided(Decision),
 }
 
-impl Judged {
+impl Judged<'_> {
     fn decision(self) -> Option<Decision> {
         match self {
             Judged::Decided(decision) => Some(decision),
-            Judged::NotYet | Judged::IsNew => None,
+            Judged::NotYet | Judged::IsCopy(_) => None,
         }
     }
 }

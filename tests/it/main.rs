@@ -61,6 +61,8 @@ mod half_written;
 #[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "cli")]
+mod inherited;
+#[cfg(feature = "cli")]
 mod joblog;
 #[cfg(feature = "cli")]
 mod journal_formats;

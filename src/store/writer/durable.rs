@@ -12,7 +12,9 @@ use crate::domain::columns::same_column;
 use crate::error::Result;
 use crate::journal::{Frame, Journal, News, Public, compact, frame};
 use crate::sheet::{History, Past, RowUpdate, Sample, Schema, Sheet, as_table, is_same, merge};
+use crate::store::inherited::inherited;
 use crate::store::patience::{RETRIES, again};
+use crate::store::standing::cell;
 use crate::text::escape;
 
 use super::site::Site;
@@ -51,6 +53,8 @@ pub(super) struct Durable {
     confirmed: Option<u64>,
     /// Columns that results added to this sheet, but for those of the original system. Some may be gone again.
     added: Vec<CompactString>,
+    /// With what the log of a version begins, if it has none.
+    known: Option<(ContentHash, Vec<Frame>)>,
 }
 
 impl Durable {
@@ -68,6 +72,7 @@ impl Durable {
             announced: None,
             confirmed: None,
             added: Vec::new(),
+            known: None,
         };
         durable.remember_added(frames);
         durable
@@ -96,6 +101,7 @@ impl Durable {
         public: ContentHash,
     ) -> Result<()> {
         let retries = if self.failing { 0 } else { RETRIES };
+        self.begin_as_known(public)?;
         if !self.journal.exists() {
             frame.public.splice(0..0, beginning(public, sheet));
         } else if let Some(confirmed) = self.confirmed {
@@ -290,26 +296,36 @@ impl Durable {
         Ok(has_some)
     }
 
-    /// Begins the log anew: no result of it is wanted any more, and `public` is the version that counts. All
-    /// earlier ones are told to be old: who has one open and saves it takes nothing away from what comes now,
-    /// whatever the traces say.
+    /// Begins the log anew: no result of it is wanted any more but what `public` shows, the version that counts, and of
+    /// another sheet nothing. All earlier ones are told to be old: who has one open and saves it takes nothing away
+    /// from what comes now, whatever the traces say.
     pub(super) fn begin_anew(
         &mut self,
         site: &Site,
         sheet: &Sheet,
         public: ContentHash,
+        is_same_sheet: bool,
     ) -> Result<()> {
         self.keep_unplaced(site)?;
         if !self.journal.exists() {
             return Ok(());
         }
         let (history, _) = self.history()?;
-        let old = history.old_versions(public).map(Public::judged);
-        let frame = Frame::telling(old.chain(beginning(public, sheet)).collect());
-        let begin = || self.journal.start_over(std::slice::from_ref(&frame));
+        let mut frames = match is_same_sheet {
+            true => inherited(&history, sheet, public, self.added.iter().cloned()),
+            false => Vec::new(),
+        };
+        if frames.is_empty() {
+            let old = history.old_versions(public).map(Public::judged);
+            frames.push(Frame::telling(
+                old.chain(beginning(public, sheet)).collect(),
+            ));
+        }
+        let begin = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be begun anew", begin).0?;
         self.is_of_session = false;
         self.added.clear();
+        self.remember_added(&frames);
         (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
@@ -366,6 +382,7 @@ impl Durable {
         sheet: &Sheet,
         public: ContentHash,
     ) -> Result<()> {
+        self.begin_as_known(public)?;
         let mut begun = Frame {
             session: Some(site.session_id.clone()),
             ..Frame::now()
@@ -377,6 +394,24 @@ impl Durable {
         }
         self.append(&mut begun, sheet, public)?;
         self.is_of_session = true;
+        Ok(())
+    }
+
+    /// What is known of this version of the sheet, which has no log yet: with this its log begins.
+    pub(super) fn knows(&mut self, public: ContentHash, frames: Vec<Frame>) {
+        self.known = Some((public, frames));
+    }
+
+    fn begin_as_known(&mut self, public: ContentHash) -> Result<()> {
+        let Some((of, known)) = self.known.take() else {
+            return Ok(());
+        };
+        if self.journal.exists() || of != public {
+            return Ok(());
+        }
+        let begin = || self.journal.start_over(&known);
+        again(RETRIES, "the journal could not be begun", begin).0?;
+        self.remember_added(&known);
         Ok(())
     }
 
@@ -393,9 +428,15 @@ impl Durable {
         history: &History,
         sheet: &Sheet,
         public: ContentHash,
+        is_same_sheet: bool,
     ) -> Result<String> {
+        let is_shown = |po: &str, past: &Past| {
+            let shown = cell(sheet, history, po, &past.column);
+            shown.is_some_and(|shown| is_same(&past.column, &past.last, &shown))
+        };
         let mut rows: Vec<RowUpdate> = history
             .rows()
+            .filter(|(po, row)| !is_same_sheet || !row.iter().all(|past| is_shown(po, past)))
             .map(|(po, row)| RowUpdate {
                 po: po.clone(),
                 cells: row.iter().map(Past::update).collect(),
@@ -406,7 +447,7 @@ impl Durable {
             .collect();
         rows.sort_by(|one, other| one.po.cmp(&other.po));
         let kept = site.keep_bytes(&as_table(&site.options.key, &rows), "discarded")?;
-        self.begin_anew(site, sheet, public)?;
+        self.begin_anew(site, sheet, public, is_same_sheet)?;
         Ok(escape(&kept.display().to_string()))
     }
 

@@ -31,7 +31,9 @@ impl Writer {
             let next = Next::of(&restored);
             let replacement = replacement(&writer.site.target, &old, &next)?;
             let hash = replacement.hash();
-            writer.durable.begin_anew(&writer.site, &restored, hash)?;
+            writer
+                .durable
+                .begin_anew(&writer.site, &restored, hash, true)?;
             match writer.outside.exchange(replacement)? {
                 Publication::Done(version, _) => writer.outside.set_public(version),
                 Publication::Displaced(version, edit) => {

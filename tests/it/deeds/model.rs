@@ -82,6 +82,9 @@ pub struct Model {
     before: BTreeMap<Cell, (String, usize)>,
     /// Why it may be asked what is to become of the results.
     pub may_ask: Vec<&'static str>,
+    /// An old save wrote over what stood in a result's cell, an edit perhaps, and no writer has judged it yet: whether
+    /// it is that or a later hand nothing tells.
+    pub has_taken_edit_back: bool,
 }
 
 /// What a version shows in a cell, `None` where it has no such row; a column that it lacks shows nothing.
@@ -380,7 +383,11 @@ impl Model {
                 }
                 // What was there is overwritten in the file, by whoever saved it.
                 (_, Some(theirs)) => match opened.is_some_and(|opened| opened == theirs) {
-                    true => None,
+                    true => {
+                        self.has_taken_edit_back |= self.written.contains_key(&cell)
+                            && now.get(po, column).is_some_and(|now| now != theirs);
+                        None
+                    }
                     false if !self.written.contains_key(&cell) => Some(edit(true)),
                     false => {
                         let current = now.get(po, column).unwrap_or("").to_owned();
@@ -537,6 +544,7 @@ impl Model {
         self.before.clear();
         self.aside.clear();
         self.may_ask.clear();
+        self.has_taken_edit_back = false;
         self.cut = self.versions.len() - 1;
     }
 }

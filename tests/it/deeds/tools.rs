@@ -82,6 +82,7 @@ impl World {
             self.has_left_journal = true;
         }
         self.model.may_ask.clear();
+        self.model.has_taken_edit_back = false;
     }
 
     /// A person decides what is to become of the results.
@@ -91,11 +92,12 @@ impl World {
         let is_of_left_journal = self.has_left_journal && asked.contains(" was called ");
         // Which of the two it is that takes an edit back, a later hand or an old save, nothing tells.
         let is_of_edit = asked.contains("what stood there before another program changed it")
-            && self
-                .model
-                .wants
-                .values()
-                .any(|want| matches!(want, Want::Edit { .. }));
+            && (self.model.has_taken_edit_back
+                || self
+                    .model
+                    .wants
+                    .values()
+                    .any(|want| matches!(want, Want::Edit { .. })));
         if self.model.may_ask.is_empty() && !is_of_left_journal && !is_of_edit {
             return Err(format!("it is asked without need: {asked}"));
         }

@@ -44,7 +44,7 @@ pub fn open(
         jobs::must_fit(args, &input.columns_of_a_run())?;
     }
     let mut session = match create_output(&input, copy).map_err(as_usage)? {
-        true => Session::open_new(copy, &options)?,
+        true => Session::open_new(copy, &args.sheet.file, &options)?,
         false => Session::open(copy, &options)?,
     };
     jobs::must_fit(args, &session.columns())?;

@@ -1,0 +1,89 @@
+//! How a log begins whose sheet shows results of an earlier one.
+//!
+//! It was renamed or copied, an old version took its place, or the rest was given up. What the sheet shows is known
+//! from then on as if this log had written it: a save from before it takes nothing away, and a row that is removed leaves
+//! its result in a copy. What the sheet does not show never was.
+
+use std::borrow::Cow;
+
+use compact_str::CompactString;
+
+use crate::disk::ContentHash;
+use crate::journal::{Frame, Public, in_frames};
+use crate::sheet::{CellUpdate, History, Past, RowOf, RowUpdate, Sample, Sheet, is_same, text};
+use crate::store::standing::{cell, place};
+
+/// The frames with which such a log begins, for the version that is public; none if the sheet shows nothing of what is
+/// known.
+pub(crate) fn inherited(
+    history: &History,
+    sheet: &Sheet,
+    public: ContentHash,
+    added: impl Iterator<Item = CompactString>,
+) -> Vec<Frame> {
+    let mut rows: Vec<RowUpdate> = Vec::new();
+    for (po, row) in history.rows() {
+        let shows = |past: &Past| cell(sheet, history, po, &past.column);
+        rows.extend(shown(po, None, row, shows));
+        for (single, row) in history.single_rows(po) {
+            let record = single.find(sheet, po);
+            let shows = |past: &Past| {
+                let column = place(sheet, &past.column)?;
+                Some(text(sheet.base_cell(record?, column)))
+            };
+            rows.extend(shown(po, Some(single), row, shows));
+        }
+    }
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    // What is of a single row comes behind what is of all rows of its key.
+    rows.sort_by(|one, other| (&one.po, one.row.is_some()).cmp(&(&other.po, other.row.is_some())));
+    let old = history.old_versions(public).map(Public::judged);
+    let begins = [
+        Public::next(public, 0, None, Some(Sample::of(sheet))),
+        Public::confirmed(None),
+    ];
+    let added: Vec<CompactString> = added.filter(|name| place(sheet, name).is_some()).collect();
+    let mut frames = vec![Frame {
+        public_columns: added.clone(),
+        columns: added,
+        ..Frame::telling(old.chain(begins).collect())
+    }];
+    frames.extend(in_frames(rows));
+    let shows_all = Public::next(public, frames.len() as u64, None, None);
+    frames.push(Frame::telling(vec![shows_all, Public::confirmed(None)]));
+    frames
+}
+
+/// What the rows of a key, or a single one, show of what was written there.
+fn shown<'s>(
+    po: &str,
+    single: Option<&RowOf>,
+    row: &[Past],
+    shows: impl Fn(&Past) -> Option<Cow<'s, str>>,
+) -> Option<RowUpdate> {
+    let cells = row.iter().filter_map(|past| {
+        let shown = shows(past)?;
+        let is_shown = |value: &&CompactString| is_same(&past.column, value, &shown);
+        let value = past.written().rev().find(is_shown)?;
+        let before = past.before.iter().chain(past.written());
+        let mut before: Vec<&CompactString> = before.filter(|it| !is_shown(it)).collect();
+        before.dedup();
+        Some(CellUpdate {
+            value: value.clone(),
+            before: before.into_iter().cloned().collect(),
+            ..past.update()
+        })
+    });
+    let cells: Vec<CellUpdate> = cells.collect();
+    cells
+        .iter()
+        .any(|cell| !cell.value.is_empty())
+        .then(|| RowUpdate {
+            po: po.into(),
+            cells,
+            aside: false,
+            row: single.cloned(),
+        })
+}

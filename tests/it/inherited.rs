@@ -1,0 +1,140 @@
+//! Results that a sheet showed before its journal began: they are protected as those that it got since.
+
+use std::fs;
+use std::path::Path;
+
+use crate::command_line::{Ended, end, tickoff};
+use crate::fixture::{TempSheet, rested};
+
+const SHEET: &str = "PO_NUMBER;note\nPO1;\nPO2;\nPO3;\nPO4;\n";
+const RESULT: &str = "echo $TICKOFF_KEY >> ran; echo out=r-$TICKOFF_KEY > $TICKOFF_RESULT";
+
+/// A sheet of which two rows are done, of four.
+fn half_done() -> TempSheet {
+    let sheet = TempSheet::new(SHEET);
+    end(sheet
+        .run("-q --limit 2", RESULT)
+        .current_dir(sheet.folder()))
+    .with(0);
+    sheet
+}
+
+fn run(sheet: &TempSheet, options: &str) -> Ended {
+    let mut run = tickoff();
+    run.arg("run").args(options.split_whitespace());
+    run.args(["--", "sh", "-c", RESULT]);
+    end(run.current_dir(sheet.folder()))
+}
+
+fn save(path: &Path, text: &str) {
+    let new = path.with_extension("saved");
+    fs::write(&new, text).unwrap();
+    rested(&new);
+    fs::rename(new, path).unwrap();
+}
+
+/// The rows of which jobs ran since the last look.
+fn ran(sheet: &TempSheet) -> String {
+    let log = sheet.folder().join("ran");
+    let ran = fs::read_to_string(&log).unwrap_or_default();
+    fs::remove_file(log).ok();
+    ran
+}
+
+/// Goes on with it for one row, loses what an old save loses, and a row; says what came of it.
+#[track_caller]
+fn check_protected(sheet: &TempSheet, name: &str, options: &str) {
+    let path = sheet.folder().join(name);
+    run(sheet, &format!("{options} -q --limit 1")).with(0);
+    ran(sheet);
+    let with_results = fs::read_to_string(&path).unwrap();
+    save(&path, SHEET);
+    let ended = run(sheet, &format!("{name} --limit 1"));
+    if ended.code == 3 {
+        let mut recover = tickoff();
+        recover.args(["recover", name, "--apply"]);
+        end(recover.current_dir(sheet.folder())).with(0);
+    } else {
+        assert!(ended.stderr.contains("they are written again"), "{ended:?}");
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    for key in ["PO1", "PO2", "PO3"] {
+        assert!(
+            text.contains(&format!("r-{key};")) || text.contains(&format!("r-{key}\n")),
+            "{text}"
+        );
+        assert!(!ran(sheet).contains(key), "{key} ran again");
+    }
+    let without_row: String = with_results
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("PO1;"))
+        .collect();
+    save(&path, &without_row);
+    run(sheet, name);
+    let kept = fs::read_dir(path.with_file_name("backup"))
+        .unwrap()
+        .any(|copy| {
+            let copy = copy.unwrap().path();
+            copy.to_string_lossy().ends_with(".unplaced.csv")
+                && fs::read_to_string(copy).unwrap().contains("r-PO1")
+        });
+    assert!(kept, "the result of the row that is gone");
+}
+
+#[test]
+fn in_a_sheet_that_was_renamed() {
+    let sheet = half_done();
+    fs::rename(sheet.path(), sheet.folder().join("orders.csv")).unwrap();
+    check_protected(&sheet, "orders.csv", "orders.csv");
+}
+
+#[test]
+fn in_a_copy_beside_its_sheet() {
+    let sheet = half_done();
+    fs::copy(sheet.path(), sheet.folder().join("orders.csv")).unwrap();
+    check_protected(&sheet, "orders.csv", "orders.csv");
+}
+
+#[test]
+fn in_a_copy_that_a_run_makes_of_its_input() {
+    let sheet = half_done();
+    fs::create_dir(sheet.folder().join("out")).unwrap();
+    let input = "input.csv --output out/orders.csv";
+    check_protected(&sheet, "out/orders.csv", input);
+}
+
+#[test]
+fn in_a_backup_that_took_the_sheets_place() {
+    let sheet = half_done();
+    for arguments in [
+        &["create", "input.csv"][..],
+        &["restore", "input.csv", "manual"],
+    ] {
+        let mut backup = tickoff();
+        backup.arg("backup").args(arguments);
+        end(backup.current_dir(sheet.folder())).with(0);
+    }
+    check_protected(&sheet, "input.csv", "input.csv");
+}
+
+#[test]
+fn in_a_sheet_of_which_other_results_were_given_up() {
+    let sheet = half_done();
+    let before = sheet.text();
+    run(&sheet, "input.csv -q --limit 1").with(0);
+    save(sheet.path(), &before);
+    let mut discard = tickoff();
+    discard.args(["recover", "input.csv", "--discard"]);
+    end(discard.current_dir(sheet.folder())).with(0);
+    let discarded = fs::read_dir(sheet.backups())
+        .unwrap()
+        .map(|copy| copy.unwrap().path())
+        .find(|copy| copy.to_string_lossy().ends_with(".discarded.csv"));
+    let discarded = fs::read_to_string(discarded.unwrap()).unwrap();
+    assert!(discarded.contains("r-PO3"), "{discarded}");
+    assert!(
+        !discarded.contains("PO1"),
+        "what the sheet shows is not given up: {discarded}"
+    );
+    check_protected(&sheet, "input.csv", "input.csv");
+}
