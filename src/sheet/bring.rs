@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::csv::RecordIndex;
 use crate::domain::columns::same_column;
 use crate::sheet::change::{CellUpdate, RowUpdate};
-use crate::sheet::history::{History, Past};
+use crate::sheet::history::{History, Past, edits};
 use crate::sheet::judge::{Reading, Verdict, is_same};
 use crate::sheet::merge::{self, Conflict, Held, Merged};
 use crate::sheet::overlay::OverlayRow;
@@ -244,7 +244,7 @@ impl<'h> Singles<'h> {
     fn of(history: &'h History, sheet: &Sheet, po: &str) -> Singles<'h> {
         let rows = history.single_rows(po).iter();
         Singles(
-            rows.map(|(row, cells)| (row.find(sheet, po), cells.as_slice()))
+            rows.map(|(row, cells)| (row.find(sheet, po, edits(cells)), cells.as_slice()))
                 .collect(),
         )
     }

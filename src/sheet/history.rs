@@ -75,6 +75,12 @@ pub(crate) struct Past {
     shows_last: Option<usize>,
 }
 
+/// What others wrote in cells.
+pub(crate) fn edits(cells: &[Past]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let edits = cells.iter().filter(|past| past.is_outside);
+    edits.map(|past| (past.column.as_str(), past.last.as_str()))
+}
+
 impl Past {
     /// From which version on the cell showed which values, beginning with the first update. One that gives a cell
     /// the value that it has is another update all the same.

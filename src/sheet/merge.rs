@@ -327,7 +327,9 @@ fn place(sheet: &Sheet, update: &RowUpdate, unplaced: &mut Vec<RowUpdate>) {
         }
     }
     let single = update.row.as_ref();
-    let found = single.map(|row| row.find(sheet, &update.po));
+    let edits = update.cells.iter().filter(|cell| cell.outside);
+    let edits = edits.map(|cell| (cell.column.as_str(), cell.value.as_str()));
+    let found = single.map(|row| row.find(sheet, &update.po, edits));
     let rows: SmallVec<[RecordIndex; 1]> = match found {
         Some(Some(row)) => smallvec![row],
         _ => sheet.rows(&update.po).collect(),

@@ -56,7 +56,7 @@ pub use update::{OperationId, Updates, WriteOperation};
 pub(crate) use bring::{Brought, bring};
 pub(crate) use change::{CellUpdate, Lossy, RowUpdate};
 pub(crate) use copied::{Likeness, lacking};
-pub(crate) use history::{History, Past, PublicVersion};
+pub(crate) use history::{History, Past, PublicVersion, edits};
 #[cfg(feature = "cli")]
 pub(crate) use json::Answer;
 pub(crate) use judge::{Reading, Verdict, is_same};

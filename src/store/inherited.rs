@@ -10,7 +10,9 @@ use compact_str::CompactString;
 
 use crate::disk::ContentHash;
 use crate::journal::{Frame, Public, in_frames};
-use crate::sheet::{CellUpdate, History, Past, RowOf, RowUpdate, Sample, Sheet, is_same, text};
+use crate::sheet::{
+    CellUpdate, History, Past, RowOf, RowUpdate, Sample, Sheet, edits, is_same, text,
+};
 use crate::store::standing::{cell, place};
 
 /// The frames with which such a log begins, for the version that is public; none if the sheet shows nothing of what is
@@ -26,7 +28,7 @@ pub(crate) fn inherited(
         let shows = |past: &Past| cell(sheet, history, po, &past.column);
         rows.extend(shown(po, None, row, shows));
         for (single, row) in history.single_rows(po) {
-            let record = single.find(sheet, po);
+            let record = single.find(sheet, po, edits(row));
             let shows = |past: &Past| {
                 let column = place(sheet, &past.column)?;
                 Some(text(sheet.base_cell(record?, column)))

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::journal::{Frame, frame};
-use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, text};
+use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, edits, text};
 
 /// What is to be done with what the journal holds.
 #[derive(Debug, PartialEq)]
@@ -133,10 +133,9 @@ pub(crate) fn standing(
         }
         // Who saves an old version lacks results; who lacks none may have put an edit back, or not have known it.
         let lacks = |is_outside: bool| {
-            history.cells().any(|(po, past)| {
+            all_cells(history, sheet).any(|(_, past, theirs)| {
                 past.is_outside == is_outside
-                    && cell(po, &past.column)
-                        .is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Ours)
+                    && theirs.is_some_and(|theirs| reading.verdict(past, &theirs) == Verdict::Ours)
             })
         };
         match lacks(true) && !lacks(false) {
@@ -189,8 +188,8 @@ pub(crate) fn standing(
 /// The keys with results that a sheet does not show, and of which its author does not know; or if it lacks none, those
 /// with cells of results that another program has changed since.
 fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&'h str> {
-    let is_shown = |(po, past): (&str, &Past)| {
-        cell(sheet, history, po, &past.column).is_some_and(|theirs| {
+    let is_shown = |past: &Past, theirs: Option<Cow<'_, str>>| {
+        theirs.is_some_and(|theirs| {
             matches!(
                 reading.verdict(past, &theirs),
                 Verdict::Same | Verdict::Theirs
@@ -198,11 +197,9 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
         })
     };
     let of = |is_outside: bool| {
-        let mut rows: Vec<&str> = history
-            .cells()
-            .filter(|(_, past)| past.is_outside == is_outside)
-            .filter(|&cell| !is_shown(cell))
-            .map(|(po, _)| po)
+        let mut rows: Vec<&str> = all_cells(history, sheet)
+            .filter(|(_, past, _)| past.is_outside == is_outside)
+            .filter_map(|(po, past, theirs)| (!is_shown(past, theirs)).then_some(po))
             .collect();
         rows.sort_unstable();
         rows.dedup();
@@ -213,6 +210,32 @@ fn not_shown<'h>(history: &'h History, reading: Reading, sheet: &Sheet) -> Vec<&
         true => of(true),
         false => results,
     }
+}
+
+/// The cells that were written, in single rows of a key too, and what the sheet shows there.
+fn all_cells<'h, 's>(
+    history: &'h History,
+    sheet: &'s Sheet,
+) -> impl Iterator<Item = (&'h str, &'h Past, Option<Cow<'s, str>>)> {
+    let all = history
+        .cells()
+        .map(|(po, past)| (po, past, cell(sheet, history, po, &past.column)));
+    let single = history.rows().flat_map(move |(po, _)| {
+        history
+            .single_rows(po)
+            .iter()
+            .flat_map(move |(row, cells)| {
+                let record = row.find(sheet, po, edits(cells));
+                cells.iter().map(move |past| {
+                    let shown = record.map(|record| match place(sheet, &past.column) {
+                        Some(column) => text(sheet.base_cell(record, column)),
+                        None => Cow::Borrowed(""),
+                    });
+                    (po.as_str(), past, shown)
+                })
+            })
+    });
+    all.chain(single)
 }
 
 /// Whether the journal has results that have no place in a sheet of which nothing was written yet.
@@ -250,7 +273,9 @@ pub(crate) fn cell<'s>(
         let mut cells = cells.iter();
         cells.any(|past| past.is_outside && same_column(&past.column, column))
     });
-    let singles: Vec<_> = singles.filter_map(|(row, _)| row.find(sheet, po)).collect();
+    let singles: Vec<_> = singles
+        .filter_map(|(row, cells)| row.find(sheet, po, edits(cells)))
+        .collect();
     let mut rows = sheet.rows(po).filter(|row| !singles.contains(row));
     let row = rows.next().or_else(|| sheet.rows(po).next())?;
     Some(match place(sheet, column) {

@@ -372,6 +372,37 @@ fn rows_that_differ_in_nothing_else_keep_their_corrections_too() {
     assert_eq!(scene.rows(RES), ["r-P1", "FIX"]);
 }
 
+/// They are told by their order, which a sort changes.
+#[test]
+fn rows_that_differ_in_nothing_else_take_their_corrections_along_when_they_are_sorted() {
+    let scene = Scene::between_runs();
+    scene.save(&scene.sheet.text().replace("P1;c;", "P1;a;"));
+    scene.run_one("P2");
+    let text = scene.sheet.text();
+    let at = text.rfind(";r-P1").unwrap();
+    scene.save(&format!("{};FIX{}", &text[..at], &text[at + 5..]));
+    scene.run_one("P2");
+    let text = scene.sheet.text();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().rev().collect();
+    scene.save(&format!("{header}\n{}\n", rows.join("\n")));
+    scene.run_one("P2");
+    assert_eq!(scene.rows(RES), ["FIX", "r-P1"]);
+}
+
+#[test]
+fn a_correction_in_one_row_that_is_put_back_is_asked_about() {
+    let scene = Scene::between_runs();
+    let seen = scene.sheet.text();
+    scene.edit("c", RES, "mine");
+    let nothing_to_do = || end(&mut scene.sheet.run("-q --duplicates all --only P1", JOB));
+    nothing_to_do().with(0);
+    scene.save(&seen);
+    let asked = nothing_to_do().with(3).stderr;
+    assert!(asked.contains("tickoff recover"), "{asked}");
+    assert_eq!(scene.sheet.text(), seen);
+}
+
 const REKEYED: &str = "rows that had a result have another key now and stay done; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P9\n";
 
 #[test]

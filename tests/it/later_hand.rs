@@ -96,6 +96,25 @@ fn what_was_set_before_or_after_a_kill_is_kept_when_its_result_comes_after_it() 
     assert!(kept.contains("PO3;S3;before;") && kept.contains("PO4;S4;after;"));
 }
 
+/// A word that asks for a run is answered by the result.
+#[test]
+fn a_status_that_was_typed_before_its_result_is_named_and_kept_unless_it_asks_for_a_run() {
+    let sheet = TempSheet::new("PO_NUMBER;STATUS\nPO1;\nPO2;\nPO3;\n");
+    let script = "case $TICKOFF_KEY in PO1) : > first; await typed;; esac";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    wait_for(&sheet, "first");
+    save(&sheet, |text| {
+        text.replace("PO2;", "PO2;NO_ATTACHMENTS")
+            .replace("PO3;", "PO3;ERROR")
+    });
+    let_go(&sheet, "typed");
+    let ended = run.end().with(0);
+    let told = "takes its place key=PO2 column=STATUS in_sheet=COMPLETED theirs=NO_ATTACHMENTS\n";
+    assert!(ended.stderr.contains(told), "{ended:?}");
+    assert!(!ended.stderr.contains("key=PO3"), "{ended:?}");
+    assert!(kept(&sheet, "outside").contains("PO2;NO_ATTACHMENTS"));
+}
+
 /// The folder of the backups is on a disk without room, say.
 #[test]
 fn an_edit_of_which_no_copy_can_be_made_is_durable_before_its_result_is() {

@@ -362,14 +362,14 @@ fn a_reader_that_does_not_read_holds_up_no_time_limit_no_result_and_no_stop() {
     let sheet = sheet(3);
     make_block(&sheet);
     let script = "[ $TICKOFF_KEY = P1 ] || echo > waits; while cat block; do :; done";
-    let mut run = sheet.run("-j 1 --timeout 4s", script);
+    let mut run = sheet.run("-j 1 --timeout 9s", script);
     let mut run = Unread::start(&mut run);
     wait_until("the first job is out of time", || {
         sheet.get("P1")["status"] == "ERROR"
     });
     run.signal(Signal::INT);
     run.ends_with(130);
-    assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 4s");
+    assert_eq!(sheet.cell("P1", "ERROR_MESSAGE"), "timed out after 9s");
     assert_eq!(sheet.lines("waits"), [""; 0], "no job began without room");
     assert_eq!(sheet.status()["pending"], 2);
 }

@@ -13,8 +13,8 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::Stage;
 use crate::domain::columns::same_column;
+use crate::domain::{ProcessingStatus, Stage};
 use crate::journal::Frame;
 use crate::sheet::{Conflict, RowUpdate, Sheet, Shown, is_same};
 use crate::text::{Escaped, escape};
@@ -72,7 +72,6 @@ impl Typed {
         let columns: Vec<(Option<usize>, usize, &str)> = (0..to.header_width)
             .filter(|&column| !to.is_key(column))
             .map(|column| (column, to.columns()[column].as_str()))
-            .filter(|(_, name)| !is_asked_for(name, &new.options().stage))
             .map(|(column, name)| {
                 // Most columns stay where they are.
                 let stays = from.columns().get(column).is_some_and(|was| was == name);
@@ -96,7 +95,11 @@ impl Typed {
             let before: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| old.shown(row)).collect();
             for &(was, is, name) in &columns {
                 let typed = now.cell(is);
-                if typed.trim().is_empty() || now.is_written(is) {
+                let stage = &new.options().stage;
+                if typed.trim().is_empty()
+                    || now.is_written(is)
+                    || is_asked_for(name, &typed, stage)
+                {
                     continue;
                 }
                 let was_shown = before.iter().any(|before| {
@@ -154,7 +157,7 @@ impl Typed {
             let typed = row.cells.iter().filter(|cell| {
                 let mut before = cell.before.iter();
                 !cell.value.trim().is_empty()
-                    && !is_asked_for(&cell.column, stage)
+                    && !is_asked_for(&cell.column, &cell.value, stage)
                     && !before.any(|before| is_same(&cell.column, before, &cell.value))
             });
             for cell in typed {
@@ -244,7 +247,10 @@ fn say(conflict: &Conflict, hand: Hand) {
     tracing::warn!(%key, %column, %in_sheet, %theirs, "{who} changed a cell before its result came; the result takes its place");
 }
 
-/// Whether a person who writes there asks for something, and the result that comes is the answer.
-fn is_asked_for(column: &str, stage: &Stage) -> bool {
-    same_column(column, stage.status()) || same_column(column, stage.last_processed())
+/// Whether a person who writes that asks for a run, and the result that comes is the answer.
+fn is_asked_for(column: &str, typed: &str, stage: &Stage) -> bool {
+    let asks =
+        |status: ProcessingStatus| status == ProcessingStatus::Pending || status.is_failure();
+    same_column(column, stage.status()) && asks(ProcessingStatus::parse(typed))
+        || same_column(column, stage.last_processed())
 }
