@@ -258,7 +258,7 @@ fn others<'s>(
 pub(crate) struct Found {
     /// It is of this one, and lacks results that are there.
     pub(crate) left: Option<LeftBehind>,
-    /// It shows all of one of them. With these frames its own begins.
+    /// It shows results of one of them. With these frames its own begins.
     pub(crate) known: Vec<Frame>,
 }
 
@@ -272,8 +272,16 @@ pub(crate) fn look_for(
     let Some(like) = target.rights_now()? else {
         return Ok(Found::default());
     };
-    // Of the names that a sheet had one after the other, the journal of the last tells what became of it.
+    // Of the names that a sheet had one after the other, the journal of the last tells what became of it, and the one
+    // of which it shows most what is known.
     let (mut older, mut is_whole, mut known) = (None, false, Vec::new());
+    let rows_in = |frames: &[Frame]| frames.iter().map(|frame| frame.rows.len()).sum::<usize>();
+    let mut learn = |other: &Other| {
+        let shown = other.shown_by(sheet, hash);
+        if rows_in(&shown) > rows_in(&known) {
+            known = shown;
+        }
+    };
     for other in others(target, false, &like, options, sheet)? {
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
@@ -282,12 +290,7 @@ pub(crate) fn look_for(
                 Elsewhere::Traceless(_) | Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
                     is_whole = true;
-                    let shown = other.shown_by(sheet, hash);
-                    if shown.iter().map(|frame| frame.rows.len()).sum::<usize>()
-                        > known.iter().map(|frame: &Frame| frame.rows.len()).sum()
-                    {
-                        known = shown;
-                    }
+                    learn(&other);
                     continue;
                 }
                 Elsewhere::Older(rows) => rows,
@@ -295,6 +298,10 @@ pub(crate) fn look_for(
             rows => rows,
         };
         if !is_of(&other, sheet, hash, options)? || is_used(&other.place)? {
+            // It may be a copy.
+            if traces(&other.history, sheet).any(is_time) {
+                learn(&other);
+            }
             continue;
         }
         let place = Arc::new(other.place);

@@ -96,6 +96,15 @@ fn in_a_copy_beside_its_sheet() {
 }
 
 #[test]
+fn in_a_copy_of_an_older_version() {
+    let sheet = half_done();
+    let older = sheet.text();
+    run(&sheet, "input.csv -q").with(0);
+    fs::write(sheet.folder().join("orders.csv"), older).unwrap();
+    check_protected(&sheet, "orders.csv", "orders.csv");
+}
+
+#[test]
 fn in_a_copy_that_a_run_makes_of_its_input() {
     let sheet = half_done();
     fs::create_dir(sheet.folder().join("out")).unwrap();
