@@ -28,6 +28,8 @@ pub enum Problem {
     NoLetter(&'static str),
     /// UTF-8, recognised by its byte order mark, where the encoding of this name was asked for.
     MarkedUtf8(&'static str),
+    /// UTF-8, letters beyond ASCII too, where the encoding of this name is only remembered.
+    SavedAsUtf8(&'static str),
     /// More fields in a row than the stated limit.
     TooManyFields,
     /// More bytes in a row than the stated limit.
@@ -77,6 +79,10 @@ impl fmt::Display for Problem {
             Problem::MarkedUtf8(encoding) => write!(
                 f,
                 "the file begins with the byte order mark of UTF-8, so it is not in {encoding}"
+            ),
+            Problem::SavedAsUtf8(encoding) => write!(
+                f,
+                "the sheet is UTF-8, and {encoding} is remembered of it: another program has saved it so since"
             ),
             Problem::TooManyFields => write!(f, "more than {MAX_FIELDS} fields in a row"),
             Problem::RecordTooLong => write!(f, "more than {MAX_RECORD_BYTES} bytes in a row"),

@@ -57,12 +57,17 @@ impl Settings {
 }
 
 impl Options {
-    /// The default options with what is [remembered](Settings::of) of a sheet.
+    /// The default options with what is [remembered](Settings::of) of a sheet, which is [refused](Options::refuse_utf8)
+    /// if it was saved as UTF-8 since.
     ///
     /// # Errors
     /// As [`Settings::of`].
     pub fn remembered(sheet: impl AsRef<Path>) -> Result<Options> {
-        Ok(Settings::of(sheet.as_ref())?.put_into(Options::default()))
+        let refuse_utf8 = true;
+        Ok(Settings::of(sheet.as_ref())?.put_into(Options {
+            refuse_utf8,
+            ..Options::default()
+        }))
     }
 }
 

@@ -1,15 +1,17 @@
 //! What `check` finds: everything in a sheet that a person should look at.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::csv::{RecordIndex, grammar};
-use crate::domain::{ProcessingStatus, parse_timestamp};
+use crate::domain::{Encoding, Problem, ProcessingStatus, parse_timestamp};
+use crate::error::Result;
 use crate::sheet::alike::MAX_COMPARED;
 use crate::sheet::misquoted::Misquoted;
 use crate::sheet::number::{control_name, control_of};
-use crate::sheet::options::Duplicates;
+use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::record::{CsvRecord, parse_count};
 use crate::sheet::table::Sheet;
 use crate::text::{Excerpt, is_plain};
@@ -84,6 +86,23 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     found.list
 }
 
+/// Whether some bytes that are read in another encoding are UTF-8 as well, and more than ASCII.
+fn is_utf8_too(bytes: &[u8], encoding: Encoding) -> bool {
+    !encoding.is_utf8() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Refuses a sheet that was saved as UTF-8 since its encoding was remembered: its keys would be other ones.
+pub(super) fn refuse_utf8(bytes: &[u8], path: &Path, options: &Options) -> Result<()> {
+    if !options.refuse_utf8 || !is_utf8_too(bytes, options.encoding) {
+        return Ok(());
+    }
+    let malformed = grammar::Malformed {
+        offset: bytes.iter().take_while(|byte| byte.is_ascii()).count(),
+        problem: Problem::SavedAsUtf8(options.encoding.name()),
+    };
+    Err(malformed.at(path, bytes))
+}
+
 /// Cells that are no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUtf8 {
@@ -98,10 +117,7 @@ pub struct NotUtf8 {
 impl Sheet {
     /// What is to be said if all that it holds is UTF-8, more than ASCII, and it is read in another encoding.
     pub fn looks_like_utf8(&self) -> Option<String> {
-        let bytes = self.bytes();
-        let is_so =
-            !self.encoding().is_utf8() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok();
-        is_so.then(|| {
+        is_utf8_too(self.bytes(), self.encoding()).then(|| {
             format!(
                 "the sheet is read as {}, and is UTF-8 as well: if it was saved so, use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)",
                 self.encoding().name()

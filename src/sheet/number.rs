@@ -10,6 +10,7 @@ use crate::disk::Snapshot;
 use crate::domain::has_text;
 use crate::error::{Error, Result};
 use crate::sheet::change::Before;
+use crate::sheet::integrity::refuse_utf8;
 use crate::sheet::options::Options;
 use crate::sheet::overlay::OverlayRow;
 use crate::sheet::table::Sheet;
@@ -125,6 +126,7 @@ impl Sheet {
         path: &Path,
         options: &Options,
     ) -> Result<Sheet> {
+        refuse_utf8(&bytes, path, options)?;
         let (dialect, names) =
             dialect::detect_without_key(&bytes, options.delimiter, options.encoding, path)?;
         Sheet::index(bytes, path, options, dialect, &names)

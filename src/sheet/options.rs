@@ -17,6 +17,9 @@ pub struct Options {
     pub delimiter: Option<u8>,
     /// The encoding of the cells, the header and what is written to them: UTF-8.
     pub encoding: Encoding,
+    /// Whether a sheet that is UTF-8, letters beyond ASCII too, is refused if [`encoding`](Self::encoding) is another
+    /// one: no. For an encoding that is only [remembered](Self::remembered), yes: another program has saved it so since.
+    pub refuse_utf8: bool,
     /// Whether a key may stand in several rows: no.
     pub duplicates: Duplicates,
     /// The step of the work whose state is read and written: the main one. STATUS, LAST_PROCESSED and
@@ -55,6 +58,7 @@ impl Default for Options {
             key: KeyColumns::default(),
             delimiter: None,
             encoding: Encoding::UTF_8,
+            refuse_utf8: false,
             duplicates: Duplicates::Refuse,
             stage: Stage::default(),
             after: None,

@@ -23,6 +23,7 @@ use crate::domain::columns::same_column;
 use crate::domain::{Encoding, KNOWN, ProcessingStatus, Stage, parse_timestamp};
 use crate::error::{Error, Result};
 use crate::sheet::history::History;
+use crate::sheet::integrity::refuse_utf8;
 use crate::sheet::options::{Duplicates, Options};
 use crate::sheet::overlay::{Overlay, OverlayRow};
 use crate::sheet::progress::{ProcessingProgress, by_number};
@@ -94,6 +95,7 @@ fn status_code(raw: &[u8], options: &Options) -> u8 {
 impl Sheet {
     /// Takes a version of the sheet, or says why it is not one.
     pub(crate) fn build(bytes: Snapshot, path: &Path, options: &Options) -> Result<Sheet> {
+        refuse_utf8(&bytes, path, options)?;
         let (dialect, names) = dialect::detect(
             &bytes,
             &options.key,

@@ -681,7 +681,7 @@ fn results_that_wait_reach_a_sheet_that_was_saved_as_utf_8_meanwhile() {
 
 #[test]
 fn every_command_on_a_sheet_that_is_utf_8_since_says_once_what_to_type() {
-    let says = "the sheet is read as windows-1252, and is UTF-8 as well: if it was saved so, use --encoding utf-8";
+    let says = "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)";
     for command in [
         "status",
         "pending",
@@ -692,15 +692,101 @@ fn every_command_on_a_sheet_that_is_utf_8_since_says_once_what_to_type() {
         "run --dry-run -- true",
     ] {
         let sheet = saved_as_utf_8("");
+        let before = sheet.text();
         let mut words = command.split(' ');
         let mut command_line = sheet.tickoff(words.next().unwrap());
-        let ended = end(command_line.args(words));
+        let ended = end(command_line.args(words)).with(3);
         assert_eq!(
             ended.stderr.matches(says).count(),
             1,
             "{command}: {ended:?}"
         );
+        assert_eq!(sheet.text(), before, "{command}");
     }
+    let without_key = TempSheet::new("Ort\nKöln\n");
+    let settings = "['input.csv']\nencoding = 'windows-1252'\n";
+    fs::write(without_key.folder().join("tickoff.toml"), settings).unwrap();
+    let numbered = end(&mut without_key.tickoff("init --add-key ID")).with(3);
+    assert!(numbered.stderr.contains(says), "{numbered:?}");
+    let checked = end(&mut saved_as_utf_8("").tickoff("check")).with(3);
+    assert!(checked.stdout.contains(SAVED_AS_UTF_8), "{checked:?}");
+    let sheet = saved_as_utf_8("");
+    let options = Options::remembered(sheet.path()).unwrap();
+    let refused = tickoff::Sheet::read(sheet.path(), &options).err().unwrap();
+    assert!(refused.to_string().contains(SAVED_AS_UTF_8), "{refused}");
+}
+
+const SAVED_AS_UTF_8: &str = "the sheet is UTF-8, and windows-1252 is remembered of it";
+
+/// Six rows whose keys have letters, in Windows-1252, which is remembered.
+fn with_letters_in_keys() -> TempSheet {
+    let row = |n| format!("Mü{n};Köln\n");
+    let rows: String = (1..=6).map(row).collect();
+    let sheet = windows(&format!("PO_NUMBER;Ort\n{rows}"));
+    sheet.in_windows("init", &[]).with(0);
+    sheet
+}
+
+#[test]
+fn no_job_gets_broken_keys_of_a_sheet_that_is_utf_8_since_and_no_result_is_given_up() {
+    let sheet = with_letters_in_keys();
+    let run = |options: &str| end(&mut sheet.run(options, "echo $TICKOFF_KEY >> log"));
+    run("-j 1 --limit 4").with(0);
+    fs::write(sheet.path(), sheet.windows()).unwrap();
+    let (before, copies) = (sheet.text(), sheet.backup_names());
+    let refused = run("");
+    assert!(refused.stderr.contains(SAVED_AS_UTF_8), "{refused:?}");
+    refused.with(3);
+    assert_eq!((sheet.text(), sheet.backup_names()), (before, copies));
+    run("-j 1 --encoding utf-8").with(0);
+    assert_eq!(
+        sheet.lines("log"),
+        ["Mü1", "Mü2", "Mü3", "Mü4", "Mü5", "Mü6"]
+    );
+    // What is typed is meant.
+    let misread = run("--encoding windows-1252 --dry-run").with(0);
+    assert!(misread.stderr.contains("UTF-8 as well"), "{misread:?}");
+}
+
+#[test]
+fn a_save_as_utf_8_during_a_run_is_kept_in_a_copy_and_the_run_goes_on() {
+    let sheet = with_letters_in_keys();
+    let script = "echo $TICKOFF_KEY >> log; if [ $TICKOFF_KEY = Mü2 ]; then touch second; while [ ! -e saved ]; do sleep 0.01; done; fi";
+    let run = Running::start(&mut sheet.run("-j 1", script));
+    wait_until("the first result is visible", || {
+        sheet.folder().join("second").exists() && sheet.windows().contains("Mü1;Köln;COMPLETED")
+    });
+    let edited = sheet.windows().replace("Mü6;Köln", "Mü6;Zürich");
+    let new = sheet.folder().join("new");
+    fs::write(&new, &edited).unwrap();
+    fs::rename(&new, sheet.path()).unwrap();
+    fs::write(sheet.folder().join("saved"), "").unwrap();
+    let ended = run.end().with(0);
+    let says = ["is not taken over", SAVED_AS_UTF_8, ".outside.csv"];
+    assert!(
+        says.iter().all(|says| ended.stderr.contains(says)),
+        "{ended:?}"
+    );
+    assert_eq!(
+        sheet.lines("log"),
+        ["Mü1", "Mü2", "Mü3", "Mü4", "Mü5", "Mü6"]
+    );
+    assert_eq!(sheet.windows().matches(";Köln;COMPLETED").count(), 6);
+    let copies = sheet.backups().read_dir().unwrap();
+    let kept = copies
+        .map(|copy| copy.unwrap().path())
+        .find(|copy| copy.to_string_lossy().ends_with(".outside.csv"));
+    assert_eq!(fs::read_to_string(kept.unwrap()).unwrap(), edited);
+}
+
+#[test]
+fn a_result_whose_letters_are_utf_8_too_is_written() {
+    let sheet = windows("PO_NUMBER\nP1\nP2\n");
+    sheet.in_windows("init", &[]).with(0);
+    let script = r#"echo '{"Note":"Ã¼"}' > "$TICKOFF_RESULT""#;
+    let ended = end(&mut sheet.run("", script)).with(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
+    assert_eq!(sheet.windows().matches(";Ã¼\n").count(), 2);
 }
 
 #[test]

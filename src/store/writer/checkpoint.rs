@@ -344,7 +344,7 @@ impl Writer {
         if version.hash != self.outside.public().hash {
             return Ok(());
         }
-        let new = self.site.build(snapshot)?;
+        let new = self.site.build_own(snapshot)?;
         let mut merged = merge::transfer(old, &new, self.durable.unplaced());
         // What it shows that was written again since is ours, too.
         merged.conflicts.clear();

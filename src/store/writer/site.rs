@@ -49,6 +49,15 @@ impl Site {
         Sheet::build(snapshot, self.path(), &self.options)
     }
 
+    /// The version that we have made public ourselves, whatever its letters are.
+    pub(super) fn build_own(&self, snapshot: Snapshot) -> Result<Sheet> {
+        let options = Options {
+            refuse_utf8: false,
+            ..self.options.clone()
+        };
+        Sheet::build(snapshot, self.path(), &options)
+    }
+
     /// Keeps a copy beside the backups, and returns its path as a terminal may show it.
     pub(super) fn keep(&self, file: &File, label: &str) -> Result<String> {
         let kept = self.keep_path(file, label)?;

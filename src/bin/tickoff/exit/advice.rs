@@ -517,6 +517,9 @@ fn on_malformed(problem: &Problem) -> Option<&'static str> {
         Problem::MarkedUtf8(_) => {
             "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it)"
         }
+        Problem::SavedAsUtf8(_) => {
+            "use --encoding utf-8 (tickoff init FILE --encoding utf-8 remembers it), with which keys and results stay; if it is in the encoding that is remembered all the same, pass that one with --encoding"
+        }
         Problem::TooManyFields | Problem::RecordTooLong => {
             "if the row was meant to be shorter, a quote in it is closed too late, or --delimiter is not the sheet's"
         }

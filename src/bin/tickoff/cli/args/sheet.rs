@@ -103,6 +103,7 @@ impl SheetArgs {
 /// What a command line says of a sheet, with what is remembered where it leaves that open.
 pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
     let by_itself = typed.contradiction().is_some();
+    let refuse_utf8 = typed.encoding.is_none();
     let settings = typed.or(kept);
     // What status is told of failures alone replaces what is remembered.
     let is_refused = |found: &Contradiction<'_>| by_itself || found.list == "todo";
@@ -118,7 +119,10 @@ pub fn merged(typed: Settings, kept: Settings) -> Result<Options, Failure> {
         };
         return Err(Failure::Other(Exit::Usage, format!("{found}; {way_on}")));
     }
-    Ok(settings.put_into(Options::default()))
+    Ok(settings.put_into(Options {
+        refuse_utf8,
+        ..Options::default()
+    }))
 }
 
 /// Refuses the name of a column that is to be added, if the sheet's encoding cannot write it.
