@@ -55,6 +55,7 @@ pub(crate) fn findings_with(sheet: &Sheet, duplicates: Duplicates) -> Vec<Diagno
     let mut found = Findings {
         sheet,
         list: Vec::new(),
+        encoding_told: false,
         told: BTreeMap::new(),
         odd_keys: Vec::new(),
     };
@@ -178,6 +179,8 @@ pub(super) enum Kind {
 pub(super) struct Findings<'a> {
     pub(super) sheet: &'a Sheet,
     list: Vec<Diagnostic>,
+    /// It was said what to do about cells that are not UTF-8.
+    encoding_told: bool,
     /// How many there are of a kind, and the first that is not told.
     told: BTreeMap<Kind, (usize, Option<Diagnostic>)>,
     /// The rows whose keys may look like others: a plain one only looks like one of these.
@@ -262,7 +265,10 @@ impl Findings<'_> {
             let encoding = self.sheet.encoding();
             if !encoding.can_read(raw) {
                 let name = encoding.name();
-                let message = format!("the cell is not {name}; it is kept as it is");
+                let mut message = format!("the cell is not {name}; it is kept as it is");
+                if encoding.is_utf8() && !std::mem::replace(&mut self.encoding_told, true) {
+                    message += "; if these are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe";
+                }
                 self.warn(row, column, message);
             }
             if column == schema.header_width && !raw.is_empty() {

@@ -12,6 +12,9 @@ use crate::sheet::history::{History, Past};
 use crate::sheet::options::Duplicates;
 use crate::sheet::table::Sheet;
 
+/// How many results of one time are looked at for the one that a row shows all of.
+const MAX_TRIED: usize = 100;
+
 /// A row that is done by the result of another key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rekeyed {
@@ -28,12 +31,20 @@ struct Written<'h> {
     row: &'h [Past],
 }
 
+/// The places of what was written with one time. A result stays for one row; those that have none yet come first.
+#[derive(Default)]
+struct OfTime {
+    places: Vec<usize>,
+    without_row: usize,
+}
+
 /// These rows, in the sheet's order; `gone` are the keys that have no row any more.
 pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) -> Vec<Rekeyed> {
     let schema = sheet.schema();
     let may_repeat = sheet.options().duplicates == Duplicates::All;
     let mut written: Vec<Written<'_>> = Vec::new();
-    let mut results: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
+    let mut results: HashMap<(usize, &str), usize> = HashMap::new();
+    let mut of_times: Vec<OfTime> = Vec::new();
     let rows = history.rows();
     for (key, row) in rows.filter(|(key, _)| may_repeat || gone.contains(key.as_str())) {
         let cells = || row.iter().filter(|past| !past.is_outside);
@@ -50,7 +61,12 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
             let column = schema.position(&past.column);
             if let (true, Some(time), Some(column)) = (is_done, time(stage), column) {
                 let status = past.last.as_str();
-                results.entry(time).or_default().push(written.len());
+                let at = *results.entry(time).or_insert(of_times.len());
+                if at == of_times.len() {
+                    of_times.push(OfTime::default());
+                }
+                of_times[at].places.push(written.len());
+                of_times[at].without_row += 1;
                 written.push(Written {
                     column,
                     status,
@@ -71,23 +87,35 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
         if key.is_empty() || history.has_row(&key) {
             return None;
         }
-        let result = |&column: &usize| {
-            let time = sheet.cell(row, column);
-            let mut statuses = results.get(&(column, &*time)).into_iter().flatten();
-            let is_shown =
-                |&&place: &&usize| sheet.cell(row, written[place].column) == written[place].status;
-            statuses.find(is_shown).copied()
+        let is_shown =
+            |&place: &usize| sheet.cell(row, written[place].column) == written[place].status;
+        let shows_all = |&place: &usize| {
+            let old = &written[place];
+            let mut cells = old.row.iter().filter(|past| !past.is_outside);
+            gone.contains(old.key)
+                && cells.all(|past| {
+                    let column = schema.position(&past.column);
+                    column.is_some_and(|column| sheet.cell(row, column) == past.last.as_str())
+                })
         };
-        let old = &written[times.iter().find_map(result)?];
-        let mut cells = old.row.iter().filter(|past| !past.is_outside);
-        let shows_all = gone.contains(old.key)
-            && cells.all(|past| {
-                let column = schema.position(&past.column);
-                column.is_some_and(|column| sheet.cell(row, column) == past.last.as_str())
-            });
+        let of_time = times.iter().find_map(|&column| {
+            let at = *results.get(&(column, &*sheet.cell(row, column)))?;
+            of_times[at].places.iter().any(is_shown).then_some(at)
+        })?;
+        let OfTime {
+            places,
+            without_row,
+        } = &mut of_times[of_time];
+        let mut tried = places[..*without_row].iter().take(MAX_TRIED);
+        let found = tried.position(|place| is_shown(place) && shows_all(place));
+        let shows_all_of = found.map(|found| {
+            *without_row -= 1;
+            places.swap(found, *without_row);
+            written[places[*without_row]].key.to_owned()
+        });
         Some(Rekeyed {
             key: sheet.po(row),
-            shows_all_of: shows_all.then(|| old.key.to_owned()),
+            shows_all_of,
         })
     });
     rekeyed.collect()

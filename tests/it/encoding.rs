@@ -436,6 +436,11 @@ fn check_says_what_to_do_with_a_sheet_in_another_encoding() {
             .contains("pass its encoding, --encoding windows-1252"),
         "{ended:?}"
     );
+    let checked = end(&mut windows("PO_NUMBER;Ort\nP1;Köln\nP2;Köln\n").tickoff("check")).with(0);
+    let cell = "the cell is not UTF-8; it is kept as it is";
+    let way_on = "if these are letters, pass the sheet's encoding, --encoding windows-1252";
+    let count = |says| checked.stdout.matches(says).count();
+    assert_eq!((count(cell), count(way_on)), (2, 1), "{checked:?}");
 }
 
 #[test]

@@ -213,12 +213,14 @@ fn apply_takes_a_key_and_answers_with_it() {
 fn what_a_command_says_of_the_key_is_kept_and_changes_nothing() {
     let sheet = TempSheet::new("order;line;qty\nA1;1;5\nA1; 2 ;7\n");
     let script = "echo '{\"order\":\"A1\",\"LINE\":\"2\",\"qty\":\"9\"}' > $TICKOFF_RESULT";
-    end(&mut with_key(
+    let ended = end(&mut with_key(
         &sheet,
         "run -j1",
         &["--", "sh", "-c", script],
     ))
     .with(1);
+    let told = "a result may not change the key: what it says of line goes to ….unplaced.csv, as ANSWERED_line key=A1;1\n";
+    assert_eq!(ended.stderr.matches(told).count(), 1, "{ended:?}");
     let text = sheet.text();
     assert!(
         text.contains("\nA1;1;9;COMPLETED;") && text.contains("\nA1; 2 ;9;COMPLETED;"),

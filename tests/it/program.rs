@@ -411,6 +411,22 @@ mod apply {
     }
 
     #[test]
+    fn a_status_that_may_not_be_is_named_as_it_was_said() {
+        for word in ["PENDING", "parked"] {
+            let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;COMPLETED\n");
+            let (code, _, said) = apply(&sheet, &[], &line(1, "P1", json!({"STATUS": word})));
+            let told = format!("a result may not change COMPLETED to {word}: ");
+            assert!(code == 1 && said.contains(&told), "{said}");
+        }
+        // An error beside it makes it one.
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;COMPLETED\n");
+        let both =
+            json!({"key": "P1", "updates": {"STATUS": "COMPLETED"}, "error": "x"}).to_string();
+        let (_, _, said) = apply(&sheet, &[], &both);
+        assert!(said.contains("may not change COMPLETED to ERROR"), "{said}");
+    }
+
+    #[test]
     fn no_line_is_refused_for_what_is_in_it() {
         let sheet = TempSheet::new(SHEET);
         let lines = [

@@ -390,7 +390,7 @@ fn beside_an_error_in_the_header_all_else_is_told_that_can_be_read() {
             "1:14: warning: the column LAST\\u{ad}_PROCESSED looks like LAST_PROCESSED and is another one: they differ in an invisible character U+00AD (a soft hyphen)",
             "1:18: warning: the column LAST\\u{ad}_PROCESSED has an invisible character U+00AD (a soft hyphen) inside",
             "2:6: warning: sold is none of the known statuses; a run leaves the row alone",
-            "3:2: warning: the cell is not UTF-8; it is kept as it is",
+            "3:2: warning: the cell is not UTF-8; it is kept as it is; if these are letters, pass the sheet's encoding, --encoding windows-1252 for a CSV of Excel's in Western Europe",
             "4:1: error: a quote opens here and is never closed",
         ]
     );

@@ -11,7 +11,7 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::{DELIMITERS, RecordIndex};
-use crate::domain::columns::same_column;
+use crate::domain::columns::{STATUS, same_column};
 use crate::domain::{
     InvalidValue, MAX_ADDED_COLUMNS, MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, ProcessingStatus,
 };
@@ -115,6 +115,13 @@ impl Batch {
                 let (po, from, to) = (po.to_owned(), from.clone(), to.clone());
                 return Err(Error::Transition { po, from, to });
             }
+            let mut aside = operation.updates.aside().iter();
+            let said = aside.rfind(|(column, _)| same_column(column, STATUS));
+            // An error was made of a word that is no result's.
+            let said = said
+                .map(|(_, word)| ProcessingStatus::parse(word))
+                .filter(|word| *word == ProcessingStatus::Pending || !options.is_known(word));
+            let to = said.as_ref().unwrap_or(to);
             self.note(
                 po,
                 format!("a result may not change {from} to {to}: its status, time and message go to ….unplaced.csv"),
@@ -157,6 +164,7 @@ impl Batch {
             row.status = to.or_else(|| row.status.take());
         }
         let shown: SmallVec<[Shown<'_>; 1]> = rows.iter().map(|&row| sheet.shown(row)).collect();
+        let mut of_key = Vec::new();
         let (mut missing, mut aside, mut lossy) = (Vec::new(), Vec::new(), Vec::new());
         let encoding = options.encoding;
         let mut writable = |column: &str, value: Cow<'_, str>| {
@@ -188,13 +196,22 @@ impl Batch {
                 Place::Aside => aside.push(unplaced(cell.column, &cell.value)),
                 // Beside the row's own key, which stands there too.
                 Place::Key(column) => {
-                    let column = format!("ANSWERED_{}", schema.columns()[column]);
+                    let name = &schema.columns()[column];
+                    let column = format!("ANSWERED_{name}");
+                    of_key.push(format!(
+                        "a result may not change the key: what it says of {} goes to ….unplaced.csv, as {}",
+                        escape(name),
+                        escape(&column)
+                    ));
                     aside.push(unplaced(&column, &cell.value));
                 }
                 Place::None | Place::New(_) => {}
             }
         }
         self.lossy.extend(lossy);
+        for said in of_key {
+            self.note(po, said);
+        }
         missing.retain(|cell| !cell.value.trim().is_empty());
         if let Some(first) = missing.first() {
             let names: Vec<String> = missing.iter().map(|cell| cell.column.to_string()).collect();

@@ -1,5 +1,8 @@
 //! Rows come, go, change their keys or their order.
 
+use crate::command_line::end;
+use crate::fixture::TempSheet;
+
 use super::{Before, Crash, During, FIRST, REST, Scene, check, check_quiet, lines};
 
 #[test]
@@ -121,6 +124,21 @@ fn a_row_whose_key_is_changed_keeps_its_cells_and_is_named_and_its_result_is_in_
         assert!(lines(&scene.kept("unplaced")[0])[0].starts_with("P01;2;COMPLETED;"));
         assert_eq!(scene.next().with(0).stderr, "", "it is said once");
     }
+}
+
+#[test]
+fn all_rows_whose_keys_are_changed_are_named_once_though_their_results_are_alike() {
+    let rows: String = (1..=8).map(|n| format!("P{n};\n")).collect();
+    let sheet = TempSheet::new(format!("PO_NUMBER;Note\n{rows}"));
+    let job = "echo '{\"LAST_PROCESSED\":\"t\"}' > $TICKOFF_RESULT";
+    end(&mut sheet.run("-q", job)).with(0);
+    let text = sheet.text();
+    let keys = text.replace("\nP", "\nQ").replace("\nQ1;", "\nP1;");
+    std::fs::write(sheet.path(), keys).unwrap();
+    let ended = end(&mut sheet.run("-q", job)).with(1);
+    assert!(!ended.stderr.contains("no place for results"), "{ended:?}");
+    let named = "rows=7 keys=Q2, Q3, Q4, Q5, Q6, Q7, Q8\n";
+    assert_eq!(ended.stderr.matches(named).count(), 1, "{ended:?}");
 }
 
 #[test]

@@ -247,7 +247,9 @@ fn formulas_are_written_with_a_warning_or_refused() {
             .args(["P1", &note, "--formulas", "warn"]))
         .with(0);
         assert!(
-            warned.stderr.contains("would run as a formula"),
+            warned
+                .stderr
+                .contains("would run as a formula in a spreadsheet; it was written"),
             "{warned:?}"
         );
         assert_eq!(sheet.cell("P1", "note"), formula);

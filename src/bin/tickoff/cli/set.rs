@@ -45,11 +45,11 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
         .iter()
         .map(|cell| (&*cell.column, &*cell.value))
         .collect();
-    match args.write.formulas.judge(&args.po, &updates) {
-        None => {}
-        Some(Finding::Warning(message)) => display.report(message),
+    let formula = match args.write.formulas.judge(&args.po, &updates) {
+        None => None,
+        Some(Finding::Warning(message)) => Some(message),
         Some(Finding::Refusal(message)) => return Err(Failure::Other(Exit::SomeFailed, message)),
-    }
+    };
     let options = Options {
         allow_network_fs: args.write.allow_network_fs,
         add_columns: false,
@@ -59,6 +59,11 @@ pub fn run(args: &SetArgs, display: &Display) -> Result<Exit, Failure> {
     let handler = CsvHandler::open_with(&args.sheet.file, &options)?;
     tell_not_utf8(&handler.sheet(), &updates, display);
     handler.set_record(&args.po, updates)?;
+    if let Some(message) = formula {
+        display.report(format!(
+            "{message}; it was written, which --formulas reject refuses"
+        ));
+    }
     handler.finish()?;
     Ok(Exit::after(&handler))
 }
