@@ -132,7 +132,7 @@ fn what_starts_others_faster_than_it_is_looked_for_is_ended_with_its_job() {
         return;
     };
     let sheet = TempSheet::pending(2);
-    // 8 at once, which are over after some time in any case.
+    // 8 at once, which are over after some time in any case, and leave the machine enough process ids.
     let hop = "
 import os, time
 [os.fork() for _ in range(3)]
@@ -140,6 +140,7 @@ until = time.monotonic() + 60
 while time.monotonic() < until and not os.path.exists('go'):
     if os.fork(): os._exit(0)
     os.setsid()
+    time.sleep(0.003)
     open('hops', 'a').write('.')
 open('over', 'a').write('.')";
     let script = format!(
