@@ -2,7 +2,7 @@
 //!
 //! Who corrects a key in a row that is done has a row that stays done under the new key. It is told from a row that
 //! somebody added by its state: status and time of a result of another key, where no result was written for its own.
-//! The other key is gone, unless keys may be repeated: then other rows may have it still.
+//! The other key is gone, or its row has not that time, unless keys may be repeated: then other rows may have it still.
 
 use std::collections::{HashMap, HashSet};
 
@@ -46,7 +46,7 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
     let mut results: HashMap<(usize, &str), usize> = HashMap::new();
     let mut of_times: Vec<OfTime> = Vec::new();
     let rows = history.rows();
-    for (key, row) in rows.filter(|(key, _)| may_repeat || gone.contains(key.as_str())) {
+    for (key, row) in rows {
         let cells = || row.iter().filter(|past| !past.is_outside);
         let time = |stage: &str| {
             let of_stage = |name: &str| stage_prefix(name, LAST_PROCESSED) == Some(stage);
@@ -59,7 +59,11 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
             };
             let is_done = sheet.is_done(&ProcessingStatus::parse(&past.last));
             let column = schema.position(&past.column);
-            if let (true, Some(time), Some(column)) = (is_done, time(stage), column) {
+            let time = time(stage).filter(|&(column, time)| {
+                let mut rows = sheet.rows(key);
+                may_repeat || !rows.any(|row| sheet.cell(row, column) == time)
+            });
+            if let (true, Some(time), Some(column)) = (is_done, time, column) {
                 let status = past.last.as_str();
                 let at = *results.entry(time).or_insert(of_times.len());
                 if at == of_times.len() {

@@ -141,6 +141,27 @@ fn all_rows_whose_keys_are_changed_are_named_once_though_their_results_are_alike
     assert_eq!(ended.stderr.matches(named).count(), 1, "{ended:?}");
 }
 
+/// As who sorts the key column alone does it to many.
+#[test]
+fn a_row_that_is_done_by_the_result_of_a_row_with_which_it_changed_its_key_is_named() {
+    let sheet = TempSheet::new("PO_NUMBER;Note\nP1;a\nP2;b\nP3;c\n");
+    let job = "echo $TICKOFF_KEY >> ran; echo out=r-$TICKOFF_KEY > $TICKOFF_RESULT";
+    end(&mut sheet.run("-q --limit 2", job)).with(0);
+    std::fs::remove_file(sheet.folder().join("ran")).unwrap();
+    let text = sheet.text();
+    let swapped = text
+        .replace("P1;", "P0;")
+        .replace("P3;", "P1;")
+        .replace("P0;", "P3;");
+    std::fs::write(sheet.path(), swapped).unwrap();
+    let ended = end(&mut sheet.run("-q", job)).with(1);
+    let named = "rows that had a result have another key now and stay done; tickoff set FILE KEY STATUS=PENDING has one of them run under the new one rows=1 keys=P3\n";
+    assert!(ended.stderr.contains(named), "{ended:?}");
+    assert_eq!(sheet.lines("ran"), ["P1"]);
+    assert_eq!(sheet.cell("P3", "out"), "r-P1");
+    assert_eq!(end(&mut sheet.run("-q", job)).with(0).stderr, "");
+}
+
 #[test]
 fn a_row_that_comes_for_one_that_goes_has_no_result_to_be_named() {
     for row in [
