@@ -41,20 +41,26 @@ pub(crate) fn inherited(
     }
     // What is of a single row comes behind what is of all rows of its key.
     rows.sort_by(|one, other| (&one.po, one.row.is_some()).cmp(&(&other.po, other.row.is_some())));
-    let old = history.old_versions(public).map(Public::judged);
-    let begins = [
-        Public::next(public, 0, None, Some(Sample::of(sheet))),
-        Public::confirmed(None),
-    ];
+    let telling = |hash, upto, sample| {
+        let next = Public::next(hash, upto, None, sample);
+        Frame::telling(vec![next, Public::confirmed(None)])
+    };
     let added: Vec<CompactString> = added.filter(|name| place(sheet, name).is_some()).collect();
+    let judged = history.judged_saves().map(Public::judged);
     let mut frames = vec![Frame {
         public_columns: added.clone(),
         columns: added,
-        ..Frame::telling(old.chain(begins).collect())
+        ..Frame::telling(judged.collect())
     }];
+    // Who has one of these does not know what came since, as far as it shows something else.
+    let old = history
+        .versions()
+        .iter()
+        .filter(|it| !it.has_failed && it.hash != public);
+    frames.extend(old.map(|it| telling(it.hash, 0, None)));
     frames.extend(in_frames(rows));
-    let shows_all = Public::next(public, frames.len() as u64, None, None);
-    frames.push(Frame::telling(vec![shows_all, Public::confirmed(None)]));
+    let upto = frames.len() as u64;
+    frames.push(telling(public, upto, Some(Sample::of(sheet))));
     frames
 }
 
@@ -68,12 +74,13 @@ fn shown<'s>(
     let cells = row.iter().filter_map(|past| {
         let shown = shows(past)?;
         let is_shown = |value: &&CompactString| is_same(&past.column, value, &shown);
-        let value = past.written().rev().find(is_shown)?;
+        past.written().find(is_shown)?;
         let before = past.before.iter().chain(past.written());
         let mut before: Vec<&CompactString> = before.filter(|it| !is_shown(it)).collect();
         before.dedup();
         Some(CellUpdate {
-            value: value.clone(),
+            // As it stands there: a spreadsheet may have written it in its own way.
+            value: (&*shown).into(),
             before: before.into_iter().cloned().collect(),
             ..past.update()
         })

@@ -420,7 +420,7 @@ impl World {
         self.is_renamed_since |= !waits && (self.is_interrupted || is_older);
         match waits || self.is_renamed_since {
             true => self.model.may_ask.push("it was renamed"),
-            false => self.model.forget(),
+            false => self.model.begin_journal(),
         }
         let _ = dice;
         Ok(())

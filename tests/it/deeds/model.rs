@@ -519,6 +519,27 @@ impl Model {
         }
     }
 
+    /// A journal begins that knows of results what the sheet shows, and of the versions before it their contents alone.
+    pub fn begin_journal(&mut self) {
+        let shown = self.latest().table.clone();
+        let shows = |cell: &Cell, value: &str| {
+            let shown = shown.get(&cell.0, &cell.1);
+            shown.is_some_and(|shown| is_same(&cell.1, shown, value))
+        };
+        self.wants.retain(|cell, want| match want {
+            Want::Edit { .. } => true,
+            Want::Result { value, .. } | Want::Either { result: value, .. } => shows(cell, value),
+        });
+        self.written
+            .retain(|cell, values| values.iter().any(|value| shows(cell, value)));
+        let written = &self.written;
+        self.before.retain(|cell, _| written.contains_key(cell));
+        self.aside.clear();
+        self.may_ask.clear();
+        self.has_taken_edit_back = false;
+        self.cut = self.versions.len() - 1;
+    }
+
     /// What journal there was is gone, and nobody can have noticed: what the sheet shows is all that is known.
     pub fn forget(&mut self) {
         let shown = self.latest().table.clone();

@@ -78,7 +78,7 @@ impl World {
 
     fn was_not_asked(&mut self) {
         if std::mem::take(&mut self.is_renamed_since) {
-            self.model.forget();
+            self.model.begin_journal();
             self.has_left_journal = true;
         }
         self.model.may_ask.clear();
@@ -147,7 +147,7 @@ impl World {
         if is_of_left_journal && is_applied {
             // The model has forgotten what that journal knows.
             self.observe()?;
-            self.model.forget();
+            self.model.begin_journal();
             self.model.wants.clear();
             for (po, column, value) in self.table()?.cells() {
                 let was = table.get(&po, &column).unwrap_or("").to_owned();
@@ -165,8 +165,8 @@ impl World {
             return Err("a sheet changed whose results were given up".into());
         }
         self.check_results()?;
-        // They are in a copy now, and nothing is known of them any more.
-        self.model.forget();
+        // They are in a copy now, and nothing is known of them any more but what the sheet shows.
+        self.model.begin_journal();
         self.check_all(&table)
     }
 
