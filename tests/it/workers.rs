@@ -483,6 +483,27 @@ const ANSWERS_TWICE: &str = r#"again() { echo "{\"id\":$2,\"updates\":{\"SUPPLIE
     [ -z "$last" ] || again last $last"#;
 
 #[test]
+fn an_answer_to_a_request_that_nobody_made_is_kept_with_the_key_that_was_asked_for() {
+    let sheet = sheet(&["P1"]);
+    let script = r#"while read -r line; do
+        id=${line#*\"id\":}; id=${id%%,*}
+        [ -e once ] && echo '{"id":'$id',"updates":{"SUPPLIER":"Acme"}}' && continue
+        : > once; echo '{"id":4711,"updates":{"SUPPLIER":"of another"}}'
+    done"#;
+    let ended = end(&mut run_script(&sheet, "-j 1", script)).with(0);
+    assert!(ended.stderr.contains("one that was not made: that is kept beside the backups, and the worker is replaced key=P1\n"), "{ended:?}");
+    assert_eq!(sheet.cell("P1", "SUPPLIER"), "Acme");
+    let [answer] = &sheet.answers()[..] else {
+        panic!("{:?}", sheet.answers());
+    };
+    assert!(
+        std::fs::read_to_string(answer)
+            .unwrap()
+            .contains("of another")
+    );
+}
+
+#[test]
 fn what_a_worker_answers_a_second_time_is_kept_beside_the_backups_and_said() {
     let sheet = sheet(&["P1", "P2", "P3"]);
     let ended = end(&mut run_script(&sheet, "-j 1", ANSWERS_TWICE)).with(1);
@@ -490,7 +511,7 @@ fn what_a_worker_answers_a_second_time_is_kept_beside_the_backups_and_said() {
         assert_eq!(outcome(&sheet, po), completed());
         assert_eq!(sheet.cell(po, "SUPPLIER"), "Acme");
         let said = format!(
-            "a worker answered a request a second time: that is kept beside the backups, and the worker is replaced key={po}\n"
+            "a worker answered a request a second time, or one that was not made: that is kept beside the backups, and the worker is replaced key={po}\n"
         );
         assert!(ended.stderr.contains(&said), "{ended:?}");
     }

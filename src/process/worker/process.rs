@@ -57,8 +57,8 @@ pub(super) struct Process {
     answers: u32,
     /// The request that it answered last, and its key.
     answered: Option<(u64, String)>,
-    /// What it answered to that once more, and what came behind it.
-    second: Option<Vec<u8>>,
+    /// What it answered to that once more, or to no request at all, and what came behind it; with the key.
+    second: Option<(String, Vec<u8>)>,
     /// When it is killed, once it was asked to end.
     killed_at: Option<Instant>,
 }
@@ -131,7 +131,7 @@ impl Process {
                     }
                     Ok(Said::Answer(answer)) => Ok(answer),
                     Err(nonsense) => {
-                        self.keep_second(&line);
+                        self.keep_second(&line, Some(job.po));
                         Err(self.failed(nonsense))
                     }
                 };
@@ -175,20 +175,24 @@ impl Process {
         if self.second.is_none() {
             let bytes = self.received.bytes().to_owned();
             if let Some(line) = self.received.next_line() {
-                self.keep_second(&line);
+                self.keep_second(&line, None);
                 self.received = Received::default();
                 self.received.add(&bytes);
             }
         }
-        let (_, po) = self.answered.as_ref()?;
-        Some((po.clone(), self.second.take()?))
+        self.second.take()
     }
 
-    fn keep_second(&mut self, line: &Line) {
+    /// One to a request that nobody made is kept with the key that was `asked` for.
+    fn keep_second(&mut self, line: &Line, asked: Option<&str>) {
         let answered = self.answered.as_ref();
-        if answered.is_some_and(|(id, _)| matches!(line.say(*id), Ok(Said::Answer(_)))) {
-            self.second = Some([line.bytes(), self.received.bytes()].concat());
-        }
+        let answered = answered.filter(|(id, _)| matches!(line.say(*id), Ok(Said::Answer(_))));
+        let po = match (answered, asked) {
+            (Some((_, po)), _) => po.clone(),
+            (None, Some(po)) if Said::is_answer(line.bytes()) => po.to_owned(),
+            (None, _) => return,
+        };
+        self.second = Some((po, [line.bytes(), self.received.bytes()].concat()));
     }
 
     pub(super) fn answers(&self) -> u32 {

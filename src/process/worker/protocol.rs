@@ -114,6 +114,14 @@ impl Said {
         }))
     }
 
+    /// Whether a line is an answer, to whatever request.
+    pub(super) fn is_answer(line: &[u8]) -> bool {
+        let (mut object, problem) = JsonObject::read(line.trim_ascii_end());
+        problem.is_none()
+            && matches!(object.take_text("id"), Ok(Some(_)))
+            && matches!(Said::understood(object), Ok(Said::Answer(_)))
+    }
+
     /// Reads the beginning of a line that is too long.
     pub(super) fn parse_beginning(line: &[u8], id: u64) -> std::result::Result<Said, Nonsense> {
         let mut object = JsonObject::read_beginning(line);

@@ -46,7 +46,7 @@ use crate::text::{Escaped, error_message, one_line};
 const FAILED_STARTS: u32 = 3;
 
 /// What is said of one that is not trusted any more.
-const ANSWERED_TWICE: &str = "a worker answered a request a second time: that is kept beside the backups, and the worker is replaced";
+const ANSWERED_TWICE: &str = "a worker answered a request a second time, or one that was not made: that is kept beside the backups, and the worker is replaced";
 
 /// The processes of a run, one for each of the pool's workers.
 pub struct WorkerProcesses {
