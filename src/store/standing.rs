@@ -238,9 +238,10 @@ fn all_cells<'h, 's>(
     all.chain(single)
 }
 
-/// Whether the journal has results that have no place in a sheet of which nothing was written yet.
+/// Whether the journal has results that have no place in a sheet of which nothing was written yet. What never had one
+/// in any sheet is not looked at: this may be another sheet.
 pub(crate) fn lacks_places(history: &History, sheet: &Sheet) -> bool {
-    !history.unplaced().is_empty()
+    !history.is_empty() && !history.unplaced().is_empty()
         || history.cells().any(|(po, past)| {
             let is_result = !past.is_outside && !past.last.is_empty();
             is_result && (sheet.rows(po).next().is_none() || !has_column(sheet, &past.column))
