@@ -258,7 +258,7 @@ fn others<'s>(
 pub(crate) struct Found {
     /// It is of this one, and lacks results that are there.
     pub(crate) left: Option<LeftBehind>,
-    /// It shows results of one of them. With these frames its own begins.
+    /// Else it may show results of one of them. With these frames its own begins.
     pub(crate) known: Vec<Frame>,
 }
 
@@ -314,10 +314,11 @@ pub(crate) fn look_for(
         }
         older.get_or_insert(left);
     }
-    Ok(Found {
-        left: older.filter(|_| !is_whole),
-        known,
-    })
+    let left = older.filter(|_| !is_whole);
+    if left.is_some() {
+        known.clear();
+    }
+    Ok(Found { left, known })
 }
 
 /// What the journal of a sheet tells of a copy that was made of it, as [`Found::known`].
