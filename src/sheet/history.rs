@@ -115,7 +115,7 @@ impl Past {
     }
 
     /// The values that updates gave to it, the last one at the end.
-    pub(crate) fn written(&self) -> impl DoubleEndedIterator<Item = &CompactString> {
+    pub(crate) fn written(&self) -> impl Iterator<Item = &CompactString> {
         self.updates.iter().map(|(_, value)| value)
     }
 

@@ -10,10 +10,8 @@ use compact_str::CompactString;
 
 use crate::disk::ContentHash;
 use crate::journal::{Frame, Public, in_frames};
-use crate::sheet::{
-    CellUpdate, History, Past, RowOf, RowUpdate, Sample, Sheet, edits, is_same, text,
-};
-use crate::store::standing::{cell, place};
+use crate::sheet::{CellUpdate, History, Past, RowOf, RowUpdate, Sample, Sheet, edits, is_same};
+use crate::store::standing::{cell, has_column, shown_in};
 
 /// The frames with which such a log begins, for the version that is public; none if the sheet shows nothing of what is
 /// known.
@@ -29,10 +27,7 @@ pub(crate) fn inherited(
         rows.extend(shown(po, None, row, shows));
         for (single, row) in history.single_rows(po) {
             let record = single.find(sheet, po, edits(row));
-            let shows = |past: &Past| {
-                let column = place(sheet, &past.column)?;
-                Some(text(sheet.base_cell(record?, column)))
-            };
+            let shows = |past: &Past| Some(shown_in(sheet, record?, &past.column));
             rows.extend(shown(po, Some(single), row, shows));
         }
     }
@@ -45,7 +40,7 @@ pub(crate) fn inherited(
         let next = Public::next(hash, upto, None, sample);
         Frame::telling(vec![next, Public::confirmed(None)])
     };
-    let added: Vec<CompactString> = added.filter(|name| place(sheet, name).is_some()).collect();
+    let added: Vec<CompactString> = added.filter(|name| has_column(sheet, name)).collect();
     let judged = history.judged_saves().map(Public::judged);
     let mut frames = vec![Frame {
         public_columns: added.clone(),

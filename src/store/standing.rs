@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::csv::RecordIndex;
 use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::journal::{Frame, frame};
@@ -227,10 +228,7 @@ fn all_cells<'h, 's>(
             .flat_map(move |(row, cells)| {
                 let record = row.find(sheet, po, edits(cells));
                 cells.iter().map(move |past| {
-                    let shown = record.map(|record| match place(sheet, &past.column) {
-                        Some(column) => text(sheet.base_cell(record, column)),
-                        None => Cow::Borrowed(""),
-                    });
+                    let shown = record.map(|record| shown_in(sheet, record, &past.column));
                     (po.as_str(), past, shown)
                 })
             })
@@ -253,8 +251,7 @@ pub(crate) fn has_column(sheet: &Sheet, column: &str) -> bool {
     place(sheet, column).is_some()
 }
 
-/// Where a column is in a sheet of which nothing was written yet.
-pub(crate) fn place(sheet: &Sheet, column: &str) -> Option<usize> {
+fn place(sheet: &Sheet, column: &str) -> Option<usize> {
     let schema = sheet.schema();
     let place = schema.position(column)?;
     (place < schema.header_width).then_some(place)
@@ -279,8 +276,13 @@ pub(crate) fn cell<'s>(
         .collect();
     let mut rows = sheet.rows(po).filter(|row| !singles.contains(row));
     let row = rows.next().or_else(|| sheet.rows(po).next())?;
-    Some(match place(sheet, column) {
+    Some(shown_in(sheet, row, column))
+}
+
+/// What a row of such a sheet shows: nothing in a column that it does not have.
+pub(crate) fn shown_in<'s>(sheet: &'s Sheet, row: RecordIndex, column: &str) -> Cow<'s, str> {
+    match place(sheet, column) {
         Some(column) => text(sheet.base_cell(row, column)),
         None => Cow::Borrowed(""),
-    })
+    }
 }

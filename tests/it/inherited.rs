@@ -1,7 +1,7 @@
 //! Results that a sheet showed before its journal began: they are protected as those that it got since.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command_line::{Ended, end, tickoff};
 use crate::fixture::{TempSheet, rested};
@@ -41,6 +41,17 @@ fn ran(sheet: &TempSheet) -> String {
     ran
 }
 
+/// The copies of this kind in the folder of a sheet's backups, one after the other.
+fn kept(sheet: &Path, kind: &str) -> String {
+    let copies = fs::read_dir(sheet.with_file_name("backup")).unwrap();
+    let copies = copies.map(|copy| copy.unwrap().path());
+    let of_kind = |copy: &PathBuf| copy.to_string_lossy().ends_with(&format!(".{kind}.csv"));
+    let copies = copies.filter(of_kind);
+    copies
+        .map(|copy| fs::read_to_string(copy).unwrap())
+        .collect()
+}
+
 /// Goes on with it for one row, loses what an old save loses, and a row; says what came of it.
 #[track_caller]
 fn check_protected(sheet: &TempSheet, name: &str, options: &str) {
@@ -71,13 +82,7 @@ fn check_protected(sheet: &TempSheet, name: &str, options: &str) {
         .collect();
     save(&path, &without_row);
     run(sheet, name);
-    let kept = fs::read_dir(path.with_file_name("backup"))
-        .unwrap()
-        .any(|copy| {
-            let copy = copy.unwrap().path();
-            copy.to_string_lossy().ends_with(".unplaced.csv")
-                && fs::read_to_string(copy).unwrap().contains("r-PO1")
-        });
+    let kept = kept(&path, "unplaced").contains("r-PO1");
     assert!(kept, "the result of the row that is gone");
 }
 
@@ -135,11 +140,7 @@ fn in_a_sheet_of_which_other_results_were_given_up() {
     let mut discard = tickoff();
     discard.args(["recover", "input.csv", "--discard"]);
     end(discard.current_dir(sheet.folder())).with(0);
-    let discarded = fs::read_dir(sheet.backups())
-        .unwrap()
-        .map(|copy| copy.unwrap().path())
-        .find(|copy| copy.to_string_lossy().ends_with(".discarded.csv"));
-    let discarded = fs::read_to_string(discarded.unwrap()).unwrap();
+    let discarded = kept(sheet.path(), "discarded");
     assert!(discarded.contains("r-PO3"), "{discarded}");
     assert!(
         !discarded.contains("PO1"),

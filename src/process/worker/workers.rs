@@ -9,7 +9,7 @@
 //! - *A process that ends, hangs or talks nonsense costs its PO an attempt, and no more.* It is
 //!   replaced; no process of its group is left.
 //! - *An answer is never asked for twice.* One that cannot be understood makes its PO an ERROR and is
-//!   kept as it came, and so is a second one to the same request.
+//!   kept as it came, and so is a second one to the same request, or one to no request.
 //!
 //! A start that is broken (a missing module, a refused login) would cost every PO its attempts. So
 //! until one process has answered for the first time, [`FAILED_STARTS`] a worker end the run.
@@ -46,7 +46,7 @@ use crate::text::{Escaped, error_message, one_line};
 const FAILED_STARTS: u32 = 3;
 
 /// What is said of one that is not trusted any more.
-const ANSWERED_TWICE: &str = "a worker answered a request a second time, or one that was not made: that is kept beside the backups, and the worker is replaced";
+const UNASKED_ANSWER: &str = "a worker answered a request a second time, or one that was not made: that is kept beside the backups, and the worker is replaced";
 
 /// The processes of a run, one for each of the pool's workers.
 pub struct WorkerProcesses {
@@ -199,8 +199,8 @@ impl WorkerProcesses {
                 }
                 match (self.outcome(job, answer), second) {
                     (Outcome::Done(updates), Some((_, raw))) => {
-                        warn!(key = %Escaped::name(job.po), "{ANSWERED_TWICE}");
-                        let second = Malformed::new(ANSWERED_TWICE, &raw);
+                        warn!(key = %Escaped::name(job.po), "{UNASKED_ANSWER}");
+                        let second = Malformed::new(UNASKED_ANSWER, &raw);
                         Outcome::Done(self.kept(job, second).beside(updates))
                     }
                     (outcome, _) => outcome,
@@ -244,10 +244,10 @@ impl WorkerProcesses {
             return;
         };
         let key = Escaped::name(&po);
-        warn!(%key, "{ANSWERED_TWICE}");
+        warn!(%key, "{UNASKED_ANSWER}");
         let kept = self.large_answers.as_ref();
         if let Some(Err(error)) = kept.map(|kept| kept.keep_bytes(&raw, &po, stop)) {
-            warn!(%key, error = %error.chain(), "the second answer cannot be kept");
+            warn!(%key, error = %error.chain(), "the answer cannot be kept");
         }
     }
 
