@@ -116,8 +116,9 @@ impl Group {
             let find = || processes(leader.id(), Some(adopted));
             adopted.take_into_leaf(leader.id(), find);
         }
-        match Exit::of(&leader) {
-            Ok(exit) => {
+        let what = || String::from("a process that was started cannot be watched");
+        match despite_shortage(what, stop, || Exit::of(&leader)) {
+            Ok(Some(exit)) => {
                 let mut group = Group {
                     leader,
                     exit,
@@ -131,9 +132,9 @@ impl Group {
                 }
                 Ok(Some((group, pipes)))
             }
-            Err(error) => {
+            other => {
                 end(&leader, adopted);
-                Err(error)
+                other.map(|_| None)
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Rows that a quote makes of what was meant otherwise: a cell that has swallowed the rows behind it, and a row that is
 //! in quotes as a whole.
 //!
-//! Both are sound CSV, and kept as they are. What gives them away is the delimiter inside: all lines of a cell but its
-//! first and last, or a row's only cell, have as many fields as the header.
+//! Both are kept as they are. What gives them away is the delimiter inside: all lines of a cell but its first and last,
+//! or a row's only cell, have as many fields as the header. One such line is enough where text follows the closing
+//! quote, which RFC 4180 knows nothing of.
 
 use memchr::{memchr, memchr_iter};
 
@@ -44,7 +45,11 @@ impl Misquoted {
             inner.next();
             inner.next_back();
             let lines = inner.clone().count();
-            let enough = if fields == 2 { MANY } else { FEW };
+            let enough = match fields {
+                _ if has_text_behind_its_quote(cell) => 1,
+                2 => MANY,
+                _ => FEW,
+            };
             (lines >= enough && inner.all(|line| is_row(&line)))
                 .then_some(Misquoted::Rows { column, lines })
         })
@@ -61,14 +66,32 @@ impl Misquoted {
     /// In words, and what may be behind it.
     pub(super) fn said(self) -> String {
         match self {
-            Misquoted::Rows { lines, .. } => format!(
-                "{lines} lines of the cell are like rows of the sheet: a stray quote may have made one cell of them"
-            ),
+            Misquoted::Rows { lines, .. } => {
+                let lines = match lines {
+                    1 => "a line of the cell is like a row".to_owned(),
+                    _ => format!("{lines} lines of the cell are like rows"),
+                };
+                format!("{lines} of the sheet: a stray quote may have made one cell of them")
+            }
             Misquoted::Whole { fields } => format!(
                 "the row is in quotes as a whole, and so one cell of what would be {fields}"
             ),
         }
     }
+}
+
+/// Whether a cell in quotes goes on behind the closing one.
+fn has_text_behind_its_quote(cell: &[u8]) -> bool {
+    let Some(mut inside) = cell.strip_prefix(b"\"") else {
+        return false;
+    };
+    while let Some(quote) = memchr(b'"', inside) {
+        match inside[quote + 1..].strip_prefix(b"\"") {
+            Some(behind) => inside = behind,
+            None => return quote + 1 < inside.len(),
+        }
+    }
+    false
 }
 
 impl Sheet {

@@ -12,6 +12,27 @@ use crate::fixture::TempSheet;
 /// What a job does to wait until it is in a cgroup of its own: it has begun by then.
 const IN_ITS_OWN: &str = "until grep -q /tickoff- /proc/self/cgroup; do sleep 0.01; done";
 
+/// Marks of a cgroup that is handed over.
+const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
+
+/// The folder of the cgroup that the tests run in.
+fn own() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find(|line| line.contains(" cgroup2 "))?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new(mount.split(' ').nth(1)?).join(own))
+}
+
+/// Whether it was handed over, so that jobs get cgroups in all tests.
+pub fn are_for_all() -> bool {
+    let own = own();
+    own.is_some_and(|own| {
+        let mut marks = MARKS.iter().map(|mark| xattr::get(&own, mark));
+        marks.any(|mark| mark.is_ok_and(|mark| mark.as_deref() == Some(b"1")))
+    })
+}
+
 /// A cgroup for one test. Dropping it ends what is in it.
 struct Cgroup(PathBuf);
 
@@ -19,7 +40,7 @@ impl Cgroup {
     /// One that is marked as handed over to whoever runs in it; `None`, and said so, where none can be made.
     fn delegated() -> Option<Cgroup> {
         let made = Cgroup::made()?;
-        let is_marked = ["user.delegate", "trusted.delegate"]
+        let is_marked = MARKS
             .iter()
             .any(|mark| xattr::set(&made.0, mark, b"1").is_ok());
         if !is_marked {
@@ -39,14 +60,9 @@ impl Cgroup {
     }
 
     fn make() -> Option<Cgroup> {
-        let mounts = fs::read_to_string("/proc/mounts").ok()?;
-        let mount = mounts.lines().find(|line| line.contains(" cgroup2 "))?;
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
         // A name that no other has.
         let unique = TempDir::with_prefix("test-of-tickoff-").ok()?;
-        let folder = Path::new(mount.split(' ').nth(1)?).join(own);
-        let folder = folder.join(unique.path().file_name()?);
+        let folder = own()?.join(unique.path().file_name()?);
         fs::create_dir(&folder).ok()?;
         let made = Cgroup(folder);
         made.0.join("cgroup.kill").exists().then_some(made)

@@ -419,6 +419,20 @@ fn rows_that_a_stray_quote_has_swallowed_are_found() {
 }
 
 #[test]
+fn one_row_between_two_stray_quotes_is_found() {
+    check(
+        "PO_NUMBER;SUPPLIER;Note\nP1;\"5 inch;x\nP2;B;y\nP3;6\" pipe;z\nP4;D;w\n",
+        &[
+            "2:4: warning: P1: a line of the cell is like a row of the sheet: a stray quote may have made one cell of them",
+        ],
+    );
+    check(
+        "PO_NUMBER;SUPPLIER;Note\nP1;\"5\"\" inch;x\nP2;B;y\nP3;6\";z\n",
+        &[],
+    );
+}
+
+#[test]
 fn rows_that_are_in_quotes_as_a_whole_are_found() {
     let said = "the row is in quotes as a whole, and so one cell of what would be 3";
     let contents = "PO_NUMBER,STATUS,SUPPLIER\n\"P1,,Acme\"\n\"P2,,\"\"Bob, Inc\"\"\"\n\"P3,,x\"\n";

@@ -81,12 +81,15 @@ impl Process {
         let stderr = pipes.stderr.ok_or_else(piped)?;
         never_block(&stdin)?;
         never_block(&stdout)?;
+        let Some(stderr) = Stderr::read(stderr, job, printer)? else {
+            return Ok(None);
+        };
         Ok(Some(Process {
             group,
             stdin: Some(stdin),
             stdout,
             received: Received::default(),
-            stderr: Stderr::read(stderr, job, printer)?,
+            stderr,
             answers: 0,
             answered: None,
             second: None,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::process::poll::STOP_CHECK;
 use crate::process::printing::{Printer, Printing, Stream};
+use crate::process::shortage::despite_shortage;
 use crate::process::tail::Tail;
 use crate::run::Job;
 use crate::run::stop::lock;
@@ -44,11 +45,12 @@ struct Taken {
 }
 
 impl Stderr {
+    /// Waits until there can be a thread more; `None` if the run is stopped meanwhile.
     pub(super) fn read(
         pipe: PipeReader,
         job: &Job<'_>,
         printer: Option<&Arc<dyn Printer>>,
-    ) -> io::Result<Stderr> {
+    ) -> io::Result<Option<Stderr>> {
         let pipe = File::from(OwnedFd::from(pipe));
         never_block(&pipe)?;
         let (worker, key) = (job.worker, Some(job.po));
@@ -62,11 +64,14 @@ impl Stderr {
             taken,
             is_over: AtomicBool::new(false),
         });
-        let reading = Arc::clone(&said);
-        let reader = thread::Builder::new()
-            .name(format!("stderr-{worker}"))
-            .spawn(move || reading.read_to_end())?;
-        Ok(Stderr { said, reader })
+        let what = || String::from("what a worker says on stderr cannot be read");
+        let reader = despite_shortage(what, job.stop, || {
+            let reading = Arc::clone(&said);
+            thread::Builder::new()
+                .name(format!("stderr-{worker}"))
+                .spawn(move || reading.read_to_end())
+        })?;
+        Ok(reader.map(|reader| Stderr { said, reader }))
     }
 
     /// Forgets what was said before; what comes now belongs to this key.
