@@ -89,7 +89,7 @@ mod tests {
         manager.cleanup_old_backups(&[]).unwrap();
         assert_eq!(sessions(&manager), ["c"]);
         assert_eq!(manager.list_originals().unwrap().len(), 1);
-        assert_eq!(manager.list_copies().unwrap().len(), 1);
+        assert_eq!(manager.list_copies().unwrap().len(), 2);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::make::MAX_NAMES;
 use super::manager::BackupManager;
 use super::metadata::{BackupMetadata, CopyKind, KeptCopy};
 use super::name::{SET, is_automatic};
-use super::origin::Origin;
+use super::origin::{Origin, modified};
 use crate::disk::target;
 use crate::error::{Error, Result};
 
@@ -44,6 +44,18 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether somebody has saved it since it was made. One that does not say of what it is was made by an earlier
+    /// version, or on another disk, unless it `is_told` of older ones.
+    pub(super) fn is_edited(&self, is_told: bool) -> bool {
+        match &self.origin {
+            Some(origin) => {
+                let made = origin.modified;
+                made.is_some_and(|made| made != modified(&self.metadata))
+            }
+            None => is_told,
+        }
+    }
+
     /// What is greater is newer.
     fn age(&self, now: DateTime<Utc>) -> (bool, DateTime<Utc>, Option<SystemTime>, &Path) {
         // Of several in one second, ours are dated to the seconds after it.

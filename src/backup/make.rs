@@ -176,6 +176,7 @@ impl BackupManager {
             is_own_folder: Some(self.is_beside_its_sheet()),
             record_count,
             size_bytes,
+            modified: None,
         }
     }
 

@@ -54,6 +54,8 @@ pub enum CopyKind {
     Unplaced,
     /// Results that were given up, or of a sheet that another one followed.
     Discarded,
+    /// What a command or worker answered, and was no result, or too large for one.
+    Answer,
     /// A journal that was damaged, as it was found.
     DamagedJournal,
     /// Another journal that somebody put in the place of the sheet's.
@@ -70,6 +72,7 @@ impl CopyKind {
             "replaced" => CopyKind::Replaced,
             "unplaced" => CopyKind::Unplaced,
             "discarded" => CopyKind::Discarded,
+            "answer" => CopyKind::Answer,
             _ => return None,
         })
     }

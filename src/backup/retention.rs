@@ -3,6 +3,7 @@
 //!
 //! Somebody may have begun to use a backup as a sheet, by running tickoff on a file in the folder. It is
 //! theirs then, and no backup any more: it is not deleted, and takes nobody's place among the newest.
+//! So it is with one in which somebody worked, and saved it, in place or as a new file, which does not say what it is of.
 //! So it is with one that a person made and named: sessions count and delete only their own (`is_automatic`).
 
 use std::io::ErrorKind;
@@ -32,7 +33,13 @@ impl BackupManager {
             sessions.contains(&entry.session_id) || protect.iter().any(is_meant)
         };
         let mut old = self.entries()?;
-        old.retain(|entry| is_among(&entry.session_id) && !self.is_used_as_a_sheet(entry));
+        let oldest_told = old.iter().rposition(|entry| entry.origin.is_some());
+        let mut place = 0..;
+        old.retain(|entry| {
+            let is_told = Some(place.next().unwrap_or_default()) < oldest_told;
+            let is_theirs = entry.is_edited(is_told) || self.is_used_as_a_sheet(entry);
+            is_among(&entry.session_id) && !is_theirs
+        });
         let mut old = old.split_off(self.keep.min(old.len()));
         old.retain(|entry| !is_spared(entry));
         self.delete(old)

@@ -198,6 +198,30 @@ mod when_a_session_is_resumed {
     }
 }
 
+#[test]
+fn a_backup_that_somebody_has_edited_is_no_run_s_to_delete() {
+    let sheet = TempSheet::pending(2);
+    let file = |name: &str| sheet.backups().join(name);
+    run(&sheet, "--force --keep 1");
+    run(&sheet, "--force --keep 2");
+    run(&sheet, "--force --keep 3");
+    let names = sheet.backup_names();
+    let text = String::from_utf8(bytes(&file(&names[1]))).unwrap();
+    fs::write(file(&names[1]), format!("{text}in place;\n")).unwrap();
+    let new = file("new");
+    fs::write(&new, format!("{text}as a new file;\n")).unwrap();
+    fs::rename(&new, file(&names[2])).unwrap();
+    for _ in 0..3 {
+        run(&sheet, "--force --keep 1");
+    }
+    let left = sheet.backup_names();
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(
+        left.contains(&names[1]) && left.contains(&names[2]),
+        "{left:?}"
+    );
+}
+
 mod originals_of_a_sheet {
     use super::*;
 

@@ -303,6 +303,10 @@ fn told(kind: CopyKind) -> (&'static str, &'static str) {
             "discarded",
             "results that tickoff recover --discard gave up, or of the sheet that had the name before: tickoff apply brings them back",
         ),
+        CopyKind::Answer => (
+            "answer",
+            "what a command or a worker answered and was no result, as it came; the run said of which key: tickoff set writes to the sheet what is of use in it",
+        ),
         CopyKind::DamagedJournal => (
             "damaged journal",
             "as it was found: what could be read of it is in the sheet",
