@@ -307,6 +307,12 @@ pub(crate) struct Head {
     pub(crate) after: Vec<String>,
     /// Where the sheet was when the log began. It belongs to the name that it lies beside.
     pub(crate) sheet: PathBuf,
+    /// The name of the sheet in its folder of which it is a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) copy_of: Option<String>,
+    /// The id of the log of another name of this sheet with which it began, and how many frames that had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) goes_on_from: Option<(String, usize)>,
     /// The key column; of several all names as one text, so that a version which knows only of one refuses the
     /// log.
     pub(super) key: String,
@@ -330,6 +336,8 @@ impl Head {
             id: format!("{:016x}", RandomState::new().hash_one(Instant::now())),
             after: Vec::new(),
             sheet: sheet.to_owned(),
+            copy_of: None,
+            goes_on_from: None,
             key: key.title(),
             key_columns: key.is_several().then(|| key.clone()),
             session: None,
@@ -342,6 +350,8 @@ impl Head {
         let before = self.after.iter().take(MAX_PREDECESSORS - 1);
         Head {
             after: std::iter::once(&self.id).chain(before).cloned().collect(),
+            copy_of: self.copy_of.clone(),
+            goes_on_from: self.goes_on_from.clone(),
             ..Head::new(sheet, &self.key())
         }
     }

@@ -182,6 +182,26 @@ impl Journal {
         Ok((journal, left, frames))
     }
 
+    /// The name that the sheet had when the log began, if it has another one now.
+    pub(crate) fn earlier_name(&self) -> Option<&str> {
+        let name = self.head.sheet.file_name()?.to_str()?;
+        (name != self.target.name()).then_some(name)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    /// The log that begins next holds all of another one, with this id and so many frames.
+    pub(crate) fn goes_on_from(&mut self, log: (String, usize)) {
+        self.head.goes_on_from = Some(log);
+    }
+
+    /// The log that begins next is of a copy of the sheet with this name in its folder.
+    pub(crate) fn is_copy_of(&mut self, name: &str) {
+        self.head.copy_of = Some(name.to_owned());
+    }
+
     /// Of a log that begins now, in the place of the one that was known.
     fn new_head(&self) -> Head {
         self.head.successor(self.target.path())

@@ -47,6 +47,11 @@ impl Settings {
         self.written(sheet, Kept::Stays)
     }
 
+    /// What these say and those leave open, as the lines that `tickoff.toml` has of it.
+    pub fn lines_beyond(&self, others: &Settings) -> Vec<String> {
+        lines(&self.new_beside(others, Kept::Stays))
+    }
+
     fn written(&self, sheet: &Path, kept: Kept) -> Result<Vec<String>> {
         let not_a_file = || Error::NotAFile {
             path: sheet.to_owned(),

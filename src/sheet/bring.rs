@@ -31,6 +31,8 @@ pub(crate) struct Brought {
     pub(crate) taken: Vec<RowUpdate>,
     /// Keys of rows whose results are written again, because the save was made without them.
     pub(crate) again: Vec<String>,
+    /// Keys of rows in which another program's earlier edits are written again, because the save was made without them.
+    pub(crate) edited_again: Vec<String>,
     /// Keys of rows of which the traces tell different things; their results stay.
     pub(crate) unclear: Vec<String>,
     /// Keys of which what another program wrote in a single row is in none of the save's rows, and is kept.
@@ -122,7 +124,8 @@ pub(crate) fn bring(
                 row: None,
             });
         }
-        let (mut is_again, mut is_unclear, mut is_behind) = (false, false, false);
+        let (mut is_again, mut is_edited_again) = (false, false);
+        let (mut is_unclear, mut is_behind) = (false, false);
         let (mut is_illegible_there, mut is_illegible_lost) = (false, false);
         for &record in &rows {
             let mut overlay = OverlayRow::default();
@@ -165,7 +168,11 @@ pub(crate) fn bring(
                         });
                         continue;
                     }
-                    Verdict::Ours => is_again |= past.public_since().is_some(),
+                    Verdict::Ours => {
+                        let is_lost = past.public_since().is_some();
+                        is_again |= is_lost && !past.is_outside;
+                        is_edited_again |= is_lost && past.is_outside;
+                    }
                     Verdict::Unclear => is_unclear = true,
                     Verdict::Conflict => brought.merged.conflicts.push(Conflict {
                         po: po.to_string(),
@@ -221,6 +228,9 @@ pub(crate) fn bring(
         } else if is_again {
             brought.again.push(po.to_string());
         }
+        if is_edited_again {
+            brought.edited_again.push(po.to_string());
+        }
     }
     let gone_keys = gone.iter().map(|row| row.po.as_str()).collect();
     brought.rekeyed = rekeyed(sheet, history, &gone_keys);
@@ -230,6 +240,7 @@ pub(crate) fn bring(
     let unplaced = merge::apply(sheet, history.unplaced());
     brought.merged.unplaced.extend(unplaced);
     brought.again.sort_unstable();
+    brought.edited_again.sort_unstable();
     brought.unclear.sort_unstable();
     brought.lost.sort_unstable();
     brought.illegible.sort_unstable();

@@ -12,6 +12,7 @@ mod bring;
 pub(crate) mod change;
 mod condition;
 mod copied;
+mod doubled;
 mod history;
 pub(crate) mod integrity;
 mod jobs;

@@ -3,6 +3,7 @@
 //! Who corrects a key in a row that is done has a row that stays done under the new key. It is told from a row that
 //! somebody added by its state: status and time of a result of another key, where no result was written for its own.
 //! The other key is gone, or its row has not that time, unless keys may be repeated: then other rows may have it still.
+//! A row that was copied, and got a key of its own, is done by a result whose row has it still: it shows all of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,6 +15,8 @@ use crate::sheet::table::Sheet;
 
 /// How many results of one time are looked at for the one that a row shows all of.
 const MAX_TRIED: usize = 100;
+/// The same for the one of which a row is a copy.
+const MAX_COPIED: usize = 1_000;
 
 /// A row that is done by the result of another key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(crate) struct Rekeyed {
     pub(crate) key: String,
     /// The other key, if it is gone and the row shows all that was written for it.
     pub(crate) shows_all_of: Option<String>,
+    /// Whether the row of the other key has that result still.
+    pub(crate) is_copy: bool,
 }
 
 /// A status that was written for another key.
@@ -29,6 +34,8 @@ struct Written<'h> {
     status: &'h str,
     key: &'h str,
     row: &'h [Past],
+    /// Whether the row of that key shows it still.
+    stays: bool,
 }
 
 /// The places of what was written with one time. A result stays for one row; those that have none yet come first.
@@ -59,23 +66,28 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
             };
             let is_done = sheet.is_done(&ProcessingStatus::parse(&past.last));
             let column = schema.position(&past.column);
-            let time = time(stage).filter(|&(column, time)| {
-                let mut rows = sheet.rows(key);
-                may_repeat || !rows.any(|row| sheet.cell(row, column) == time)
-            });
+            let time = time(stage);
             if let (true, Some(time), Some(column)) = (is_done, time, column) {
                 let status = past.last.as_str();
+                let mut rows = sheet.rows(key);
+                let stays = !may_repeat && rows.any(|row| sheet.cell(row, time.0) == time.1);
                 let at = *results.entry(time).or_insert(of_times.len());
                 if at == of_times.len() {
                     of_times.push(OfTime::default());
                 }
-                of_times[at].places.push(written.len());
-                of_times[at].without_row += 1;
+                let of_time = &mut of_times[at];
+                of_time.places.push(written.len());
+                if !stays {
+                    let last = of_time.places.len() - 1;
+                    of_time.places.swap(of_time.without_row, last);
+                    of_time.without_row += 1;
+                }
                 written.push(Written {
                     column,
                     status,
                     key,
                     row,
+                    stays,
                 });
             }
         }
@@ -91,27 +103,33 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
         if key.is_empty() || history.has_row(&key) {
             return None;
         }
-        let is_shown =
-            |&place: &usize| sheet.cell(row, written[place].column) == written[place].status;
-        let shows_all = |&place: &usize| {
-            let old = &written[place];
+        let shows_all = |old: &Written<'_>| {
             let mut cells = old.row.iter().filter(|past| !past.is_outside);
-            gone.contains(old.key)
-                && cells.all(|past| {
-                    let column = schema.position(&past.column);
-                    column.is_some_and(|column| sheet.cell(row, column) == past.last.as_str())
-                })
+            cells.all(|past| {
+                let column = schema.position(&past.column);
+                column.is_some_and(|column| sheet.cell(row, column) == past.last.as_str())
+            })
         };
-        let of_time = times.iter().find_map(|&column| {
+        let is_shown = |old: &Written<'_>| {
+            sheet.cell(row, old.column) == old.status && (!old.stays || shows_all(old))
+        };
+        let (of_time, is_copy) = times.iter().find_map(|&column| {
             let at = *results.get(&(column, &*sheet.cell(row, column)))?;
-            of_times[at].places.iter().any(is_shown).then_some(at)
+            let (moved, stay) = of_times[at].places.split_at(of_times[at].without_row);
+            let is_shown = |place: &&usize| is_shown(&written[**place]);
+            let moved = moved.iter().find(is_shown);
+            let shown = moved.or_else(|| stay.iter().take(MAX_COPIED).find(is_shown))?;
+            Some((at, written[*shown].stays))
         })?;
         let OfTime {
             places,
             without_row,
         } = &mut of_times[of_time];
         let mut tried = places[..*without_row].iter().take(MAX_TRIED);
-        let found = tried.position(|place| is_shown(place) && shows_all(place));
+        let found = tried.position(|&place| {
+            let old = &written[place];
+            gone.contains(old.key) && is_shown(old) && shows_all(old)
+        });
         let shows_all_of = found.map(|found| {
             *without_row -= 1;
             places.swap(found, *without_row);
@@ -120,6 +138,7 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
         Some(Rekeyed {
             key: sheet.po(row),
             shows_all_of,
+            is_copy,
         })
     });
     rekeyed.collect()

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -56,6 +56,7 @@ pub struct Sheet {
     /// Whether the sheet's journal has statuses that tickoff wrote. Written once by whoever reads both, before
     /// anybody asks.
     has_written_statuses: AtomicBool,
+    shows_results_of: OnceLock<String>,
     /// How many keys may still be compared with POs that are not there. Any thread takes from it.
     comparisons_left: AtomicUsize,
 }
@@ -171,6 +172,7 @@ impl Sheet {
             statuses,
             counts: counts.map(AtomicUsize::new),
             has_written_statuses: AtomicBool::new(false),
+            shows_results_of: OnceLock::new(),
             comparisons_left: AtomicUsize::new(MAX_COMPARISONS),
         })
     }
@@ -222,6 +224,17 @@ impl Sheet {
     }
 
     /// Whether the sheet's journal has statuses that tickoff wrote.
+    /// Remembers that it had another name in its folder, or is a copy of what has it.
+    pub(crate) fn is_known_as(&self, name: &str) {
+        drop(self.shows_results_of.set(name.to_owned()));
+    }
+
+    /// The other name in its folder under which the results were written that it shows, as far as a journal tells: the
+    /// sheet was renamed or copied, and no command has written to it since.
+    pub fn shows_results_of(&self) -> Option<&str> {
+        self.shows_results_of.get().map(String::as_str)
+    }
+
     pub(crate) fn has_written_statuses(&self) -> bool {
         self.has_written_statuses.load(Ordering::Relaxed)
     }

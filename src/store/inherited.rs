@@ -21,21 +21,10 @@ pub(crate) fn inherited(
     public: ContentHash,
     added: impl Iterator<Item = CompactString>,
 ) -> Vec<Frame> {
-    let mut rows: Vec<RowUpdate> = Vec::new();
-    for (po, row) in history.rows() {
-        let shows = |past: &Past| cell(sheet, history, po, &past.column);
-        rows.extend(shown(po, None, row, shows));
-        for (single, row) in history.single_rows(po) {
-            let record = single.find(sheet, po, edits(row));
-            let shows = |past: &Past| Some(shown_in(sheet, record?, &past.column));
-            rows.extend(shown(po, Some(single), row, shows));
-        }
-    }
+    let rows = rows_shown(history, sheet);
     if rows.is_empty() {
         return Vec::new();
     }
-    // What is of a single row comes behind what is of all rows of its key.
-    rows.sort_by(|one, other| (&one.po, one.row.is_some()).cmp(&(&other.po, other.row.is_some())));
     let telling = |hash, upto, sample| {
         let next = Public::next(hash, upto, None, sample);
         Frame::telling(vec![next, Public::confirmed(None)])
@@ -57,6 +46,23 @@ pub(crate) fn inherited(
     let upto = frames.len() as u64;
     frames.push(telling(public, upto, Some(Sample::of(sheet))));
     frames
+}
+
+/// What a sheet shows of what was written, as updates of its rows.
+fn rows_shown(history: &History, sheet: &Sheet) -> Vec<RowUpdate> {
+    let mut rows: Vec<RowUpdate> = Vec::new();
+    for (po, row) in history.rows() {
+        let shows = |past: &Past| cell(sheet, history, po, &past.column);
+        rows.extend(shown(po, None, row, shows));
+        for (single, row) in history.single_rows(po) {
+            let record = single.find(sheet, po, edits(row));
+            let shows = |past: &Past| Some(shown_in(sheet, record?, &past.column));
+            rows.extend(shown(po, Some(single), row, shows));
+        }
+    }
+    // What is of a single row comes behind what is of all rows of its key.
+    rows.sort_by(|one, other| (&one.po, one.row.is_some()).cmp(&(&other.po, other.row.is_some())));
+    rows
 }
 
 /// What the rows of a key, or a single one, show of what was written there.

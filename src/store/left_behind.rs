@@ -31,7 +31,7 @@ use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, hash_bytes
 use crate::domain::columns::LAST_PROCESSED;
 use crate::domain::stage_prefix;
 use crate::error::{Error, Result};
-use crate::journal::{Frame, Journal, Reading, frame};
+use crate::journal::{Frame, Head, Journal, Reading, frame};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
 use crate::store::inherited::inherited;
 use crate::store::renamed_key::is_renamed;
@@ -200,21 +200,40 @@ pub(crate) fn results_beside(place: &Target) -> usize {
 /// The journal of another name in a sheet's folder.
 struct Other {
     place: Target,
+    id: String,
+    goes_on_from: Option<(String, usize)>,
     frames: Vec<Frame>,
     history: History,
 }
 
 impl Other {
-    fn new(place: Target, frames: Vec<Frame>, options: &Options, sheet: &Sheet) -> Other {
+    fn new(
+        place: Target,
+        (head, frames): (Head, Vec<Frame>),
+        options: &Options,
+        sheet: &Sheet,
+    ) -> Other {
         let reading = Reading::beside(sheet.bytes(), &frames, options.encoding);
         let frames = frames.into_iter();
         let frames: Vec<Frame> = frames.map(|frame| reading.seen_or_meant(frame)).collect();
         let history = frame::history(&frames);
         Other {
             place,
+            id: head.id,
+            goes_on_from: head.goes_on_from,
             frames,
             history,
         }
+    }
+
+    /// With what the log of a sheet begins that had this name.
+    fn all(&self) -> Vec<Frame> {
+        let frames = self.frames.iter().cloned();
+        let no_session = |frame| Frame {
+            session: None,
+            ..frame
+        };
+        frames.map(no_session).collect()
     }
 
     /// With what the log of a sheet begins that shows results of this one.
@@ -246,10 +265,13 @@ fn others<'s>(
         }
         // What cannot be read has something to say to whoever opens that sheet.
         let (head, frames) = Journal::peek(&place).ok()??;
+        if head.copy_of.as_deref() == Some(target.name()) {
+            return None;
+        }
         if !head.key().is_same(&options.key) && !is_renamed(&head, &frames, sheet) {
             return None;
         }
-        Some(Other::new(place, frames, options, sheet))
+        Some(Other::new(place, (head, frames), options, sheet))
     }))
 }
 
@@ -260,6 +282,12 @@ pub(crate) struct Found {
     pub(crate) left: Option<LeftBehind>,
     /// Else it may show results of one of them. With these frames its own begins.
     pub(crate) known: Vec<Frame>,
+    /// The log that these are all of, and how many they are, if the sheet was renamed.
+    pub(crate) known_from: Option<(String, usize)>,
+    /// The name of the sheet whose results these are.
+    pub(crate) results_of: Option<String>,
+    /// A sheet that has that name still, and how many rows of this one lack results that it has.
+    pub(crate) older_than: Option<(String, usize)>,
 }
 
 /// Looks for the journal of a sheet that has none.
@@ -274,13 +302,26 @@ pub(crate) fn look_for(
     };
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it, and the one
     // of which it shows most what is known.
-    let (mut older, mut is_whole, mut known) = (None, false, Vec::new());
-    let rows_in = |frames: &[Frame]| frames.iter().map(|frame| frame.rows.len()).sum::<usize>();
+    let (mut older, mut is_whole) = (None, false);
+    let (mut known, mut known_from, mut results_of) = (Vec::new(), None, None);
+    let (mut best, mut older_than) = (None, None);
     let mut learn = |other: &Other| {
         let shown = other.shown_by(sheet, hash);
-        if rows_in(&shown) > rows_in(&known) {
-            known = shown;
+        let rows: usize = shown.iter().map(|frame| frame.rows.len()).sum();
+        let is_gone = other.place.metadata()?.is_none();
+        // Of two names that the sheet had, the later log knows more.
+        let rank = Some((rows, is_gone, other.frames.last().map(|frame| frame.at)));
+        if rows == 0 || rank <= best {
+            return Ok(());
         }
+        best = rank;
+        results_of = Some(other.place.name().to_owned());
+        // What a renamed sheet does not show any more somebody took out of it.
+        (known, known_from) = match is_gone {
+            true => (other.all(), Some((other.id.clone(), other.frames.len()))),
+            false => (shown, None),
+        };
+        Ok::<(), Error>(())
     };
     for other in others(target, false, &like, options, sheet)? {
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
@@ -290,7 +331,7 @@ pub(crate) fn look_for(
                 Elsewhere::Traceless(_) | Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
                     is_whole = true;
-                    learn(&other);
+                    learn(&other)?;
                     continue;
                 }
                 Elsewhere::Older(rows) => rows,
@@ -300,7 +341,8 @@ pub(crate) fn look_for(
         if !is_of(&other, sheet, hash, options)? || is_used(&other.place)? {
             // It may be a copy.
             if traces(&other.history, sheet).any(is_time) {
-                learn(&other);
+                learn(&other)?;
+                older_than = Some((other.place.name().to_owned(), rows));
             }
             continue;
         }
@@ -318,7 +360,13 @@ pub(crate) fn look_for(
     if left.is_some() {
         known.clear();
     }
-    Ok(Found { left, known })
+    Ok(Found {
+        left,
+        known,
+        known_from,
+        results_of,
+        older_than,
+    })
 }
 
 /// What the journal of a sheet tells of a copy that was made of it, as [`Found::known`].
@@ -333,10 +381,31 @@ pub(crate) fn known_of_copy(
     };
     match Journal::peek(&place) {
         Ok(Some((head, frames))) if head.key().is_same(&options.key) => {
-            Other::new(place, frames, options, copy).shown_by(copy, hash)
+            Other::new(place, (head, frames), options, copy).shown_by(copy, hash)
         }
         _ => Vec::new(),
     }
+}
+
+/// The frames of a later log of a sheet that had another name in between: it began with the sheet's own log, which has
+/// this id and so many frames still. `None` if there is none, or a crash ended it.
+pub(crate) fn gone_on_with(
+    target: &Target,
+    options: &Options,
+    sheet: &Sheet,
+    (id, count): (&str, usize),
+) -> Result<Option<Vec<Frame>>> {
+    let Some(like) = target.rights_now()? else {
+        return Ok(None);
+    };
+    let own = Some((id.to_owned(), count));
+    for other in others(target, true, &like, options, sheet)? {
+        let is_later = other.goes_on_from == own && !is_of_session(&other.frames);
+        if is_later && !is_used(&other.place)? {
+            return Ok(Some(other.frames));
+        }
+    }
+    Ok(None)
 }
 
 /// What is to be said of a sheet that left its journal behind, and got a name beside which another one lies: that
@@ -561,6 +630,7 @@ fn is_of(other: &Other, sheet: &Sheet, hash: ContentHash, options: &Options) -> 
         place,
         frames,
         history,
+        ..
     } = other;
     let is_known = history
         .versions()

@@ -150,6 +150,18 @@ pub(crate) fn read_and_ask(path: &Path, options: &Options) -> Result<(Sheet, Opt
     Ok((sheet, asked))
 }
 
+/// The frames of a sheet's log, or of one that went on with it under another name.
+fn later(own: Vec<Frame>, target: &Target, options: &Options, sheet: &Sheet) -> Result<Vec<Frame>> {
+    if Journal::names_of_others(target)?.is_empty() {
+        return Ok(own);
+    }
+    let Some((head, _)) = Journal::peek(target)? else {
+        return Ok(own);
+    };
+    let log = (head.id.as_str(), own.len());
+    Ok(left_behind::gone_on_with(target, options, sheet, log)?.unwrap_or(own))
+}
+
 /// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.
 fn show(
     sheet: &Sheet,
@@ -161,13 +173,25 @@ fn show(
     if let Some(refused) = left_behind::took_links_place(target, options, sheet, hash)? {
         return Ok(Some(refused));
     }
+    let log = match log {
+        Some(own) => Some(later(own, target, options, sheet)?),
+        None => None,
+    };
     let Some(frames) = &log else {
         let found = left_behind::look_for(target, options, sheet, hash)?;
+        if let Some(name) = &found.results_of {
+            sheet.is_known_as(name);
+        }
         return Ok(found.left.map(|left| left.question(sheet.path())));
     };
     let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
     let standing = standing(frames, &history, sheet, hash, is_of_session);
+    if !matches!(standing, Standing::Anew)
+        && let Some(doubled) = sheet.doubled(&history)
+    {
+        return Ok(Some(doubled));
+    }
     if !is_of_session && !matches!(standing, Standing::Asked(_)) {
         let is_anew = matches!(standing, Standing::Anew);
         let refused = left_behind::beside_another(target, options, sheet, &history, hash, is_anew)?;

@@ -185,20 +185,47 @@ impl Writer {
         let Found {
             left: was_renamed,
             known,
+            known_from,
+            results_of,
+            older_than,
         } = match (&left, judged) {
             (Some(_), _) => Found::default(),
-            (None, Judged::IsCopy(of)) => Found {
-                known: left_behind::known_of_copy(of, options, &sheet, public.hash),
-                ..Found::default()
-            },
+            (None, Judged::IsCopy(of)) => {
+                if let Ok(of) = Target::open(of)
+                    && of.folder_path() == site.target.folder_path()
+                {
+                    journal.is_copy_of(of.name());
+                }
+                Found {
+                    known: left_behind::known_of_copy(of, options, &sheet, public.hash),
+                    ..Found::default()
+                }
+            }
             (None, _) => left_behind::look_for(&site.target, options, &sheet, public.hash)?,
         };
+        if left.is_some()
+            && let Some(later) = left_behind::gone_on_with(
+                &site.target,
+                options,
+                &sheet,
+                (journal.id(), frames.len()),
+            )?
+        {
+            journal.start_over(&later)?;
+            frames = later;
+        }
         if let Some(behind) = &was_renamed {
             if judged.decision().is_none() {
                 return Err(behind.question(site.path()));
             }
             behind.take_over(&site.target, &held)?;
             (journal, left, frames) = open_journal(&site, &sheet, has_session, &held)?;
+        }
+        if let Some(name) = journal.earlier_name().or(results_of.as_deref()) {
+            sheet.is_known_as(name);
+        }
+        if let Some((other, rows)) = older_than.filter(|_| has_session) {
+            tracing::warn!(rows, other = %escape(&other), "another sheet of the folder has results that this one, which shows earlier ones of them, lacks: these rows are to be done again here");
         }
         sheet.warn_of_utf8();
         letters.tell(journal.take_lost(), site.options.encoding);
@@ -214,6 +241,9 @@ impl Writer {
             sheet: Arc::new(ArcSwap::from_pointee(sheet)),
         };
         if !known.is_empty() {
+            if let Some(log) = known_from {
+                writer.durable.goes_on_from(log);
+            }
             frames.clone_from(&known);
             writer.durable.knows(public.hash, known);
         }
@@ -258,6 +288,11 @@ impl Writer {
         let public = self.outside.public().hash;
         let is_of_session = self.durable.is_of_session();
         let standing = standing(frames, &history, &sheet, public, is_of_session);
+        if !matches!(standing, Standing::Anew)
+            && let Some(doubled) = sheet.doubled(&history)
+        {
+            return Err(doubled);
+        }
         if !was_renamed && !is_beside_a_session && !matches!(standing, Standing::Asked(_)) {
             let (target, options) = (&self.site.target, &self.site.options);
             let is_anew = matches!(standing, Standing::Anew);

@@ -148,3 +148,144 @@ fn in_a_sheet_of_which_other_results_were_given_up() {
     );
     check_protected(&sheet, "input.csv", "input.csv");
 }
+
+#[test]
+fn in_a_sheet_that_was_renamed_and_has_its_name_again() {
+    let sheet = half_done();
+    let orders = sheet.folder().join("orders.csv");
+    fs::rename(sheet.path(), &orders).unwrap();
+    run(&sheet, "orders.csv -q --limit 1").with(0);
+    fs::rename(&orders, sheet.path()).unwrap();
+    run(&sheet, "input.csv -q").with(0);
+    ran(&sheet);
+    let text = sheet.text();
+    let with_an_edit = text.replace("PO2;;", "PO2;mine;");
+    let without = |text: &str, key: &str| -> String {
+        let lines = text.split_inclusive('\n');
+        lines
+            .map(|line| match line.starts_with(key) {
+                true => format!("{key};;;;;\n"),
+                false => line.to_owned(),
+            })
+            .collect()
+    };
+    save(
+        sheet.path(),
+        &without(&without(&with_an_edit, "PO3"), "PO4"),
+    );
+    let ended = run(&sheet, "input.csv").with(0);
+    assert!(ended.stderr.contains("keys=PO3, PO4"), "{ended:?}");
+    assert_eq!(ran(&sheet), "");
+    assert_eq!(sheet.cell("PO3", "out"), "r-PO3");
+    assert_eq!(sheet.cell("PO2", "note"), "mine");
+    let text = sheet.text();
+    let lines = text.split_inclusive('\n');
+    let removed: String = lines.filter(|line| !line.starts_with("PO3;")).collect();
+    save(sheet.path(), &removed);
+    run(&sheet, "input.csv -q").with(1);
+    assert!(kept(sheet.path(), "unplaced").contains("r-PO3"));
+}
+
+#[test]
+fn an_old_save_that_gets_the_name_before_the_renamed_sheet_was_seen_is_asked_about() {
+    type Back = fn(&Path, &Path, &str);
+    let ways: [Back; 3] = [
+        |orders, input, old| {
+            fs::write(orders, old).unwrap();
+            fs::rename(orders, input).unwrap();
+        },
+        |orders, input, old| {
+            fs::rename(orders, input).unwrap();
+            fs::write(input, old).unwrap();
+        },
+        |orders, input, old| {
+            fs::rename(orders, input).unwrap();
+            fs::write(orders, old).unwrap();
+            fs::rename(orders, input).unwrap();
+        },
+    ];
+    for back in ways {
+        let sheet = half_done();
+        let old = sheet.text();
+        let orders = sheet.folder().join("orders.csv");
+        fs::rename(sheet.path(), &orders).unwrap();
+        run(&sheet, "orders.csv -q --limit 1").with(0);
+        ran(&sheet);
+        back(&orders, sheet.path(), &old);
+        rested(sheet.path());
+        let ended = run(&sheet, "input.csv").with(3);
+        let wanted = "is an older version of itself: its journal has results for 1 row that it does not show";
+        assert!(ended.stderr.contains(wanted), "{ended:?}");
+        let mut recover = tickoff();
+        recover.args(["recover", "input.csv", "--apply"]);
+        end(recover.current_dir(sheet.folder())).with(0);
+        run(&sheet, "input.csv -q").with(0);
+        assert_eq!(ran(&sheet), "PO4\n");
+        assert_eq!(sheet.cell("PO3", "out"), "r-PO3");
+    }
+}
+
+#[test]
+fn a_copy_or_a_sheet_that_was_renamed_in_mid_run_is_told_what_it_lacks() {
+    let sheet = half_done();
+    let older = sheet.text();
+    run(&sheet, "input.csv -q").with(0);
+    fs::write(sheet.folder().join("orders.csv"), older).unwrap();
+    let ended = run(&sheet, "orders.csv --limit 1").with(0);
+    assert!(ended.stderr.contains("rows=2 other=input.csv"), "{ended:?}");
+    let ended = run(&sheet, "orders.csv").with(0);
+    assert!(!ended.stderr.contains("other="), "{ended:?}");
+}
+
+#[test]
+fn what_was_removed_before_a_sheet_was_renamed_is_in_a_copy() {
+    type Removal = fn(&str) -> String;
+    let removals: [Removal; 3] = [
+        |text| {
+            let lines = text.split_inclusive('\n');
+            lines.filter(|line| !line.starts_with("PO1;")).collect()
+        },
+        |text| {
+            let lines = text.lines();
+            lines
+                .map(|line| format!("{}\n", line.rsplit_once(';').unwrap().0))
+                .collect()
+        },
+        |text| text.replace("PO1;", "PO9;"),
+    ];
+    for remove in removals {
+        let sheet = half_done();
+        save(sheet.path(), &remove(&sheet.text()));
+        let orders = sheet.folder().join("orders.csv");
+        fs::rename(sheet.path(), &orders).unwrap();
+        run(&sheet, "orders.csv -q").with(1);
+        let copies = kept(&orders, "unplaced");
+        assert!(copies.contains("r-PO1"), "{copies}");
+    }
+}
+
+#[test]
+fn the_input_is_not_taken_for_a_copy_of_it_that_was_killed() {
+    let sheet = TempSheet::new(SHEET);
+    let script =
+        "case $TICKOFF_KEY in PO3) kill -9 $PPID; hang;; esac; echo out=r > $TICKOFF_RESULT";
+    let mut killed = sheet.run("-q -j1 --output copy.csv", script);
+    let _ = end(&mut killed);
+    let copy = sheet.folder().join("copy.csv");
+    fs::rename(&copy, sheet.folder().join("away")).unwrap();
+    let ended = run(&sheet, "input.csv --output copy.csv").with(3);
+    assert!(
+        ended
+            .stderr
+            .contains("copy.csv is not there, and its journal"),
+        "{ended:?}"
+    );
+    fs::rename(
+        sheet.folder().join("away"),
+        sheet.folder().join("copy2.csv"),
+    )
+    .unwrap();
+    let ended = run(&sheet, "input.csv --output copy2.csv");
+    assert!(!ended.stderr.contains("input.csv was called"), "{ended:?}");
+    assert_eq!(sheet.text(), SHEET);
+}

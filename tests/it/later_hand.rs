@@ -177,7 +177,16 @@ fn the_version_with_an_edit_that_an_old_save_takes_back_is_kept() {
 #[test]
 fn so_it_is_in_whatever_the_edit_was() {
     type Deed = fn(&str) -> String;
-    let deeds: [(&str, Deed, Deed); 5] = [
+    let deeds: [(&str, Deed, Deed); 6] = [
+        (
+            "PO5;of one;",
+            |text| text.replace(";S5;", ";of one;"),
+            |old| {
+                let lines = old.split_inclusive('\n');
+                let others = lines.filter(|line| !line.starts_with("PO5;"));
+                others.chain(["PO7;of another;\n"]).collect()
+            },
+        ),
         (
             ";of one;",
             |text| text.replace(";S5;", ";of one;"),

@@ -245,7 +245,7 @@ fn how_the_copy_of_a_sheet_is_read_is_remembered_so_that_no_other_command_is_tol
 }
 
 #[test]
-fn what_is_remembered_of_the_input_is_remembered_of_its_copy_but_not_what_its_words_mean() {
+fn what_is_remembered_of_the_input_is_remembered_of_its_copy() {
     let sheet = TempSheet::new("id,STATUS\n7,sold\n8,\n");
     let of_input = "['input.csv']\nkey = 'id' # theirs\ntodo = ['sold']\n";
     sheet.write_settings(of_input);
@@ -253,10 +253,10 @@ fn what_is_remembered_of_the_input_is_remembered_of_its_copy_but_not_what_its_wo
     run_into(&sheet, "out/copy.csv", "");
     assert_eq!(sheet.read_settings(), of_input);
     let beside = fs::read_to_string(sheet.folder().join("out/tickoff.toml")).unwrap();
-    assert_eq!(beside, "[\"copy.csv\"]\nkey = \"id\"\n");
+    assert_eq!(beside, "[\"copy.csv\"]\nkey = \"id\"\ntodo = [\"sold\"]\n");
     check_all_done(&sheet, "out/copy.csv");
 
-    let said = "['copy.csv']\nkey = 'STATUS'\n";
+    let said = "['copy.csv']\nkey = 'STATUS'\ntodo = ['sold']\n";
     fs::write(sheet.folder().join("out/tickoff.toml"), said).unwrap();
     let ended = run_into(&sheet, "out/copy.csv", "--key id");
     assert!(
@@ -529,4 +529,62 @@ fn another_key_may_be_taken_as_long_as_there_are_no_results() {
         refused.stderr.contains("holds results by the key"),
         "{refused:?}"
     );
+}
+
+/// The commands of these would count rows as new that are done.
+#[test]
+fn a_renamed_or_copied_sheet_is_not_run_without_the_words_of_its_name_before() {
+    for (settings, stage, said) in [
+        (
+            "done = ['NO_ATTACHMENTS']",
+            "",
+            "done = [\"NO_ATTACHMENTS\"]",
+        ),
+        (
+            "stages = ['fetch', 'ocr']",
+            "--stage fetch",
+            "stages = [\"fetch\", \"ocr\"]",
+        ),
+    ] {
+        for is_copied in [false, true] {
+            let sheet = TempSheet::pending(2);
+            sheet.write_settings(&format!("['input.csv']\n{settings}\n"));
+            let job = "echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT";
+            end(&mut sheet.run(&format!("-q {stage}"), job)).with(0);
+            let orders = sheet.folder().join("orders.csv");
+            match is_copied {
+                false => std::fs::rename(sheet.path(), &orders).unwrap(),
+                true => drop(std::fs::copy(sheet.path(), &orders).unwrap()),
+            }
+            for dry in [&[][..], &["--dry-run"]] {
+                let mut run = tickoff();
+                run.arg("run").arg(&orders).args(dry);
+                let ended = end(run.args(["--", "touch", "ran"]).current_dir(sheet.folder()));
+                assert_eq!(ended.code, 3, "{ended:?}");
+                let wanted = format!(
+                    "has results that were written as input.csv, and tickoff.toml says of input.csv what it does not say of this sheet, {said}: give"
+                );
+                assert!(ended.stderr.contains(&wanted), "{ended:?}");
+            }
+            let text = std::fs::read_to_string(sheet.folder().join("tickoff.toml")).unwrap();
+            sheet.write_settings(&text.replace("input.csv", "orders.csv"));
+            let mut run = tickoff();
+            run.arg("run").arg(&orders).args(stage.split_whitespace());
+            end(run.args(["--", "touch", "ran"]).current_dir(sheet.folder())).with(0);
+            assert!(!sheet.folder().join("ran").exists() || !stage.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_keeps_the_results_remembers_what_the_words_of_its_input_mean() {
+    let sheet = TempSheet::pending(2);
+    sheet.write_settings("['input.csv']\ndone = ['NO_ATTACHMENTS']\n");
+    let job = "echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT";
+    end(&mut sheet.run("-q --output copy.csv", job)).with(0);
+    let mut pending = tickoff();
+    pending
+        .args(["pending", "copy.csv"])
+        .current_dir(sheet.folder());
+    assert_eq!(end(&mut pending).with(0).stdout, "");
 }

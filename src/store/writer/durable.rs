@@ -402,6 +402,11 @@ impl Durable {
         self.known = Some((public, frames));
     }
 
+    /// The log that begins next holds all of another one, with this id and so many frames.
+    pub(super) fn goes_on_from(&mut self, log: (String, usize)) {
+        self.journal.goes_on_from(log);
+    }
+
     fn begin_as_known(&mut self, public: ContentHash) -> Result<()> {
         let Some((of, known)) = self.known.take() else {
             return Ok(());

@@ -261,11 +261,18 @@ impl Writer {
         };
         let old = self.sheet.load_full();
         let built = self.site.build(snapshot);
-        let suspicious = is_suspicious(&built, &old);
+        let mut suspicious = is_suspicious(&built, &old);
         if suspicious && age < SETTLE_SUSPICIOUS {
             return Ok(false);
         }
         let (history, sample) = self.durable.history()?;
+        let built = built.and_then(|new| new.doubled(&history).map_or(Ok(new), Err));
+        if built.is_err() && !suspicious {
+            if age < SETTLE_SUSPICIOUS {
+                return Ok(false);
+            }
+            suspicious = true;
+        }
         let reading = built.as_ref().ok().map(|new| {
             let reading = Reading::of(
                 &history,
@@ -417,6 +424,7 @@ impl Writer {
             mut merged,
             taken,
             again,
+            edited_again,
             unclear,
             lost,
             illegible,
@@ -429,12 +437,21 @@ impl Writer {
         if !rekeyed.is_empty() {
             self.outside.has_rekeyed = true;
             let status = self.site.options.stage.status();
-            let keys: Vec<String> = rekeyed.into_iter().map(|row| row.key).collect();
+            let of = |is_copy: bool| {
+                let rows = rekeyed.iter().filter(move |row| row.is_copy == is_copy);
+                rows.map(|row| row.key.clone()).collect::<Vec<String>>()
+            };
+            let (copies, keys) = (of(true), of(false));
             let copied = match merged.unplaced.iter().any(|row| !row.aside) {
                 true => " a copy has the results of keys that no row has any more;",
                 false => "",
             };
-            tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done;{copied} tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
+            if !keys.is_empty() {
+                tracing::warn!(rows = keys.len(), keys = %escape_list(&keys), "rows that had a result have another key now and stay done;{copied} tickoff set FILE KEY {status}=PENDING has one of them run under the new one");
+            }
+            if !copies.is_empty() {
+                tracing::warn!(rows = copies.len(), keys = %escape_list(&copies), "rows that were added show the status, the time and all results of another row, and so are done: they seem to be copies of it; tickoff set FILE KEY {status}=PENDING has one of them run");
+            }
         }
         if !illegible.is_empty() {
             let encoding = self.site.options.encoding.name();
@@ -466,6 +483,9 @@ impl Writer {
         if !again.is_empty() {
             let status = self.site.options.stage.status();
             tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY {status}=PENDING has one of them run again");
+        }
+        if !edited_again.is_empty() {
+            tracing::warn!(rows = edited_again.len(), keys = %escape_list(&edited_again), "another program saved a version of the sheet without edits that had been taken over in these rows before; they are written again, and a STATUS among them counts");
         }
         if !unclear.is_empty() {
             tracing::warn!(rows = unclear.len(), keys = %escape_list(&unclear), "whoever saved the sheet may or may not have seen these results; they stay, and tickoff set changes them");

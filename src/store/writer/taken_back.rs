@@ -57,12 +57,13 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
         }
         let bytes = |sheet: &Sheet, row| sheet.bytes()[sheet.base_span(row)].to_vec();
         let before = only(first, &key);
-        if before.is_none() && has(first, &key) || !has(new, &key) {
-            return before.is_none();
+        let now = only(new, &key);
+        if before.is_none() && (has(first, &key) || !has(new, &key)) {
+            return true;
         }
-        let Some(now) = only(new, &key) else {
+        if now.is_none() && has(new, &key) {
             return false;
-        };
+        }
         if before.is_some_and(|before| bytes(first, before) == bytes(old, row)) {
             return false;
         }
@@ -75,7 +76,7 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
             // Where a column is not there any more the header tells.
             is.is_some()
                 && !before.is_some_and(|before| shows(first, before, was))
-                && !shows(new, now, is)
+                && !now.is_some_and(|now| shows(new, now, is))
                 && history.cell(&key, name).is_none()
         })
     };

@@ -688,7 +688,8 @@ fn a_row_that_was_put_back_under_a_second_name_is_not_asked_about_under_a_third(
     let text = fs::read_to_string(&second).unwrap();
     let put_back = format!("PO1;COMPLETED;{SECOND};;2;");
     assert!(text.contains(&put_back), "{text}");
-    fs::write(&second, text.replace(&put_back, "PO1;;;;;")).unwrap();
+    let status = format!("PO1;;{SECOND};;2;");
+    fs::write(&second, text.replace(&put_back, &status)).unwrap();
     rested(&second);
     on(&second, "set", &["PO0", "note=x"]).with(0);
     let third = sheet.folder().join("third.csv");

@@ -1,5 +1,7 @@
 //! Columns come, go and change their names.
 
+use std::fs;
+
 use super::{
     Before, Crash, During, FIRST, HEADER, JOB, REST, Scene, check, check_quiet, lines, without,
 };
@@ -24,6 +26,57 @@ fn a_column_that_is_added_stays_with_its_cells() {
         assert_eq!(scene.sheet.cell("P11", "colour"), "c12");
         scene.check_results(&[]);
     }
+}
+
+#[test]
+fn a_column_of_the_same_name_in_front_of_one_with_results_is_refused() {
+    let result = "echo out=r-$TICKOFF_KEY > $TICKOFF_RESULT";
+    let put_in_front = |sheet: &TempSheet| {
+        let row = |(at, line): (usize, &str)| {
+            let (key, rest) = line.split_once(';').unwrap();
+            format!("{key};{};{rest}\n", if at == 0 { "Out" } else { "mine" })
+        };
+        let text: String = sheet.text().lines().enumerate().map(row).collect();
+        fs::write(sheet.folder().join("saved"), &text).unwrap();
+        fs::rename(sheet.folder().join("saved"), sheet.path()).unwrap();
+        text
+    };
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\nP3\n");
+    end(&mut sheet.run("-q --limit 1", result)).with(0);
+    let saved = put_in_front(&sheet);
+    let said = "has the column out twice, and the results in the second of them, column 6; the next ones would be written over the first, column 2: rename one of the two";
+    for command in [
+        sheet.run("-q", result),
+        sheet.run("-q --dry-run", result),
+        sheet.tickoff("init"),
+    ] {
+        let mut command = command;
+        let ended = end(&mut command).with(3);
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
+    let checked = end(&mut sheet.tickoff("check")).with(3);
+    assert!(checked.stdout.contains(said), "{checked:?}");
+    assert_eq!(sheet.text(), saved);
+
+    let sheet = TempSheet::new("PO_NUMBER\nP1\nP2\nP3\n");
+    let script = format!("case $TICKOFF_KEY in PO2|P2) : > second; await go;; esac; {result}");
+    let run = Running::start(&mut sheet.run("-q -j1", &script));
+    wait_until("the first result is visible", || {
+        sheet.text().contains("r-P1") && sheet.folder().join("second").exists()
+    });
+    let saved = put_in_front(&sheet);
+    fs::write(sheet.folder().join("go"), "").unwrap();
+    run.end().with(0);
+    let copies = sheet.backup_names();
+    let outside = copies
+        .iter()
+        .find(|name| name.ends_with(".outside.csv"))
+        .unwrap();
+    assert_eq!(
+        fs::read_to_string(sheet.backups().join(outside)).unwrap(),
+        saved
+    );
+    assert_eq!(sheet.cell("P2", "out"), "r-P2");
 }
 
 #[test]

@@ -196,6 +196,8 @@ fn results_that_a_sheet_does_not_show_go_along_with_its_folder() {
     assert_eq!(completed(&fs::read_to_string(&moved).unwrap()), 4);
 }
 
+const LACKS: &str = "another sheet of the folder has results that this one, which shows earlier ones of them, lacks: these rows are to be done again here";
+
 #[test]
 fn a_copy_is_a_sheet_of_its_own() {
     for when in [Before, During, Crash] {
@@ -208,7 +210,12 @@ fn a_copy_is_a_sheet_of_its_own() {
         assert_eq!(text(&scene, "copy.csv"), then);
         scene.ran();
         let before = scene.sheet.text();
-        assert_eq!(run(&scene, "copy.csv").with(0).stderr, "");
+        let said = run(&scene, "copy.csv").with(0).stderr;
+        assert!(
+            said.ends_with(&format!("{LACKS} rows=6 other=input.csv\n")),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
         assert_eq!(scene.ran(), REST);
         assert_eq!(completed(&text(&scene, "copy.csv")), 12);
         assert_eq!(scene.sheet.text(), before);

@@ -24,6 +24,26 @@ fn a_row_that_is_added_is_run_by_the_next_run() {
     assert_eq!(scene.ran(), ["P99"]);
 }
 
+#[test]
+fn a_row_that_is_copied_stays_done_and_is_named() {
+    let copy = |text: &str| {
+        let copied = text.lines().find(|line| line.starts_with("P01;")).unwrap();
+        text.to_owned() + &copied.replace("P01;", "P99;") + "\n"
+    };
+    for when in [Before, During, Crash] {
+        let (scene, ended) = check(when, 1, copy);
+        let said = ended
+            .stderr
+            .matches("show the status, the time and all results of another row")
+            .count();
+        assert_eq!(said, 1, "{ended:?}");
+        assert!(ended.stderr.contains("rows=1 keys=P99"), "{ended:?}");
+        scene.check_results(&[]);
+        assert_eq!(scene.next().with(0).stderr, "", "it is said once");
+        assert!(!scene.ran().contains(&"P99".to_owned()));
+    }
+}
+
 const NO_PLACE: &str = "the sheet has no place for results keys=P01";
 
 #[test]

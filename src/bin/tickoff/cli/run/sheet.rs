@@ -28,6 +28,7 @@ pub fn open(
             refuse_without_column(args, &Sheet::read_for_a_run(&args.sheet.file, &options)?)?;
         }
         let session = Session::open(&args.sheet.file, &options)?;
+        refuse_settings_of_another_name(args, &session.handler().sheet())?;
         jobs::must_fit(args, &session.columns())?;
         return Ok(session);
     };
@@ -67,9 +68,43 @@ pub fn read_fit(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
     let options = options(args)?;
     refuse_own_column(args, &options)?;
     let sheet = read(args, jobs, &options)?;
+    if args.output.is_none() {
+        refuse_settings_of_another_name(args, &sheet)?;
+    }
     refuse_without_column(args, &sheet)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
+}
+
+/// Refuses a sheet that has the results of another name, of which `tickoff.toml` says what it does not say of this one:
+/// rows that are done would not count as such.
+fn refuse_settings_of_another_name(args: &RunArgs, sheet: &Sheet) -> Result<(), Failure> {
+    let Some(other) = sheet.shows_results_of() else {
+        return Ok(());
+    };
+    let of_other = Settings::of(&sheet.path().with_file_name(other))?;
+    // What it takes to read the sheet is missed without a word from here.
+    let of_other = Settings {
+        done: of_other.done,
+        failed: of_other.failed,
+        todo: of_other.todo,
+        stages: of_other.stages,
+        ..Settings::default()
+    };
+    let own = args.words.put_into(args.sheet.settings()?);
+    let lines = of_other.lines_beyond(&own.or(Settings::of(sheet.path())?));
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let other = escape(other);
+    Err(Failure::Other(
+        Exit::BadSheet,
+        format!(
+            "{} has results that were written as {other}, and tickoff.toml says of {other} what it does not say of this sheet, {}: give this name a table there too, or rename that one",
+            escape(&sheet.path().to_string_lossy()),
+            escape(&lines.join(", "))
+        ),
+    ))
 }
 
 /// Refuses a column that cannot take what the commands say.
@@ -159,9 +194,7 @@ fn remember(args: &RunArgs, copy: &Path, display: &Display) -> Result<(), Failur
             duplicates: None,
             ..typed.clone()
         },
-        false => typed
-            .clone()
-            .or(of_reading(Settings::of(&args.sheet.file)?)),
+        false => typed.clone().or(Settings::of(&args.sheet.file)?),
     };
     match read.remember_unsaid(copy) {
         Ok(lines) => lines.iter().for_each(|line| {
@@ -184,17 +217,6 @@ fn remember(args: &RunArgs, copy: &Path, display: &Display) -> Result<(), Failur
         );
     }
     Ok(())
-}
-
-/// Those without which a sheet cannot be read. What its words mean is taken from the input's settings by each run.
-fn of_reading(settings: Settings) -> Settings {
-    Settings {
-        key: settings.key,
-        delimiter: settings.delimiter,
-        encoding: settings.encoding,
-        duplicates: settings.duplicates,
-        ..Settings::default()
-    }
 }
 
 /// Two names of one sheet are a mistake on the command line.
