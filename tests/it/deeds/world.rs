@@ -262,7 +262,9 @@ impl World {
             let is_shown = shown.is_some_and(|shown| is_same(&cell.1, shown, value));
             let is_somewhere = is_shown
                 || value.is_empty()
-                || in_journals.contains(&(cell.clone(), value.clone()))
+                || in_journals
+                    .iter()
+                    .any(|(known, it)| known == cell && is_same(&cell.1, it, value))
                 || self.is_in_copy(cell, value, true);
             if !is_somewhere {
                 return Err(format!(
