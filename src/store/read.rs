@@ -173,16 +173,18 @@ fn show(
     if let Some(refused) = left_behind::took_links_place(target, options, sheet, hash)? {
         return Ok(Some(refused));
     }
-    let log = match log {
-        Some(own) => Some(later(own, target, options, sheet)?),
-        None => None,
-    };
-    let Some(frames) = &log else {
-        let found = left_behind::look_for(target, options, sheet, hash)?;
-        if let Some(name) = &found.results_of {
-            sheet.is_known_as(name);
+    let frames = &match log {
+        Some(own) => later(own, target, options, sheet)?,
+        None => {
+            let found = left_behind::look_for(target, options, sheet, hash)?;
+            if let Some(name) = &found.results_of {
+                sheet.is_known_as(name);
+            }
+            if found.known_from.is_none() {
+                return Ok(found.left.map(|left| left.question(sheet.path())));
+            }
+            found.known
         }
-        return Ok(found.left.map(|left| left.question(sheet.path())));
     };
     let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::command_line::{Ended, end, tickoff};
 use crate::fixture::{TempSheet, rested};
@@ -288,4 +290,34 @@ fn the_input_is_not_taken_for_a_copy_of_it_that_was_killed() {
     let ended = run(&sheet, "input.csv --output copy2.csv");
     assert!(!ended.stderr.contains("input.csv was called"), "{ended:?}");
     assert_eq!(sheet.text(), SHEET);
+}
+
+#[test]
+fn a_reader_and_a_dry_run_ask_of_a_renamed_sheet_what_a_run_asks() {
+    let sheet = TempSheet::new(
+        "PO_NUMBER;STATUS;LAST_PROCESSED;ERROR_MESSAGE;out;note\nPO1;;;;;\nPO2;;;;;\nPO3;;;;;\n",
+    );
+    run(&sheet, "input.csv -q --only PO3").with(0);
+    thread::sleep(Duration::from_millis(1_100));
+    run(&sheet, "input.csv -q --only PO1").with(0);
+    let with_row = |text: &str, row: &str| -> String {
+        let lines = text.lines();
+        let lines = lines.map(|line| if line.starts_with("PO3;") { row } else { line });
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    save(sheet.path(), &with_row(&sheet.text(), "PO3;;;;;"));
+    run(&sheet, "input.csv -q --only PO1").with(0);
+    let by_hand = with_row(&sheet.text(), "PO3;COMPLETED;;;;").replace("r-PO1;", "r-PO1;x");
+    let orders = sheet.folder().join("orders.csv");
+    fs::rename(sheet.path(), &orders).unwrap();
+    save(&orders, &by_hand);
+    let asked = "may or may not have seen its newest results";
+    for options in ["-q", "--dry-run"] {
+        let ended = run(&sheet, &format!("orders.csv {options}")).with(3);
+        assert!(ended.stderr.contains(asked), "{ended:?}");
+    }
+    let mut status = tickoff();
+    status.args(["status", "orders.csv"]);
+    let told = end(status.current_dir(sheet.folder())).with(0);
+    assert!(told.stderr.contains(asked), "{told:?}");
 }

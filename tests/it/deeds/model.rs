@@ -540,6 +540,18 @@ impl Model {
         self.cut = self.versions.len() - 1;
     }
 
+    /// Whether the sheet shows of which journal it is: under another name it has all of that.
+    pub fn shows_a_time(&self) -> bool {
+        let shown = &self.latest().table;
+        self.written.iter().any(|((po, column), values)| {
+            let shown = shown.get(po, column).unwrap_or("");
+            let mut values = values.iter();
+            column == "LAST_PROCESSED"
+                && !shown.is_empty()
+                && values.any(|value| is_same(column, value, shown))
+        })
+    }
+
     /// What journal there was is gone, and nobody can have noticed: what the sheet shows is all that is known.
     pub fn forget(&mut self) {
         let shown = self.latest().table.clone();

@@ -78,7 +78,9 @@ impl World {
 
     fn was_not_asked(&mut self) {
         if std::mem::take(&mut self.is_renamed_since) {
-            self.model.begin_journal();
+            if !self.model.shows_a_time() {
+                self.model.begin_journal();
+            }
             self.has_left_journal = true;
         }
         self.model.may_ask.clear();
