@@ -32,14 +32,14 @@ impl BackupManager {
             let is_meant = |path: &PathBuf| path.file_name() == entry.path.file_name();
             sessions.contains(&entry.session_id) || protect.iter().any(is_meant)
         };
-        let mut old = self.entries()?;
-        let oldest_told = old.iter().rposition(|entry| entry.origin.is_some());
-        let mut place = 0..;
-        old.retain(|entry| {
-            let is_told = Some(place.next().unwrap_or_default()) < oldest_told;
+        let entries = self.entries()?;
+        let oldest_told = entries.iter().rposition(|entry| entry.origin.is_some());
+        let ours = entries.into_iter().enumerate().filter(|(at, entry)| {
+            let is_told = Some(*at) < oldest_told;
             let is_theirs = entry.is_edited(is_told) || self.is_used_as_a_sheet(entry);
             is_among(&entry.session_id) && !is_theirs
         });
+        let mut old: Vec<Entry> = ours.map(|(_, entry)| entry).collect();
         let mut old = old.split_off(self.keep.min(old.len()));
         old.retain(|entry| !is_spared(entry));
         self.delete(old)

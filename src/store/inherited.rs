@@ -1,6 +1,6 @@
 //! How a log begins whose sheet shows results of an earlier one.
 //!
-//! It was renamed or copied, an old version took its place, or the rest was given up. What the sheet shows is known
+//! It was copied, an old version took its place, or the rest was given up. What the sheet shows is known
 //! from then on as if this log had written it: a save from before it takes nothing away, and a row that is removed leaves
 //! its result in a copy. What the sheet does not show never was.
 

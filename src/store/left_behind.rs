@@ -11,7 +11,9 @@
 //! has to have been saved under the name of the journal's sheet, as far as its times tell.
 //!
 //! A journal of which all is shown stays where it is, though a sheet under another name be the very version that it
-//! made public. Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
+//! made public: that one's own log begins with all of it, so that what somebody took out of the sheet before it was
+//! renamed is judged as under its old name, and is taken over by that name's log if the sheet has it again
+//! ([`gone_on_with`]). Nothing is to be saved there, and the old name may come back: what is put in its place, a backup say,
 //! lacks the results, and only the journal beside it tells so. The price is a question about a later file that has the
 //! old name and the same keys; its answer loses nothing.
 //!
