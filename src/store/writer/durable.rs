@@ -307,6 +307,8 @@ impl Durable {
         is_same_sheet: bool,
     ) -> Result<()> {
         self.keep_unplaced(site)?;
+        // Else the same would be found, and asked, again.
+        self.begin_as_known(public)?;
         if !self.journal.exists() {
             return Ok(());
         }

@@ -643,6 +643,27 @@ fn what_it_lacks_can_be_given_up() {
     assert_eq!(on(&renamed, "set", &["PO2", "note=x"]).with(0).stderr, "");
 }
 
+/// Its own log begins with what was given up as well, though the sheet shows nothing of the log of its name before.
+#[test]
+fn what_is_given_up_under_another_name_is_not_asked_about_again() {
+    let sheet = sheet(3);
+    result(&sheet, "PO1", &completed(FIRST));
+    let older = sheet.text();
+    end(sheet.tickoff("set").args(["PO0", "note=x"])).with(0);
+    save(&sheet, older.replace("n0", "mine"));
+    let renamed = sheet.folder().join("renamed.csv");
+    fs::rename(sheet.path(), &renamed).unwrap();
+    let text = fs::read_to_string(&renamed).unwrap();
+    let pending = || on(&renamed, "pending", &[]).with(0).stderr;
+    let asked = on(&renamed, "set", &["PO1", "note=z"]).with(3);
+    assert!(asked.stderr.contains("tickoff recover"), "{asked:#?}");
+    assert!(pending().contains("tickoff recover"), "{}", pending());
+    on(&renamed, "recover", &["--discard"]).with(0);
+    assert_eq!(fs::read_to_string(&renamed).unwrap(), text);
+    assert_eq!(pending(), "");
+    assert_eq!(on(&renamed, "set", &["PO1", "note=z"]).with(0).stderr, "");
+}
+
 /// Nothing is lost with a copy that was worked on to try it, and that is gone.
 #[test]
 fn a_sheet_of_which_a_copy_was_worked_on_is_not_asked_about() {

@@ -57,7 +57,7 @@ pub struct World {
 
 impl World {
     pub fn new(table: &Table) -> World {
-        let root = tempfile::tempdir().unwrap();
+        let mut root = tempfile::tempdir().unwrap(); root.disable_cleanup(std::env::var_os("KEEPIT").is_some());
         let folder = root.path().join("0");
         fs::create_dir(&folder).unwrap();
         let mut world = World {
