@@ -387,7 +387,7 @@ impl World {
         if !waits {
             // Who put it there had seen the old one, which nothing is left to be done for.
             let may_ask = std::mem::take(&mut self.model.may_ask);
-            self.model.forget();
+            self.model.forget(false);
             self.model.wants.clear();
             self.model.may_ask = may_ask;
         }
@@ -420,6 +420,7 @@ impl World {
         self.is_renamed_since |= !waits && (self.is_interrupted || is_older);
         match waits || self.is_renamed_since {
             true => self.model.may_ask.push("it was renamed"),
+            false if self.model.shows_a_time() => {}
             false => self.model.begin_journal(),
         }
         let _ = dice;
@@ -433,9 +434,10 @@ impl World {
             return Ok(());
         }
         if self.live.is_none() {
-            self.model.forget();
+            let has_other = !self.journals().is_empty();
+            self.model.forget(has_other);
             self.is_interrupted = false;
-            self.has_left_journal |= !self.journals().is_empty();
+            self.has_left_journal |= has_other;
             return Ok(());
         }
         // It is noticed with the next result.

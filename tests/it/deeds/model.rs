@@ -457,10 +457,11 @@ impl Model {
         });
     }
 
-    /// Whether both traces tell that the save's author saw this in a cell, and not only an older result that is
-    /// the same.
+    /// Whether both traces tell that the save's author saw this in a cell, and not only an older result, or what somebody
+    /// wrote who did not know it, that is the same.
     fn is_told_by(&self, evidence: &Evidence, cell: &Cell, value: &str, since: usize) -> bool {
-        let shows = |at: &usize| *at >= since && self.shows(*at, cell, value);
+        let knows = |at: usize| at >= since && self.versions[at].knows >= since;
+        let shows = |at: &usize| knows(*at) && self.shows(*at, cell, value);
         evidence.seen.iter().any(shows) && evidence.near.iter().all(shows)
     }
 
@@ -552,8 +553,9 @@ impl Model {
         })
     }
 
-    /// What journal there was is gone, and nobody can have noticed: what the sheet shows is all that is known.
-    pub fn forget(&mut self) {
+    /// What journal there was is gone, and nobody can have noticed: what the sheet shows is all that is known, and what
+    /// the journal of its name before tells, if there is one.
+    pub fn forget(&mut self, has_other: bool) {
         let shown = self.latest().table.clone();
         self.wants = std::mem::take(&mut self.wants)
             .into_iter()
@@ -573,8 +575,13 @@ impl Model {
                 ))
             })
             .collect();
-        self.written.clear();
-        self.before.clear();
+        if !has_other {
+            self.written.clear();
+            self.before.clear();
+        }
+        for (cell, values) in &mut self.written {
+            values.extend(shown.get(&cell.0, &cell.1).map(str::to_owned));
+        }
         self.aside.clear();
         self.may_ask.clear();
         self.has_taken_edit_back = false;

@@ -87,20 +87,21 @@ impl World {
         self.model.has_taken_edit_back = false;
     }
 
+    fn may_be_asked(&self, asked: &str) -> bool {
+        let is_of_left_journal = self.has_left_journal && asked.contains(" was called ");
+        // Which of the two it is that takes an edit back, a later hand or an old save, nothing tells.
+        let is_edit = |want: &Want| matches!(want, Want::Edit { .. });
+        let is_of_edit = asked.contains("what stood there before another program changed it")
+            && (self.model.has_taken_edit_back || self.model.wants.values().any(is_edit));
+        !self.model.may_ask.is_empty() || is_of_left_journal || is_of_edit
+    }
+
     /// A person decides what is to become of the results.
     fn decide(&mut self, asked: &str, dice: &mut Rng) -> Check {
         self.count("asked");
         self.tell(format!("  asked: {}", asked.trim()));
         let is_of_left_journal = self.has_left_journal && asked.contains(" was called ");
-        // Which of the two it is that takes an edit back, a later hand or an old save, nothing tells.
-        let is_of_edit = asked.contains("what stood there before another program changed it")
-            && (self.model.has_taken_edit_back
-                || self
-                    .model
-                    .wants
-                    .values()
-                    .any(|want| matches!(want, Want::Edit { .. })));
-        if self.model.may_ask.is_empty() && !is_of_left_journal && !is_of_edit {
+        if !self.may_be_asked(asked) {
             return Err(format!("it is asked without need: {asked}"));
         }
         self.is_renamed_since = false;
@@ -506,8 +507,7 @@ impl World {
         if ended.code == 3 {
             // It is to be decided about the sheet, and nothing is made before.
             let asked = format!("tickoff recover {} ", self.path().display());
-            let may_ask = !self.model.may_ask.is_empty()
-                || self.has_left_journal && ended.stderr.contains(" was called ");
+            let may_ask = self.may_be_asked(&ended.stderr);
             let is_made = self.folder.join(&copy).exists();
             return match ended.stderr.contains(&asked) && may_ask && !is_made {
                 true => Ok(()),
