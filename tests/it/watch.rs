@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command_line::{Running, end, wait_until};
 use crate::fixture::TempSheet;
+use crate::printed::terminal::Terminal;
 
 #[test]
 fn a_run_is_watched_to_its_end() {
@@ -94,4 +95,27 @@ fn a_second_session_is_told_who_runs_however_much_that_one_tells() {
     );
     fs::write(sheet.folder().join("go"), "").unwrap();
     run.end().with(0);
+}
+
+/// With Ctrl-S; what it draws meanwhile is read by nobody.
+#[test]
+fn on_a_terminal_that_was_stopped_it_ends_at_a_signal_and_leaves_the_terminal_as_it_was() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let sheet = TempSheet::pending(2);
+        let run = Running::start(&mut sheet.run("-j 1", "touch begun; hang"));
+        wait_until("the job has begun", || {
+            sheet.folder().join("begun").exists()
+        });
+        let script = "echo $$ > watch.new; mv watch.new watch; exec \"$0\" \"$@\"";
+        let mut watch = Terminal::of_shell(script, &sheet.tickoff("watch"));
+        wait_until("the run is shown", || {
+            watch.rows().concat().contains("0/2") && !watch.echoes()
+        });
+        watch.press(b"\x13");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let pid = sheet.lines("watch").concat().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        watch.end(code);
+        run.kill();
+    }
 }

@@ -420,7 +420,8 @@ impl World {
         self.is_renamed_since |= !waits && (self.is_interrupted || is_older);
         match waits || self.is_renamed_since {
             true => self.model.may_ask.push("it was renamed"),
-            false if self.model.shows_a_time() => {}
+            // An older version may yet take its place, of which nothing tells under the new name.
+            false if self.model.shows_a_time() => self.has_new_name = true,
             false => self.model.begin_journal(),
         }
         let _ = dice;

@@ -544,12 +544,15 @@ impl Model {
     /// Whether the sheet shows of which journal it is: under another name it has all of that.
     pub fn shows_a_time(&self) -> bool {
         let shown = &self.latest().table;
-        self.written.iter().any(|((po, column), values)| {
+        self.written.iter().any(|(cell, values)| {
+            let (po, column) = cell;
             let shown = shown.get(po, column).unwrap_or("");
-            let mut values = values.iter();
+            let is_shown = |value: &String| is_same(column, value, shown);
+            let before = self.before.get(cell).map(|(before, _)| before);
             column == "LAST_PROCESSED"
                 && !shown.is_empty()
-                && values.any(|value| is_same(column, value, shown))
+                && values.iter().any(is_shown)
+                && !before.is_some_and(is_shown)
         })
     }
 

@@ -77,12 +77,12 @@ impl World {
     }
 
     fn was_not_asked(&mut self) {
-        if std::mem::take(&mut self.is_renamed_since) {
-            if !self.model.shows_a_time() {
-                self.model.begin_journal();
-            }
-            self.has_left_journal = true;
+        let is_renamed_since = std::mem::take(&mut self.is_renamed_since);
+        let has_new_name = std::mem::take(&mut self.has_new_name);
+        if (is_renamed_since || has_new_name) && !self.model.shows_a_time() {
+            self.model.begin_journal();
         }
+        self.has_left_journal |= is_renamed_since;
         self.model.may_ask.clear();
         self.model.has_taken_edit_back = false;
     }
@@ -104,7 +104,7 @@ impl World {
         if !self.may_be_asked(asked) {
             return Err(format!("it is asked without need: {asked}"));
         }
-        self.is_renamed_since = false;
+        (self.is_renamed_since, self.has_new_name) = (false, false);
         self.check_results()?;
         let before = self.text()?;
         if dice.u32(..4) == 0 {

@@ -36,6 +36,8 @@ pub struct World {
     /// about, and which version that is the model does not know; if nothing is asked, it is thought that all went
     /// along.
     pub is_renamed_since: bool,
+    /// Whether the sheet was renamed while it showed what its journal knows, and was not worked on since.
+    pub has_new_name: bool,
     /// Whether that was so once, or the sheet was renamed and an older version saved before it was worked on, or its
     /// journal removed: that of the first name still lies there, and may be asked about whenever the sheet shows less
     /// than it knows.
@@ -57,7 +59,8 @@ pub struct World {
 
 impl World {
     pub fn new(table: &Table) -> World {
-        let mut root = tempfile::tempdir().unwrap(); root.disable_cleanup(std::env::var_os("KEEPIT").is_some());
+        let mut root = tempfile::tempdir().unwrap();
+        root.disable_cleanup(std::env::var_os("KEEPIT").is_some());
         let folder = root.path().join("0");
         fs::create_dir(&folder).unwrap();
         let mut world = World {
@@ -69,6 +72,7 @@ impl World {
             held: None,
             is_interrupted: false,
             is_renamed_since: false,
+            has_new_name: false,
             has_left_journal: false,
             mounted: None,
             serial: 0,
