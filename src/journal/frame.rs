@@ -9,6 +9,7 @@
 //! where it was written: one that a disk or a person put elsewhere is not applied twice. A length of
 //! zero is the end: reserved space is filled with zeros.
 
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -313,6 +314,9 @@ pub(crate) struct Head {
     /// The id of the log of another name of this sheet with which it began, and how many frames that had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goes_on_from: Option<(String, usize)>,
+    /// Another name that the sheet, or the one of which it shows results, had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name_before: Option<String>,
     /// The key column; of several all names as one text, so that a version which knows only of one refuses the
     /// log.
     pub(super) key: String,
@@ -338,6 +342,7 @@ impl Head {
             sheet: sheet.to_owned(),
             copy_of: None,
             goes_on_from: None,
+            name_before: None,
             key: key.title(),
             key_columns: key.is_several().then(|| key.clone()),
             session: None,
@@ -348,12 +353,22 @@ impl Head {
     /// Of a log that takes this one's place now.
     pub(crate) fn successor(&self, sheet: &Path) -> Head {
         let before = self.after.iter().take(MAX_PREDECESSORS - 1);
+        let name = sheet.file_name().and_then(OsStr::to_str);
+        let name_before = self.earlier_name(name.unwrap_or_default());
         Head {
             after: std::iter::once(&self.id).chain(before).cloned().collect(),
             copy_of: self.copy_of.clone(),
             goes_on_from: self.goes_on_from.clone(),
+            name_before: name_before.map(str::to_owned),
             ..Head::new(sheet, &self.key())
         }
+    }
+
+    /// The last other name of a sheet that has this one now, if it had any.
+    pub(crate) fn earlier_name(&self, now: &str) -> Option<&str> {
+        let began_as = self.sheet.file_name().and_then(OsStr::to_str);
+        let mut names = began_as.into_iter().chain(self.name_before.as_deref());
+        names.find(|name| *name != now)
     }
 
     /// The columns by whose cells the rows are named.

@@ -114,20 +114,23 @@ impl Journal {
         Ok(inode(Journal::find(target)?.as_ref())? == inode(found)?)
     }
 
-    /// The frames of a log that was found beside a sheet with these bytes.
+    /// The frames of a log that was found beside a sheet with these bytes, and the last other name of the sheet.
     pub(crate) fn read(
         target: &Target,
         found: Option<&File>,
         (key, encoding): (&KeyColumns, Encoding),
         sheet: &[u8],
-    ) -> Result<Vec<Frame>> {
+    ) -> Result<(Vec<Frame>, Option<String>)> {
         let Some(file) = found else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let log = read_log(file, target)?;
+        let head = log.head.as_ref();
+        let name_before = head.and_then(|head| head.earlier_name(target.name()));
+        let name_before = name_before.map(str::to_owned);
         if let Some(head) = &log.head {
             if log.has_no_results() && log.has_another_key(key) {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), None));
             }
             check_head(head, target, key)?;
         }
@@ -142,7 +145,8 @@ impl Journal {
         }
         let frames = log.all_frames();
         let seen = Reading::beside(sheet, &frames, encoding).all_seen(frames);
-        seen.map_err(|name| in_another_encoding(target, &name, encoding))
+        let seen = seen.map_err(|name| in_another_encoding(target, &name, encoding));
+        Ok((seen?, name_before))
     }
 
     /// The inode of the log that is there.
@@ -182,10 +186,14 @@ impl Journal {
         Ok((journal, left, frames))
     }
 
-    /// The name that the sheet had when the log began, if it has another one now.
+    /// The last other name of the sheet, if it had any.
     pub(crate) fn earlier_name(&self) -> Option<&str> {
-        let name = self.head.sheet.file_name()?.to_str()?;
-        (name != self.target.name()).then_some(name)
+        self.head.earlier_name(self.target.name())
+    }
+
+    /// The log that begins next is of a sheet that had this name, or shows results that were written under it.
+    pub(crate) fn was_called(&mut self, name: &str) {
+        self.head.name_before = Some(name.to_owned());
     }
 
     pub(crate) fn id(&self) -> &str {

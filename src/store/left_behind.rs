@@ -25,7 +25,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::link::{self, Leads, Link};
@@ -114,14 +114,28 @@ pub(crate) fn refuse_led_away(link: &Link) -> Result<()> {
 
 /// What others did to the sheet itself since is in the version that is kept.
 fn how_to_put_back(name: &Path, sheet: &Path) -> String {
-    let mut kept = sheet.as_os_str().to_owned();
-    kept.push(".before");
+    let kept = free_name(sheet, ".before");
     format!(
         "to bring both together, ln {} && mv {} && ln -s {} and run the command again",
-        command_line([sheet, Path::new(&kept)].into_iter()),
+        command_line([sheet, &kept].into_iter()),
         command_line([name, sheet].into_iter()),
         command_line([sheet, name].into_iter()),
     )
+}
+
+/// A name beside a file that nothing has yet.
+fn free_name(file: &Path, suffix: &str) -> PathBuf {
+    let numbered = |number: usize| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        if number > 1 {
+            name.push(number.to_string());
+        }
+        PathBuf::from(name)
+    };
+    let mut names = (1..).map(numbered);
+    let free = names.find(|name| name.symlink_metadata().is_err());
+    free.expect("there is no end of names")
 }
 
 /// Whether a file lacks results of the sheet to which a link led that had the file's name before. A sheet of
@@ -436,15 +450,14 @@ pub(crate) fn beside_another(
             Journal::path_beside(&other.place),
             Journal::path_beside(target),
         );
-        let mut aside = beside.as_os_str().to_owned();
-        aside.push(".other");
+        let aside = free_name(&beside, ".other");
         return Ok(Some(Error::Unsuitable {
             problem: format!(
                 "was called {} when it was worked on, and {} was left there with results for {} that it does not show; the journal beside it knows nothing of them: mv -n {} and run tickoff recover {} --apply, which writes them, or --discard, which gives them up and keeps them in a copy",
                 Escaped::text(other.place.name()),
                 escape(&from.display().to_string()),
                 rows_text(rows),
-                command_line([beside.as_os_str(), &aside].into_iter()),
+                command_line([&beside, &aside].into_iter()),
                 command_line([target.path()].into_iter()),
             ),
             path: target.path().to_owned(),

@@ -62,6 +62,7 @@ impl Sheet {
         let Settled {
             mut bytes,
             log,
+            name_before,
             target,
             options,
         } = read_settled(path, options)?;
@@ -80,6 +81,7 @@ impl Sheet {
             bytes.extend_from_slice(&rows);
             Sheet::build(Snapshot::Owned(bytes), target.path(), options)?
         };
+        name_before.inspect(|name| sheet.is_known_as(name));
         show(&sheet, hash, log, &target, options)?.map_or(Ok(sheet), Err)
     }
 
@@ -111,20 +113,21 @@ impl Sheet {
             return show(&input, hash, None, &target, options)?.map_or(Ok(input), Err);
         }
         let (shown, asked) = read_and_ask(path, options)?;
+        let shown = Arc::new(shown);
         // What has changed since then may be half written.
-        if shown.bytes() != input.bytes() {
-            return Ok(input);
-        }
-        match asked {
-            Some(asked) => Err(asked),
-            None if !render::differs(&shown) => Ok(input),
+        let has_changed = shown.bytes() != input.bytes();
+        let input = match asked.filter(|_| !has_changed) {
+            Some(asked) => return Err(asked),
+            None if has_changed || !render::differs(&shown) => input,
             None => {
                 let mut bytes = Vec::new();
-                let rendered = Next::of(&Arc::new(shown)).render(&mut bytes);
+                let rendered = Next::of(&shown).render(&mut bytes);
                 rendered.map_err(Error::io("read", path))?;
-                Sheet::build(Snapshot::Owned(bytes), path, options)
+                Sheet::build(Snapshot::Owned(bytes), path, options)?
             }
-        }
+        };
+        (shown.shows_results_of()).inspect(|name| input.is_known_as(name));
+        Ok(input)
     }
 }
 
@@ -141,11 +144,13 @@ pub(crate) fn read_and_ask(path: &Path, options: &Options) -> Result<(Sheet, Opt
     let Settled {
         bytes,
         log,
+        name_before,
         target,
         options,
     } = read_settled(path, options)?;
     let hash = hash_bytes(&bytes);
     let sheet = Sheet::build(Snapshot::Owned(bytes), target.path(), &options)?;
+    name_before.inspect(|name| sheet.is_known_as(name));
     let asked = show(&sheet, hash, log, &target, &options)?;
     Ok((sheet, asked))
 }
@@ -231,6 +236,8 @@ struct Settled {
     bytes: Vec<u8>,
     /// `None` if it has no journal.
     log: Option<Vec<Frame>>,
+    /// The last other name of the sheet of which the journal tells.
+    name_before: Option<String>,
     target: Target,
     /// With keys as they are written in the journal.
     options: Options,
@@ -255,7 +262,7 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
         let read = |key: &KeyColumns| {
             Journal::read(&target, log.as_ref(), (key, options.encoding), &bytes)
         };
-        let frames = read(&options.key).or_else(|error| {
+        let (frames, name_before) = read(&options.key).or_else(|error| {
             let bytes = Snapshot::Owned(bytes.clone());
             let sheet = Sheet::build(bytes, target.path(), &options).map_err(|_| error.clone())?;
             match key_before(&target, &sheet)? {
@@ -271,6 +278,7 @@ fn read_settled(path: &Path, options: &Options) -> Result<Settled> {
             return Ok(Settled {
                 bytes,
                 log: log.is_some().then_some(frames),
+                name_before,
                 target,
                 options,
             });

@@ -221,7 +221,10 @@ impl Writer {
             behind.take_over(&site.target, &held)?;
             (journal, left, frames) = open_journal(&site, &sheet, has_session, &held)?;
         }
-        if let Some(name) = journal.earlier_name().or(results_of.as_deref()) {
+        if let Some(name) = &results_of {
+            journal.was_called(name);
+        }
+        if let Some(name) = journal.earlier_name() {
             sheet.is_known_as(name);
         }
         if let Some((other, rows)) = older_than.filter(|_| has_session) {

@@ -577,6 +577,53 @@ fn a_renamed_or_copied_sheet_is_not_run_without_the_words_of_its_name_before() {
     }
 }
 
+/// What they refuse a run does as well, and the other way round; also when the sheet has a log of its own by then.
+#[test]
+fn no_command_that_says_which_rows_are_done_takes_a_renamed_sheet_without_its_words() {
+    for has_log in [false, true] {
+        let sheet = TempSheet::pending(2);
+        sheet.write_settings("['input.csv']\ndone = ['NO_ATTACHMENTS']\n");
+        let job = "echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT";
+        end(&mut sheet.run("-q", job)).with(0);
+        let orders = sheet.folder().join("orders.csv");
+        fs::rename(sheet.path(), &orders).unwrap();
+        let on = |arguments: &[&str]| {
+            let mut command = tickoff();
+            command.args([arguments[0], "orders.csv"]);
+            command.args(&arguments[1..]).current_dir(sheet.folder());
+            end(&mut command)
+        };
+        if has_log {
+            on(&["set", "PO0", "STATUS=NO_ATTACHMENTS"]).with(0);
+        }
+        let text = fs::read_to_string(&orders).unwrap();
+        let said = "what it does not say of this sheet, done = [\"NO_ATTACHMENTS\"]: give";
+        for refused in [
+            &["check"][..],
+            &["pending"],
+            &["apply"],
+            &["init"],
+            &["run", "--dry-run", "--", "touch", "ran"],
+            &["run", "--", "touch", "ran"],
+            &["run", "--output", "copy.csv", "--", "touch", "ran"],
+            &["run", "--output", "copy.csv", "--dry-run", "--", "true"],
+        ] {
+            let ended = on(refused).with(3);
+            assert!(ended.stderr.contains(said), "{refused:?}: {ended:?}");
+            assert_eq!(ended.stdout, "", "{refused:?}");
+        }
+        assert!(on(&["status"]).with(0).stderr.contains(said));
+        assert!(!sheet.folder().join("ran").exists());
+        assert!(!sheet.folder().join("copy.csv").exists());
+        assert_eq!(fs::read_to_string(&orders).unwrap(), text);
+        let done = ["--done", "NO_ATTACHMENTS"];
+        assert_eq!(on(&[&["pending"], &done[..]].concat()).with(0).stdout, "");
+        on(&[&["init"], &done[..]].concat()).with(0);
+        assert_eq!(on(&["pending"]).with(0).stdout, "");
+        on(&["check"]).with(0);
+    }
+}
+
 #[test]
 fn a_copy_that_keeps_the_results_remembers_what_the_words_of_its_input_mean() {
     let sheet = TempSheet::pending(2);

@@ -28,6 +28,7 @@ use tickoff::{
 use super::args::{BackupArgs, ColumnArgs, LogArgs, SheetArgs, StageArgs, WordArgs, WriteArgs};
 use super::formulas::Judge;
 use super::interruption::{APPLY, Interruption};
+use super::name_before;
 use crate::exit::{Exit, Failure};
 use crate::stderr::Display;
 use crate::sys::{Unbuffered, UntilStopped};
@@ -107,11 +108,13 @@ pub fn run(args: &ApplyArgs, display: &Display) -> Result<Exit, Failure> {
         session.refuse_unprepared()?;
         Ok(session)
     });
-    let mut session = opened.inspect_err(|error| {
+    let mut session: Session = opened.inspect_err(|error| {
         if matches!(error, Error::NotVisible { .. }) {
             display.report("no line was read: an earlier session's results cannot be written");
         }
     })?;
+    let typed = args.words.put_into(args.sheet.settings()?);
+    name_before::refuse(&session.handler().sheet(), typed)?;
     tell_not_utf8(&session.handler().sheet());
     let queue = WriteQueue::new(Arc::clone(session.handler()), DEFAULT_CAPACITY);
     queue.start_writer_thread()?;

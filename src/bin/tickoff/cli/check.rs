@@ -7,6 +7,7 @@ use std::path::Path;
 use tickoff::{Diagnostic, Level, Options, Sheet, diagnose, escape};
 
 use super::args::{SheetArgs, StageArgs, WordArgs};
+use super::name_before;
 use crate::exit::{Exit, Failure, advice};
 use crate::stderr::Display;
 use crate::stdout::{Keyed, json_line, print};
@@ -46,12 +47,10 @@ pub struct CheckArgs {
 
 /// Prints every finding.
 pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
+    let typed = args.words.put_into(args.sheet.settings()?);
     let options = Options {
         allow_network_fs: args.allow_network_fs,
-        ..args.stage.put_into(
-            args.sheet
-                .options_with(args.words.put_into(args.sheet.settings()?))?,
-        )
+        ..args.stage.put_into(args.sheet.options_with(typed.clone())?)
     };
     let findings = match args.stage.is_named() {
         true => diagnose(&args.sheet.file, &options)?,
@@ -70,8 +69,12 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
         })
     })?;
     let is_readable = !findings.iter().any(|found| found.level == Level::Error);
-    if is_readable && args.stage.is_named() {
-        Sheet::read(&args.sheet.file, &options)?.refuse_mistyped_stage()?;
+    if is_readable {
+        let sheet = Sheet::read(&args.sheet.file, &options)?;
+        if args.stage.is_named() {
+            sheet.refuse_mistyped_stage()?;
+        }
+        name_before::refuse(&sheet, typed)?;
     }
     let is_good = findings.iter().all(|finding| finding.level == Level::Info);
     if is_good && !args.json {

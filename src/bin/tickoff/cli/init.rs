@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tickoff::{KeyColumns, Options, Session, Settings, Sheet, Stage, escape};
 
 use super::args::{BackupArgs, SheetArgs, WordArgs, refuse_unwritable};
+use super::name_before;
 use crate::exit::{Exit, Failure};
 use crate::stdout::print;
 
@@ -105,6 +106,7 @@ pub fn run(args: &InitArgs) -> Result<Exit, Failure> {
         Sheet::read(&args.sheet.file, &of_stage(stage))?.refuse_foreign_status()?;
     }
     let handler = Arc::clone(session.handler());
+    name_before::refuse(&handler.sheet(), typed.clone())?;
     remember(args, &typed)?;
     let added = session.init()?;
     print(|out| {

@@ -26,6 +26,7 @@ mod init;
 mod interruption;
 mod man;
 mod mistyped;
+mod name_before;
 mod pending;
 mod recover;
 mod report;

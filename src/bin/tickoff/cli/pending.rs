@@ -3,6 +3,7 @@
 use tickoff::{Selection, Sheet, escape};
 
 use super::args::{AfterArgs, ConditionArgs, SheetArgs, WordArgs, slip};
+use super::name_before;
 use crate::exit::{Exit, Failure};
 use crate::stdout::{Keyed, json_line, print};
 
@@ -43,11 +44,12 @@ pub struct PendingArgs {
 pub fn run(args: &PendingArgs) -> Result<Exit, Failure> {
     let typed = args.words.put_into(args.sheet.settings()?);
     let options = args.stage.put_into_listed(
-        args.sheet.options_with(typed)?,
+        args.sheet.options_with(typed.clone())?,
         &args.sheet.in_command("pending"),
     )?;
     let sheet = Sheet::read(&args.sheet.file, &options)?;
     sheet.refuse_mistyped_stage()?;
+    name_before::refuse(&sheet, typed)?;
     let mut pending = sheet
         .select(&args.conditions.put_into(Selection::all()))
         .map_err(slip)?;

@@ -6,6 +6,7 @@ use chrono::Utc;
 use tickoff::escape;
 
 use super::args::{SheetArgs, StageArgs, refuse_unknown_stage};
+use super::name_before;
 use super::status::Stages;
 use crate::exit::{Exit, Failure};
 use crate::report::{Facts, Joblog, Output, StageCounts, html, must_differ, xlsx};
@@ -52,6 +53,7 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs, display: &Display) -> Result<Exit, Failure> {
     let options = args.stage.put_into(args.sheet.options()?);
     let stages = Stages::read(&args.sheet.file, &options)?;
+    name_before::warn(&stages.sheet, args.sheet.settings()?)?;
     let counts = stages.listed.iter().map(|(stage, sheet)| StageCounts {
         name: stage.name().to_owned(),
         progress: sheet.progress(),

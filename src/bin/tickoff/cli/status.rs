@@ -13,6 +13,7 @@ use tickoff::{
 use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::args::{FailedArgs, SheetArgs, StageArgs, refuse_unknown_stage};
+use super::name_before;
 use crate::errors::Errors;
 use crate::exit::{Exit, Failure};
 use crate::percent::percents;
@@ -59,12 +60,13 @@ pub struct StatusArgs {
 /// Prints how the sheet stands.
 pub fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     let typed = args.failed.put_into(args.sheet.settings()?);
-    let options = args.stage.put_into(args.sheet.options_with(typed)?);
+    let options = args.stage.put_into(args.sheet.options_with(typed.clone())?);
     let stages = match args.stage.is_named() {
         true => Stages::read_one(&args.sheet.file, &options)?,
         false => Stages::read(&args.sheet.file, &options)?,
     };
     refuse_unknown_stage(&stages.sheet)?;
+    name_before::warn(&stages.sheet, typed)?;
     let work = Work {
         session: RunningSession::on(&args.sheet.file)?.map(AtIt::of),
         not_visible: stages.sheet.not_visible(),

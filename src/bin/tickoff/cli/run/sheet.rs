@@ -9,6 +9,7 @@ use super::args::RunArgs;
 use super::jobs;
 use super::standard_input;
 use crate::cli::args::{merged, refuse_unwritable, slip};
+use crate::cli::name_before;
 use crate::exit::{Exit, Failure, for_a_shell};
 use crate::stderr::Display;
 
@@ -28,11 +29,12 @@ pub fn open(
             refuse_without_column(args, &Sheet::read_for_a_run(&args.sheet.file, &options)?)?;
         }
         let session = Session::open(&args.sheet.file, &options)?;
-        refuse_settings_of_another_name(args, &session.handler().sheet())?;
+        name_before::refuse(&session.handler().sheet(), typed(args)?)?;
         jobs::must_fit(args, &session.columns())?;
         return Ok(session);
     };
     let input = input(args, jobs, &options)?;
+    name_before::refuse(&input, typed(args)?.or(Settings::of(copy)?))?;
     if must_hold_column || !args.only.is_empty() || !args.conditions.is_empty() {
         // What is selected, and where stdout goes, must be there before a copy is made or gets new rows.
         let resumed = resumed(copy, &input, &options)?;
@@ -68,43 +70,9 @@ pub fn read_fit(args: &RunArgs, jobs: Option<Sheet>) -> Result<Sheet, Failure> {
     let options = options(args)?;
     refuse_own_column(args, &options)?;
     let sheet = read(args, jobs, &options)?;
-    if args.output.is_none() {
-        refuse_settings_of_another_name(args, &sheet)?;
-    }
     refuse_without_column(args, &sheet)?;
     sheet.refuse_unfit(args.output.as_ref().unwrap_or(&args.sheet.file))?;
     Ok(sheet)
-}
-
-/// Refuses a sheet that has the results of another name, of which `tickoff.toml` says what it does not say of this one:
-/// rows that are done would not count as such.
-fn refuse_settings_of_another_name(args: &RunArgs, sheet: &Sheet) -> Result<(), Failure> {
-    let Some(other) = sheet.shows_results_of() else {
-        return Ok(());
-    };
-    let of_other = Settings::of(&sheet.path().with_file_name(other))?;
-    // What it takes to read the sheet is missed without a word from here.
-    let of_other = Settings {
-        done: of_other.done,
-        failed: of_other.failed,
-        todo: of_other.todo,
-        stages: of_other.stages,
-        ..Settings::default()
-    };
-    let own = args.words.put_into(args.sheet.settings()?);
-    let lines = of_other.lines_beyond(&own.or(Settings::of(sheet.path())?));
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let other = escape(other);
-    Err(Failure::Other(
-        Exit::BadSheet,
-        format!(
-            "{} has results that were written as {other}, and tickoff.toml says of {other} what it does not say of this sheet, {}: give this name a table there too, or rename that one",
-            escape(&sheet.path().to_string_lossy()),
-            escape(&lines.join(", "))
-        ),
-    ))
 }
 
 /// Refuses a column that cannot take what the commands say.
@@ -138,9 +106,12 @@ fn refuse_without_column(args: &RunArgs, sheet: &Sheet) -> Result<(), Failure> {
 
 fn read(args: &RunArgs, jobs: Option<Sheet>, options: &Options) -> Result<Sheet, Failure> {
     let Some(copy) = &args.output else {
-        return Ok(Sheet::read_for_a_run(&args.sheet.file, options)?);
+        let sheet = Sheet::read_for_a_run(&args.sheet.file, options)?;
+        name_before::refuse(&sheet, typed(args)?)?;
+        return Ok(sheet);
     };
     let input = input(args, jobs, options)?;
+    name_before::refuse(&input, typed(args)?.or(Settings::of(copy)?))?;
     Ok(resumed(copy, &input, options)?.unwrap_or(input))
 }
 
@@ -160,9 +131,14 @@ fn resumed(copy: &Path, input: &Sheet, options: &Options) -> Result<Option<Sheet
     sheet.map(Some).map_err(as_usage)
 }
 
+/// What the command line says of the sheet.
+fn typed(args: &RunArgs) -> Result<Settings, Failure> {
+    Ok(args.words.put_into(args.sheet.settings()?))
+}
+
 /// How the sheet is read and kept.
 pub fn options(args: &RunArgs) -> Result<Options, Failure> {
-    let typed = args.words.put_into(args.sheet.settings()?);
+    let typed = typed(args)?;
     let kept = match &args.output {
         Some(copy) if standard_input::has_jobs(args) => Settings::of(copy)?,
         Some(copy) => Settings::of_copy(copy, &args.sheet.file)?,
