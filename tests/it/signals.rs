@@ -293,6 +293,20 @@ fn a_job_that_is_killed_while_the_run_goes_on_has_failed() {
     );
 }
 
+/// Of Ctrl-\\ say; nobody records between the end of a job and that of the run that it failed.
+#[test]
+fn jobs_that_are_killed_since_the_run_dies_of_a_signal_keep_their_states() {
+    for _ in 0..4 {
+        let sheet = TempSheet::pending(8);
+        let run = Running::start(&mut sheet.run("-j 8", "echo >> begun; exec sleep 1000"));
+        wait_until("the jobs run", || sheet.lines("begun").len() == 8);
+        run.signal(Signal::ALARM);
+        run.end();
+        assert_eq!(sheet.status()["error"], 0);
+        assert_eq!(sheet.status()["pending"], 8);
+    }
+}
+
 #[test]
 fn a_job_that_is_killed_while_the_run_stops_keeps_its_state() {
     for killed in ["kill -KILL $$", "kill -TERM $$", "exit 143"] {

@@ -120,6 +120,8 @@ impl Interruption {
                     display.lend_terminal(suspend);
                     continue;
                 } else if !ENDED_BY.contains(&signal) {
+                    // What is killed from here on keeps its row's state.
+                    stop.now();
                     end_by(signal, &display);
                 }
                 // Ctrl-C is not for the jobs, which have no terminal.
