@@ -36,4 +36,4 @@ pub(crate) use limits::{
 };
 pub(crate) use stage::{is_state, may_return, stage_prefix};
 pub(crate) use status::KNOWN;
-pub(crate) use time::{format_timestamp, parse_timestamp};
+pub(crate) use time::{format_timestamp, is_same_time, parse_timestamp};

@@ -450,6 +450,11 @@ impl History {
         self.rows.contains_key(po)
     }
 
+    /// What was written of a key's cells.
+    pub(crate) fn row(&self, po: &str) -> Option<&[Past]> {
+        self.rows.get(po).map(Vec::as_slice)
+    }
+
     /// One cell that was written.
     pub(crate) fn cell(&self, po: &str, column: &str) -> Option<&Past> {
         let row = self.rows.get(po)?;

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 use crate::disk::ContentHash;
 use crate::domain::columns::{LAST_PROCESSED, STATUS};
-use crate::domain::{ProcessingStatus, parse_timestamp, stage_prefix};
+use crate::domain::{ProcessingStatus, is_same_time, stage_prefix};
 use crate::sheet::history::{History, Past, PublicVersion};
 
 /// Which version the author of a save can have had open.
@@ -224,9 +224,7 @@ pub(crate) fn is_same(column: &str, a: &str, b: &str) -> bool {
     if stage_prefix(column, STATUS).is_some() {
         return ProcessingStatus::parse(a) == ProcessingStatus::parse(b);
     }
-    a == b
-        || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b)
-        || matches!((parse_timestamp(a), parse_timestamp(b)), (Some(a), Some(b)) if a == b)
+    a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b) || is_same_time(a, b)
 }
 
 /// Whether a spreadsheet may have made one of the other: it also takes the zeros before a number away.

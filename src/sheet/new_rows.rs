@@ -99,11 +99,13 @@ impl NotFollowed {
 
 fn changed(input: &Sheet, copy: &Sheet, history: &History) -> Changed {
     let (from, to) = (input.schema(), copy.schema());
+    // Where the copy has a result, the input's state is an older one.
+    let is_status = |name: &str| same_column(name, copy.options().stage.status());
     let shared: Vec<(usize, usize, &String)> = from
         .columns()
         .iter()
         .enumerate()
-        .filter(|(_, name)| !to.is_state(name))
+        .filter(|(_, name)| !to.is_state(name) || is_status(name))
         .filter_map(|(column, name)| Some((column, to.position(name)?, name)))
         .collect();
     let time = to.position(copy.options().stage.last_processed());
@@ -122,6 +124,7 @@ fn changed(input: &Sheet, copy: &Sheet, history: &History) -> Changed {
                 continue;
             }
             let is_result = match history.cell(&po, name) {
+                Some(_) if is_status(name) => true,
                 Some(past) => (past.before.iter()).any(|before| is_same(name, before, &there)),
                 // Of a row without a history nobody can say which of its cells a result wrote.
                 None => has_result(row) && !history.has_row(&po),

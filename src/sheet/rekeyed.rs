@@ -100,18 +100,23 @@ pub(super) fn rekeyed(sheet: &Sheet, history: &History, gone: &HashSet<&str>) ->
     times.dedup();
     let rekeyed = sheet.all_rows().filter_map(|row| {
         let key = sheet.key(row);
-        if key.is_empty() || history.has_row(&key) {
-            return None;
-        }
-        let shows_all = |old: &Written<'_>| {
-            let mut cells = old.row.iter().filter(|past| !past.is_outside);
-            cells.all(|past| {
+        let shows = |cells: &[Past]| {
+            let mut results = cells.iter().filter(|past| !past.is_outside);
+            results.all(|past| {
                 let column = schema.position(&past.column);
                 column.is_some_and(|column| sheet.cell(row, column) == past.last.as_str())
             })
         };
+        let shows_all = |old: &Written<'_>| shows(old.row);
+        // The rows of a key with a result have that, unless one of several got the key since.
+        let own = history.row(&key);
+        let is_own = |own: &[Past]| !may_repeat || shows(own);
+        if key.is_empty() || own.is_some_and(is_own) {
+            return None;
+        }
         let is_shown = |old: &Written<'_>| {
-            sheet.cell(row, old.column) == old.status && (!old.stays || shows_all(old))
+            let has_all = old.stays || own.is_some();
+            sheet.cell(row, old.column) == old.status && (!has_all || shows_all(old))
         };
         let (of_time, is_copy) = times.iter().find_map(|&column| {
             let at = *results.get(&(column, &*sheet.cell(row, column)))?;

@@ -207,34 +207,37 @@ impl Sheet {
             .collect()
     }
 
-    /// Remembers of the sheet's own journal whether tickoff wrote statuses.
+    /// Remembers of the sheet's own journal whether tickoff wrote statuses, or the times of some that were removed since.
     pub(crate) fn know(&self, history: &History) {
         let mut cells = history.cells();
         let status = self.options.stage.status();
+        let time = self.options.stage.last_processed();
         // Any other text was set by a person, in a column of the person's own.
         let is_word = |value: &str| {
             !value.trim().is_empty() && KNOWN.contains(&ProcessingStatus::parse(value))
         };
         let is_written = cells.any(|(_, past)| {
-            !past.is_outside && same_column(&past.column, status) && is_word(&past.last)
+            !past.is_outside
+                && (same_column(&past.column, status) && is_word(&past.last)
+                    || same_column(&past.column, time) && !past.last.is_empty())
         });
         // Relaxed: a flag, by which nothing else is read.
         self.has_written_statuses
             .store(is_written, Ordering::Relaxed);
     }
 
-    /// Whether the sheet's journal has statuses that tickoff wrote.
     /// Remembers that it had another name in its folder, or is a copy of what has it.
     pub(crate) fn is_known_as(&self, name: &str) {
         drop(self.shows_results_of.set(name.to_owned()));
     }
 
     /// The other name in its folder under which the results were written that it shows, as far as a journal tells: the
-    /// sheet was renamed or copied, and no command has written to it since.
+    /// sheet was renamed or copied.
     pub fn shows_results_of(&self) -> Option<&str> {
         self.shows_results_of.get().map(String::as_str)
     }
 
+    /// Whether the sheet's journal has statuses that tickoff wrote, or their times.
     pub(crate) fn has_written_statuses(&self) -> bool {
         self.has_written_statuses.load(Ordering::Relaxed)
     }

@@ -174,6 +174,8 @@ impl Writer {
             Err(_) => Journal::open(&site.target, site.options.form(), &[], &held)?,
         };
         let sheet = read?;
+        // Also where that was typed, a save as UTF-8 from now on would get results in other letters.
+        site.options.refuse_utf8 |= sheet.looks_like_utf8().is_none();
         let mut letters = Letters::default();
         if let Some(refused) =
             left_behind::took_links_place(&site.target, options, &sheet, public.hash)?

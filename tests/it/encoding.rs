@@ -755,9 +755,15 @@ fn no_job_gets_broken_keys_of_a_sheet_that_is_utf_8_since_and_no_result_is_given
 
 #[test]
 fn a_save_as_utf_8_during_a_run_is_kept_in_a_copy_and_the_run_goes_on() {
+    for options in ["-j 1", "-j 1 --encoding windows-1252"] {
+        check_save_as_utf_8_during_a_run(options);
+    }
+}
+
+fn check_save_as_utf_8_during_a_run(options: &str) {
     let sheet = with_letters_in_keys();
     let script = "echo $TICKOFF_KEY >> log; if [ $TICKOFF_KEY = Mü2 ]; then touch second; while [ ! -e saved ]; do sleep 0.01; done; fi";
-    let run = Running::start(&mut sheet.run("-j 1", script));
+    let run = Running::start(&mut sheet.run(options, script));
     wait_until("the first result is visible", || {
         sheet.folder().join("second").exists() && sheet.windows().contains("Mü1;Köln;COMPLETED")
     });

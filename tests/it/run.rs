@@ -819,6 +819,21 @@ mod output {
         assert!(copy(&sheet).contains("\nP4;d;COMPLETED;"));
     }
 
+    /// The copy's row is the one that runs; where it has a result, the input's state is an older one.
+    #[test]
+    fn a_state_that_is_another_one_in_the_input_is_named_where_the_copy_has_no_result() {
+        let sheet = TempSheet::new("PO_NUMBER;STATUS\nP1;\nP2;\nP3;\n");
+        let run = |options: &str| end(&mut sheet.run(&format!("--output copy.csv {options}"), JOB));
+        run("--limit 1").with(0);
+        let input = "PO_NUMBER;STATUS\nP1;ERROR\nP2;COMPLETED\nP3;\n";
+        std::fs::write(sheet.path(), input).unwrap();
+        let ended = run("").with(0);
+        let said = "cells=1 rows=1 columns=STATUS keys=P2\n";
+        assert!(ended.stderr.contains(said), "{ended:?}");
+        let again = run("").with(0);
+        assert!(!again.stderr.contains("other cells"), "{again:?}");
+    }
+
     /// Two of three have to speak for a copy: its rows, its columns, and results.
     #[test]
     fn another_sheet_is_not_taken_for_a_copy_and_stays_as_it_is() {

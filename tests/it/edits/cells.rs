@@ -455,3 +455,29 @@ fn a_byte_without_a_letter_stays_where_all_others_are_letters() {
     assert!(String::from_utf8_lossy(&bytes).contains("A2;R;COMPLETED"));
     assert_eq!(run("").with(0).stderr, "");
 }
+
+/// Whoever set a row back or corrected a result there had seen it all the same.
+#[test]
+fn edits_beside_times_that_a_spreadsheet_wrote_in_its_own_way_are_taken() {
+    for form in ["%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p"] {
+        let sheet = TempSheet::pending(3);
+        end(&mut sheet.run("-q", "echo COUNT=7 > $TICKOFF_RESULT")).with(0);
+        let time = sheet.cell("PO0", "LAST_PROCESSED");
+        let mut text = sheet.text();
+        for po in ["PO0", "PO1", "PO2"] {
+            let time = sheet.cell(po, "LAST_PROCESSED");
+            let parsed = chrono::DateTime::parse_from_rfc3339(&time).unwrap();
+            text = text.replace(&time, &parsed.format(form).to_string());
+        }
+        assert!(!text.contains(&time), "{text}");
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines[1] = lines[1].replace("COMPLETED", "PENDING");
+        lines[2] = lines[2].replace(";7", ";fix");
+        std::fs::write(sheet.path(), lines.join("\n") + "\n").unwrap();
+        crate::fixture::rested(sheet.path());
+        let ended = end(&mut sheet.run("-q", "echo $TICKOFF_KEY >> ran")).with(0);
+        assert_eq!(ended.stderr, "");
+        assert_eq!(sheet.lines("ran"), ["PO0"], "{form}");
+        assert_eq!(sheet.cell("PO1", "COUNT"), "fix");
+    }
+}

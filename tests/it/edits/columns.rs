@@ -236,6 +236,25 @@ fn rows_whose_status_column_is_removed_run_again() {
 }
 
 /// Another name is a column that went and one that came.
+/// What is left of the rows' states was written by tickoff, whatever closed the journal since.
+#[test]
+fn so_they_do_when_another_command_has_said_so_before() {
+    for command in ["backup create", "set"] {
+        let sheet = TempSheet::pending(2);
+        end(&mut sheet.run("-q", "echo NOTE=7 > $TICKOFF_RESULT")).with(0);
+        fs::write(sheet.path(), without(&sheet.text(), "STATUS")).unwrap();
+        crate::fixture::rested(sheet.path());
+        let mut other = sheet.tickoff(command);
+        if command == "set" {
+            other.args(["PO0", "NOTE=8"]);
+        }
+        let told = end(&mut other).with(1);
+        assert!(told.stderr.contains("and all run again"), "{told:?}");
+        end(&mut sheet.run("-q", "echo $TICKOFF_KEY >> ran")).with(0);
+        assert_eq!(sheet.lines("ran").len(), 2, "{command}");
+    }
+}
+
 #[test]
 fn a_column_with_results_that_is_renamed_keeps_its_cells_under_the_new_name() {
     for when in [Before, During, Crash] {

@@ -241,3 +241,21 @@ fn a_key_that_comes_to_stand_in_two_rows_is_refused_or_kept_in_a_copy() {
     scene.check_copies(&["outside"]);
     scene.check_results(&[]);
 }
+
+/// Where keys may be repeated, the row joins those of a key that has a result of its own.
+#[test]
+fn a_row_that_gets_the_key_of_other_rows_and_stays_done_is_named() {
+    let sheet = TempSheet::new("PO_NUMBER;LINE\nP1;1\nP2;1\nP3;1\nP3;2\n");
+    let run = |script: &str| end(&mut sheet.run("-j 1 --duplicates all", script));
+    run("echo NOTE=of-$TICKOFF_KEY > $TICKOFF_RESULT").with(0);
+    assert!(!run("touch ran").with(0).stderr.contains("WARN"));
+    std::fs::write(sheet.path(), sheet.text().replace("P3;1;", "P2;2;")).unwrap();
+    crate::fixture::rested(sheet.path());
+    let ended = run("touch ran").with(1);
+    assert!(
+        ended.stderr.contains("have another key now and stay done")
+            && ended.stderr.contains("rows=1 keys=P2"),
+        "{ended:?}"
+    );
+    assert!(!sheet.folder().join("ran").exists());
+}
