@@ -724,6 +724,7 @@ mod tests {
             (&key.into(), Encoding::UTF_8),
             &[],
         )
+        .map(|(frames, _)| frames)
     }
 
     #[test]

@@ -25,16 +25,19 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::link::{self, Leads, Link};
-use crate::disk::{ContentHash, Rights, Target, WriteGuard, WriteLock, hash_bytes, is_held};
+use crate::disk::{
+    ContentHash, Rights, Snapshot, Target, WriteGuard, WriteLock, hash_bytes, is_held,
+};
 use crate::domain::columns::LAST_PROCESSED;
 use crate::domain::stage_prefix;
-use crate::error::{Error, Result};
+use crate::error::{Error, Named, Result};
 use crate::journal::{Frame, Head, Journal, Reading, frame};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
+use crate::store::free_name::free_name;
 use crate::store::inherited::inherited;
 use crate::store::renamed_key::is_renamed;
 use crate::store::standing::{Standing, cell, standing};
@@ -123,21 +126,6 @@ fn how_to_put_back(name: &Path, sheet: &Path) -> String {
     )
 }
 
-/// A name beside a file that nothing has yet.
-fn free_name(file: &Path, suffix: &str) -> PathBuf {
-    let numbered = |number: usize| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(suffix);
-        if number > 1 {
-            name.push(number.to_string());
-        }
-        PathBuf::from(name)
-    };
-    let mut names = (1..).map(numbered);
-    let free = names.find(|name| name.symlink_metadata().is_err());
-    free.expect("there is no end of names")
-}
-
 /// Whether a file lacks results of the sheet to which a link led that had the file's name before. A sheet of
 /// its own that lacks nothing, or has nothing in common with that one, is none.
 pub(crate) fn took_links_place(
@@ -191,6 +179,10 @@ pub(crate) fn gone(path: &Path) -> Option<Error> {
     let history = frame::history(&Journal::peek(&place).ok()??.1);
     let journal = escape(&Journal::path_beside(&place).display().to_string());
     let problem = match (waiting(&history, None), history.results().count()) {
+        _ if is_used(&place).is_ok_and(|is_used| is_used) => {
+            "is not there, and a run works on it, which writes it again with all results: wait for it"
+                .to_owned()
+        }
         (0, 0) => return None,
         (0, rows) => format!(
             "is not there, and its journal {journal} has the results of {}, all of which it showed. If you renamed or moved it, they went along. If it was deleted, or an older version, or one without some of its rows, had taken its place: tickoff backup restore FILE latest, then tickoff recover FILE --apply. To begin anew, use another name",
@@ -291,6 +283,52 @@ fn others<'s>(
     }))
 }
 
+/// Refuses a sheet that shows results of another name's journal, which knows its rows by another key: jobs would get other
+/// keys than before, without a word.
+fn refuse_another_key(
+    target: &Target,
+    like: &Rights,
+    options: &Options,
+    sheet: &Sheet,
+) -> Result<()> {
+    for name in Journal::names_of_others(target)? {
+        let path = target.folder_path().join(name);
+        let Ok(place) = Target::open_or_missing(&path, Some(like)) else {
+            continue;
+        };
+        let Ok(Some((head, frames))) = Journal::peek(&place) else {
+            continue;
+        };
+        let (key, schema) = (head.key(), sheet.schema());
+        let has_key = (key.names().iter()).all(|name| schema.position(name).is_some());
+        if !head.is_known() || key.is_same(&options.key) || !has_key {
+            continue;
+        }
+        let options = Options {
+            key,
+            duplicates: Duplicates::All,
+            ..options.clone()
+        };
+        let bytes = Snapshot::Owned(sheet.bytes().to_vec());
+        let Ok(by_it) = Sheet::build(bytes, sheet.path(), &options) else {
+            continue;
+        };
+        let other = Other::new(place, (head, frames), &options, &by_it);
+        if traces(&other.history, &by_it).any(is_time) {
+            let names = options.key.names();
+            let each = command_line(names.iter().flat_map(|name| ["--key", name]));
+            return Err(Error::Journal {
+                path: Journal::path_beside(&other.place),
+                problem: format!(
+                    "holds results that this sheet shows, by the key {}: use {each} (tickoff init FILE {each} remembers it)",
+                    Named(names)
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What the journals of other names tell of a sheet that has none.
 #[derive(Default)]
 pub(crate) struct Found {
@@ -316,6 +354,7 @@ pub(crate) fn look_for(
     let Some(like) = target.rights_now()? else {
         return Ok(Found::default());
     };
+    refuse_another_key(target, &like, options, sheet)?;
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it, and the one
     // of which it shows most what is known.
     let (mut older, mut is_whole) = (None, false);

@@ -9,6 +9,7 @@ mod backups;
 mod diagnose;
 mod first;
 mod fitness;
+mod free_name;
 mod handler;
 mod inherited;
 mod kept_copies;

@@ -5,6 +5,7 @@ use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
 use crate::journal::{Frame, Head, Journal, frame};
 use crate::sheet::Sheet;
+use crate::store::free_name::free_name;
 use crate::text::shell::command_line;
 
 /// The key by which the journal of a sheet knows its rows, if that column has another name by now: the old name
@@ -24,13 +25,11 @@ pub(crate) fn key_before(target: &Target, sheet: &Sheet) -> Result<Option<KeyCol
         return Ok(Some(was));
     }
     let journal = Journal::path_beside(target);
-    let mut aside = journal.as_os_str().to_owned();
-    aside.push(".other");
-    let away = command_line([journal.as_os_str(), &aside].into_iter());
+    let away = command_line([&journal, &free_name(&journal, ".other")].into_iter());
     Err(Error::Journal {
         path: journal,
         problem: format!(
-            "holds results by the key {}, which the sheet does not have, and fewer than three in four of the keys in {} are those of its rows: name the key column, or in the header {} again; if this is another sheet, mv {away}",
+            "holds results by the key {}, which the sheet does not have, and fewer than three in four of the keys in {} are those of its rows: name the key column, or in the header {} again; if this is another sheet, mv -n {away}",
             Named(was.names()),
             Named(is.names()),
             Named(was.names()),

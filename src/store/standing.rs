@@ -12,7 +12,7 @@ use crate::csv::RecordIndex;
 use crate::disk::ContentHash;
 use crate::domain::columns::same_column;
 use crate::journal::{Frame, frame};
-use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, edits, text};
+use crate::sheet::{History, Past, PublicVersion, Reading, Sheet, Verdict, edits, is_same, text};
 
 /// What is to be done with what the journal holds.
 #[derive(Debug, PartialEq)]
@@ -259,7 +259,8 @@ fn place(sheet: &Sheet, column: &str) -> Option<usize> {
 
 /// What a sheet, of which nothing was written yet, shows in a key's cell: nothing in a column that it does not
 /// have, and `None` where it has no such row.
-/// Of several rows it is the first in which no other program wrote something of its own there.
+/// Of several rows it is the first in which no other program wrote something of its own there, of those that show the
+/// latest value if there are any: a row may have been added.
 pub(crate) fn cell<'s>(
     sheet: &'s Sheet,
     history: &History,
@@ -275,8 +276,15 @@ pub(crate) fn cell<'s>(
         .filter_map(|(row, cells)| row.find(sheet, po, edits(cells)))
         .collect();
     let mut rows = sheet.rows(po).filter(|row| !singles.contains(row));
-    let row = rows.next().or_else(|| sheet.rows(po).next())?;
-    Some(shown_in(sheet, row, column))
+    let first = rows.next().or_else(|| sheet.rows(po).next())?;
+    let shown = shown_in(sheet, first, column);
+    let past = history.cell(po, column);
+    let is_last = |shown: &str| past.is_none_or(|past| is_same(column, &past.last, shown));
+    if is_last(&shown) {
+        return Some(shown);
+    }
+    let mut others = rows.map(|row| shown_in(sheet, row, column));
+    Some(others.find(|shown| is_last(shown)).unwrap_or(shown))
 }
 
 /// What a row of such a sheet shows: nothing in a column that it does not have.

@@ -297,3 +297,35 @@ fn a_sheet_that_was_worked_on_is_not_told_of_a_copy_of_it_that_was_killed() {
     let ended = end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
     assert_eq!(ended.stderr, "");
 }
+
+/// Its jobs would get other keys than before, as in place, where that is refused too.
+#[test]
+fn a_renamed_or_copied_sheet_is_not_run_by_another_key() {
+    for is_copied in [false, true] {
+        let sheet = TempSheet::new("PO_NUMBER;id\nP1;k1\nP2;k2\nP3;k3\n");
+        end(&mut sheet.run("-q --key id --limit 2", "true")).with(0);
+        let orders = sheet.folder().join("orders.csv");
+        match is_copied {
+            false => std::fs::rename(sheet.path(), &orders).unwrap(),
+            true => drop(std::fs::copy(sheet.path(), &orders).unwrap()),
+        }
+        let on = |arguments: &[&str]| {
+            let mut command = crate::command_line::tickoff();
+            command.args([arguments[0], "orders.csv"]);
+            end(command.args(&arguments[1..]).current_dir(sheet.folder()))
+        };
+        for refused in [&["run", "--", "touch", "ran"][..], &["pending"], &["check"]] {
+            let ended = on(refused).with(3);
+            assert!(
+                ended.stderr.contains(
+                    "holds results that this sheet shows, by the key column id: use --key id"
+                ),
+                "{ended:?}"
+            );
+        }
+        assert!(!sheet.folder().join("ran").exists());
+        assert_eq!(on(&["pending", "--key", "id"]).with(0).stdout, "k3\n");
+        on(&["init", "--key", "id"]).with(0);
+        assert_eq!(on(&["pending"]).with(0).stdout, "k3\n");
+    }
+}

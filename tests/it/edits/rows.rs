@@ -259,3 +259,20 @@ fn a_row_that_gets_the_key_of_other_rows_and_stays_done_is_named() {
     );
     assert!(!sheet.folder().join("ran").exists());
 }
+
+/// The first row of a key shows nothing of its result then, and the others all of it.
+#[test]
+fn rows_that_are_added_in_front_of_those_of_their_keys_are_run() {
+    let sheet = TempSheet::new("PO_NUMBER;LINE\nP1;1\nP2;1\nP3;1\n");
+    let run = |script: &str| end(&mut sheet.run("-q -j 1 --duplicates all", script));
+    run("echo NOTE=of-$TICKOFF_KEY > $TICKOFF_RESULT").with(0);
+    let text = sheet.text();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let added: String = ["P1", "P2", "P3"]
+        .map(|po| format!("{po};9;;;;\n"))
+        .concat();
+    std::fs::write(sheet.path(), format!("{header}\n{added}{rows}")).unwrap();
+    crate::fixture::rested(sheet.path());
+    assert_eq!(run("echo $TICKOFF_KEY >> ran").with(0).stderr, "");
+    assert_eq!(sheet.lines("ran"), ["P1", "P2", "P3"]);
+}
