@@ -4,12 +4,13 @@
 //! descriptor shares with others is neither used nor moved.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::sys::{acl, blocks, refused, rights};
+use crate::sys::{acl, blocks, holes, refused, rights};
 
 /// How much is copied at once where the filesystem cannot share the blocks.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -31,19 +32,36 @@ pub(super) fn copy(
     Ok(copy.metadata().map_err(Error::io("read", copy_path))?.len())
 }
 
-fn copy_bytes(source: &File, source_path: &Path, mut copy: &File, copy_path: &Path) -> Result<()> {
-    let mut source = FromStart::of(source);
+/// Holes stay holes: a file may be longer than the disk.
+fn copy_bytes(source: &File, source_path: &Path, copy: &File, copy_path: &Path) -> Result<()> {
+    let failed = || Error::io("read", source_path);
+    // One whose position is ours alone. Without it holes are read, and are not written all the same.
+    let own = File::open(format!("/proc/self/fd/{}", source.as_raw_fd())).ok();
     let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match source.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(read) => copy
-                .write_all(&chunk[..read])
-                .map_err(Error::io("write", copy_path))?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("read", source_path)(error)),
+    let mut offset = 0;
+    let end = loop {
+        if let Some(own) = &own {
+            // Measured first: up to there it is a hole if nothing comes any more.
+            let length = source.metadata().map_err(failed())?.len();
+            match holes::next_data(own, offset).map_err(failed())? {
+                Some(data) => offset = data,
+                None => break length.max(offset),
+            }
         }
-    }
+        match source.read_at(&mut chunk, offset) {
+            Ok(0) => break offset,
+            Ok(read) => {
+                if chunk[..read].iter().any(|byte| *byte != 0) {
+                    copy.write_all_at(&chunk[..read], offset)
+                        .map_err(Error::io("write", copy_path))?;
+                }
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed()(error)),
+        }
+    };
+    copy.set_len(end).map_err(Error::io("write", copy_path))
 }
 
 /// What changes when somebody writes into an open file.
@@ -102,4 +120,33 @@ fn grant_what_the_source_grants(source: &File, copy: &File) -> io::Result<()> {
     // What the folder gives by default is more than the source has.
     acl::remove(copy)?;
     rights::set_mode(copy, same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_longer_than_the_disk_takes_no_more_room_than_it_had() {
+        let (source, copied) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let texts = [
+            (0, "first"),
+            (5 << 30, "in between"),
+            ((5 << 30) + (3 << 20), "\0\0last"),
+        ];
+        for (offset, text) in texts {
+            source.write_all_at(text.as_bytes(), offset).unwrap();
+        }
+        source.set_len(1 << 43).unwrap();
+        let path = Path::new("a file");
+        copy_bytes(&source, path, &copied, path).unwrap();
+        let metadata = copied.metadata().unwrap();
+        assert_eq!(metadata.len(), 1 << 43);
+        assert!(metadata.blocks() * 512 < 8 << 20, "{}", metadata.blocks());
+        for (offset, text) in texts {
+            let mut read = vec![0; text.len()];
+            copied.read_exact_at(&mut read, offset).unwrap();
+            assert_eq!(read, text.as_bytes());
+        }
+    }
 }

@@ -12,6 +12,8 @@ use std::path::Path;
 use crate::disk::trusted::{Place, Trusted};
 use crate::error::{Error, Result};
 use crate::sys::acl::{self, Acl};
+#[cfg(feature = "cli")]
+use crate::sys::names;
 use crate::sys::{open, refused, rights};
 
 /// Who but its owner may write a file, or make and remove names in a folder.
@@ -109,17 +111,30 @@ impl Rights {
         Trusted::for_output(Some(self.owner)).named_folder_path(path)
     }
 
-    /// Refuses a folder for outputs that somebody else put there, or a link in its place.
+    /// Opens a folder for outputs, unless somebody else put it there, or a link in its place.
     ///
     /// # Errors
     /// [`Error::Unsuitable`]; [`Error::Io`].
     #[cfg(feature = "cli")]
-    pub(crate) fn refuse_strangers_folder(&self, path: &Path) -> Result<()> {
+    pub(crate) fn own_folder(&self, path: &Path) -> Result<File> {
         let trusted = Trusted::for_output(Some(self.owner));
         match trusted.folder_path(path)? == path {
-            true => trusted.folder(path).map(drop),
+            true => trusted.folder(path),
             false => Err(Error::io("open", path)(io::ErrorKind::NotADirectory.into())),
         }
+    }
+
+    /// The same in a folder that is held open, whose path this is.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`]; [`Error::Io`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn own_folder_in(&self, around: &File, path: &Path, name: &str) -> Result<File> {
+        let named = path.join(name);
+        let folder = open::folder_in(around, name).map_err(Error::io("open", &named))?;
+        let there = folder.metadata().map_err(Error::io("read", &named))?;
+        let trusted = Trusted::for_output(Some(self.owner));
+        trusted.judge_found(&there, &named, path).map(|()| folder)
     }
 
     fn append_at(&self, place: &Place) -> io::Result<File> {
@@ -154,6 +169,17 @@ impl Rights {
         Ok(file)
     }
 
+    /// The same in a folder that is held open.
+    ///
+    /// # Errors
+    /// Those of the system.
+    #[cfg(feature = "cli")]
+    pub(crate) fn create_in(&self, folder: &File, name: &str) -> io::Result<File> {
+        let file = open::create(folder, name, 0o600)?;
+        self.give(&file)?;
+        Ok(file)
+    }
+
     /// Makes a folder that is not there yet, which those may enter and list who may read the sheet; where an access
     /// control list tells who they are, its owner alone. Nobody but its owner may make or remove anything in it.
     ///
@@ -161,12 +187,27 @@ impl Rights {
     /// Those of the system.
     pub fn create_folder(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)?;
-        let folder = open::folder_itself(path)?;
-        let (bits, _) = self.give_owner(&folder)?;
+        self.give_folder(&open::folder_itself(path)?)
+    }
+
+    /// The same in a folder that is held open.
+    ///
+    /// # Errors
+    /// Those of the system.
+    #[cfg(feature = "cli")]
+    pub(crate) fn create_folder_in(&self, around: &File, name: &str) -> io::Result<File> {
+        names::create_folder(around, name)?;
+        let folder = open::folder_in(around, name)?;
+        self.give_folder(&folder)?;
+        Ok(folder)
+    }
+
+    fn give_folder(&self, folder: &File) -> io::Result<()> {
+        let (bits, _) = self.give_owner(folder)?;
         let bits = if self.acl.is_none() { bits & 0o444 } else { 0 };
         // What it has from the folder around it stays: its group for what is made in it.
         let special = folder.metadata()?.mode() & 0o7000;
-        rights::set_mode(&folder, special | bits | bits >> 2 | 0o700)
+        rights::set_mode(folder, special | bits | bits >> 2 | 0o700)
     }
 
     /// Makes a folder and those around it, as [`Rights::create_folder`] does, and syncs the one around each, if they

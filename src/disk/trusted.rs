@@ -235,7 +235,7 @@ impl Trusted {
         }
     }
 
-    fn judge_found(&self, there: &Metadata, path: &Path, around: &Path) -> Result<()> {
+    pub(crate) fn judge_found(&self, there: &Metadata, path: &Path, around: &Path) -> Result<()> {
         // Nobody but root can make a device, and a terminal belongs to whoever sits at it.
         let kind = there.file_type();
         if self.includes(there.uid()) || kind.is_char_device() || kind.is_block_device() {

@@ -8,7 +8,7 @@
 //! two POs share one. One that is longer than a file system takes is cut off and goes on with `%~` and a
 //! hash of 128 bits.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::disk::Rights;
 use crate::error::{Error, Result};
+use crate::sys::names;
 use crate::text::Escaped;
 
 /// A folder of such folders, for those who have the sheet.
@@ -44,47 +45,51 @@ impl KeptOutput {
         // Without links, and absolute: commands may be started in another folder than this process is in.
         let folder = rights.place_of_folder(path)?;
         rights.create_folders(&folder)?;
-        rights.refuse_strangers_folder(&folder)?;
+        rights.own_folder(&folder)?;
         Ok(KeptOutput { folder, rights })
     }
 
     /// New files for an attempt at a PO; those of the last one are set aside.
     pub(crate) fn files(&self, po: &str) -> io::Result<Files> {
-        let folder = self.folder.join(folder_name(po));
-        match self.rights.create_folder(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Work that is done is not given up for a folder that somebody removed.
-                let made = self.rights.create_folders(&self.folder);
-                made.map_err(|error| {
-                    let kind = match &error {
-                        Error::Io { source, .. } => source.kind(),
-                        _ => io::ErrorKind::Other,
-                    };
-                    io::Error::new(kind, error.chain())
-                })?;
-                self.rights.create_folder(&folder)?;
-                tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
-            }
+        let around = self.open_folder()?;
+        let name = folder_name(po);
+        let folder = match self.rights.create_folder_in(&around, &name) {
+            Ok(folder) => folder,
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {
-                let judged = self.rights.refuse_strangers_folder(&folder);
-                judged.map_err(io::Error::other)?;
+                let opened = self.rights.own_folder_in(&around, &self.folder, &name);
+                let folder = opened.map_err(of_the_system)?;
                 set_aside(&folder)?;
+                folder
             }
-            Ok(()) => {}
-        }
-        let stdout = self.rights.create(&folder.join(STDOUT))?;
-        let stderr = self.rights.create(&folder.join(STDERR)).inspect_err(|_| {
+        };
+        let stdout = self.rights.create_in(&folder, STDOUT)?;
+        let stderr = self.rights.create_in(&folder, STDERR).inspect_err(|_| {
             // Nothing was said: another try is not to set it aside. What is left is empty.
-            let _ = fs::remove_file(folder.join(STDOUT));
+            let _ = names::unlink(&folder, STDOUT);
         })?;
         Ok(Files { stdout, stderr })
     }
 
+    /// What is made in it goes there, whatever others put in its place.
+    fn open_folder(&self) -> io::Result<File> {
+        match self.rights.own_folder(&self.folder).map_err(of_the_system) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        // Work that is done is not given up for a folder that somebody removed.
+        let made = self.rights.create_folders(&self.folder);
+        let opened = made.and_then(|()| self.rights.own_folder(&self.folder));
+        let opened = opened.map_err(of_the_system)?;
+        tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
+        Ok(opened)
+    }
+
     /// Whether it is due to what has the PO's own name there that it has no files: `error` says why.
     pub(crate) fn is_of_the_po(&self, po: &str, error: &io::Error) -> bool {
-        let is_there = fs::symlink_metadata(self.folder.join(folder_name(po))).is_ok();
-        is_there && error.kind() != io::ErrorKind::ReadOnlyFilesystem
+        let is_there = |around| names::is_there(&around, &folder_name(po));
+        self.rights.own_folder(&self.folder).is_ok_and(is_there)
+            && error.kind() != io::ErrorKind::ReadOnlyFilesystem
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -95,19 +100,28 @@ impl KeptOutput {
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
 
-fn set_aside(folder: &Path) -> io::Result<()> {
-    let numbered = |name, number: u64| folder.join(format!("{name}.{number}"));
-    let is_free = |name, number| fs::symlink_metadata(numbered(name, number)).is_err();
+fn set_aside(folder: &File) -> io::Result<()> {
+    let numbered = |name, number: u64| format!("{name}.{number}");
+    let is_free = |name, number| !names::is_there(folder, &numbered(name, number));
     let number = (1..)
         .find(|&number| is_free(STDOUT, number) && is_free(STDERR, number))
         .expect("a folder has fewer files than there are numbers");
     for name in [STDOUT, STDERR] {
-        match fs::rename(folder.join(name), numbered(name, number)) {
+        match names::rename(folder, name, numbered(name, number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// For whoever tries again: what kind of error it is.
+fn of_the_system(error: Error) -> io::Error {
+    let kind = match &error {
+        Error::Io { source, .. } => source.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error.chain())
 }
 
 /// What names a file without meaning anything else, in a path or to a shell.
@@ -133,6 +147,7 @@ fn folder_name(po: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -173,6 +188,41 @@ mod tests {
         let names: BTreeSet<_> = pos.iter().map(|po| folder_name(po)).collect();
         assert_eq!(names.len(), pos.len());
         assert!(names.iter().all(|name| name.len() <= 255), "{names:?}");
+    }
+
+    /// Where all may make files, before the run or between two jobs.
+    #[test]
+    fn nothing_is_made_where_somebody_else_put_the_folder_or_a_link() {
+        if !crate::sys::rights::is_root() {
+            return eprintln!("SKIPPED: a file can be given away by root alone");
+        }
+        const STRANGER: u32 = 65534;
+        for is_link in [true, false] {
+            let shared = tempfile::tempdir().unwrap();
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            fs::set_permissions(shared.path(), open).unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            let folder = shared.path().join("results");
+            let rights = Rights::of(elsewhere.path()).unwrap();
+            let kept = KeptOutput::in_folder(&folder, rights).unwrap();
+            kept.files("P1").unwrap();
+            fs::rename(&folder, shared.path().join("old")).unwrap();
+            if is_link {
+                std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
+                std::os::unix::fs::lchown(&folder, Some(STRANGER), None).unwrap();
+            } else {
+                fs::create_dir_all(folder.join("P2")).unwrap();
+                std::os::unix::fs::symlink(elsewhere.path().join("x"), folder.join("P2/stdout"))
+                    .unwrap();
+                std::os::unix::fs::chown(&folder, Some(STRANGER), None).unwrap();
+            }
+            let refused = kept.files("P2").err().unwrap().to_string();
+            assert!(
+                refused.contains("of another user") || refused.contains("to another user"),
+                "{refused}"
+            );
+            assert_eq!(elsewhere.path().read_dir().unwrap().count(), 0);
+        }
     }
 
     #[test]

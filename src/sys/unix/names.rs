@@ -5,12 +5,20 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, unlinkat};
+#[cfg(feature = "cli")]
+use rustix::fs::{Mode, mkdirat, statat};
 
 use crate::sys::poor::{Gift, lacks};
 
 /// Gives a file that has a name another one as well; one that somebody has is `AlreadyExists`.
 pub(crate) fn link(folder: &File, old: &str, new: impl AsRef<Path>) -> io::Result<()> {
     Ok(linkat(folder, old, folder, new.as_ref(), AtFlags::empty())?)
+}
+
+/// Makes a folder that nobody else can enter; a name that somebody has is `AlreadyExists`.
+#[cfg(feature = "cli")]
+pub(crate) fn create_folder(around: &File, name: &str) -> io::Result<()> {
+    Ok(mkdirat(around, name, Mode::RWXU)?)
 }
 
 /// Takes a name away.
@@ -24,6 +32,12 @@ pub(crate) fn unlink_if_there(folder: &File, name: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         unlinked => unlinked,
     }
+}
+
+/// Whether anything has a name, be it a link that leads nowhere.
+#[cfg(feature = "cli")]
+pub(crate) fn is_there(folder: &File, name: &str) -> bool {
+    statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Gives a file another name; whoever had that loses it.

@@ -71,6 +71,13 @@ pub(crate) fn folder_itself(path: &Path) -> io::Result<File> {
     at(CWD, path, flags, Mode::empty())
 }
 
+/// The same of a name in a folder.
+#[cfg(feature = "cli")]
+pub(crate) fn folder_in(folder: &File, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
+    at(folder, name, flags, Mode::empty())
+}
+
 /// openat(2), which an interrupting signal does not make fail.
 pub(in crate::sys) fn at(
     folder: impl AsFd,
