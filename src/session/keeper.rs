@@ -1,4 +1,5 @@
-//! A session looks after its files: every second, whether somebody took them away, or saved the sheet.
+//! A session looks after its files: every second, whether somebody took them away, or saved the sheet. What a save lacks
+//! is written again at once: the next result may be an hour away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,11 @@ impl Keeper {
                 led_away.look(&handler, &stop);
                 match keep_files(|| handler.writer()) {
                     Ok(Kept::Ours) => is_failing = false,
+                    Ok(Kept::Lacking) => {
+                        is_failing = false;
+                        // If it fails, that has been said.
+                        drop(handler.checkpoint());
+                    }
                     Ok(Kept::TakenOver) => {
                         tracing::error!(
                             "another session has taken the sheet over, since the file that tells of this one was taken away: no more work is handed out"

@@ -510,12 +510,17 @@ impl Writer {
             return Ok(Kept::TakenOver);
         }
         let held = self.lock.acquire()?;
+        let before = self.sheet.load_full();
         if self.catch_up()? {
             self.keep_edits(&held);
         }
         self.hold_public();
+        if !Arc::ptr_eq(&before, &self.sheet.load()) {
+            self.visible.was_saved();
+        }
         Ok(match self.outside.has_another_stayed() {
             true => Kept::AnotherSheet,
+            false if self.visible.is_lacking() => Kept::Lacking,
             false => Kept::Ours,
         })
     }
@@ -638,6 +643,8 @@ pub(crate) fn keep_files<'w>(writer: impl Fn() -> Result<MutexGuard<'w, Writer>>
 pub(crate) enum Kept {
     /// This session's, with all that lies beside it.
     Ours,
+    /// The same, and somebody saved it without what is to be seen in it.
+    Lacking,
     /// Another session has it by now.
     TakenOver,
     /// Another sheet has had its name for a while.

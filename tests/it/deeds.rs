@@ -123,6 +123,10 @@ impl World {
         let (_, _, name) = named.unwrap();
         self.count(name);
         self.tell(*name);
+        if self.live.is_some() && self.held.is_none() {
+            // What a save lacked may have been written again.
+            self.observe()?;
+        }
         match deed.kind {
             Results => self.results(dice.usize(1..4), true, dice),
             ResultsUnseen => {

@@ -347,3 +347,21 @@ mod waiting {
         assert!(sheet.unplaced().contains(";one"), "{}", sheet.unplaced());
     }
 }
+
+/// Who has the sheet open sees them, and not what an old save left.
+#[test]
+fn results_that_a_save_lacks_are_visible_again_while_no_other_comes() {
+    let sheet = TempSheet::new(SHEET);
+    let script = "case $TICKOFF_KEY in PO1) ;; PO2) : > second; await go;; esac";
+    let run = Running::start(&mut sheet.run("-q -j1", script));
+    wait_for(&sheet, "second");
+    let is_visible = || sheet.text().contains("PO1;S1;;COMPLETED;");
+    wait_until("the first result is visible", is_visible);
+    save(&sheet, |_| SHEET.replace("S6;", "S6;mine"));
+    wait_until("it is again", || {
+        is_visible() && sheet.text().contains("S6;mine")
+    });
+    let_go(&sheet, "go");
+    assert_eq!(run.end().with(0).stderr.matches("WARN").count(), 1);
+    assert_eq!(sheet.status()["completed"], 6);
+}

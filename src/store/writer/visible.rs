@@ -10,6 +10,8 @@ pub(super) struct Visible {
     /// Whether the public CSV lacks anything: a result, an added column, or what was brought to a new
     /// base.
     is_behind: bool,
+    /// Whether that is because somebody saved it, and no result will soon have it written.
+    was_saved: bool,
     /// How often something has come that it lacks. Never falls; a rewrite that began when it was this
     /// shows everything.
     changes: u64,
@@ -26,6 +28,7 @@ impl Visible {
     pub(super) fn new() -> Visible {
         Visible {
             is_behind: false,
+            was_saved: false,
             changes: 0,
             failing: false,
             retried: 0,
@@ -35,6 +38,16 @@ impl Visible {
 
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind
+    }
+
+    /// Somebody saved the public CSV, and that was taken in.
+    pub(super) fn was_saved(&mut self) {
+        self.was_saved = self.is_behind;
+    }
+
+    /// Whether what somebody saved is still to be written over with what it lacks.
+    pub(super) fn is_lacking(&self) -> bool {
+        self.was_saved && self.is_behind
     }
 
     pub(super) fn changes(&self) -> u64 {
@@ -55,6 +68,7 @@ impl Visible {
     /// The public CSV was replaced by a version that shows everything up to so many changes.
     pub(super) fn was_written(&mut self, changes: u64) {
         self.is_behind = self.changes != changes;
+        self.was_saved = false;
         self.written_at = Some(Utc::now());
     }
 
