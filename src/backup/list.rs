@@ -45,19 +45,23 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Whether somebody has saved it since it was made. One that does not say of what it is was made by an earlier
-    /// version, or on another disk, unless it `is_told` of older ones.
+    /// version, or on another disk, unless it `is_told` of older ones, or of the original.
     pub(super) fn is_edited(&self, is_told: bool) -> bool {
         match &self.origin {
             Some(origin) => {
                 let made = origin.modified;
-                made.is_some_and(|made| made != modified(&self.metadata))
+                origin.size_bytes != self.metadata.len()
+                    || made.is_some_and(|made| made != modified(&self.metadata))
             }
             None => is_told,
         }
     }
 
     /// What is greater is newer.
-    fn age(&self, now: DateTime<Utc>) -> (bool, DateTime<Utc>, Option<SystemTime>, &Path) {
+    pub(super) fn age(
+        &self,
+        now: DateTime<Utc>,
+    ) -> (bool, DateTime<Utc>, Option<SystemTime>, &Path) {
         // Of several in one second, ours are dated to the seconds after it.
         let can_be_true = self.created_at <= now + TimeDelta::seconds(MAX_NAMES.into());
         let written = self.metadata.modified().ok();

@@ -9,6 +9,8 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use chrono::Utc;
+
 use super::list::Entry;
 use super::manager::BackupManager;
 use crate::disk::sibling_name;
@@ -34,8 +36,16 @@ impl BackupManager {
         };
         let entries = self.entries()?;
         let oldest_told = entries.iter().rposition(|entry| entry.origin.is_some());
+        let originals = self.original_entries()?;
+        let now = Utc::now();
+        let is_told_of_original = |entry: &Entry| {
+            let mut told = originals
+                .iter()
+                .filter(|original| original.origin.is_some());
+            told.any(|original| original.age(now) < entry.age(now))
+        };
         let ours = entries.into_iter().enumerate().filter(|(at, entry)| {
-            let is_told = Some(*at) < oldest_told;
+            let is_told = Some(*at) < oldest_told || is_told_of_original(entry);
             let is_theirs = entry.is_edited(is_told) || self.is_used_as_a_sheet(entry);
             is_among(&entry.session_id) && !is_theirs
         });

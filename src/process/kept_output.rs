@@ -78,7 +78,13 @@ impl KeptOutput {
             opened => return opened,
         }
         // Work that is done is not given up for a folder that somebody removed.
-        let made = self.rights.create_folders(&self.folder);
+        let made = match self.rights.place_of_folder(&self.folder) {
+            Ok(place) if place != self.folder => {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            Ok(place) => self.rights.create_folders(&place),
+            Err(error) => Err(error),
+        };
         let opened = made.and_then(|()| self.rights.own_folder(&self.folder));
         let opened = opened.map_err(of_the_system)?;
         tracing::warn!(folder = %Escaped::path(&self.folder), "the folder for what commands say was removed: a new one is made");
@@ -197,14 +203,19 @@ mod tests {
             return eprintln!("SKIPPED: a file can be given away by root alone");
         }
         const STRANGER: u32 = 65534;
-        for is_link in [true, false] {
+        for (is_link, is_around) in [(true, false), (false, false), (true, true)] {
             let shared = tempfile::tempdir().unwrap();
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
             fs::set_permissions(shared.path(), open).unwrap();
             let elsewhere = tempfile::tempdir().unwrap();
-            let folder = shared.path().join("results");
+            let around = shared.path().join("results");
+            let folder = match is_around {
+                true => around.join("inner"),
+                false => around.clone(),
+            };
             let rights = Rights::of(elsewhere.path()).unwrap();
             let kept = KeptOutput::in_folder(&folder, rights).unwrap();
+            let folder = around;
             kept.files("P1").unwrap();
             fs::rename(&folder, shared.path().join("old")).unwrap();
             if is_link {

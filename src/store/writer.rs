@@ -572,6 +572,11 @@ impl Writer {
     /// it goes on after an interrupted one, and keeps that one's backup.
     fn close_journal(&mut self) -> Result<()> {
         let of_session = self.session.is_some();
+        if of_session {
+            // Though nothing was written: an old save that gets this name is to be told from it.
+            let public = self.outside.public().hash;
+            self.durable.begin_as_known(public)?;
+        }
         if self.durable.has_log() && (of_session || !self.durable.is_of_session()) {
             let sheet = self.sheet.load();
             let public = self.outside.public().hash;

@@ -222,6 +222,34 @@ fn a_backup_that_somebody_has_edited_is_no_run_s_to_delete() {
     );
 }
 
+/// By its size, though its date was put back; and where no older backup tells that such a file is none of tickoff's,
+/// the original does.
+#[test]
+fn one_that_was_edited_is_known_by_its_size_and_by_the_original_too() {
+    for is_new_file in [true, false] {
+        let sheet = TempSheet::pending(2);
+        run(&sheet, "--force --keep 2");
+        run(&sheet, "--force --keep 2");
+        let names = sheet.backup_names();
+        let edited = sheet.backups().join(&names[1]);
+        let text = fs::read_to_string(&edited).unwrap();
+        let date = edited.metadata().unwrap().modified().unwrap();
+        let place = match is_new_file {
+            true => sheet.backups().join("new"),
+            false => edited.clone(),
+        };
+        fs::write(&place, format!("{text}mine;\n")).unwrap();
+        let file = fs::File::options().append(true).open(&place).unwrap();
+        file.set_modified(date).unwrap();
+        fs::rename(&place, &edited).unwrap();
+        for _ in 0..3 {
+            run(&sheet, "--force --keep 2");
+        }
+        assert!(fs::read_to_string(&edited).unwrap().contains("mine"));
+        assert_eq!(sheet.backup_names().len(), 3);
+    }
+}
+
 mod originals_of_a_sheet {
     use super::*;
 

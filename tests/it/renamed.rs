@@ -329,3 +329,31 @@ fn a_renamed_or_copied_sheet_is_not_run_by_another_key() {
         assert_eq!(on(&["pending"]).with(0).stdout, "k3\n");
     }
 }
+
+/// The log of the new name begins though there was nothing to do, so that what lies there later is told from it.
+#[test]
+fn an_old_save_under_a_name_under_which_nothing_was_to_be_done_is_asked_about() {
+    for command in ["run", "init"] {
+        let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\n");
+        let older = sheet.text().replace(";b", ";mine");
+        end(&mut sheet.run("-q", "true")).with(0);
+        let orders = sheet.folder().join("orders.csv");
+        std::fs::rename(sheet.path(), &orders).unwrap();
+        let on = |command: &str, arguments: &[&str]| {
+            let mut tickoff = crate::command_line::tickoff();
+            tickoff.args([command, "orders.csv"]);
+            end(tickoff.args(arguments).current_dir(sheet.folder()))
+        };
+        let nothing: &[&str] = if command == "run" {
+            &["--", "true"]
+        } else {
+            &[]
+        };
+        on(command, nothing).with(0);
+        std::fs::write(&orders, &older).unwrap();
+        crate::fixture::rested(&orders);
+        let asked = on("run", &["--", "touch", "ran"]).with(3);
+        assert!(asked.stderr.contains("for 3 rows"), "{command}: {asked:?}");
+        assert!(!sheet.folder().join("ran").exists());
+    }
+}

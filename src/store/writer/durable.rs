@@ -409,7 +409,8 @@ impl Durable {
         self.journal.goes_on_from(log);
     }
 
-    fn begin_as_known(&mut self, public: ContentHash) -> Result<()> {
+    /// Begins the log with what is known of the public version, if that is still the one.
+    pub(super) fn begin_as_known(&mut self, public: ContentHash) -> Result<()> {
         let Some((of, known)) = self.known.take() else {
             return Ok(());
         };
