@@ -6,6 +6,7 @@
 //!
 //! This room never knows what a record is: what fills a file, and what proves it right, is handed in.
 
+mod data;
 pub(crate) mod link;
 mod lock;
 mod new_file;
@@ -21,6 +22,7 @@ mod version;
 pub use new_file::NewFile;
 pub use rights::Rights;
 
+pub(crate) use data::copy_data;
 pub(crate) use lock::{
     MAX_TOLD, SessionLock, WriteGuard, WriteLock, is_held, is_in_session, parse_holder,
     read_holder, refuse_foreign_session,

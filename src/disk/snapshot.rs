@@ -6,14 +6,14 @@
 //! shares blocks (FICLONE), the copy costs no space.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::ops::Deref;
 
+use crate::disk::data::copy_data;
 use crate::disk::staged;
 use crate::disk::target::Target;
 use crate::error::{Error, Result};
 use crate::sys::blocks;
-use crate::sys::interrupted;
 use crate::sys::map::{self, Map};
 
 /// The bytes of one version of the sheet.
@@ -25,12 +25,11 @@ pub(crate) enum Snapshot {
 
 impl Snapshot {
     /// Copies a file from its beginning.
-    pub(crate) fn copy(target: &Target, mut source: &File) -> Result<Snapshot> {
-        let mut copy = scratch_file(target)?;
+    pub(crate) fn copy(target: &Target, source: &File) -> Result<Snapshot> {
+        let copy = scratch_file(target)?;
         if blocks::share(source, &copy).is_err() {
-            source.rewind().map_err(Error::io("read", target.path()))?;
-            interrupted::again(|| io::copy(&mut source, &mut copy))
-                .map_err(Error::io("copy", target.path()))?;
+            let path = target.path();
+            copy_data(source, path, &copy, ("copy", path))?;
         }
         Snapshot::map(&copy).map_err(Error::io("map", target.path()))
     }
