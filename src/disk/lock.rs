@@ -29,6 +29,7 @@ use crate::disk::target::Target;
 use crate::domain::Holder;
 use crate::error::{Error, Result};
 use crate::sys::{flock, inode, names, open, peer, process_space};
+use crate::text::Escaped;
 
 const WRITE: &str = "lock";
 const SESSION: &str = "session";
@@ -42,6 +43,9 @@ pub(crate) const MAX_TOLD: u64 = 1 << 20;
 
 /// How long a writer waits for other processes' writes.
 pub(crate) const LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// After how long it is said that it waits.
+const SAID_AFTER: Duration = Duration::from_secs(3);
 
 /// How long a process that is about to execute its program may hold the lock of its killed parent.
 const INHERITED_LIMIT: Duration = Duration::from_secs(2);
@@ -76,6 +80,7 @@ impl WriteLock {
         let path = self.target.sibling(WRITE);
         let start = Instant::now();
         let mut pause = Duration::from_micros(100);
+        let mut is_said = false;
         loop {
             let file = self.file();
             let is_locked = try_lock(&file, &path)?;
@@ -90,6 +95,10 @@ impl WriteLock {
                         path,
                         waited: LOCK_LIMIT,
                     });
+                }
+                if !is_said && start.elapsed() >= SAID_AFTER {
+                    is_said = true;
+                    tracing::warn!(lock = %Escaped::path(&path), "waits for a lock that another process has; fuser LOCK names it");
                 }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(5));

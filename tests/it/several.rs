@@ -8,7 +8,7 @@ use tickoff::{
     WriteQueue,
 };
 
-use crate::command_line::{end, tickoff};
+use crate::command_line::{Running, end, tickoff};
 use crate::fixture::TempSheet;
 
 fn done() -> Updates {
@@ -371,4 +371,18 @@ fn no_result_is_written_to_a_row_that_another_column_gave_its_key() {
     save(&sheet, &before);
     queue.flush().unwrap();
     assert_eq!(sheet.text(), before.replace("P2;;", "P2;two;"));
+}
+
+/// Anybody who may read the sheet can lock that file; who waits for it is told which it is.
+#[test]
+fn a_lock_that_another_process_keeps_is_named_while_it_is_waited_for() {
+    let sheet = TempSheet::pending(1);
+    end(sheet.tickoff("set").args(["PO0", "STATUS=ERROR"])).with(0);
+    let lock = std::fs::File::open(sheet.folder().join(".input.csv.lock")).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let set = Running::start(sheet.tickoff("set").args(["PO0", "STATUS=PENDING"]));
+    set.wait_until_it_says("waits for a lock that another process has; fuser LOCK names it");
+    drop(lock);
+    set.end().with(0);
+    assert_eq!(sheet.status()["pending"], 1);
 }
