@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::sys::holes;
+use crate::sys::holes::Holes;
 
 /// How much is copied at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -22,22 +21,20 @@ pub(crate) fn copy_data(
 ) -> Result<()> {
     let not_read = || Error::io("read", source_path);
     let not_written = || Error::io(action, copy_path);
-    // One whose position is ours alone. Without it holes are read, and are not written all the same.
-    let own = File::open(format!("/proc/self/fd/{}", source.as_raw_fd())).ok();
+    let holes = Holes::of(source);
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut offset = 0;
     let end = loop {
-        if let Some(own) = &own {
-            // Measured first: up to there it is a hole if nothing comes any more.
-            let length = source.metadata().map_err(not_read())?.len();
-            match holes::next_data(own, offset).map_err(not_read())? {
-                Some(data) => offset = data,
-                None => break length.max(offset),
-            }
+        // Measured first: up to there it is a hole if nothing comes any more.
+        let length = source.metadata().map_err(not_read())?.len();
+        match holes.next_data(offset).map_err(not_read())? {
+            Some(data) => offset = data,
+            None => break length.max(offset),
         }
         match source.read_at(&mut chunk, offset) {
             Ok(0) => break offset,
             Ok(read) => {
+                // A hole that is not known as one is not written either.
                 if chunk[..read].iter().any(|byte| *byte != 0) {
                     copy.write_all_at(&chunk[..read], offset)
                         .map_err(not_written())?;
