@@ -42,7 +42,12 @@ impl BackupManager {
             let mut told = originals
                 .iter()
                 .filter(|original| original.origin.is_some());
-            told.any(|original| original.age(now) < entry.age(now))
+            // The first backup is as old as the original.
+            let since = |entry: &Entry| {
+                let (can_be_true, made, ..) = entry.age(now);
+                (can_be_true, made)
+            };
+            told.any(|original| since(original) <= since(entry))
         };
         let ours = entries.into_iter().enumerate().filter(|(at, entry)| {
             let is_told = Some(*at) < oldest_told || is_told_of_original(entry);
