@@ -293,7 +293,7 @@ fn a_job_that_is_killed_while_the_run_goes_on_has_failed() {
     );
 }
 
-/// Of Ctrl-\\ say; nobody records between the end of a job and that of the run that it failed.
+/// Of Ctrl-\ say; nobody records between the end of a job and that of the run that it failed.
 #[test]
 fn jobs_that_are_killed_since_the_run_dies_of_a_signal_keep_their_states() {
     for _ in 0..4 {

@@ -75,12 +75,11 @@ pub fn run(args: &CheckArgs, display: &Display) -> Result<Exit, Failure> {
             sheet.refuse_mistyped_stage()?;
         }
         name_before::refuse(&sheet, typed)?;
-    }
-    let is_good = findings.iter().all(|finding| finding.level == Level::Info);
-    if is_good && !args.json {
-        let sheet = Sheet::read(&args.sheet.file, &options)?;
-        let good = good(&args.sheet.file, &sheet);
-        print(|out| writeln!(out, "{good}"))?;
+        let is_good = findings.iter().all(|finding| finding.level == Level::Info);
+        if is_good && !args.json {
+            let good = good(&args.sheet.file, &sheet);
+            print(|out| writeln!(out, "{good}"))?;
+        }
     }
     let exit = exit(&findings);
     // What can be done about it is for a person.
