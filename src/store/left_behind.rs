@@ -28,6 +28,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::disk::link::{self, Leads, Link};
 use crate::disk::{
     ContentHash, Rights, Snapshot, Target, WriteGuard, WriteLock, hash_bytes, is_held,
@@ -210,6 +212,7 @@ struct Other {
     place: Target,
     id: String,
     goes_on_from: Option<(String, usize)>,
+    copy_of: Option<String>,
     frames: Vec<Frame>,
     history: History,
 }
@@ -229,9 +232,29 @@ impl Other {
             place,
             id: head.id,
             goes_on_from: head.goes_on_from,
+            copy_of: head.copy_of,
             frames,
             history,
         }
+    }
+
+    /// With what a later log says that it began, if that is this one.
+    fn all_of(&self) -> (String, usize) {
+        (self.id.clone(), self.frames.len())
+    }
+
+    /// Whether this is of a copy that was made by `--output`, of a sheet that has another name now.
+    fn is_of_copy_of_renamed(&self) -> Result<bool> {
+        let Some(of) = &self.copy_of else {
+            return Ok(false);
+        };
+        let of = self.place.folder_path().join(of);
+        Ok(!self.is_gone()? && !of.try_exists().map_err(Error::io("look for", &of))?)
+    }
+
+    /// Whether nothing has the name any more.
+    fn is_gone(&self) -> Result<bool> {
+        Ok(self.place.metadata()?.is_none())
     }
 
     /// With what the log of a sheet begins that had this name.
@@ -344,6 +367,32 @@ pub(crate) struct Found {
     pub(crate) older_than: Option<(String, usize)>,
 }
 
+/// By what the logs of other names are compared, where one holds results that a sheet lacks, and another none.
+struct Weight {
+    log: (String, usize),
+    is_gone: bool,
+    /// This very version lay there, and it is not the one of which a copy may have been made.
+    has_version: bool,
+    at: Option<DateTime<Utc>>,
+}
+
+impl Weight {
+    fn of(other: &Other, hash: ContentHash) -> Result<Weight> {
+        Ok(Weight {
+            log: other.all_of(),
+            is_gone: other.is_gone()?,
+            has_version: is_later_version(&other.history, hash),
+            at: other.frames.last().map(|frame| frame.at),
+        })
+    }
+
+    /// Whether nothing is lacking, by the log of this one, that the other says is lacking. What still has its name may be a
+    /// copy, of which the sheet got nothing since.
+    fn outweighs(&self, other: &Weight) -> bool {
+        (self.is_gone || !other.is_gone) && (self.has_version || !other.has_version)
+    }
+}
+
 /// Looks for the journal of a sheet that has none.
 pub(crate) fn look_for(
     target: &Target,
@@ -357,15 +406,21 @@ pub(crate) fn look_for(
     refuse_another_key(target, &like, options, sheet)?;
     // Of the names that a sheet had one after the other, the journal of the last tells what became of it, and the one
     // of which it shows most what is known.
-    let (mut older, mut is_whole) = (None, false);
+    let (mut older, mut whole) = (Vec::new(), Vec::new());
+    let mut gone_on: Vec<(String, usize)> = Vec::new();
     let (mut known, mut known_from, mut results_of) = (Vec::new(), None, None);
     let (mut best, mut older_than) = (None, None);
     let mut learn = |other: &Other| {
         let shown = other.shown_by(sheet, hash);
         let rows: usize = shown.iter().map(|frame| frame.rows.len()).sum();
-        let is_gone = other.place.metadata()?.is_none();
+        let is_gone = other.is_gone()?;
         // Of two names that the sheet had, the later log knows more.
-        let rank = Some((rows, is_gone, other.frames.last().map(|frame| frame.at)));
+        let rank = Some((
+            !other.is_of_copy_of_renamed()?,
+            rows,
+            is_gone,
+            other.frames.last().map(|frame| frame.at),
+        ));
         if rows == 0 || rank <= best {
             return Ok(());
         }
@@ -373,19 +428,20 @@ pub(crate) fn look_for(
         results_of = Some(other.place.name().to_owned());
         // What a renamed sheet does not show any more somebody took out of it.
         (known, known_from) = match is_gone {
-            true => (other.all(), Some((other.id.clone(), other.frames.len()))),
+            true => (other.all(), Some(other.all_of())),
             false => (shown, None),
         };
         Ok::<(), Error>(())
     };
     for other in others(target, false, &like, options, sheet)? {
+        gone_on.extend(other.goes_on_from.clone());
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
             0 => match standing_elsewhere(&other, sheet, hash) {
                 Elsewhere::Traceless(rows) if was_saved_there(&other, target)? => rows,
                 Elsewhere::Traceless(_) | Elsewhere::Unknown => continue,
                 Elsewhere::Whole => {
-                    is_whole = true;
+                    whole.push(Weight::of(&other, hash)?);
                     learn(&other)?;
                     continue;
                 }
@@ -401,6 +457,7 @@ pub(crate) fn look_for(
             }
             continue;
         }
+        let weight = Weight::of(&other, hash)?;
         let place = Arc::new(other.place);
         let left = LeftBehind { place, rows };
         if waiting > 0 {
@@ -409,9 +466,14 @@ pub(crate) fn look_for(
                 ..Found::default()
             });
         }
-        older.get_or_insert(left);
+        older.push((weight, left));
     }
-    let left = older.filter(|_| !is_whole);
+    // One with which a later log began knows nothing of what came since.
+    let is_last = |it: &Weight| !gone_on.contains(&it.log);
+    whole.retain(is_last);
+    older.retain(|(it, _)| !whole.iter().any(|whole| whole.outweighs(it)));
+    let last = older.into_iter().max_by_key(|(it, _)| (is_last(it), it.at));
+    let left = last.map(|(_, left)| left);
     if left.is_some() {
         known.clear();
     }
@@ -597,6 +659,12 @@ fn traces<'s>(history: &'s History, sheet: &'s Sheet) -> impl Iterator<Item = &'
     cells.map(|(_, past)| past)
 }
 
+/// Whether these contents had the name of a log's sheet after the first version, of which a copy may have been made.
+fn is_later_version(history: &History, hash: ContentHash) -> bool {
+    let mut first = history.versions().iter().take(1);
+    history.knows(hash) && !first.any(|it| it.hash == hash)
+}
+
 fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewhere {
     let (frames, history) = (&other.frames, &other.history);
     let mut traces = traces(history, sheet).peekable();
@@ -612,6 +680,7 @@ fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewh
     if is_traceless {
         return match standing.lacking(frames, history, sheet) {
             0 => Elsewhere::Unknown,
+            rows if is_later_version(history, hash) => Elsewhere::Older(rows),
             rows => Elsewhere::Traceless(rows),
         };
     }

@@ -357,3 +357,68 @@ fn an_old_save_under_a_name_under_which_nothing_was_to_be_done_is_asked_about() 
         assert!(!sheet.folder().join("ran").exists());
     }
 }
+
+/// The log of the name in between goes on from the first one's, of which the older version is whole.
+#[test]
+fn an_older_version_of_a_sheet_that_was_renamed_twice_is_asked_about() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\n");
+    end(&mut sheet.run("-q --limit 1", "true")).with(0);
+    let older = sheet.text();
+    rename(&sheet);
+    end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+    let later = sheet.folder().join("later.csv");
+    std::fs::remove_file(sheet.folder().join("orders.csv")).unwrap();
+    std::fs::write(&later, older).unwrap();
+    crate::fixture::rested(&later);
+    let mut run = tickoff();
+    run.args(["run", "later.csv", "--", "touch", "ran"]);
+    let asked = end(run.current_dir(sheet.folder())).with(3);
+    assert!(asked.stderr.contains("was called orders.csv"), "{asked:?}");
+    assert!(asked.stderr.contains("for 2 rows"), "{asked:?}");
+    assert!(!sheet.folder().join("ran").exists());
+}
+
+/// The copy's log knows no more than the copy shows.
+#[test]
+fn an_older_version_of_a_renamed_sheet_is_asked_about_beside_a_copy_of_it() {
+    for is_output in [true, false] {
+        let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\n");
+        end(&mut sheet.run("-q", "true")).with(0);
+        let older = sheet.text();
+        let copy = sheet.folder().join("copy.csv");
+        if is_output {
+            let output = format!("-q --output {}", copy.display());
+            end(&mut sheet.run(&output, "true")).with(0);
+        } else {
+            std::fs::copy(sheet.path(), &copy).unwrap();
+            let mut run = tickoff();
+            run.args(["run", "copy.csv", "-q", "--", "true"]);
+            end(run.current_dir(sheet.folder())).with(0);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        end(&mut sheet.run("-q --force --limit 1", "true")).with(0);
+        rename(&sheet);
+        let orders = sheet.folder().join("orders.csv");
+        std::fs::write(&orders, older).unwrap();
+        crate::fixture::rested(&orders);
+        let asked = end(&mut on_orders(&sheet, "status", &[])).with(0);
+        assert!(asked.stderr.contains("was called input.csv"), "{asked:?}");
+    }
+}
+
+/// The save was public under the first name, and shows nothing of what that name's log was told.
+#[test]
+fn a_save_that_lay_under_the_name_before_is_known_there_though_it_shows_no_result() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\n");
+    end(&mut sheet.run("-q --limit 1", "true")).with(0);
+    let stale = "PO_NUMBER;note\nP1;a\nP2;b\nP3;mine\n";
+    std::fs::write(sheet.path(), stale).unwrap();
+    crate::fixture::rested(&sheet.path());
+    end(sheet.tickoff("recover").arg("--apply")).with(0);
+    rename(&sheet);
+    let orders = sheet.folder().join("orders.csv");
+    std::fs::write(&orders, stale).unwrap();
+    crate::fixture::rested(&orders);
+    let asked = end(&mut on_orders(&sheet, "run", &["--", "touch", "ran"])).with(3);
+    assert!(asked.stderr.contains("was called input.csv"), "{asked:?}");
+}
