@@ -475,7 +475,7 @@ pub(crate) fn look_for(
     let last = older.into_iter().max_by_key(|(it, _)| (is_last(it), it.at));
     let left = last.map(|(_, left)| left);
     if left.is_some() {
-        known.clear();
+        (known, known_from) = (Vec::new(), None);
     }
     Ok(Found {
         left,

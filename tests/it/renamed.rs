@@ -370,11 +370,17 @@ fn an_older_version_of_a_sheet_that_was_renamed_twice_is_asked_about() {
     std::fs::remove_file(sheet.folder().join("orders.csv")).unwrap();
     std::fs::write(&later, older).unwrap();
     crate::fixture::rested(&later);
-    let mut run = tickoff();
-    run.args(["run", "later.csv", "--", "touch", "ran"]);
-    let asked = end(run.current_dir(sheet.folder())).with(3);
-    assert!(asked.stderr.contains("was called orders.csv"), "{asked:?}");
-    assert!(asked.stderr.contains("for 2 rows"), "{asked:?}");
+    for (command, arguments, code) in [
+        ("run", &["--", "touch", "ran"][..], 3),
+        ("run", &["--dry-run", "--", "true"], 3),
+        ("status", &[], 0),
+    ] {
+        let mut tickoff = tickoff();
+        tickoff.args([command, "later.csv"]).args(arguments);
+        let asked = end(tickoff.current_dir(sheet.folder())).with(code);
+        assert!(asked.stderr.contains("was called orders.csv"), "{asked:?}");
+        assert!(asked.stderr.contains("for 2 rows"), "{asked:?}");
+    }
     assert!(!sheet.folder().join("ran").exists());
 }
 
@@ -421,4 +427,6 @@ fn a_save_that_lay_under_the_name_before_is_known_there_though_it_shows_no_resul
     crate::fixture::rested(&orders);
     let asked = end(&mut on_orders(&sheet, "run", &["--", "touch", "ran"])).with(3);
     assert!(asked.stderr.contains("was called input.csv"), "{asked:?}");
+    let told = end(&mut on_orders(&sheet, "status", &[])).with(0);
+    assert!(told.stderr.contains("was called input.csv"), "{told:?}");
 }
