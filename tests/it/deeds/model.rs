@@ -43,8 +43,12 @@ pub enum Want {
     /// Somebody's own. `strict`: it is in the sheet and nowhere else.
     Edit { value: String, strict: bool },
     /// Somebody changed a result, and the save does not tell that they had seen it. There are several `edits` if
-    /// others saved the sheet before tickoff is known to have looked.
-    Either { result: String, edits: Vec<String> },
+    /// others saved the sheet before tickoff is known to have looked. `since` is the result's.
+    Either {
+        result: String,
+        edits: Vec<String>,
+        since: usize,
+    },
 }
 
 /// A version that stood in the sheet's place.
@@ -316,6 +320,7 @@ impl Model {
                         Some(Want::Either {
                             result: value,
                             edits: vec![theirs.to_owned()],
+                            since,
                         })
                     } else if has_seen {
                         match self.is_told_by(&evidence, &cell, &value, since) {
@@ -325,6 +330,7 @@ impl Model {
                                 Some(Want::Either {
                                     result: value,
                                     edits: vec![theirs.to_owned()],
+                                    since,
                                 })
                             }
                         }
@@ -342,6 +348,7 @@ impl Model {
                             let either = Want::Either {
                                 result: value,
                                 edits: vec![theirs.to_owned()],
+                                since,
                             };
                             self.wants.insert(cell, either);
                             continue;
@@ -357,7 +364,14 @@ impl Model {
                 }
                 // Whoever removed its place saw one of the two.
                 (Some(Want::Either { .. }), None) => None,
-                (Some(Want::Either { result, mut edits }), Some(theirs)) => {
+                (
+                    Some(Want::Either {
+                        result,
+                        mut edits,
+                        since,
+                    }),
+                    Some(theirs),
+                ) => {
                     is_fresh = false;
                     // If one was taken over, who had not seen it does not take it back; who writes something else
                     // does, where the traces agree.
@@ -369,7 +383,11 @@ impl Model {
                     if !known.into_iter().any(|known| same(Some(theirs), known)) {
                         edits.push(theirs.to_owned());
                     }
-                    Some(Want::Either { result, edits })
+                    Some(Want::Either {
+                        result,
+                        edits,
+                        since,
+                    })
                 }
                 (_, None) => None,
                 (Some(Want::Edit { value, strict }), Some(theirs))
@@ -491,7 +509,7 @@ impl Model {
             let shown = self.versions[at].table.get(po, column).unwrap_or("");
             let (current, since) = match self.wants.get(&(po.clone(), column.clone())) {
                 Some(Want::Result { value, since, .. }) => (&**value, *since),
-                Some(Want::Either { result, .. }) => (&**result, 0),
+                Some(Want::Either { result, since, .. }) => (&**result, *since),
                 _ => (now.get(po, column).unwrap_or(""), 0),
             };
             Some(match () {

@@ -335,11 +335,11 @@ impl World {
                     format!("the edit {value:?}, which is in no copy either,")
                 }
                 Want::Edit { value, .. } => format!("the edit {value:?}"),
-                Want::Either { result, .. } if is(result) => {
+                Want::Either { result, since, .. } if is(result) => {
                     let want = Want::Result {
                         value: result.clone(),
                         roams: false,
-                        since: 0,
+                        since: *since,
                     };
                     settled.push((cell.clone(), Some(want)));
                     continue;
@@ -349,7 +349,7 @@ impl World {
                     settled.push((cell.clone(), Some(Want::Edit { value, strict })));
                     continue;
                 }
-                Want::Either { result, edits } => format!("{result:?} or one of {edits:?}"),
+                Want::Either { result, edits, .. } => format!("{result:?} or one of {edits:?}"),
             };
             return Err(format!(
                 "{wrong} of {cell:?} is not in the sheet, which shows {shown:?}"
