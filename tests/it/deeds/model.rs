@@ -551,6 +551,12 @@ impl Model {
         });
         self.written
             .retain(|cell, values| values.iter().any(|value| shows(cell, value)));
+        // A time that is not shown is known to nobody any more.
+        for (cell, values) in &mut self.written {
+            if cell.1 == "LAST_PROCESSED" {
+                values.retain(|value| shows(cell, value));
+            }
+        }
         let written = &self.written;
         self.before.retain(|cell, _| written.contains_key(cell));
         self.aside.clear();
