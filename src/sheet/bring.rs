@@ -10,7 +10,8 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::csv::RecordIndex;
-use crate::domain::columns::same_column;
+use crate::domain::columns::{STATUS, same_column};
+use crate::domain::stage_prefix;
 use crate::sheet::change::{CellUpdate, RowUpdate};
 use crate::sheet::history::{History, Past, edits};
 use crate::sheet::judge::{Reading, Verdict, is_same};
@@ -31,6 +32,8 @@ pub(crate) struct Brought {
     pub(crate) taken: Vec<RowUpdate>,
     /// Keys of rows whose results are written again, because the save was made without them.
     pub(crate) again: Vec<String>,
+    /// The status columns of the stages that these are of.
+    pub(crate) again_in: Vec<String>,
     /// Keys of rows in which another program's earlier edits are written again, because the save was made without them.
     pub(crate) edited_again: Vec<String>,
     /// Keys of rows of which the traces tell different things; their results stay.
@@ -171,6 +174,15 @@ pub(crate) fn bring(
                     Verdict::Ours => {
                         let is_lost = past.public_since().is_some();
                         is_again |= is_lost && !past.is_outside;
+                        let is_status = stage_prefix(&past.column, STATUS).is_some();
+                        let column = past.column.as_str();
+                        if is_lost
+                            && !past.is_outside
+                            && is_status
+                            && !brought.again_in.iter().any(|known| known == column)
+                        {
+                            brought.again_in.push(column.to_owned());
+                        }
                         is_edited_again |= is_lost && past.is_outside;
                     }
                     Verdict::Unclear => is_unclear = true,

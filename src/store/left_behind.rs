@@ -25,8 +25,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
@@ -274,11 +275,10 @@ impl Other {
     }
 }
 
-/// The journals of other names in a sheet's folder, if their key is the sheet's: all, or of the names at which nothing
-/// lies any more.
+/// The journals of other names in a sheet's folder, if their key is the sheet's: those that are wanted by their place.
 fn others<'s>(
     target: &'s Target,
-    is_gone: bool,
+    is_wanted: impl Fn(&Target) -> bool + 's,
     like: &'s Rights,
     options: &'s Options,
     sheet: &'s Sheet,
@@ -291,7 +291,7 @@ fn others<'s>(
             Some(link) => link.with_rights(like.clone()),
             None => Target::open_or_missing(&path, Some(like)).ok()?,
         };
-        if is_gone && place.metadata().ok()?.is_some() {
+        if !is_wanted(&place) {
             return None;
         }
         // What cannot be read has something to say to whoever opens that sheet.
@@ -433,7 +433,7 @@ pub(crate) fn look_for(
         };
         Ok::<(), Error>(())
     };
-    for other in others(target, false, &like, options, sheet)? {
+    for other in others(target, |_| true, &like, options, sheet)? {
         gone_on.extend(other.goes_on_from.clone());
         let waiting = waiting(&other.history, Some((sheet, &[hash])));
         let rows = match waiting {
@@ -516,7 +516,7 @@ pub(crate) fn gone_on_with(
         return Ok(None);
     };
     let own = Some((id.to_owned(), count));
-    for other in others(target, true, &like, options, sheet)? {
+    for other in others(target, is_gone, &like, options, sheet)? {
         let is_later = other.goes_on_from == own && !is_of_session(&other.frames);
         if is_later && !is_used(&other.place)? {
             return Ok(Some(other.frames));
@@ -540,7 +540,13 @@ pub(crate) fn beside_another(
     };
     let mut public: Vec<ContentHash> = vec![hash];
     public.extend(history.versions().iter().map(|version| version.hash));
-    for other in others(target, true, &like, options, sheet)? {
+    let own = modified(target);
+    // Another sheet may have taken the old name since, as next month's list does.
+    let is_wanted = move |place: &Target| {
+        let is_newer = || is_anew || modified(place) > own;
+        is_gone(place) || is_newer() && !is_used(place).unwrap_or(true)
+    };
+    for other in others(target, is_wanted, &like, options, sheet)? {
         let rows = waiting(&other.history, Some((sheet, &public)));
         // What shows no time of its results may be what a copy was made of that was worked on and is gone.
         let is_its = is_anew || traces(&other.history, sheet).any(is_time);
@@ -551,7 +557,7 @@ pub(crate) fn beside_another(
             Journal::path_beside(&other.place),
             Journal::path_beside(target),
         );
-        let aside = free_name(&beside, ".other");
+        let aside = free_journal(target, &like);
         return Ok(Some(Error::Unsuitable {
             problem: format!(
                 "was called {} when it was worked on, and {} was left there with results for {} that it does not show; the journal beside it knows nothing of them: mv -n {} and run tickoff recover {} --apply, which writes them, or --discard, which gives them up and keeps them in a copy",
@@ -565,6 +571,33 @@ pub(crate) fn beside_another(
         }));
     }
     Ok(None)
+}
+
+fn is_gone(place: &Target) -> bool {
+    place.metadata().is_ok_and(|there| there.is_none())
+}
+
+/// When something was last written to the journal beside a place.
+fn modified(place: &Target) -> Option<SystemTime> {
+    let journal = Journal::path_beside(place).metadata().ok()?;
+    journal.modified().ok()
+}
+
+/// Where a journal may be moved that lies beside another sheet: as that of a name which nothing has, it is found by its own.
+fn free_journal(target: &Target, like: &Rights) -> PathBuf {
+    let mut numbers = 1..;
+    let free = numbers.find_map(|number: usize| {
+        let number = if number > 1 {
+            number.to_string()
+        } else {
+            String::new()
+        };
+        let name = format!("{}.before{number}", target.name());
+        let place = Target::open_or_missing(&target.folder_path().join(name), Some(like)).ok()?;
+        let journal = Journal::path_beside(&place);
+        (is_gone(&place) && journal.symlink_metadata().is_err()).then_some(journal)
+    });
+    free.expect("there is no end of numbers")
 }
 
 impl LeftBehind {

@@ -199,8 +199,8 @@ fn show(
     {
         return Ok(Some(doubled));
     }
-    if !is_of_session && !matches!(standing, Standing::Asked(_)) {
-        let is_anew = matches!(standing, Standing::Anew);
+    if !is_of_session && !standing.is_question_of_this_sheet() || standing.is_of_another() {
+        let is_anew = standing.is_of_another();
         let refused = left_behind::beside_another(target, options, sheet, &history, hash, is_anew)?;
         if refused.is_some() {
             return Ok(refused);

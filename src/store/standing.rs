@@ -41,6 +41,20 @@ pub(crate) struct Question {
 }
 
 impl Standing {
+    /// Whether the sheet is another one than that of the journal.
+    pub(crate) fn is_of_another(&self) -> bool {
+        match self {
+            Standing::Asked(question) => question.is_another,
+            Standing::Anew => true,
+            Standing::Current(_) | Standing::Saved(_) => false,
+        }
+    }
+
+    /// Whether something is asked about the sheet that the journal is of.
+    pub(crate) fn is_question_of_this_sheet(&self) -> bool {
+        matches!(self, Standing::Asked(question) if !question.is_another)
+    }
+
     /// Whether the journal holds results that the sheet does not show.
     pub(crate) fn adds(&self, frames: &[Frame], history: &History, sheet: &Sheet) -> bool {
         match self {

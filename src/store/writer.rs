@@ -298,9 +298,9 @@ impl Writer {
         {
             return Err(doubled);
         }
-        if !was_renamed && !is_beside_a_session && !matches!(standing, Standing::Asked(_)) {
+        if !was_renamed && !is_beside_a_session && !standing.is_question_of_this_sheet() {
             let (target, options) = (&self.site.target, &self.site.options);
-            let is_anew = matches!(standing, Standing::Anew);
+            let is_anew = standing.is_of_another();
             let refused =
                 left_behind::beside_another(target, options, &sheet, &history, public, is_anew)?;
             if let Some(refused) = refused {
@@ -329,9 +329,11 @@ impl Writer {
         }
         let merged = match standing {
             _ if gives_up => {
-                let kept = self
-                    .durable
-                    .discard(&self.site, &history, &sheet, public, true)?;
+                let is_another =
+                    matches!(&standing, Standing::Asked(question) if question.is_another);
+                let kept =
+                    self.durable
+                        .discard(&self.site, &history, &sheet, public, !is_another)?;
                 tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
                 Merged::default()
             }

@@ -15,7 +15,11 @@ pub fn killed() -> TempSheet {
 }
 
 fn kill(sheet: &TempSheet) {
-    let mut apply = sheet.tickoff("apply");
+    kill_on(sheet.tickoff("apply"), &sheet.path(), ["PO1", "PO2"]);
+}
+
+/// A session is killed while the results of these keys are durable and not visible.
+fn kill_on(mut apply: std::process::Command, path: &std::path::Path, keys: [&str; 2]) {
     apply.args(["--ack", "--quiet"]).stdin(Stdio::piped());
     let mut child = apply.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = child.stdin.take().unwrap();
@@ -25,10 +29,10 @@ fn kill(sheet: &TempSheet) {
         writeln!(lines, r#"{{"po_number":"{po}","updates":{updates}}}"#).unwrap();
         acknowledged.next().unwrap().unwrap();
     };
-    send("PO1", "{}");
+    send(keys[0], "{}");
     // Who has the sheet open for writing keeps a new version from taking its place.
-    let open = std::fs::OpenOptions::new().append(true).open(sheet.path());
-    for po in ["PO1", "PO2"] {
+    let open = std::fs::OpenOptions::new().append(true).open(path);
+    for po in keys {
         send(po, r#"{"STATUS":"COMPLETED"}"#);
     }
     child.kill().unwrap();
@@ -235,7 +239,7 @@ fn a_renamed_sheet_whose_key_column_was_renamed_too_is_known() {
     assert!(copies.any(|name| name.contains(".discarded.")));
 }
 
-const BESIDE_ANOTHER: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there with results for 2 rows that it does not show; the journal beside it knows nothing of them: mv -n DIR/.orders.csv.journal DIR/.orders.csv.journal.other and run tickoff recover DIR/orders.csv --apply, which writes them";
+const BESIDE_ANOTHER: &str = "was called input.csv when it was worked on, and DIR/.input.csv.journal was left there with results for 2 rows that it does not show; the journal beside it knows nothing of them: mv -n DIR/.orders.csv.journal DIR/.orders.csv.before.journal and run tickoff recover DIR/orders.csv --apply, which writes them";
 
 /// Whoever gives a sheet the name of an earlier one, or its own of before, does not lose its results to the journal
 /// that lies beside that name.
@@ -277,8 +281,8 @@ fn a_sheet_that_gets_a_name_with_a_journal_is_told_what_to_do() {
         assert!(!sheet.folder().join("ran").exists());
         let after = std::fs::read(sheet.folder().join("orders.csv")).unwrap();
         assert!(before == after);
-        let journal = |name: &str| sheet.folder().join(format!(".orders.csv.journal{name}"));
-        std::fs::rename(journal(""), journal(".other")).unwrap();
+        let journal = |name: &str| sheet.folder().join(format!(".orders.csv{name}.journal"));
+        std::fs::rename(journal(""), journal(".before")).unwrap();
         end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
         assert_eq!(completed(&sheet), done + 2);
         end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
@@ -429,4 +433,76 @@ fn a_save_that_lay_under_the_name_before_is_known_there_though_it_shows_no_resul
     assert!(asked.stderr.contains("was called input.csv"), "{asked:?}");
     let told = end(&mut on_orders(&sheet, "status", &[])).with(0);
     assert!(told.stderr.contains("was called input.csv"), "{told:?}");
+}
+
+/// Of two names that a command is about, what is said is followed as it is written.
+#[track_caller]
+fn follow(told: &str) {
+    let (_, advice) = told.split_once(": mv -n ").unwrap();
+    let (mv, recover) = advice.split_once(" and run tickoff recover ").unwrap();
+    let (recover, _) = recover.split_once(',').unwrap();
+    let script = format!("mv -n {mv} && \"$TICKOFF\" recover {recover}");
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .env("TICKOFF", tickoff().get_program());
+    end(&mut shell).with(0);
+}
+
+/// Last month's name is used again, and another sheet has this one's old name already.
+#[test]
+fn a_sheet_that_is_renamed_after_a_crash_is_known_though_both_names_are_used_by_others() {
+    enum Way {
+        /// The other one was finished; what takes the old name is new.
+        Rotated,
+        /// The other one was finished, and takes the old name.
+        Swapped,
+        /// The other one was killed as well.
+        BothKilled,
+        /// The sheet had the name before.
+        Back,
+    }
+    use Way::*;
+    for way in [Rotated, Swapped, BothKilled, Back] {
+        let others = "PO_NUMBER;STATUS\nX1;\nX2;\nX3;\nX4;\n";
+        let sheet = TempSheet::pending(4);
+        let orders = sheet.folder().join("orders.csv");
+        let aside = sheet.folder().join("aside");
+        let on = |arguments: &[&str]| on_orders(&sheet, arguments[0], &arguments[1..]);
+        if let Back = way {
+            rename(&sheet);
+            end(&mut on(&["set", "PO0", "STATUS=COMPLETED"])).with(0);
+            std::fs::rename(&orders, sheet.path()).unwrap();
+        } else {
+            std::fs::write(&orders, others).unwrap();
+            crate::fixture::rested(&orders);
+            end(&mut on(&["set", "X1", "STATUS=COMPLETED"])).with(0);
+        }
+        kill(&sheet);
+        match way {
+            Rotated | Back => {
+                std::fs::rename(sheet.path(), &orders).unwrap();
+                std::fs::write(sheet.path(), "PO_NUMBER;STATUS\nY1;\nY2;\n").unwrap();
+            }
+            Swapped | BothKilled => {
+                if let BothKilled = way {
+                    kill_on(on(&["apply"]), &orders, ["X2", "X3"]);
+                }
+                std::fs::rename(&orders, &aside).unwrap();
+                std::fs::rename(sheet.path(), &orders).unwrap();
+                std::fs::rename(&aside, sheet.path()).unwrap();
+            }
+        }
+        let asked = end(&mut on(&["run", "--", "touch", "ran"])).with(3);
+        assert!(asked.stderr.contains("was called input.csv"), "{asked:?}");
+        assert!(!sheet.folder().join("ran").exists());
+        follow(&asked.stderr);
+        assert_eq!(completed(&sheet), if let Back = way { 3 } else { 2 });
+        if let BothKilled = way {
+            let asked = end(&mut sheet.run("", "true")).with(3);
+            assert!(asked.stderr.contains("has results for 2 rows"), "{asked:?}");
+            end(sheet.tickoff("recover").arg("--apply")).with(0);
+            assert!(sheet.text().contains("X3;COMPLETED"), "{}", sheet.text());
+        }
+    }
 }

@@ -120,6 +120,8 @@ pub enum Failure {
     Sheet(Error),
     /// The same, of a slip on the command line.
     Slip(Error),
+    /// [`Error::Undecided`], and what the command line says of how the sheet is read.
+    Undecided(Error, String),
     /// stdin could not be read.
     Input(io::Error),
     /// stdout could not be written; never because its reader has gone.
@@ -132,7 +134,7 @@ impl Failure {
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Sheet(error) => Exit::of(error),
+            Failure::Sheet(error) | Failure::Undecided(error, _) => Exit::of(error),
             Failure::Slip(_) => Exit::Usage,
             Failure::Input(_) => Exit::BadSheet,
             Failure::Output(_) => Exit::SomeFailed,
@@ -162,6 +164,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Sheet(error) | Failure::Slip(error) => f.write_str(&error.chain()),
+            Failure::Undecided(error, typed) => {
+                write!(f, "{}; type {typed} there as well", error.chain())
+            }
             Failure::Input(error) => write!(f, "cannot read the standard input: {error}"),
             Failure::Output(error) => write!(f, "cannot write to the standard output: {error}"),
             Failure::Other(_, message) => f.write_str(message),

@@ -296,9 +296,9 @@ impl Durable {
         Ok(has_some)
     }
 
-    /// Begins the log anew: no result of it is wanted any more but what `public` shows, the version that counts, and of
-    /// another sheet nothing. All earlier ones are told to be old: who has one open and saves it takes nothing away
-    /// from what comes now, whatever the traces say.
+    /// Begins the log anew: no result of it is wanted any more but what `public` shows, the version that counts. All
+    /// earlier ones are told to be old: who has one open and saves it takes nothing away from what comes now, whatever the
+    /// traces say. Of another sheet than this one was nothing is told: if it comes back it is another one again.
     pub(super) fn begin_anew(
         &mut self,
         site: &Site,
@@ -312,17 +312,22 @@ impl Durable {
         if !self.journal.exists() {
             return Ok(());
         }
-        let (history, _) = self.history()?;
-        let mut frames = match is_same_sheet {
-            true => inherited(&history, sheet, public, self.added.iter().cloned()),
-            false => Vec::new(),
+        let frames = match is_same_sheet {
+            true => {
+                let (history, _) = self.history()?;
+                let shown = inherited(&history, sheet, public, self.added.iter().cloned());
+                match shown.is_empty() {
+                    false => shown,
+                    true => {
+                        let old = history.old_versions(public).map(Public::judged);
+                        vec![Frame::telling(
+                            old.chain(beginning(public, sheet)).collect(),
+                        )]
+                    }
+                }
+            }
+            false => vec![Frame::telling(beginning(public, sheet).into())],
         };
-        if frames.is_empty() {
-            let old = history.old_versions(public).map(Public::judged);
-            frames.push(Frame::telling(
-                old.chain(beginning(public, sheet)).collect(),
-            ));
-        }
         let begin = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be begun anew", begin).0?;
         self.is_of_session = false;

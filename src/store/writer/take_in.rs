@@ -424,6 +424,7 @@ impl Writer {
             mut merged,
             taken,
             again,
+            again_in,
             edited_again,
             unclear,
             lost,
@@ -481,8 +482,13 @@ impl Writer {
             tracing::warn!(columns = %escape_list(&removed), "another program removed columns that hold results; the results are kept in a copy{rows_run_again}");
         }
         if !again.is_empty() {
-            let status = self.site.options.stage.status();
-            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY {status}=PENDING has one of them run again");
+            let of_stage = |status: &String| format!("{}=PENDING", escape(status));
+            let pending: Vec<String> = again_in.iter().map(of_stage).collect();
+            let pending = match pending.is_empty() {
+                true => format!("{}=PENDING", self.site.options.stage.status()),
+                false => pending.join(" or "),
+            };
+            tracing::warn!(rows = again.len(), keys = %escape_list(&again), "another program saved a version of the sheet without these results; they are written again, and tickoff set FILE KEY {pending} has one of them run again");
         }
         if !edited_again.is_empty() {
             tracing::warn!(rows = edited_again.len(), keys = %escape_list(&edited_again), "another program saved a version of the sheet without edits that had been taken over in these rows before; they are written again, and a STATUS among them counts");

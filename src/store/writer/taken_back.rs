@@ -34,7 +34,6 @@ fn columns_are_taken_back(first: &Sheet, old: &Sheet, new: &Sheet, history: &His
 }
 
 fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool {
-    // A key in several rows does not tell which of them was edited.
     let only = |sheet: &Sheet, key: &str| {
         let mut rows = sheet.rows(key);
         let row = rows.next()?;
@@ -52,8 +51,27 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
         .collect();
     let is_taken_back = |row: RecordIndex| {
         let key = old.key(row);
-        if key.is_empty() || only(old, &key).is_none() {
+        if key.is_empty() {
             return false;
+        }
+        if [first, old, new]
+            .iter()
+            .any(|it| it.rows(&key).nth(1).is_some())
+        {
+            // Which of the rows was edited their key does not tell.
+            let own = |sheet: &Sheet, row: RecordIndex| -> Vec<Vec<u8>> {
+                let theirs = columns
+                    .iter()
+                    .filter(|it| history.cell(&key, it.1).is_none());
+                let cells = theirs.map(|&(_, name, ..)| match sheet.schema().position(name) {
+                    Some(column) => sheet.base_cell(row, column).into_owned(),
+                    None => Vec::new(),
+                });
+                cells.collect()
+            };
+            let edited = own(old, row);
+            let has = |sheet: &Sheet| sheet.rows(&key).any(|row| own(sheet, row) == edited);
+            return !has(first) && !has(new);
         }
         let bytes = |sheet: &Sheet, row| sheet.bytes()[sheet.base_span(row)].to_vec();
         let before = only(first, &key);

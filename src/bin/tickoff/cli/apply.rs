@@ -63,7 +63,7 @@ Examples:
     tickoff apply orders.csv --ack")]
 pub struct ApplyArgs {
     #[command(flatten)]
-    sheet: SheetArgs,
+    pub sheet: SheetArgs,
 
     #[command(flatten)]
     words: WordArgs,

@@ -112,6 +112,18 @@ Examples:
     },
 }
 
+impl BackupCommand {
+    /// The sheet of a command that is refused while a decision about it is asked.
+    pub fn sheet(&self) -> Option<&SheetArgs> {
+        match self {
+            BackupCommand::Create { sheet, .. } | BackupCommand::Restore { sheet, .. } => {
+                Some(sheet)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Makes, lists, restores or prunes backups.
 pub fn run(command: &BackupCommand, display: &Display) -> Result<Exit, Failure> {
     match command {

@@ -31,7 +31,7 @@ Examples:
   tickoff init guests.csv --add-key ID")]
 pub struct InitArgs {
     #[command(flatten)]
-    sheet: SheetArgs,
+    pub sheet: SheetArgs,
 
     /// Number the rows that have no key in COLUMN, which is added if it is not there; the numbers go on
     /// behind the highest

@@ -5,7 +5,9 @@
 //! 80 columns.
 
 use clap::{Parser, Subcommand};
+use tickoff::Error;
 
+use self::args::SheetArgs;
 use crate::exit::{Exit, Failure};
 use crate::stderr::{Display, LogFormat, Verbosity};
 
@@ -116,7 +118,7 @@ impl Command {
 
     /// Runs the command to its end.
     pub fn run(&self, display: &Display) -> Result<Exit, Failure> {
-        match self {
+        let ended = match self {
             Command::Run(args) => run::run(args, display),
             Command::Status(args) => status::run(args),
             Command::Watch(args) => watch::run(args, display),
@@ -132,6 +134,28 @@ impl Command {
             Command::Backup(command) => backup::run(command, display),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
+        };
+        ended.map_err(
+            |failure| match (failure, self.sheet().map(SheetArgs::typed)) {
+                (Failure::Sheet(error @ Error::Undecided { .. }), Some(typed))
+                    if !typed.is_empty() =>
+                {
+                    Failure::Undecided(error, typed)
+                }
+                (failure, _) => failure,
+            },
+        )
+    }
+
+    /// The sheet of a command that is refused while a decision about it is asked.
+    fn sheet(&self) -> Option<&SheetArgs> {
+        match self {
+            Command::Run(args) => Some(&args.sheet),
+            Command::Set(args) => Some(&args.sheet),
+            Command::Apply(args) => Some(&args.sheet),
+            Command::Init(args) => Some(&args.sheet),
+            Command::Backup(command) => command.sheet(),
+            _ => None,
         }
     }
 }

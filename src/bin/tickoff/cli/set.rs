@@ -21,7 +21,7 @@ Examples:
   tickoff set orders.csv --key order --key line 'A1;2' STATUS=PENDING")]
 pub struct SetArgs {
     #[command(flatten)]
-    sheet: SheetArgs,
+    pub sheet: SheetArgs,
 
     /// The row's key
     #[arg(value_name = "KEY")]

@@ -79,6 +79,33 @@ impl SheetArgs {
         }
     }
 
+    /// How it is to be read, as the command line says it; empty if it says nothing.
+    pub fn typed(&self) -> String {
+        let keys = self.key.iter().map(|key| ("--key", key.clone()));
+        let delimiter = self.delimiter.map(|byte| match byte {
+            b'\t' => "tab".to_owned(),
+            byte => char::from(byte).to_string(),
+        });
+        let encoding = self.encoding.map(|encoding| encoding.name().to_owned());
+        let duplicates = self.duplicates.map(|it| match it {
+            DuplicatesArg::Refuse => "refuse".to_owned(),
+            DuplicatesArg::All => "all".to_owned(),
+        });
+        let others = [
+            ("--delimiter", delimiter),
+            ("--encoding", encoding),
+            ("--duplicates", duplicates),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let typed = keys.chain(others);
+        let words: Vec<String> = typed
+            .map(|(name, value)| format!("{name} {}", for_a_shell(&value)))
+            .collect();
+        words.join(" ")
+    }
+
     /// The same for the library, with what is remembered of the sheet.
     pub fn options(&self) -> Result<Options, Failure> {
         self.options_with(self.settings()?)

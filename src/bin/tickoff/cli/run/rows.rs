@@ -187,9 +187,10 @@ pub fn tell_interrupted(session: &Session, display: &Display) {
     {
         return;
     }
+    let sheet = session.handler().sheet();
     let is_to_be_done = |po: &&str| {
-        let status = session.handler().status(po);
-        status.is_some_and(|status| !session.handler().is_done(&status))
+        let status = sheet.status(po);
+        status.is_some_and(|status| !sheet.is_done(&status)) && !sheet.is_left_alone(po)
     };
     let current = board.workers.iter().flatten();
     let running: Vec<&str> = current
