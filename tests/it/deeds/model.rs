@@ -81,6 +81,8 @@ pub struct Model {
     pub gone: BTreeSet<(Cell, String)>,
     /// Cells of which the journal tells, with every value that they had.
     pub written: BTreeMap<Cell, BTreeSet<String>>,
+    /// Times among them that no journal of the sheet tells any more.
+    given_up: BTreeSet<(Cell, String)>,
     /// What stood in each of them when tickoff first wrote to it, and how many versions there were: of what they showed
     /// there the journal tells nothing else.
     before: BTreeMap<Cell, (String, usize)>,
@@ -551,12 +553,13 @@ impl Model {
         });
         self.written
             .retain(|cell, values| values.iter().any(|value| shows(cell, value)));
-        // A time that is not shown is known to nobody any more.
-        for (cell, values) in &mut self.written {
-            if cell.1 == "LAST_PROCESSED" {
-                values.retain(|value| shows(cell, value));
-            }
-        }
+        let times = self.written.iter().flat_map(|(cell, values)| {
+            let values = values.iter().filter(|value| !shows(cell, value));
+            values.map(|value| (cell.clone(), value.clone()))
+        });
+        self.given_up = times
+            .filter(|(cell, _)| cell.1 == "LAST_PROCESSED")
+            .collect();
         let written = &self.written;
         self.before.retain(|cell, _| written.contains_key(cell));
         self.aside.clear();
@@ -576,6 +579,10 @@ impl Model {
             column == "LAST_PROCESSED"
                 && !shown.is_empty()
                 && values.iter().any(is_shown)
+                && !self
+                    .given_up
+                    .iter()
+                    .any(|(of, value)| of == cell && is_shown(value))
                 && !before.is_some_and(is_shown)
         })
     }
