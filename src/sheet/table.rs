@@ -590,6 +590,14 @@ impl Sheet {
             })
     }
 
+    /// What stands behind the last column of a row, which is no cell of the sheet, as it is written.
+    pub(crate) fn base_behind(&self, row: RecordIndex) -> Vec<&[u8]> {
+        let mut records = self.records_from(row);
+        drop(indexed(records.next_record()));
+        let behind = records.fields().iter().skip(self.width);
+        behind.map(|field| &self.bytes[field.clone()]).collect()
+    }
+
     pub(crate) fn status_at(&self, row: RecordIndex) -> ProcessingStatus {
         let code = self.statuses[row.slot()].load(Ordering::Acquire);
         match (KNOWN.get(usize::from(code)), self.schema.load().status) {

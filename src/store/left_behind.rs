@@ -393,7 +393,7 @@ impl Weight {
     }
 }
 
-/// Looks for the journal of a sheet that has none.
+/// Looks for the journal of a sheet that has none, or one of another sheet.
 pub(crate) fn look_for(
     target: &Target,
     options: &Options,
@@ -516,24 +516,23 @@ pub(crate) fn gone_on_with(
         return Ok(None);
     };
     let own = Some((id.to_owned(), count));
-    for other in others(target, is_gone, &like, options, sheet)? {
+    for other in others(target, |_| true, &like, options, sheet)? {
         let is_later = other.goes_on_from == own && !is_of_session(&other.frames);
-        if is_later && !is_used(&other.place)? {
+        if is_later && has_left(&other, options) && !is_used(&other.place)? {
             return Ok(Some(other.frames));
         }
     }
     Ok(None)
 }
 
-/// What is to be said of a sheet that left its journal behind, and got a name beside which another one lies: that
-/// of a sheet before it (`is_anew`), or its own of a time when it had this name.
+/// What is to be said of a sheet that left its journal behind, and got a name again beside which its own one lies of a
+/// time when it had this name.
 pub(crate) fn beside_another(
     target: &Target,
     options: &Options,
     sheet: &Sheet,
     history: &History,
     hash: ContentHash,
-    is_anew: bool,
 ) -> Result<Option<Error>> {
     let Some(like) = target.rights_now()? else {
         return Ok(None);
@@ -543,34 +542,32 @@ pub(crate) fn beside_another(
     let own = modified(target);
     // Another sheet may have taken the old name since, as next month's list does.
     let is_wanted = move |place: &Target| {
-        let is_newer = || is_anew || modified(place) > own;
-        is_gone(place) || is_newer() && !is_used(place).unwrap_or(true)
+        is_gone(place) || modified(place) > own && !is_used(place).unwrap_or(true)
     };
     for other in others(target, is_wanted, &like, options, sheet)? {
         let rows = waiting(&other.history, Some((sheet, &public)));
         // What shows no time of its results may be what a copy was made of that was worked on and is gone.
-        let is_its = is_anew || traces(&other.history, sheet).any(is_time);
+        let is_its = traces(&other.history, sheet).any(is_time);
         if rows == 0 || !is_its || !is_of(&other, sheet, hash, options)? || is_used(&other.place)? {
             continue;
         }
-        let (from, beside) = (
-            Journal::path_beside(&other.place),
-            Journal::path_beside(target),
-        );
-        let aside = free_journal(target, &like);
-        return Ok(Some(Error::Unsuitable {
-            problem: format!(
-                "was called {} when it was worked on, and {} was left there with results for {} that it does not show; the journal beside it knows nothing of them: mv -n {} and run tickoff recover {} --apply, which writes them, or --discard, which gives them up and keeps them in a copy",
-                Escaped::text(other.place.name()),
-                escape(&from.display().to_string()),
-                rows_text(rows),
-                command_line([&beside, &aside].into_iter()),
-                command_line([target.path()].into_iter()),
-            ),
-            path: target.path().to_owned(),
-        }));
+        let place = Arc::new(other.place);
+        return LeftBehind { place, rows }.beside(target).map(Some);
     }
     Ok(None)
+}
+
+/// Whether the sheet of a log has its name no more: nothing has it, or another sheet.
+fn has_left(other: &Other, options: &Options) -> bool {
+    let options = Options {
+        duplicates: Duplicates::All,
+        ..options.clone()
+    };
+    is_gone(&other.place)
+        || Sheet::read_without_journal(other.place.path(), &options).map_or(true, |beside| {
+            let sample = frame::sample(&other.frames);
+            sample.is_some_and(|sample| !sample.is_kin_of(&beside))
+        })
 }
 
 fn is_gone(place: &Target) -> bool {
@@ -613,6 +610,27 @@ impl LeftBehind {
             ),
             rows: self.rows,
         }
+    }
+
+    /// What is to be said where a journal of another sheet, or an earlier one of this, lies beside the name.
+    pub(crate) fn beside(&self, target: &Target) -> Result<Error> {
+        let from = Journal::path_beside(&self.place);
+        let beside = Journal::path_beside(target);
+        let aside = match target.rights_now()? {
+            Some(like) => free_journal(target, &like),
+            None => free_name(&beside, ".other"),
+        };
+        Ok(Error::Unsuitable {
+            problem: format!(
+                "was called {} when it was worked on, and {} was left there with results for {} that it does not show; the journal beside it knows nothing of them: mv -n {} and run tickoff recover {} --apply, which writes them, or --discard, which gives them up and keeps them in a copy",
+                Escaped::text(self.place.name()),
+                escape(&from.display().to_string()),
+                rows_text(self.rows),
+                command_line([&beside, &aside].into_iter()),
+                command_line([target.path()].into_iter()),
+            ),
+            path: target.path().to_owned(),
+        })
     }
 
     /// Gives the journal to the sheet, which has none.

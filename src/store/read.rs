@@ -167,6 +167,11 @@ fn later(own: Vec<Frame>, target: &Target, options: &Options, sheet: &Sheet) -> 
     Ok(left_behind::gone_on_with(target, options, sheet, log)?.unwrap_or(own))
 }
 
+fn standing_of(frames: &[Frame], sheet: &Sheet, hash: ContentHash) -> Standing {
+    let is_of_session = frames.iter().any(|frame| frame.session.is_some());
+    standing(frames, &frame::history(frames), sheet, hash, is_of_session)
+}
+
 /// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.
 fn show(
     sheet: &Sheet,
@@ -178,30 +183,38 @@ fn show(
     if let Some(refused) = left_behind::took_links_place(target, options, sheet, hash)? {
         return Ok(Some(refused));
     }
-    let frames = &match log {
-        Some(own) => later(own, target, options, sheet)?,
-        None => {
+    let own = match log {
+        Some(own) => Some(later(own, target, options, sheet)?),
+        None => None,
+    };
+    let of_own = own.as_ref().map(|own| standing_of(own, sheet, hash));
+    let frames = match (own, of_own) {
+        (Some(own), Some(standing)) if !standing.is_of_another() => own,
+        (own, of_own) => {
             let found = left_behind::look_for(target, options, sheet, hash)?;
             if let Some(name) = &found.results_of {
                 sheet.is_known_as(name);
             }
-            if found.known_from.is_none() {
-                return Ok(found.left.map(|left| left.question(sheet.path())));
+            match (own, of_own, found.left) {
+                (None, _, Some(left)) => return Ok(Some(left.question(sheet.path()))),
+                (Some(_), _, Some(left)) => return left.beside(target).map(Some),
+                (Some(own), Some(Standing::Asked(_)), None) => own,
+                _ if found.known_from.is_none() => return Ok(None),
+                _ => found.known,
             }
-            found.known
         }
     };
+    let frames = &frames;
     let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    let standing = standing(frames, &history, sheet, hash, is_of_session);
+    let standing = standing_of(frames, sheet, hash);
     if !matches!(standing, Standing::Anew)
         && let Some(doubled) = sheet.doubled(&history)
     {
         return Ok(Some(doubled));
     }
-    if !is_of_session && !standing.is_question_of_this_sheet() || standing.is_of_another() {
-        let is_anew = standing.is_of_another();
-        let refused = left_behind::beside_another(target, options, sheet, &history, hash, is_anew)?;
+    if !is_of_session && matches!(standing, Standing::Current(_) | Standing::Saved(_)) {
+        let refused = left_behind::beside_another(target, options, sheet, &history, hash)?;
         if refused.is_some() {
             return Ok(refused);
         }

@@ -50,11 +50,6 @@ impl Standing {
         }
     }
 
-    /// Whether something is asked about the sheet that the journal is of.
-    pub(crate) fn is_question_of_this_sheet(&self) -> bool {
-        matches!(self, Standing::Asked(question) if !question.is_another)
-    }
-
     /// Whether the journal holds results that the sheet does not show.
     pub(crate) fn adds(&self, frames: &[Frame], history: &History, sheet: &Sheet) -> bool {
         match self {

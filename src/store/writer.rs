@@ -184,6 +184,14 @@ impl Writer {
         }
         link::forget(&site.target)
             .map_err(Error::io("remove", link::remembered_at(&site.target)))?;
+        // Where that cannot be read it is asked what could be.
+        let is_beside_a_session =
+            !has_session && is_in_session(&site.target, &held).unwrap_or(false);
+        let is_of_another = left.is_some() && !is_beside_a_session && {
+            let history = frame::history(&frames);
+            let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
+            standing(&frames, &history, &sheet, public.hash, is_of_session).is_of_another()
+        };
         let Found {
             left: was_renamed,
             known,
@@ -191,7 +199,14 @@ impl Writer {
             results_of,
             older_than,
         } = match (&left, judged) {
-            (Some(_), _) => Found::default(),
+            (Some(_), _) if !is_of_another => Found::default(),
+            (Some(_), _) => {
+                let found = left_behind::look_for(&site.target, options, &sheet, public.hash)?;
+                if let Some(left) = &found.left {
+                    return Err(left.beside(&site.target)?);
+                }
+                found
+            }
             (None, Judged::IsCopy(of)) => {
                 if let Ok(of) = Target::open(of)
                     && of.folder_path() == site.target.folder_path()
@@ -249,12 +264,11 @@ impl Writer {
             if let Some(log) = known_from {
                 writer.durable.goes_on_from(log);
             }
-            frames.clone_from(&known);
+            if !is_of_another {
+                frames.clone_from(&known);
+            }
             writer.durable.knows(public.hash, known);
         }
-        // Where that cannot be read it is asked what could be.
-        let is_beside_a_session =
-            writer.session.is_none() && is_in_session(&writer.site.target, &held).unwrap_or(false);
         let (behind, is_as_left, decided) = writer.take_up(
             &frames,
             judged.decision(),
@@ -298,11 +312,10 @@ impl Writer {
         {
             return Err(doubled);
         }
-        if !was_renamed && !is_beside_a_session && !standing.is_question_of_this_sheet() {
+        let is_as_its_journal = matches!(standing, Standing::Current(_) | Standing::Saved(_));
+        if !was_renamed && !is_beside_a_session && is_as_its_journal {
             let (target, options) = (&self.site.target, &self.site.options);
-            let is_anew = standing.is_of_another();
-            let refused =
-                left_behind::beside_another(target, options, &sheet, &history, public, is_anew)?;
+            let refused = left_behind::beside_another(target, options, &sheet, &history, public)?;
             if let Some(refused) = refused {
                 return Err(refused);
             }

@@ -118,3 +118,25 @@ fn rows_whose_results_the_sheet_shows_are_not_counted() {
         assert_eq!(notes, want);
     }
 }
+
+/// A sheet that is read as the command line says is not read otherwise by the command that is advised.
+#[test]
+fn what_was_typed_is_said_to_belong_to_the_advice_as_well() {
+    let sheet = TempSheet::new(
+        text(0..ROWS)
+            .replace("PO_NUMBER", "the key")
+            .replace(';', "|"),
+    );
+    let options = ["--key", "the key", "--delimiter", "|"];
+    let run = |arguments: &[&str]| {
+        let mut run = sheet.tickoff("run");
+        end(run.args(options).args(arguments))
+    };
+    let older = sheet.text();
+    run(&["-q", "--", "true"]).with(0);
+    save(&sheet, &older);
+    let asked = run(&["-q", "--", "true"]).with(3).stderr;
+    let typed = "; type --key 'the key' --delimiter '|' there as well\n";
+    assert!(asked.ends_with(typed), "{asked}");
+    end(sheet.tickoff("recover").arg("--apply").args(options)).with(0);
+}

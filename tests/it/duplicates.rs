@@ -425,3 +425,25 @@ fn a_row_whose_key_is_changed_stays_done_and_is_named_though_others_have_its_old
     let told = scene.run.take().unwrap().end().with(1);
     assert_eq!(told.stderr.matches(REKEYED).count(), 1, "{told:?}");
 }
+
+/// Somebody saves an edit in one of the rows, and then another one what they make of the sheet from before it.
+#[test]
+fn the_version_with_an_edit_in_one_of_the_rows_that_an_old_save_takes_back_is_kept() {
+    let mut scene = Scene::during();
+    let old = scene.sheet.text();
+    let edited = old.replace("P1;c;COMPLETED;", "P1;mine;COMPLETED;");
+    assert_ne!(edited, old);
+    scene.save(&edited);
+    scene.go_on("P2", "P3");
+    assert!(scene.sheet.text().contains("P1;mine;"));
+    scene.save(&old.replace("P4;e;", "P4;of another;"));
+    let ended = scene.end();
+    assert!(
+        ended.stderr.contains("without what had been saved before"),
+        "{ended:?}"
+    );
+    let names = scene.sheet.backup_names();
+    let replaced = names.iter().find(|name| name.ends_with(".replaced.csv"));
+    let kept = fs::read_to_string(scene.sheet.backups().join(replaced.unwrap())).unwrap();
+    assert!(kept.contains("P1;mine;"), "{kept}");
+}

@@ -145,7 +145,15 @@ fn of_two_saves(
     one: impl Fn(&str) -> String,
     another: impl Fn(&str) -> String,
 ) -> (TempSheet, Ended) {
-    let sheet = TempSheet::new(SHEET);
+    of_two_saves_in(SHEET, one, another)
+}
+
+fn of_two_saves_in(
+    text: &str,
+    one: impl Fn(&str) -> String,
+    another: impl Fn(&str) -> String,
+) -> (TempSheet, Ended) {
+    let sheet = TempSheet::new(text);
     let script = "case $TICKOFF_KEY in PO2) : > second; await first;; PO3) : > third; await other;; esac; echo note=r > $TICKOFF_RESULT";
     let run = Running::start(&mut sheet.run("-q -j1", script));
     wait_for(&sheet, "second");
@@ -215,6 +223,37 @@ fn so_it_is_in_whatever_the_edit_was() {
     ];
     for (edit, one, another) in deeds {
         let (sheet, ended) = of_two_saves(one, another);
+        assert!(kept(&sheet, "replaced").contains(edit), "{edit}: {ended:?}");
+    }
+}
+
+/// Neither is a row with a key of its own.
+#[test]
+fn so_it_is_in_a_row_without_a_key_and_behind_the_last_column() {
+    type Deed = fn(&str) -> String;
+    let mine: Deed = |old| old.replace(";S6;", ";mine;");
+    let deeds: [(&str, Deed, Deed); 3] = [
+        (
+            ";total of one;",
+            |text| text.replace(";total;", ";total of one;"),
+            mine,
+        ),
+        (
+            ";added of one;",
+            |text| format!("{text};added of one;\n"),
+            mine,
+        ),
+        (
+            ";of one",
+            |text| {
+                let line = text.lines().find(|line| line.starts_with("PO5;")).unwrap();
+                text.replace(line, &format!("{line};of one"))
+            },
+            mine,
+        ),
+    ];
+    for (edit, one, another) in deeds {
+        let (sheet, ended) = of_two_saves_in(&format!("{SHEET};total;\n"), one, another);
         assert!(kept(&sheet, "replaced").contains(edit), "{edit}: {ended:?}");
     }
 }

@@ -506,3 +506,78 @@ fn a_sheet_that_is_renamed_after_a_crash_is_known_though_both_names_are_used_by_
         }
     }
 }
+
+/// Its log of that time is taken for its own, though another sheet lies there by now.
+#[test]
+fn what_was_done_under_another_name_goes_along_though_another_sheet_has_that_now() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\n");
+    end(&mut sheet.run("-q --limit 1", "true")).with(0);
+    let older = sheet.text();
+    rename(&sheet);
+    end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+    let orders = sheet.folder().join("orders.csv");
+    std::fs::rename(&orders, sheet.path()).unwrap();
+    std::fs::write(&orders, "PO_NUMBER;note\nX1;\nX2;\n").unwrap();
+    std::fs::write(sheet.path(), older).unwrap();
+    crate::fixture::rested(&sheet.path());
+    let asked = end(&mut sheet.run("", "touch ran")).with(3);
+    assert!(asked.stderr.contains("for 2 rows"), "{asked:?}");
+    let told = end(&mut sheet.tickoff("status")).with(0);
+    assert!(told.stderr.contains("for 2 rows"), "{told:?}");
+    assert!(!sheet.folder().join("ran").exists());
+}
+
+/// The log of that other one says nothing of it, and is followed by one that begins with what this sheet shows.
+#[test]
+fn an_old_save_of_a_sheet_that_has_the_name_of_an_earlier_one_is_asked_about() {
+    for is_free in [true, false] {
+        let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\nP3;c\nP4;d\n");
+        let orders = sheet.folder().join("orders.csv");
+        if !is_free {
+            std::fs::write(&orders, "PO_NUMBER;note\nX1;\nX2;\n").unwrap();
+            crate::fixture::rested(&orders);
+            end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+        }
+        end(&mut sheet.run("-q --limit 1", "true")).with(0);
+        let older = sheet.text();
+        end(&mut sheet.run("-q --limit 1", "true")).with(0);
+        rename(&sheet);
+        end(&mut on_orders(
+            &sheet,
+            "run",
+            &["-q", "--limit", "1", "--", "true"],
+        ))
+        .with(0);
+        std::fs::write(&orders, older).unwrap();
+        crate::fixture::rested(&orders);
+        let asked = end(&mut on_orders(&sheet, "run", &["--", "touch", "ran"])).with(3);
+        assert!(asked.stderr.contains("for 2 rows"), "{is_free}: {asked:?}");
+        let told = end(&mut on_orders(&sheet, "status", &[])).with(0);
+        assert!(told.stderr.contains("for 2 rows"), "{is_free}: {told:?}");
+        end(&mut on_orders(&sheet, "recover", &["--apply"])).with(0);
+        assert_eq!(completed(&sheet), 3);
+    }
+}
+
+/// What is remembered of the name before is missed there too.
+#[test]
+fn a_sheet_that_has_the_name_of_an_earlier_one_is_not_run_without_the_words_of_its_name_before() {
+    let sheet = TempSheet::pending(2);
+    let orders = sheet.folder().join("orders.csv");
+    std::fs::write(&orders, "PO_NUMBER;STATUS\nX1;\nX2;\n").unwrap();
+    crate::fixture::rested(&orders);
+    end(&mut on_orders(&sheet, "run", &["-q", "--", "true"])).with(0);
+    let settings = sheet.folder().join("tickoff.toml");
+    std::fs::write(settings, "['input.csv']\ndone = ['NO_ATTACHMENTS']\n").unwrap();
+    let job = "echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT";
+    end(&mut sheet.run("-q", job)).with(0);
+    rename(&sheet);
+    for command in [&["run", "--", "touch", "ran"][..], &["check"], &["pending"]] {
+        let ended = end(&mut on_orders(&sheet, command[0], &command[1..])).with(3);
+        assert!(
+            ended.stderr.contains("were written as input.csv"),
+            "{ended:?}"
+        );
+    }
+    assert!(!sheet.folder().join("ran").exists());
+}

@@ -534,18 +534,20 @@ fn another_key_may_be_taken_as_long_as_there_are_no_results() {
 /// The commands of these would count rows as new that are done.
 #[test]
 fn a_renamed_or_copied_sheet_is_not_run_without_the_words_of_its_name_before() {
-    for (settings, stage, job, said) in [
+    for (settings, stage, job, said, options) in [
         (
             "done = ['NO_ATTACHMENTS']",
             "",
             "echo STATUS=NO_ATTACHMENTS > $TICKOFF_RESULT",
             "done = [\"NO_ATTACHMENTS\"]",
+            "--done NO_ATTACHMENTS",
         ),
         (
             "stages = ['fetch', 'ocr']",
             "--stage fetch",
             "true",
             "stages = [\"fetch\", \"ocr\"]",
+            "--stages fetch,ocr",
         ),
     ] {
         for is_copied in [false, true] {
@@ -563,12 +565,14 @@ fn a_renamed_or_copied_sheet_is_not_run_without_the_words_of_its_name_before() {
                 let ended = end(run.args(["--", "touch", "ran"]).current_dir(sheet.folder()));
                 assert_eq!(ended.code, 3, "{ended:?}");
                 let wanted = format!(
-                    "has results that were written as input.csv, and tickoff.toml says of input.csv what it does not say of this sheet, {said}: give"
+                    "has results that were written as input.csv, and tickoff.toml says of input.csv what it does not say of this sheet, {said}: tickoff init {} {options} remembers it",
+                    orders.display()
                 );
                 assert!(ended.stderr.contains(&wanted), "{ended:?}");
             }
-            let text = std::fs::read_to_string(sheet.folder().join("tickoff.toml")).unwrap();
-            sheet.write_settings(&text.replace("input.csv", "orders.csv"));
+            let mut init = tickoff();
+            init.arg("init").arg(&orders).args(options.split(' '));
+            end(init.current_dir(sheet.folder())).with(0);
             let mut run = tickoff();
             run.arg("run").arg(&orders).args(stage.split_whitespace());
             end(run.args(["--", "touch", "ran"]).current_dir(sheet.folder())).with(0);
@@ -597,7 +601,7 @@ fn no_command_that_says_which_rows_are_done_takes_a_renamed_sheet_without_its_wo
             on(&["set", "PO0", "STATUS=NO_ATTACHMENTS"]).with(0);
         }
         let text = fs::read_to_string(&orders).unwrap();
-        let said = "what it does not say of this sheet, done = [\"NO_ATTACHMENTS\"]: give";
+        let said = "what it does not say of this sheet, done = [\"NO_ATTACHMENTS\"]: tickoff init ";
         for refused in [
             &["check"][..],
             &["pending"],

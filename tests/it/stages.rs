@@ -746,3 +746,19 @@ fn the_first_event_of_a_run_names_its_stage() {
         );
     }
 }
+
+/// Whoever does what is said has the row of that stage done again, and of no other.
+#[test]
+fn what_is_advised_of_results_that_are_written_again_names_their_stage() {
+    let sheet = TempSheet::pending(2);
+    end(&mut sheet.run("-q --stage fetch", "true")).with(0);
+    let older = sheet.text();
+    end(&mut sheet.run("-q --stage ocr --after fetch", "true")).with(0);
+    std::fs::write(sheet.path(), older).unwrap();
+    crate::fixture::rested(&sheet.path());
+    let told = end(sheet.tickoff("recover").arg("--apply")).with(0).stderr;
+    assert!(
+        told.contains("tickoff set FILE KEY ocr_STATUS=PENDING has one of them run again"),
+        "{told}"
+    );
+}

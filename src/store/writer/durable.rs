@@ -307,8 +307,12 @@ impl Durable {
         is_same_sheet: bool,
     ) -> Result<()> {
         self.keep_unplaced(site)?;
-        // Else the same would be found, and asked, again.
-        self.begin_as_known(public)?;
+        let mut known = None;
+        match is_same_sheet {
+            // Else the same would be found, and asked, again.
+            true => self.begin_as_known(public)?,
+            false => known = self.known.take().filter(|(of, _)| *of == public),
+        }
         if !self.journal.exists() {
             return Ok(());
         }
@@ -326,7 +330,10 @@ impl Durable {
                     }
                 }
             }
-            false => vec![Frame::telling(beginning(public, sheet).into())],
+            false => match known {
+                Some((_, frames)) => frames,
+                None => vec![Frame::telling(beginning(public, sheet).into())],
+            },
         };
         let begin = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be begun anew", begin).0?;

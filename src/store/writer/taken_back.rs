@@ -6,6 +6,9 @@
 //! `old` has otherwise is somebody's, and stands in the new save or is taken back. One's own second edit of a place is
 //! taken for that as well: nothing tells the two apart, and a copy too many costs nothing.
 
+use std::cell::LazyCell;
+use std::collections::HashSet;
+
 use crate::csv::RecordIndex;
 use crate::sheet::{History, Sheet};
 
@@ -49,10 +52,12 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
             (column, name, place(first), place(new))
         })
         .collect();
+    let without_key = LazyCell::new(|| [first, new].map(rows_without_key));
     let is_taken_back = |row: RecordIndex| {
         let key = old.key(row);
         if key.is_empty() {
-            return false;
+            let text = text_of(old, row);
+            return !without_key.iter().any(|rows| rows.contains(&text));
         }
         if [first, old, new]
             .iter()
@@ -67,7 +72,8 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
                     Some(column) => sheet.base_cell(row, column).into_owned(),
                     None => Vec::new(),
                 });
-                cells.collect()
+                let behind = sheet.base_behind(row).into_iter().map(<[u8]>::to_vec);
+                cells.chain(behind).collect()
             };
             let edited = own(old, row);
             let has = |sheet: &Sheet| sheet.rows(&key).any(|row| own(sheet, row) == edited);
@@ -96,11 +102,33 @@ fn rows_are(first: &Sheet, old: &Sheet, new: &Sheet, history: &History) -> bool 
                 && !before.is_some_and(|before| shows(first, before, was))
                 && !now.is_some_and(|now| shows(new, now, is))
                 && history.cell(&key, name).is_none()
-        })
+        }) || {
+            let behind = old.base_behind(row);
+            let is = |sheet: &Sheet, row| sheet.base_behind(row) == behind;
+            !before.is_some_and(|before| is(first, before)) && !now.is_some_and(|now| is(new, now))
+        }
     };
     old.all_rows().any(is_taken_back)
         || first
             .all_rows()
             .map(|row| first.key(row))
             .any(|key| !key.is_empty() && !has(old, &key) && has(new, &key))
+}
+
+/// What a row without a key says: its cells, whatever the sheet's delimiter and whoever quoted them.
+fn text_of(sheet: &Sheet, row: RecordIndex) -> Vec<Vec<u8>> {
+    let columns = 0..sheet.schema().header_width;
+    let cells = columns.map(|column| sheet.base_cell(row, column).into_owned());
+    let behind = sheet.base_behind(row).into_iter().map(<[u8]>::to_vec);
+    let mut text: Vec<Vec<u8>> = cells.chain(behind).collect();
+    // Columns may have been added or removed behind it.
+    while text.last().is_some_and(Vec::is_empty) {
+        text.pop();
+    }
+    text
+}
+
+fn rows_without_key(sheet: &Sheet) -> HashSet<Vec<Vec<u8>>> {
+    let rows = sheet.all_rows().filter(|&row| sheet.key(row).is_empty());
+    rows.map(|row| text_of(sheet, row)).collect()
 }

@@ -350,3 +350,61 @@ fn a_save_that_another_one_replaces_before_the_next_result_is_not_lost() {
         scene.check_results(&["P01"]);
     }
 }
+
+/// Last month's sheet comes back under the name of this month's: its versions are none of this one's.
+#[test]
+fn a_sheet_that_comes_back_after_another_one_had_its_name_is_another_one_again() {
+    let months = |when: super::When| {
+        let mut scene = Scene::new(Before);
+        scene.end().with(0);
+        let last = scene.sheet.text();
+        scene.save(&next_month());
+        match when {
+            Before => {
+                scene.next().with(0);
+                (scene, last, None)
+            }
+            _ => {
+                let script = "case $TICKOFF_PO in D03) : > third; await next; esac";
+                let run = Running::start(&mut scene.sheet.run("-q -j1", script));
+                wait_until("the fourth job runs", || {
+                    scene.sheet.folder().join("third").exists()
+                });
+                wait_until("three results are visible", || {
+                    scene.sheet.text().matches(";COMPLETED;").count() == 3
+                });
+                (scene, last, Some(run))
+            }
+        }
+    };
+    let (scene, last, _) = months(Before);
+    for older in [&last, &original()] {
+        scene.save(older);
+        let ended = scene.next().with(0);
+        assert!(
+            ended
+                .stderr
+                .contains("the sheet is another one than before"),
+            "{ended:?}"
+        );
+        assert!(!ended.stderr.contains("no place"), "{ended:?}");
+        scene.save(&next_month());
+        scene.next().with(0);
+    }
+    let (scene, last, run) = months(Crash);
+    run.unwrap().kill();
+    scene.save(&last);
+    let asked = scene.next().with(3);
+    assert!(
+        asked
+            .stderr
+            .contains("is another sheet than the one its journal is of"),
+        "{asked:?}"
+    );
+
+    let (scene, last, run) = months(During);
+    scene.save(&last);
+    fs::write(scene.sheet.folder().join("next"), "").unwrap();
+    run.unwrap().end().with(6);
+    assert_eq!(scene.sheet.text(), last);
+}
