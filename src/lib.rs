@@ -100,8 +100,8 @@ pub use domain::columns::COLUMNS;
 pub use domain::columns::same_column;
 pub use domain::{
     Encoding, FileKind, HeaderLine, Holder, InvalidStage, InvalidValue, KeyColumns,
-    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER,
-    MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
+    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RESULT_CELLS,
+    MAX_RETRY_AFTER, MAX_VALUE_CHARS, Problem, ProcessingStatus, Stage,
 };
 pub use error::{Error, ForeignWord, Result};
 #[cfg(feature = "cli")]

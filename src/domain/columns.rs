@@ -42,7 +42,17 @@ pub fn same_column(a: &str, b: &str) -> bool {
         return true;
     }
     let (a, b) = (trim(a), trim(b));
-    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && folded(a) == folded(b))
+    a.eq_ignore_ascii_case(b) || (may_fold_alike(a, b) && folded(a) == folded(b))
+}
+
+/// Whether it takes more than ASCII to tell. Of all other letters the sign of Kelvin alone is one of ASCII in small.
+fn may_fold_alike(a: &str, b: &str) -> bool {
+    match (a.is_ascii(), b.is_ascii()) {
+        (true, true) => false,
+        (false, false) => true,
+        (true, false) => b.contains('\u{212a}'),
+        (false, true) => a.contains('\u{212a}'),
+    }
 }
 
 /// What all names of one column have in common, for looking names up among many.
@@ -63,6 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_letter_but_the_sign_of_kelvin_is_one_of_ascii_in_small() {
+        let others = ('\u{80}'..=char::MAX).filter(|letter| {
+            let folded = composed(&letter.to_lowercase().collect::<String>()).into_owned();
+            folded.is_ascii() && !letter.is_whitespace()
+        });
+        assert_eq!(others.collect::<Vec<_>>(), ['\u{212a}']);
+    }
+
+    #[test]
     fn whether_two_names_are_one_column_does_not_depend_on_their_order() {
         for (a, b, same) in [
             (" Ü ", "ü", true),
@@ -70,6 +89,8 @@ mod tests {
             ("Status", "STATUS\u{a0}", true),
             ("Ü", "u", false),
             ("Größe", "gro\u{308}ße", true),
+            ("Status", "\u{a0}Status\u{a0}", true),
+            ("Status", "Stätus", false),
         ] {
             assert_eq!(same_column(a, b), same, "{a:?} {b:?}");
             assert_eq!(same_column(b, a), same, "{b:?} {a:?}");

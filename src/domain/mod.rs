@@ -24,7 +24,8 @@ pub use header_line::HeaderLine;
 pub use holder::Holder;
 pub use key::KeyColumns;
 pub use limits::{
-    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RETRY_AFTER, MAX_VALUE_CHARS,
+    MAX_ADDED_COLUMNS, MAX_JOBS, MAX_LINE_BYTES, MAX_RESULT_BYTES, MAX_RESULT_CELLS,
+    MAX_RETRY_AFTER, MAX_VALUE_CHARS,
 };
 pub use problem::{InvalidValue, Problem};
 pub use stage::{InvalidStage, Stage};
@@ -32,7 +33,7 @@ pub use status::ProcessingStatus;
 
 pub(crate) use key_text::{has_text, key_in};
 pub(crate) use limits::{
-    MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_ROW_BYTES,
+    MAX_FIELDS, MAX_NAME_CHARS, MAX_RECORD_BYTES, MAX_RECORDS, MAX_RESULT_ROW_BYTES, too_many_cells,
 };
 pub(crate) use stage::{is_state, may_return, stage_prefix};
 pub(crate) use status::KNOWN;

@@ -21,7 +21,7 @@ use memchr::memrchr;
 use tempfile::TempDir;
 use tracing::warn;
 
-use crate::domain::MAX_RESULT_BYTES;
+use crate::domain::{MAX_RESULT_BYTES, too_many_cells};
 use crate::error::{Error, Result};
 use crate::process::result_folder;
 use crate::process::result_lines;
@@ -265,8 +265,9 @@ fn read(file: &File, keep: Option<&Keep<'_>>) -> std::result::Result<Answer, Mal
 fn understood(bytes: &[u8]) -> std::result::Result<Answer, Malformed> {
     if JsonObject::is_begun(bytes) {
         return Answer::from_json(bytes).map_err(|problem| {
+            let has_too_many = problem.starts_with(&too_many_cells());
             let problem = format!("it is not a JSON object of cells: {problem}");
-            let good = match JsonObject::is_whole(bytes) {
+            let good = match has_too_many || JsonObject::is_whole(bytes) {
                 true => Answer::from_beginning(bytes),
                 false => Updates::new(),
             };

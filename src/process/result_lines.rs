@@ -4,6 +4,7 @@
 //! `=` or `<<`. Blank lines count for nothing, nor do carriage returns before a line's end. Of a name that is
 //! there several times the last value counts.
 
+use crate::domain::{MAX_RESULT_CELLS, too_many_cells};
 use crate::sheet::Updates;
 
 /// The cells that the lines give, and what is wrong with the first line that gives none.
@@ -27,6 +28,10 @@ pub(super) fn read(text: &str) -> (Updates, Option<String>) {
             None => Err(format!("line {} is no NAME=value or NAME<<MARK", at + 1)),
         };
         match cell {
+            Ok(_) if cells.len() == MAX_RESULT_CELLS => {
+                problem = Some(too_many_cells());
+                break;
+            }
             Ok(cell) => cells.push(cell),
             Err(wrong) => _ = problem.get_or_insert(wrong),
         }
@@ -109,6 +114,16 @@ mod tests {
     #[test]
     fn of_a_name_that_is_there_several_times_the_last_value_counts() {
         check("A=1\nB=2\n a =3\n", &[("A", "3"), ("B", "2")], None);
+    }
+
+    #[test]
+    fn no_more_cells_are_read_than_there_may_be() {
+        let lines: String = (0..=MAX_RESULT_CELLS)
+            .map(|at| format!("C{at}=1\n"))
+            .collect();
+        let (updates, found) = read(&lines);
+        assert_eq!(updates.iter().count(), MAX_RESULT_CELLS);
+        assert!(found.unwrap().contains("more than 16384 cells"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::columns::{folded, same_column};
+use crate::domain::{MAX_RESULT_CELLS, too_many_cells};
 use crate::sheet::update::Updates;
 use crate::text::{BOM, escape_list};
 
@@ -338,6 +339,9 @@ impl Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
                 while let Some(Text(name)) = map.next_key()? {
+                    if self.0.len() == MAX_RESULT_CELLS {
+                        return Err(A::Error::custom(too_many_cells()));
+                    }
                     self.0.push((name, map.next_value()?));
                 }
                 Ok(())
