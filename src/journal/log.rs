@@ -16,7 +16,9 @@
 //! by four bytes in its first sector, and syncs that before the name goes. A sync of the folder behind the
 //! unlink was not enough: a process killed between the two, and then a power cut, brought the log back over
 //! what another program had written into the sheet meanwhile (found by the crash states). A marked log is as
-//! good as none; one that is gone without that mark was taken by somebody else, and is written anew.
+//! good as none; one that is gone without that mark was taken by somebody else, and is written anew. One that
+//! somebody wrote over, as a backup that is copied back does, is known by its edges: nothing is read from it, and
+//! its writer begins a new one with what it has in memory.
 //!
 //! After a failed sync the kernel may forget that pages were dirty and call the next sync a
 //! success (Rebello et al., "Can Applications Recover from fsync Failures?", ATC '20). The log is
@@ -38,7 +40,7 @@ use super::frame::{Frame, Head, encode, encode_log, open_session, parse, read_fr
 use super::lost::{Found, look_for};
 use super::open_log::OpenLog;
 use super::read::{Damage, EMPTIED, Log, is_emptied, scan};
-use crate::disk::{Staged, Target, WriteGuard};
+use crate::disk::{Staged, Target, WriteGuard, copy_data};
 use crate::domain::Encoding;
 use crate::domain::KeyColumns;
 use crate::error::{Error, Named, Result};
@@ -84,6 +86,8 @@ pub(crate) enum News {
     Unknown(Vec<Frame>),
     /// Somebody emptied the log, or wrote another one in its place: the sheet has to be read anew.
     Replaced,
+    /// Another program wrote over the log's file: it has to be started over with what is known.
+    WrittenOver,
 }
 
 /// A log that was there when the journal was opened.
@@ -314,16 +318,25 @@ impl Journal {
             // A crash left it without a head; somebody may have begun it anew.
             return Ok(News::Unknown(self.load()?));
         }
-        if is_emptied(&log.file).map_err(Error::io("read", &path))? {
+        let read = || Error::io("read", &path);
+        // Who took for ours what was written over it may have emptied that.
+        if is_emptied(&log.file).map_err(read())?
+            && (log.is_as_known(EMPTIED.len()).map_err(read())?
+                || matches!(look_for(&self.target, &self.head, log)?, Found::Successor))
+        {
             return Ok(News::Replaced);
         }
+        if self.was_written_over()? {
+            return self.after_it_was_written_over(there);
+        }
+        let log = self.open.as_mut().expect("it is open");
         let mut frames = Vec::new();
         while let Some((payload, end)) =
             read_frame(&log.file, log.end).map_err(Error::io("read", &path))?
         {
             let frame = parse(&payload, log.end, &path)?;
             frames.push(self.reading.seen_or_meant(frame));
-            (log.end, log.count) = (end, log.count + 1);
+            log.knows_up_to(end, &payload);
         }
         if there == Some(log.inode) {
             return Ok(News::Frames(frames));
@@ -341,13 +354,58 @@ impl Journal {
             }
             found @ (Found::Nothing | Found::Foreign) => {
                 if matches!(found, Found::Foreign) {
-                    let kept = Journal::link_aside(&self.target, "foreign")?;
-                    tracing::warn!(kept = %escape(&kept.display().to_string()), "another journal was put in the place of this sheet's; it is set aside");
+                    self.set_aside_foreign()?;
                 }
                 self.write_anew()?;
             }
         }
         Ok(News::Frames(frames))
+    }
+
+    fn set_aside_foreign(&self) -> Result<()> {
+        let kept = Journal::link_aside(&self.target, "foreign")?;
+        tracing::warn!(kept = %escape(&kept.display().to_string()), "another journal was put in the place of this sheet's; it is set aside");
+        Ok(())
+    }
+
+    /// Whether another program wrote over the file of the log. What it wrote is kept in a copy, since who starts
+    /// the log over marks that file.
+    fn was_written_over(&mut self) -> Result<bool> {
+        let path = self.path();
+        let Some(log) = &mut self.open else {
+            return Ok(false);
+        };
+        let read = || Error::io("read", &path);
+        if log.is_written_over || log.is_as_known(0).map_err(read())? {
+            return Ok(log.is_written_over);
+        }
+        let journal = escape(&path.display().to_string());
+        if log.file.metadata().map_err(read())?.len() == 0 {
+            tracing::warn!(%journal, "another program emptied the journal in mid-run; it is written anew with all that is known");
+        } else {
+            let kept = Journal::copy_aside(&self.target, &log.file, "foreign")?;
+            tracing::warn!(%journal, kept = %escape(&kept.display().to_string()), "another program wrote over the journal in mid-run; it is written anew with all that is known, and what was written there is kept");
+        }
+        log.is_written_over = true;
+        Ok(true)
+    }
+
+    /// Looks what has the name of a log whose file was written over.
+    fn after_it_was_written_over(&self, there: Option<u64>) -> Result<News> {
+        let log = self.open.as_ref().expect("it was written over");
+        if there.is_some_and(|inode| inode != log.inode) {
+            if let Found::Successor = look_for(&self.target, &self.head, log)? {
+                return Ok(News::Replaced);
+            }
+            self.set_aside_foreign()?;
+        }
+        Ok(News::WrittenOver)
+    }
+
+    /// Whether another program wrote over the log's file, and no new log was begun yet.
+    pub(crate) fn is_written_over(&self) -> bool {
+        let mut log = self.open.iter();
+        log.any(|log| log.is_written_over)
     }
 
     /// Gives the log, whose file was taken away, its name back: a copy of it, since a file without a name
@@ -394,16 +452,28 @@ impl Journal {
             .and_then(|()| log.file.write_all_at(&bytes, log.end))
             .map_err(Error::io("write", &path))
             .and_then(|()| log.file.sync_data().map_err(Error::io("sync", &path)));
+        // Else the frame may stand behind a hole.
+        self.tainted = true;
+        if self.was_written_over()? {
+            return Err(self.problem("was written over by another program"));
+        }
+        let log = self.open.as_mut().expect("it was written to");
         if written.is_err() {
-            self.tainted = true;
             // So that nobody takes for durable what is not; if that fails too, they may.
             log.file.set_len(log.end).ok();
             return written;
         }
-        log.end += self.wanted_bytes;
-        log.count += 1;
+        self.tainted = false;
+        log.knows_up_to(log.end + self.wanted_bytes, &bytes);
         log.unsure_from = log.end;
         Ok(())
+    }
+
+    fn problem(&self, problem: &str) -> Error {
+        Error::Journal {
+            path: self.path(),
+            problem: problem.into(),
+        }
     }
 
     /// Begins a log, where none is or where a crash left one without its head.
@@ -439,7 +509,11 @@ impl Journal {
             }
             at = end;
         }
-        Ok(frames)
+        let read = || Error::io("read", &path);
+        match log.is_as_known(0).map_err(read())? || is_emptied(&log.file).map_err(read())? {
+            true => Ok(frames),
+            false => Err(self.problem("was written over by another program")),
+        }
     }
 
     /// The values of the log, as it was opened, that lose letters in the sheet.
@@ -505,12 +579,10 @@ impl Journal {
         written.map_err(failed("write"))?;
         next.file().sync_all().map_err(failed("sync"))?;
         let file = next.file().try_clone().map_err(failed("open"))?;
-        let log = OpenLog::new(file, self.wanted_bytes, count).map_err(failed("read"))?;
+        let mut log = OpenLog::new(file, self.wanted_bytes, count).map_err(failed("read"))?;
+        log.unsure_from = log.end;
         next.replace(self.name()).map_err(failed("replace"))?;
-        self.open = Some(OpenLog {
-            unsure_from: log.end,
-            ..log
-        });
+        self.open = Some(log);
         self.target.sync_folder()
     }
 
@@ -585,18 +657,40 @@ impl Journal {
     /// Gives the log another name as well.
     fn link_aside(target: &Target, why: &str) -> Result<PathBuf> {
         let (folder, name) = (target.folder(), target.sibling_name(NAME));
-        let now = Utc::now().format(SET_ASIDE);
-        (1..)
-            .map(|n| format!("{NAME}.{why}-{now}-{n}"))
-            .find_map(
-                |kept| match names::link(folder, &name, target.sibling_name(&kept)) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                    linked => Some(linked.map(|()| target.sibling(&kept))),
-                },
-            )
-            .expect("there are more numbers than files")
-            .map_err(Error::io("set aside", target.sibling(NAME)))
+        aside(target, why, |kept| match names::link(folder, &name, kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            linked => linked.map(|()| true),
+        })
     }
+
+    /// Copies what is in the file of a log to such a name.
+    fn copy_aside(target: &Target, file: &File, why: &str) -> Result<PathBuf> {
+        let path = target.sibling(NAME);
+        let failed = || Error::io("set aside", &path);
+        let mut copy =
+            Staged::begin(target.folder(), &target.sibling_name(""), 0o600).map_err(failed())?;
+        target.share(copy.file()).map_err(failed())?;
+        copy_data(file, &path, copy.file(), ("set aside", &path))?;
+        copy.file().sync_all().map_err(failed())?;
+        aside(target, why, |kept| copy.publish(kept))
+    }
+}
+
+/// Gives what is set aside the first of its names that is free: `name` tells whether it was.
+fn aside(
+    target: &Target,
+    why: &str,
+    mut name: impl FnMut(&str) -> io::Result<bool>,
+) -> Result<PathBuf> {
+    let now = Utc::now().format(SET_ASIDE);
+    (1..)
+        .map(|n| format!("{NAME}.{why}-{now}-{n}"))
+        .find_map(|kept| match name(&target.sibling_name(&kept)) {
+            Ok(false) => None,
+            named => Some(named.map(|_| target.sibling(&kept))),
+        })
+        .expect("there are more numbers than files")
+        .map_err(Error::io("set aside", target.sibling(NAME)))
 }
 
 fn read_log(file: &File, target: &Target) -> Result<Log> {
@@ -965,6 +1059,69 @@ mod tests {
                 [frame("A"), frame("B")]
             );
         }
+    }
+
+    #[test]
+    fn a_log_that_another_program_writes_over_is_noticed_and_what_it_wrote_is_kept() {
+        let fixture = Fixture::new();
+        let (mut ours, mut theirs) = (fixture.open().unwrap().0, fixture.open().unwrap().0);
+        ours.append(&frame("A")).unwrap();
+        let older = std::fs::read(ours.path()).unwrap();
+        ours.append(&frame("B")).unwrap();
+        let longer = [older.as_slice(), &[0; 4096]].concat();
+        let other = Fixture::new();
+        let (other, _) = other.log(&[frame("X"), frame("Y"), frame("Z")]);
+        for (number, planted) in [older, longer, other, b"no log".to_vec(), Vec::new()]
+            .into_iter()
+            .enumerate()
+        {
+            theirs.catch_up().unwrap();
+            // In place, as cp does.
+            std::fs::write(ours.path(), &planted).unwrap();
+            for _ in 0..2 {
+                assert!(matches!(ours.catch_up().unwrap(), News::WrittenOver));
+            }
+            assert!(ours.frames().is_err());
+            let kept = std::fs::read_dir(fixture.target.folder_path()).unwrap();
+            let kept = kept.map(|entry| entry.unwrap().path());
+            let kept = kept.filter(|path| path.to_string_lossy().contains("foreign"));
+            let mut kept: Vec<_> = kept.map(|path| std::fs::read(path).unwrap()).collect();
+            assert_eq!(kept.len(), (number + 1).min(4));
+            kept.retain(|kept| *kept == planted);
+            assert_eq!(kept.len(), usize::from(!planted.is_empty()));
+
+            ours.start_over(&[frame("A"), frame("B")]).unwrap();
+            assert!(matches!(ours.catch_up().unwrap(), News::Frames(frames) if frames.is_empty()));
+            assert!(matches!(theirs.catch_up().unwrap(), News::Replaced));
+            assert_eq!(theirs.load().unwrap(), [frame("A"), frame("B")]);
+        }
+    }
+
+    #[test]
+    fn what_follows_a_log_that_was_written_over_does_not_follow_ours() {
+        let fixture = Fixture::new();
+        let mut ours = fixture.open().unwrap().0;
+        ours.append(&frame("A")).unwrap();
+        std::fs::write(ours.path(), Fixture::new().log(&[frame("X")]).0).unwrap();
+        let (mut misled, _, frames) = fixture.open().unwrap();
+        assert_eq!(frames, [frame("X")]);
+        misled.start_over(&[frame("X"), frame("Y")]).unwrap();
+        assert!(matches!(ours.catch_up().unwrap(), News::WrittenOver));
+        ours.start_over(&[frame("A")]).unwrap();
+        assert_eq!(fixture.open().unwrap().2, [frame("A")]);
+    }
+
+    #[test]
+    fn a_frame_that_stands_behind_a_hole_is_not_durable() {
+        let fixture = Fixture::new();
+        let mut ours = fixture.open().unwrap().0;
+        ours.append(&frame("A")).unwrap();
+        let older = std::fs::read(ours.path()).unwrap();
+        ours.append(&frame("B")).unwrap();
+        std::fs::write(ours.path(), older).unwrap();
+        assert!(ours.append(&frame("C")).is_err());
+        assert!(ours.is_tainted());
+        assert!(ours.is_written_over());
     }
 
     #[test]

@@ -6,11 +6,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use super::frame::{Head, parse, read_frame};
 use super::log::NAME;
 use super::open_log::OpenLog;
+use super::source::Source;
 use crate::disk::Target;
 use crate::error::{Error, Result};
 
@@ -55,12 +55,10 @@ fn begins_alike(file: &File, log: &OpenLog) -> io::Result<bool> {
     let mut at = 0;
     while at < log.end {
         let length = PIECE.min((log.end - at) as usize);
-        log.file.read_exact_at(&mut ours[..length], at)?;
-        match file.read_exact_at(&mut theirs[..length], at) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            read => read?,
-        }
-        if theirs[..length] != ours[..length] {
+        // Either may have been cut off.
+        let is_whole = log.file.fill(&mut ours[..length], at)? == length
+            && file.fill(&mut theirs[..length], at)? == length;
+        if !is_whole || theirs[..length] != ours[..length] {
             return Ok(false);
         }
         at += length as u64;

@@ -2,15 +2,20 @@
 //!
 //! Two things happen before anything is written behind the end. The frames of others are written and
 //! synced again: who wrote them may have been killed after a sync that failed. And space is had.
+//!
+//! The edges of what is known are remembered: another program may write over the file, which keeps its inode.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use super::source::Source;
 use crate::sys::{access_time, room};
 
 /// By how much the log's room grows when the reserved space is used up.
 const GROWTH_BYTES: u64 = 64 << 10;
+/// How much of either end of the known part is remembered at most.
+const EDGE_BYTES: usize = 64;
 
 /// A log that is open for appending.
 pub(super) struct OpenLog {
@@ -24,6 +29,12 @@ pub(super) struct OpenLog {
     pub(super) unsure_from: u64,
     /// Up to where the filesystem has given us space, as far as we know.
     pub(super) room: u64,
+    /// Another program wrote over the file, and what it wrote is kept.
+    pub(super) is_written_over: bool,
+    /// What the known part begins with.
+    beginning: Vec<u8>,
+    /// What it ends with.
+    ending: Vec<u8>,
 }
 
 impl OpenLog {
@@ -31,6 +42,10 @@ impl OpenLog {
         let metadata = file.metadata()?;
         // Reading is no reason to write the inode at the next sync.
         access_time::leave(&file);
+        let edge = EDGE_BYTES.min(end as usize);
+        let (mut beginning, mut ending) = (vec![0; edge], vec![0; edge]);
+        file.read_exact_at(&mut beginning, 0)?;
+        file.read_exact_at(&mut ending, end - edge as u64)?;
         Ok(OpenLog {
             file,
             inode: metadata.ino(),
@@ -38,7 +53,26 @@ impl OpenLog {
             count,
             unsure_from: 0,
             room: metadata.len(),
+            is_written_over: false,
+            beginning,
+            ending,
         })
+    }
+
+    /// One more frame is known, which ends there with these bytes.
+    pub(super) fn knows_up_to(&mut self, end: u64, last: &[u8]) {
+        self.ending = last[last.len().saturating_sub(EDGE_BYTES)..].to_vec();
+        (self.end, self.count) = (end, self.count + 1);
+    }
+
+    /// Whether the edges of what is known are still in the file, but for so many bytes at its beginning.
+    pub(super) fn is_as_known(&self, but: usize) -> io::Result<bool> {
+        let has = |edge: &[u8], at: u64| -> io::Result<bool> {
+            let mut there = vec![0; edge.len()];
+            Ok(Source::fill(&self.file, &mut there, at)? == edge.len() && there == edge)
+        };
+        let ending = self.end - self.ending.len() as u64;
+        Ok(has(&self.beginning[but..], but as u64)? && has(&self.ending, ending)?)
     }
 
     /// Writes the frames of others again and syncs them, before anything stands behind them.

@@ -66,5 +66,5 @@ pub(crate) use new_rows::{NotFollowed, new_rows};
 pub(crate) use room::Room;
 pub(crate) use row_of::RowOf;
 pub(crate) use schema::Schema;
-pub(crate) use shown::{Shown, text};
+pub(crate) use shown::{Shown, is_illegible, text};
 pub(crate) use unplaced::as_table;

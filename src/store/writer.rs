@@ -19,6 +19,7 @@ mod batch;
 mod checkpoint;
 mod commit;
 mod durable;
+mod known_results;
 mod letters;
 mod number;
 mod outside;
@@ -249,12 +250,12 @@ impl Writer {
         }
         sheet.warn_of_utf8();
         letters.tell(journal.take_lost(), site.options.encoding);
-        let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
+        let of_session = left.as_ref().and_then(|left| left.session.clone());
         let mut writer = Writer {
             site,
             lock,
             session: session_lock,
-            durable: Durable::new(journal, &frames, is_of_session),
+            durable: Durable::new(journal, &frames, of_session),
             outside: Outside::new(public),
             visible: Visible::new(),
             letters,

@@ -150,6 +150,8 @@ mod without_tmpfile;
 mod words;
 #[cfg(feature = "cli")]
 mod workers;
+#[cfg(feature = "cli")]
+mod written_over;
 
 // What takes the registers of a process to see, or to change, what it asks of the system.
 #[cfg(all(feature = "cli", target_arch = "x86_64"))]

@@ -103,8 +103,9 @@ struct Rewrite {
     replaces: Option<Version>,
     /// How many [changes](super::visible::Visible::changes) are in it.
     changes: u64,
-    /// How many of the journal's frames are in it.
+    /// How many frames of the journal with this id are in it.
     upto: u64,
+    log: String,
 }
 
 impl Rewrite {
@@ -282,6 +283,7 @@ impl Writer {
             replaces: (!is_gone).then_some(self.outside.public()),
             changes: self.visible.changes(),
             upto: self.durable.count(),
+            log: self.durable.log_id().to_owned(),
         }))
     }
 
@@ -297,7 +299,8 @@ impl Writer {
             return Ok(Checkpoint::Later);
         }
         let sheet = self.sheet.load_full();
-        if !Arc::ptr_eq(&sheet, rewrite.next.sheet()) {
+        let is_same_log = self.durable.log_id() == rewrite.log;
+        if !is_same_log || !Arc::ptr_eq(&sheet, rewrite.next.sheet()) {
             return Ok(Checkpoint::Later);
         }
         let replaces = rewrite.replaces.as_ref();
@@ -360,7 +363,7 @@ mod tests {
 
     use super::super::Judged;
     use super::*;
-    use crate::sheet::Options;
+    use crate::sheet::{Options, Updates, WriteOperation};
 
     #[test]
     fn what_is_written_to_a_file_that_loses_the_name_behind_the_hold_comes_before_what_takes_it() {
@@ -391,5 +394,25 @@ mod tests {
         };
         let kept = fs::read_to_string(&kept.path).unwrap();
         assert!(kept.contains("earlier"), "{kept}");
+    }
+
+    #[test]
+    fn a_version_that_was_planned_with_another_log_is_planned_anew() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let path = folder.path().join("in.csv");
+        fs::write(&path, "PO_NUMBER;STATUS;LAST_PROCESSED\nP1;;\n").unwrap();
+        let target = Arc::new(Target::open(&path).unwrap());
+        let (mut writer, _) =
+            Writer::open(target, &Options::default(), None, Judged::NotYet).unwrap();
+        let done = WriteOperation::new("P1", Updates::from([("STATUS", "COMPLETED")]));
+        writer.commit(&[&done]).remove(0).unwrap();
+        let held = writer.lock.acquire().unwrap();
+        let Begun::Rewrite(rewrite) = writer.begin_rewrite(&held).unwrap() else {
+            panic!("a result is not visible");
+        };
+        fs::write(folder.path().join(".in.csv.journal"), "").unwrap();
+        let replacement = rewrite.write().unwrap();
+        let published = writer.publish(&rewrite, replacement, &held).unwrap();
+        assert!(matches!(published, Checkpoint::Later));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 
 use crate::disk::ContentHash;
@@ -17,6 +18,7 @@ use crate::store::patience::{RETRIES, again};
 use crate::store::standing::cell;
 use crate::text::escape;
 
+use super::known_results::known_results;
 use super::site::Site;
 
 /// How many results a frame holds at most when a log is started over.
@@ -29,8 +31,8 @@ pub(super) struct Durable {
     /// Holds every result of the overlay that the public file may not show. After a failed write it is
     /// tainted, and nothing is acknowledged until a new one holds all of them.
     journal: Journal,
-    /// Whether a session began the log and has not closed it. Only a session closes such a one.
-    is_of_session: bool,
+    /// The session that began the log and has not closed it, and when. Only a session closes such a one.
+    of_session: Option<(String, DateTime<Utc>)>,
     /// Results whose row or column is not in the sheet, and cells that must not be written. They are in the
     /// journal too, and go to a copy before it is closed.
     unplaced: Vec<RowUpdate>,
@@ -45,6 +47,8 @@ pub(super) struct Durable {
     /// Somebody replaced the log: base and overlay are older than what is public. Nothing is made
     /// durable or visible until the sheet has been read anew.
     stale: bool,
+    /// The log was begun anew, and does not tell for certain what the public version shows.
+    begun_anew: bool,
     /// How often a frame was tried again. Never falls.
     retried: u64,
     /// The number of the frame in which this writer announced a version that has not taken the sheet's name.
@@ -53,35 +57,50 @@ pub(super) struct Durable {
     confirmed: Option<u64>,
     /// Columns that results added to this sheet, but for those of the original system. Some may be gone again.
     added: Vec<CompactString>,
+    /// Columns of which the log told a result, as they are called there.
+    written: Vec<CompactString>,
     /// With what the log of a version begins, if it has none.
     known: Option<(ContentHash, Vec<Frame>)>,
 }
 
 impl Durable {
-    pub(super) fn new(journal: Journal, frames: &[Frame], is_of_session: bool) -> Durable {
+    pub(super) fn new(
+        journal: Journal,
+        frames: &[Frame],
+        of_session: Option<(String, DateTime<Utc>)>,
+    ) -> Durable {
         let mut durable = Durable {
             journal,
-            is_of_session,
+            of_session,
             unplaced: Vec::new(),
             kept: Vec::new(),
             kept_rows: Vec::new(),
             failing: false,
             wrote: false,
             stale: false,
+            begun_anew: false,
             retried: 0,
             announced: None,
             confirmed: None,
             added: Vec::new(),
+            written: Vec::new(),
             known: None,
         };
-        durable.remember_added(frames);
+        durable.remember_columns(frames);
         durable
     }
 
-    fn remember_added(&mut self, frames: &[Frame]) {
+    fn remember_columns(&mut self, frames: &[Frame]) {
         for name in frame::added(frames) {
             if !self.added.iter().any(|known| same_column(known, name)) {
                 self.added.push(name.clone());
+            }
+        }
+        for row in frame::updates(frames).filter(|row| !row.aside) {
+            for cell in row.cells.iter().filter(|cell| !cell.outside) {
+                if !self.written.contains(&cell.column) {
+                    self.written.push(cell.column.clone());
+                }
             }
         }
     }
@@ -103,14 +122,14 @@ impl Durable {
         let retries = if self.failing { 0 } else { RETRIES };
         self.begin_as_known(public)?;
         if !self.journal.exists() {
-            frame.public.splice(0..0, beginning(public, sheet));
+            frame.public.splice(0..0, beginning(public, 0, sheet));
         } else if let Some(confirmed) = self.confirmed {
             frame.public.insert(0, Public::confirmed(Some(confirmed)));
         }
         let (done, retried) = again(retries, "the journal could not be written", || {
             match self.journal.is_tainted() {
                 false => self.journal.append(frame),
-                true => self.start_over(frame, sheet, public),
+                true => self.start_over(Some(frame), sheet, public),
             }
         });
         self.retried += retried;
@@ -127,15 +146,21 @@ impl Durable {
         if done.is_ok() {
             self.wrote = true;
             self.confirmed = None;
-            self.remember_added(std::slice::from_ref(frame));
+            self.remember_columns(std::slice::from_ref(frame));
         }
         done
     }
 
     /// A new log takes everything that was written, and the frame behind it. What earlier versions showed is
     /// not known any more; as far as the new log tells, the public one shows nothing of ours, so that nothing
-    /// that is missing in a save looks as if it had been taken away on purpose.
-    fn start_over(&mut self, frame: &Frame, sheet: &Sheet, public: ContentHash) -> Result<()> {
+    /// that is missing in a save looks as if it had been taken away on purpose. One that was written over may
+    /// have an older sheet beside it, so its successor takes all results that are known.
+    fn start_over(
+        &mut self,
+        frame: Option<&Frame>,
+        sheet: &Sheet,
+        public: ContentHash,
+    ) -> Result<()> {
         let rows: Vec<RowUpdate> = merge::written(sheet)
             .chain(self.unplaced.iter().cloned())
             .collect();
@@ -149,30 +174,50 @@ impl Durable {
         let mut frames = vec![Frame {
             columns: waiting.chain(public_columns.iter().cloned()).collect(),
             public_columns,
-            ..Frame::telling(beginning(public, sheet).into())
+            ..Frame::now()
         }];
+        if let Some((session, began)) = &self.of_session {
+            frames[0].session = Some(session.clone());
+            frames[0].at = *began;
+        }
+        let shown = match self.journal.is_written_over() {
+            true => known_results(sheet, &self.written, public, &mut frames),
+            false => 0,
+        };
+        let told = beginning(public, shown, sheet);
+        match shown {
+            0 => frames[0].public = told.into(),
+            _ => frames.push(Frame::telling(told.into())),
+        }
         frames.extend(
             rows.chunks(ROWS_PER_FRAME)
                 .map(|rows| Frame::of(rows.to_vec())),
         );
-        let mut frame = frame.clone();
-        for public in &mut frame.public {
-            match public {
-                Public::Next { upto, failed, .. } => {
-                    let shows_all = *upto >= self.journal.count();
-                    *upto = if shows_all { frames.len() as u64 } else { 0 };
-                    *failed = None;
+        if let Some(frame) = frame {
+            let mut frame = frame.clone();
+            for public in &mut frame.public {
+                match public {
+                    Public::Next { upto, failed, .. } => {
+                        let shows_all = *upto >= self.journal.count();
+                        *upto = if shows_all {
+                            frames.len() as u64
+                        } else {
+                            shown
+                        };
+                        *failed = None;
+                    }
+                    Public::Saved { failed, .. } => *failed = None,
+                    Public::Confirmed { .. } | Public::Judged { .. } => {}
                 }
-                Public::Saved { failed, .. } => *failed = None,
-                Public::Confirmed { .. } | Public::Judged { .. } => {}
             }
+            // The numbers of the old log say nothing in the new one, which knows the public version.
+            let is_known =
+                |public: &Public| !matches!(public, Public::Confirmed { frame: Some(_) });
+            frame.public.retain(is_known);
+            frames.push(frame);
         }
-        // The numbers of the old log say nothing in the new one, which knows the public version.
-        let is_known = |public: &Public| !matches!(public, Public::Confirmed { frame: Some(_) });
-        frame.public.retain(is_known);
-        frames.push(frame);
         self.journal.start_over(&frames)?;
-        self.announced = None;
+        (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
 
@@ -204,6 +249,11 @@ impl Durable {
         self.confirmed = self.announced.take();
     }
 
+    /// The log that is there, in which frames have their numbers.
+    pub(super) fn log_id(&self) -> &str {
+        self.journal.id()
+    }
+
     /// How many frames the log has.
     pub(super) fn count(&self) -> u64 {
         self.journal.count()
@@ -217,9 +267,12 @@ impl Durable {
     }
 
     /// What other processes appended; `None` if somebody replaced the log, until the sheet
-    /// [was read anew](Durable::was_read_anew).
+    /// [was read anew](Durable::was_read_anew). One that another program wrote over is started over: `sheet`
+    /// shows all that was written, and `public` is the version that is public.
     pub(super) fn news(
         &mut self,
+        sheet: &Sheet,
+        public: ContentHash,
         has_public_changed: impl FnOnce() -> Result<bool>,
     ) -> Result<Option<Vec<Frame>>> {
         let frames = match self.journal.catch_up()? {
@@ -228,22 +281,39 @@ impl Durable {
                 self.stale = true;
                 Vec::new()
             }
+            News::WrittenOver => {
+                if !self.stale {
+                    let begin = || self.start_over(None, sheet, public);
+                    again(RETRIES, "the journal could not be begun anew", begin).0?;
+                    self.begun_anew = true;
+                }
+                Vec::new()
+            }
             // A log may have come and gone since we looked; then the sheet shows what was in it.
             News::Unknown(frames) => {
                 self.stale |= has_public_changed()?;
                 frames
             }
         };
-        self.remember_added(&frames);
-        self.is_of_session |= frames.iter().any(|frame| frame.session.is_some());
+        self.remember_columns(&frames);
+        let mut begun = frames.iter().rev();
+        if let Some(frame) = begun.find(|frame| frame.session.is_some()) {
+            self.of_session = frame.session.clone().map(|session| (session, frame.at));
+        }
         Ok((!self.stale).then_some(frames))
+    }
+
+    /// Whether the log was begun anew since this was asked last: another version is to be made public, of which
+    /// the log tells what it shows.
+    pub(super) fn was_begun_anew(&mut self) -> bool {
+        std::mem::take(&mut self.begun_anew)
     }
 
     /// All that is in the log that is there now.
     pub(super) fn read_log(&mut self) -> Result<Vec<Frame>> {
         let frames = self.journal.load()?;
         self.added.clear();
-        self.remember_added(&frames);
+        self.remember_columns(&frames);
         Ok(frames)
     }
 
@@ -325,21 +395,22 @@ impl Durable {
                     true => {
                         let old = history.old_versions(public).map(Public::judged);
                         vec![Frame::telling(
-                            old.chain(beginning(public, sheet)).collect(),
+                            old.chain(beginning(public, 0, sheet)).collect(),
                         )]
                     }
                 }
             }
             false => match known {
                 Some((_, frames)) => frames,
-                None => vec![Frame::telling(beginning(public, sheet).into())],
+                None => vec![Frame::telling(beginning(public, 0, sheet).into())],
             },
         };
         let begin = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be begun anew", begin).0?;
-        self.is_of_session = false;
+        self.of_session = None;
         self.added.clear();
-        self.remember_added(&frames);
+        self.written.clear();
+        self.remember_columns(&frames);
         (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
@@ -384,7 +455,7 @@ impl Durable {
         });
         let close = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be closed", close).0?;
-        self.is_of_session = false;
+        self.of_session = None;
         (self.confirmed, self.announced) = (None, None);
         Ok(())
     }
@@ -407,7 +478,7 @@ impl Durable {
             begun.public = vec![next, Public::confirmed(None)];
         }
         self.append(&mut begun, sheet, public)?;
-        self.is_of_session = true;
+        self.of_session = Some((site.session_id.clone(), begun.at));
         Ok(())
     }
 
@@ -431,13 +502,13 @@ impl Durable {
         }
         let begin = || self.journal.start_over(&known);
         again(RETRIES, "the journal could not be begun", begin).0?;
-        self.remember_added(&known);
+        self.remember_columns(&known);
         Ok(())
     }
 
     /// Whether a session began the log and has not closed it.
     pub(super) fn is_of_session(&self) -> bool {
-        self.is_of_session
+        self.of_session.is_some()
     }
 
     /// Gives up the results in the log, and keeps them in a copy, whose path is returned as a terminal may
@@ -505,9 +576,9 @@ impl Durable {
     }
 }
 
-/// How a log begins: with the version that is public.
-fn beginning(public: ContentHash, sheet: &Sheet) -> [Public; 2] {
+/// How a log begins: with the version that is public, which shows so many of its frames.
+fn beginning(public: ContentHash, upto: u64, sheet: &Sheet) -> [Public; 2] {
     let sample = Some(Sample::of(sheet));
-    let next = Public::next(public, 0, None, sample);
+    let next = Public::next(public, upto, None, sample);
     [next, Public::confirmed(None)]
 }

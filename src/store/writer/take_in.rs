@@ -53,10 +53,14 @@ impl Writer {
     /// Takes in what other processes wrote through the journal. `false`: the sheet has to be read anew
     /// and somebody is writing to it; what was known before is not used again until it has been read.
     pub(super) fn catch_up(&mut self) -> Result<bool> {
+        let (sheet, public) = (self.sheet.load_full(), self.outside.public().hash);
         let has_changed = || self.outside.has_changed(&self.site.target);
-        let Some(frames) = self.durable.news(has_changed)? else {
+        let Some(frames) = self.durable.news(&sheet, public, has_changed)? else {
             return self.read_anew();
         };
+        if self.durable.was_begun_anew() {
+            self.visible.fall_behind();
+        }
         self.tell_what_was_judged()?;
         if !frames.is_empty() {
             if self.session.is_some() {
