@@ -593,7 +593,7 @@ impl Sheet {
     /// What stands behind the last column of a row, which is no cell of the sheet, as it is written.
     pub(crate) fn base_behind(&self, row: RecordIndex) -> Vec<&[u8]> {
         let mut records = self.records_from(row);
-        drop(indexed(records.next_record()));
+        indexed(records.next_record());
         let behind = records.fields().iter().skip(self.width);
         behind.map(|field| &self.bytes[field.clone()]).collect()
     }

@@ -15,7 +15,7 @@ pub fn killed() -> TempSheet {
 }
 
 fn kill(sheet: &TempSheet) {
-    kill_on(sheet.tickoff("apply"), &sheet.path(), ["PO1", "PO2"]);
+    kill_on(sheet.tickoff("apply"), sheet.path(), ["PO1", "PO2"]);
 }
 
 /// A session is killed while the results of these keys are durable and not visible.

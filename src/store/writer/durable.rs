@@ -3,6 +3,7 @@
 //! A frame is in the log, and synced, before anything of it is applied or acknowledged. Everything
 //! here is called under the write lock.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -58,7 +59,7 @@ pub(super) struct Durable {
     /// Columns that results added to this sheet, but for those of the original system. Some may be gone again.
     added: Vec<CompactString>,
     /// Columns of which the log told a result, as they are called there.
-    written: Vec<CompactString>,
+    written: HashSet<CompactString>,
     /// With what the log of a version begins, if it has none.
     known: Option<(ContentHash, Vec<Frame>)>,
 }
@@ -83,7 +84,7 @@ impl Durable {
             announced: None,
             confirmed: None,
             added: Vec::new(),
-            written: Vec::new(),
+            written: HashSet::new(),
             known: None,
         };
         durable.remember_columns(frames);
@@ -99,7 +100,7 @@ impl Durable {
         for row in frame::updates(frames).filter(|row| !row.aside) {
             for cell in row.cells.iter().filter(|cell| !cell.outside) {
                 if !self.written.contains(&cell.column) {
-                    self.written.push(cell.column.clone());
+                    self.written.insert(cell.column.clone());
                 }
             }
         }

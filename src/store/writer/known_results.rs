@@ -8,6 +8,7 @@
 //! base is: what was never seen is not taken away.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use compact_str::CompactString;
 
@@ -25,16 +26,17 @@ const MAX_VERSIONS: usize = 500;
 /// how many frames the public one shows; 0 if there are no results.
 pub(super) fn known_results(
     sheet: &Sheet,
-    columns: &[CompactString],
+    columns: &HashSet<CompactString>,
     public: ContentHash,
     frames: &mut Vec<Frame>,
 ) -> u64 {
     let schema = sheet.schema();
-    let places: Vec<(&CompactString, usize)> = columns
+    let mut places: Vec<(&CompactString, usize)> = columns
         .iter()
         .filter_map(|name| Some((name, schema.position(name)?)))
         .filter(|(_, place)| *place < schema.header_width && !schema.is_key(*place))
         .collect();
+    places.sort_unstable_by_key(|(_, place)| *place);
     let mut rows: Vec<(i64, RowUpdate)> = sheet
         .all_rows()
         .filter_map(|row| result(sheet, row, &places))
@@ -133,7 +135,7 @@ mod tests {
         let bytes = Snapshot::Owned(text.into_bytes());
         let sheet = Sheet::build(bytes, Path::new("in.csv"), &Options::default()).unwrap();
         let mut frames = Vec::new();
-        let columns = ["STATUS".into(), "LAST_PROCESSED".into()];
+        let columns = HashSet::from(["STATUS".into(), "LAST_PROCESSED".into()]);
         let upto = known_results(&sheet, &columns, 7, &mut frames);
         frames.push(Frame::telling(vec![Public::next(7, upto, None, None)]));
 
