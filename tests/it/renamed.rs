@@ -423,7 +423,7 @@ fn a_save_that_lay_under_the_name_before_is_known_there_though_it_shows_no_resul
     end(&mut sheet.run("-q --limit 1", "true")).with(0);
     let stale = "PO_NUMBER;note\nP1;a\nP2;b\nP3;mine\n";
     std::fs::write(sheet.path(), stale).unwrap();
-    crate::fixture::rested(&sheet.path());
+    crate::fixture::rested(sheet.path());
     end(sheet.tickoff("recover").arg("--apply")).with(0);
     rename(&sheet);
     let orders = sheet.folder().join("orders.csv");
@@ -519,7 +519,7 @@ fn what_was_done_under_another_name_goes_along_though_another_sheet_has_that_now
     std::fs::rename(&orders, sheet.path()).unwrap();
     std::fs::write(&orders, "PO_NUMBER;note\nX1;\nX2;\n").unwrap();
     std::fs::write(sheet.path(), older).unwrap();
-    crate::fixture::rested(&sheet.path());
+    crate::fixture::rested(sheet.path());
     let asked = end(&mut sheet.run("", "touch ran")).with(3);
     assert!(asked.stderr.contains("for 2 rows"), "{asked:?}");
     let told = end(&mut sheet.tickoff("status")).with(0);

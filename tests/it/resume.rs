@@ -588,7 +588,7 @@ fn a_row_that_was_running_at_a_kill_and_got_a_word_of_its_own_is_not_said_to_be_
     run.kill();
     let text = sheet.text().replace("PO1;PENDING;", "PO1;waiting for Bob;");
     std::fs::write(sheet.path(), text).unwrap();
-    crate::fixture::rested(&sheet.path());
+    crate::fixture::rested(sheet.path());
     let ended = end(&mut sheet.run("", "true")).with(0);
     assert!(!ended.stderr.contains("to be run again"), "{ended:?}");
 }

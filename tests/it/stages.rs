@@ -755,7 +755,7 @@ fn what_is_advised_of_results_that_are_written_again_names_their_stage() {
     let older = sheet.text();
     end(&mut sheet.run("-q --stage ocr --after fetch", "true")).with(0);
     std::fs::write(sheet.path(), older).unwrap();
-    crate::fixture::rested(&sheet.path());
+    crate::fixture::rested(sheet.path());
     let told = end(sheet.tickoff("recover").arg("--apply")).with(0).stderr;
     assert!(
         told.contains("tickoff set FILE KEY ocr_STATUS=PENDING has one of them run again"),

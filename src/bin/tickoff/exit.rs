@@ -121,7 +121,7 @@ pub enum Failure {
     /// The same, of a slip on the command line.
     Slip(Error),
     /// [`Error::Undecided`], and what the command line says of how the sheet is read.
-    Undecided(Error, String),
+    Undecided(Box<(Error, String)>),
     /// stdin could not be read.
     Input(io::Error),
     /// stdout could not be written; never because its reader has gone.
@@ -134,7 +134,8 @@ impl Failure {
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Sheet(error) | Failure::Undecided(error, _) => Exit::of(error),
+            Failure::Sheet(error) => Exit::of(error),
+            Failure::Undecided(asked) => Exit::of(&asked.0),
             Failure::Slip(_) => Exit::Usage,
             Failure::Input(_) => Exit::BadSheet,
             Failure::Output(_) => Exit::SomeFailed,
@@ -164,7 +165,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Sheet(error) | Failure::Slip(error) => f.write_str(&error.chain()),
-            Failure::Undecided(error, typed) => {
+            Failure::Undecided(asked) => {
+                let (error, typed) = &**asked;
                 write!(f, "{}; type {typed} there as well", error.chain())
             }
             Failure::Input(error) => write!(f, "cannot read the standard input: {error}"),

@@ -140,7 +140,7 @@ impl Command {
                 (Failure::Sheet(error @ Error::Undecided { .. }), Some(typed))
                     if !typed.is_empty() =>
                 {
-                    Failure::Undecided(error, typed)
+                    Failure::Undecided(Box::new((error, typed)))
                 }
                 (failure, _) => failure,
             },
