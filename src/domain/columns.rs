@@ -45,13 +45,16 @@ pub fn same_column(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || (may_fold_alike(a, b) && folded(a) == folded(b))
 }
 
-/// Whether it takes more than ASCII to tell. Of all other letters the sign of Kelvin alone is one of ASCII in small.
+/// The characters beyond ASCII that [`folded`] makes ASCII: the Greek question mark and grave accent, the sign of Kelvin.
+const ASCII_WHEN_FOLDED: [char; 3] = ['\u{37e}', '\u{1fef}', '\u{212a}'];
+
+/// Whether it takes more than ASCII to tell.
 fn may_fold_alike(a: &str, b: &str) -> bool {
     match (a.is_ascii(), b.is_ascii()) {
         (true, true) => false,
         (false, false) => true,
-        (true, false) => b.contains('\u{212a}'),
-        (false, true) => a.contains('\u{212a}'),
+        (true, false) => b.contains(ASCII_WHEN_FOLDED),
+        (false, true) => a.contains(ASCII_WHEN_FOLDED),
     }
 }
 
@@ -73,12 +76,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_letter_but_the_sign_of_kelvin_is_one_of_ascii_in_small() {
+    fn no_other_characters_become_ascii_when_they_are_folded() {
         let others = ('\u{80}'..=char::MAX).filter(|letter| {
             let folded = composed(&letter.to_lowercase().collect::<String>()).into_owned();
             folded.is_ascii() && !letter.is_whitespace()
         });
-        assert_eq!(others.collect::<Vec<_>>(), ['\u{212a}']);
+        assert_eq!(others.collect::<Vec<_>>(), ASCII_WHEN_FOLDED);
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(crate) const MAX_NAME_CHARS: usize = 255;
 
 /// The most bytes that are read of a result: of what a command writes to its `TICKOFF_RESULT`.
 pub const MAX_RESULT_BYTES: u64 = 64 << 20;
-/// The most cells of a result, as many as a row may have: each takes many times its own bytes until it is durable.
-pub const MAX_RESULT_CELLS: usize = MAX_FIELDS;
+/// The most cells of a result: each takes many times its own bytes until it is durable.
+pub const MAX_RESULT_CELLS: usize = 100_000;
 /// The most bytes that are read of a line: of what a worker answers, or `apply` is given.
 pub const MAX_LINE_BYTES: usize = MAX_RESULT_BYTES as usize;
 /// The most jobs at a time: each takes a thread, and a process with its descriptors.

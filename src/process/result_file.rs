@@ -339,12 +339,28 @@ fn unreadable(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ProcessingStatus;
+    use crate::domain::{MAX_RESULT_CELLS, ProcessingStatus};
     use crate::process::command::RecordCommand;
     use crate::process::growth;
     use crate::process::sample::{check, check_error, command, job, run, shell};
     use crate::run::{Outcome, Stop};
     use crate::sheet::Updates;
+
+    /// Each cell takes many times its bytes, and there may be millions.
+    #[test]
+    fn of_more_cells_than_there_may_be_the_first_count_and_all_is_kept() {
+        let cells = |form: fn(usize) -> String| (0..=MAX_RESULT_CELLS).map(form);
+        let object: Vec<String> = cells(|at| format!("\"C{at}\":1")).collect();
+        let lines: String = cells(|at| format!("C{at}=1\n")).collect();
+        for answer in [format!("{{{}}}", object.join(",")), lines] {
+            let Err(malformed) = understood(answer.as_bytes()) else {
+                panic!("it has too many cells");
+            };
+            assert!(malformed.problem.contains("more than 100000 cells"));
+            assert_eq!(malformed.good.iter().count(), MAX_RESULT_CELLS);
+            assert!(malformed.raw == answer.as_bytes());
+        }
+    }
 
     const WRITES: &str = r#"echo '{"SUPPLIER":"x"}' > "$TICKOFF_RESULT""#;
 

@@ -117,16 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn no_more_cells_are_read_than_there_may_be() {
-        let lines: String = (0..=MAX_RESULT_CELLS)
-            .map(|at| format!("C{at}=1\n"))
-            .collect();
-        let (updates, found) = read(&lines);
-        assert_eq!(updates.iter().count(), MAX_RESULT_CELLS);
-        assert!(found.unwrap().contains("more than 16384 cells"));
-    }
-
-    #[test]
     fn what_is_neither_is_named_and_the_good_lines_count() {
         check(
             "A=1\nnonsense\nB=2\n=x",

@@ -223,27 +223,6 @@ mod new_columns {
         assert_eq!(header(&sheet), added(64) + ";SUPPLIER");
     }
 
-    /// Each cell takes many times its bytes, and it may have millions.
-    #[test]
-    fn of_an_answer_with_more_cells_than_there_may_be_the_first_are_written_and_all_is_kept() {
-        const MOST: usize = 16_384;
-        let cells = |form: fn(usize) -> String| (0..=MOST).map(form).collect::<Vec<_>>();
-        let object = cells(|at| format!("\"C{at}\":1"));
-        let lines = cells(|at| format!("C{at}=1\n"));
-        for answer in [format!("{{{}}}", object.join(",")), lines.concat()] {
-            let sheet = TempSheet::new(ONE);
-            let path = sheet.folder().join("answer");
-            std::fs::write(&path, &answer).unwrap();
-            end(&mut sheet.run("-q", "cp answer $TICKOFF_RESULT")).with(1);
-            assert_eq!(sheet.cell("P1", "STATUS"), "ERROR");
-            let message = sheet.cell("P1", "ERROR_MESSAGE");
-            assert!(message.contains("more than 16384 cells"), "{message}");
-            assert_eq!(sheet.cell("P1", "C0"), "1");
-            assert!(sheet.unplaced().contains(";C16383"));
-            assert!(sheet.unplaced().contains("RAW_ANSWER") && sheet.unplaced().contains("C16384"));
-        }
-    }
-
     #[test]
     fn a_name_that_no_column_can_have_is_kept_with_its_value() {
         let sheet = TempSheet::new(ONE);
