@@ -226,31 +226,21 @@ impl Model {
                 }
             }
         }
-        // Whether those that may have been public, and the saves that may have been taken in, were, or not.
-        for (with_possible, with_untaken) in
-            [(true, true), (true, false), (false, true), (false, false)]
-        {
-            let mut fewest = (Vec::new(), usize::MAX);
-            for &at in &known {
-                let version = &self.versions[at];
-                if version.is_possible && !with_possible || !version.is_taken_in && !with_untaken {
-                    continue;
-                }
-                let differs = |cell: &&Cell| {
-                    let value = shown_in(saved, cell);
-                    saved.column(&cell.1).is_some()
-                        && value.is_some_and(|value| !is_same(&cell.1, shows(at, cell), value))
-                };
-                let count = self.written.keys().filter(differs).count();
-                if count < fewest.1 {
-                    fewest = (Vec::new(), count);
-                }
-                if count == fewest.1 {
-                    fewest.0.push(at);
-                }
-            }
-            near.extend(fewest.0);
-        }
+        let count = |at: usize| {
+            let differs = |cell: &&Cell| {
+                let value = shown_in(saved, cell);
+                saved.column(&cell.1).is_some()
+                    && value.is_some_and(|value| !is_same(&cell.1, shows(at, cell), value))
+            };
+            self.written.keys().filter(differs).count()
+        };
+        // Each of those that may have been public, and of the saves that may have been taken in, was, or was not.
+        let is_certain =
+            |at: usize| !self.versions[at].is_possible && self.versions[at].is_taken_in;
+        let certain = known.iter().filter(|&&at| is_certain(at));
+        let fewest = certain.map(|&at| count(at)).min().unwrap_or(usize::MAX);
+        let near_ones = known.iter().copied().filter(|&at| count(at) <= fewest);
+        near.extend(near_ones);
         // If it was not public, the next one is that of which the time was seen.
         let since = seen.into_iter().flat_map(|seen| seen..self.versions.len());
         near.extend(since.into_iter().find(|&at| !self.versions[at].is_possible));
