@@ -426,8 +426,8 @@ pub(crate) fn look_for(
         }
         best = rank;
         results_of = Some(other.place.name().to_owned());
-        // What a renamed sheet does not show any more somebody took out of it.
-        (known, known_from) = match is_gone {
+        // What a renamed sheet does not show any more somebody took out of it, unless a log is gone that came in between.
+        (known, known_from) = match is_gone && !has_row_done_again(&other.history, sheet) {
             true => (other.all(), Some(other.all_of())),
             false => (shown, None),
         };
@@ -751,21 +751,29 @@ fn standing_elsewhere(other: &Other, sheet: &Sheet, hash: ContentHash) -> Elsewh
                     && !is_last(past, &shown)
             })
     };
-    // What was done again under a later name has a time of which this journal does not know.
-    let is_done_again = |po: &str, past: &Past| {
-        is_time(past)
-            && shown(po, past).is_some_and(|shown| {
-                !shown.trim().is_empty() && !held(past, &shown) && !is_last(past, &shown)
-            })
-    };
     let rows = history.rows().filter(|(po, row)| {
-        row.iter().any(|past| lacks(po, past)) && !row.iter().any(|past| is_done_again(po, past))
+        row.iter().any(|past| lacks(po, past)) && !is_done_again(history, sheet, po, row)
     });
     match rows.count() {
         0 => Elsewhere::Whole,
         rows if has_time => Elsewhere::Older(rows),
         _ => Elsewhere::Unknown,
     }
+}
+
+fn has_row_done_again(history: &History, sheet: &Sheet) -> bool {
+    let mut rows = history.rows();
+    rows.any(|(po, row)| is_done_again(history, sheet, po, row))
+}
+
+/// Whether a row was done again under a later name: it has a time of which this journal does not know.
+fn is_done_again(history: &History, sheet: &Sheet, po: &str, row: &[Past]) -> bool {
+    row.iter().filter(|past| is_time(past)).any(|past| {
+        cell(sheet, history, po, &past.column).is_some_and(|shown| {
+            let mut written = past.earlier().chain([past.last.as_str()]);
+            !shown.trim().is_empty() && !written.any(|it| is_same(&past.column, it, &shown))
+        })
+    })
 }
 
 /// Whether a file that shows nothing of a journal was saved under the name of the journal's sheet all the same, and is

@@ -581,3 +581,24 @@ fn a_sheet_that_has_the_name_of_an_earlier_one_is_not_run_without_the_words_of_i
     }
     assert!(!sheet.folder().join("ran").exists());
 }
+
+/// What was done under its new name stays, though the log of that is gone and the one of its old name lies there.
+#[test]
+fn a_row_that_was_done_again_under_a_new_name_whose_log_is_gone_stays_done() {
+    let sheet = TempSheet::new("PO_NUMBER;note\nP1;a\nP2;b\n");
+    end(&mut sheet.run("-q", "true")).with(0);
+    end(sheet.tickoff("set").args(["P1", "STATUS=ERROR"])).with(0);
+    rename(&sheet);
+    let later = [
+        "P1",
+        "STATUS=COMPLETED",
+        "LAST_PROCESSED=2031-01-05T08:00:00Z",
+    ];
+    end(&mut on_orders(&sheet, "set", &later)).with(0);
+    let orders = sheet.folder().join("orders.csv");
+    let done = std::fs::read_to_string(&orders).unwrap();
+    std::fs::remove_file(sheet.folder().join(".orders.csv.journal")).unwrap();
+    end(&mut on_orders(&sheet, "set", &["P2", "note=x"])).with(0);
+    let now = std::fs::read_to_string(&orders).unwrap();
+    assert_eq!(now, done.replace("P2;b;", "P2;x;"));
+}
