@@ -4,17 +4,21 @@ use std::path::{Path, PathBuf};
 
 /// A name beside a file that nothing has yet.
 pub(crate) fn free_name(file: &Path, suffix: &str) -> PathBuf {
-    let numbered = |number: usize| {
+    let mut names = numbered(file, suffix);
+    let free = names.find(|name| name.symlink_metadata().is_err());
+    free.expect("there is no end of names")
+}
+
+/// The names that there are for it, without an end.
+pub(crate) fn numbered(file: &Path, suffix: &str) -> impl Iterator<Item = PathBuf> {
+    (1..).map(move |number: usize| {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);
         if number > 1 {
             name.push(number.to_string());
         }
         PathBuf::from(name)
-    };
-    let mut names = (1..).map(numbered);
-    let free = names.find(|name| name.symlink_metadata().is_err());
-    free.expect("there is no end of names")
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,11 @@
 //! old name and the same keys; its answer loses nothing.
 //!
 //! A name beside which a journal lies already, that of an earlier sheet or of the same one when it had this name before,
-//! keeps a sheet from its own: that is said with what to do, where the sheet shows that it is of the other journal.
+//! keeps a sheet from its own: that is said with what to do, where the sheet shows that it is of the other journal. What is
+//! to be moved aside gets a name of which a sheet may have been called, so that its own finds it.
+//!
+//! Of several journals that tell of a sheet, one with which a later one began knows nothing of what came since, and that of
+//! a copy nothing of what the sheet itself got; the very version that a journal knows counts for more than traces ([`Weight`]).
 //!
 //! A link has no journal beside it. Where a file took its place, and lacks results of the sheet to which it led,
 //! that is said, and nothing is done with the file (`disk/link.rs`).
@@ -27,7 +31,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
@@ -40,7 +43,7 @@ use crate::domain::stage_prefix;
 use crate::error::{Error, Named, Result};
 use crate::journal::{Frame, Head, Journal, Reading, frame};
 use crate::sheet::{Duplicates, History, Options, Past, Sheet, Verdict, is_same, text};
-use crate::store::free_name::free_name;
+use crate::store::free_name::{free_name, numbered};
 use crate::store::inherited::inherited;
 use crate::store::renamed_key::is_renamed;
 use crate::store::standing::{Standing, cell, standing};
@@ -250,12 +253,7 @@ impl Other {
             return Ok(false);
         };
         let of = self.place.folder_path().join(of);
-        Ok(!self.is_gone()? && !of.try_exists().map_err(Error::io("look for", &of))?)
-    }
-
-    /// Whether nothing has the name any more.
-    fn is_gone(&self) -> Result<bool> {
-        Ok(self.place.metadata()?.is_none())
+        Ok(!is_gone(&self.place)? && !of.try_exists().map_err(Error::io("look for", &of))?)
     }
 
     /// With what the log of a sheet begins that had this name.
@@ -380,7 +378,7 @@ impl Weight {
     fn of(other: &Other, hash: ContentHash) -> Result<Weight> {
         Ok(Weight {
             log: other.all_of(),
-            is_gone: other.is_gone()?,
+            is_gone: is_gone(&other.place)?,
             has_version: is_later_version(&other.history, hash),
             at: other.frames.last().map(|frame| frame.at),
         })
@@ -413,7 +411,7 @@ pub(crate) fn look_for(
     let mut learn = |other: &Other| {
         let shown = other.shown_by(sheet, hash);
         let rows: usize = shown.iter().map(|frame| frame.rows.len()).sum();
-        let is_gone = other.is_gone()?;
+        let is_gone = is_gone(&other.place)?;
         // Of two names that the sheet had, the later log knows more.
         let rank = Some((
             !other.is_of_copy_of_renamed()?,
@@ -516,7 +514,7 @@ pub(crate) fn gone_on_with(
         return Ok(None);
     };
     let own = Some((id.to_owned(), count));
-    for other in others(target, |_| true, &like, options, sheet)? {
+    for other in others(target, used_since(target), &like, options, sheet)? {
         let is_later = other.goes_on_from == own && !is_of_session(&other.frames);
         if is_later && has_left(&other, options) && !is_used(&other.place)? {
             return Ok(Some(other.frames));
@@ -539,12 +537,7 @@ pub(crate) fn beside_another(
     };
     let mut public: Vec<ContentHash> = vec![hash];
     public.extend(history.versions().iter().map(|version| version.hash));
-    let own = modified(target);
-    // Another sheet may have taken the old name since, as next month's list does.
-    let is_wanted = move |place: &Target| {
-        is_gone(place) || modified(place) > own && !is_used(place).unwrap_or(true)
-    };
-    for other in others(target, is_wanted, &like, options, sheet)? {
+    for other in others(target, used_since(target), &like, options, sheet)? {
         let rows = waiting(&other.history, Some((sheet, &public)));
         // What shows no time of its results may be what a copy was made of that was worked on and is gone.
         let is_its = traces(&other.history, sheet).any(is_time);
@@ -563,38 +556,39 @@ fn has_left(other: &Other, options: &Options) -> bool {
         duplicates: Duplicates::All,
         ..options.clone()
     };
-    is_gone(&other.place)
+    is_gone(&other.place).unwrap_or(false)
         || Sheet::read_without_journal(other.place.path(), &options).map_or(true, |beside| {
             let sample = frame::sample(&other.frames);
             sample.is_some_and(|sample| !sample.is_kin_of(&beside))
         })
 }
 
-fn is_gone(place: &Target) -> bool {
-    place.metadata().is_ok_and(|there| there.is_none())
+/// Whether nothing has the name any more.
+fn is_gone(place: &Target) -> Result<bool> {
+    Ok(place.metadata()?.is_none())
 }
 
-/// When something was last written to the journal beside a place.
-fn modified(place: &Target) -> Option<SystemTime> {
-    let journal = Journal::path_beside(place).metadata().ok()?;
-    journal.modified().ok()
+/// The names that a sheet with a journal of its own may have had since that was written: nothing has them any more, or
+/// another sheet, as next month's list has, and no session that goes on.
+fn used_since(target: &Target) -> impl Fn(&Target) -> bool + use<> {
+    let modified = |place: &Target| {
+        let journal = Journal::path_beside(place).metadata().ok()?;
+        journal.modified().ok()
+    };
+    let own = modified(target);
+    move |place| {
+        is_gone(place).unwrap_or(false) || modified(place) > own && !is_used(place).unwrap_or(true)
+    }
 }
 
 /// Where a journal may be moved that lies beside another sheet: as that of a name which nothing has, it is found by its own.
 fn free_journal(target: &Target, like: &Rights) -> PathBuf {
-    let mut numbers = 1..;
-    let free = numbers.find_map(|number: usize| {
-        let number = if number > 1 {
-            number.to_string()
-        } else {
-            String::new()
-        };
-        let name = format!("{}.before{number}", target.name());
-        let place = Target::open_or_missing(&target.folder_path().join(name), Some(like)).ok()?;
+    let mut free = numbered(target.path(), ".before").filter_map(|name| {
+        let place = Target::open_or_missing(&name, Some(like)).ok()?;
         let journal = Journal::path_beside(&place);
-        (is_gone(&place) && journal.symlink_metadata().is_err()).then_some(journal)
+        (is_gone(&place).ok()? && journal.symlink_metadata().is_err()).then_some(journal)
     });
-    free.expect("there is no end of numbers")
+    free.next().expect("there is no end of names")
 }
 
 impl LeftBehind {

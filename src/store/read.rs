@@ -10,7 +10,7 @@ use crate::domain::KeyColumns;
 use crate::error::{Error, Result};
 use crate::journal::{Frame, Journal, frame};
 use crate::sheet::render::{self, Next};
-use crate::sheet::{Options, Sheet, bring, merge, new_rows};
+use crate::sheet::{History, Options, Sheet, bring, merge, new_rows};
 use crate::store::left_behind;
 use crate::store::output::{refuse_another, refuse_same_file};
 use crate::store::patience::patiently;
@@ -167,9 +167,11 @@ fn later(own: Vec<Frame>, target: &Target, options: &Options, sheet: &Sheet) -> 
     Ok(left_behind::gone_on_with(target, options, sheet, log)?.unwrap_or(own))
 }
 
-fn standing_of(frames: &[Frame], sheet: &Sheet, hash: ContentHash) -> Standing {
+fn standing_of(frames: &[Frame], sheet: &Sheet, hash: ContentHash) -> (History, Standing) {
+    let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    standing(frames, &frame::history(frames), sheet, hash, is_of_session)
+    let standing = standing(frames, &history, sheet, hash, is_of_session);
+    (history, standing)
 }
 
 /// Shows what the journal adds to a sheet. Where a person has to decide about it, the sheet is shown as it is.
@@ -184,30 +186,33 @@ fn show(
         return Ok(Some(refused));
     }
     let own = match log {
-        Some(own) => Some(later(own, target, options, sheet)?),
+        Some(own) => {
+            let own = later(own, target, options, sheet)?;
+            let (history, standing) = standing_of(&own, sheet, hash);
+            Some((own, history, standing))
+        }
         None => None,
     };
-    let of_own = own.as_ref().map(|own| standing_of(own, sheet, hash));
-    let frames = match (own, of_own) {
-        (Some(own), Some(standing)) if !standing.is_of_another() => own,
-        (own, of_own) => {
+    let (frames, history, standing) = match own {
+        Some(own) if !own.2.is_of_another() => own,
+        own => {
             let found = left_behind::look_for(target, options, sheet, hash)?;
             if let Some(name) = &found.results_of {
                 sheet.is_known_as(name);
             }
-            match (own, of_own, found.left) {
-                (None, _, Some(left)) => return Ok(Some(left.question(sheet.path()))),
-                (Some(_), _, Some(left)) => return left.beside(target).map(Some),
-                (Some(own), Some(Standing::Asked(_)), None) => own,
+            match (own, found.left) {
+                (None, Some(left)) => return Ok(Some(left.question(sheet.path()))),
+                (Some(_), Some(left)) => return left.beside(target).map(Some),
+                (Some(own @ (_, _, Standing::Asked(_))), None) => own,
                 _ if found.known_from.is_none() => return Ok(None),
-                _ => found.known,
+                _ => {
+                    let (history, standing) = standing_of(&found.known, sheet, hash);
+                    (found.known, history, standing)
+                }
             }
         }
     };
-    let frames = &frames;
-    let history = frame::history(frames);
     let is_of_session = frames.iter().any(|frame| frame.session.is_some());
-    let standing = standing_of(frames, sheet, hash);
     if !matches!(standing, Standing::Anew)
         && let Some(doubled) = sheet.doubled(&history)
     {
@@ -220,7 +225,7 @@ fn show(
         }
     }
     if !matches!(standing, Standing::Anew | Standing::Asked(_)) {
-        frame::add_waiting_columns(sheet, frames);
+        frame::add_waiting_columns(sheet, &frames);
     }
     match standing {
         Standing::Current(from) => {

@@ -188,7 +188,10 @@ impl Writer {
         // Where that cannot be read it is asked what could be.
         let is_beside_a_session =
             !has_session && is_in_session(&site.target, &held).unwrap_or(false);
-        let is_of_another = left.is_some() && !is_beside_a_session && {
+        let may_be_of_another = left.is_some()
+            && !is_beside_a_session
+            && !Journal::names_of_others(&site.target)?.is_empty();
+        let is_of_another = may_be_of_another && {
             let history = frame::history(&frames);
             let is_of_session = left.as_ref().is_some_and(|left| left.session.is_some());
             standing(&frames, &history, &sheet, public.hash, is_of_session).is_of_another()
@@ -343,11 +346,10 @@ impl Writer {
         }
         let merged = match standing {
             _ if gives_up => {
-                let is_another =
-                    matches!(&standing, Standing::Asked(question) if question.is_another);
-                let kept =
-                    self.durable
-                        .discard(&self.site, &history, &sheet, public, !is_another)?;
+                let is_same = !standing.is_of_another();
+                let kept = self
+                    .durable
+                    .discard(&self.site, &history, &sheet, public, is_same)?;
                 tracing::warn!(%kept, "the results in the journal are given up; a copy of them is kept");
                 Merged::default()
             }

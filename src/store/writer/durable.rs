@@ -378,34 +378,25 @@ impl Durable {
         is_same_sheet: bool,
     ) -> Result<()> {
         self.keep_unplaced(site)?;
-        let mut known = None;
-        match is_same_sheet {
-            // Else the same would be found, and asked, again.
-            true => self.begin_as_known(public)?,
-            false => known = self.known.take().filter(|(of, _)| *of == public),
-        }
+        let known = self.known.take_if(|_| !is_same_sheet);
+        // Else the same would be found, and asked, again.
+        self.begin_as_known(public)?;
         if !self.journal.exists() {
             return Ok(());
         }
-        let frames = match is_same_sheet {
-            true => {
-                let (history, _) = self.history()?;
-                let shown = inherited(&history, sheet, public, self.added.iter().cloned());
-                match shown.is_empty() {
-                    false => shown,
-                    true => {
-                        let old = history.old_versions(public).map(Public::judged);
-                        vec![Frame::telling(
-                            old.chain(beginning(public, 0, sheet)).collect(),
-                        )]
-                    }
-                }
-            }
-            false => match known {
-                Some((_, frames)) => frames,
-                None => vec![Frame::telling(beginning(public, 0, sheet).into())],
-            },
+        let (history, _) = self.history()?;
+        let mut frames = match (is_same_sheet, known) {
+            (true, _) => inherited(&history, sheet, public, self.added.iter().cloned()),
+            (false, Some((of, frames))) if of == public => frames,
+            (false, _) => Vec::new(),
         };
+        if frames.is_empty() {
+            let old = history.old_versions(public).filter(|_| is_same_sheet);
+            let old = old.map(Public::judged);
+            frames.push(Frame::telling(
+                old.chain(beginning(public, 0, sheet)).collect(),
+            ));
+        }
         let begin = || self.journal.start_over(&frames);
         again(RETRIES, "the journal could not be begun anew", begin).0?;
         self.of_session = None;
